@@ -1,0 +1,57 @@
+"""The errors a user can meet: one line that names the thing and the remedy.
+
+The command line prints such an error without a traceback and leaves with its ``exit_code``.
+"""
+
+
+class PlexusError(Exception):
+    """A mistake the user can mend; its message is one line and says how.
+
+    Example:
+        >>> PlexusError("seed must be 0 or more, not -1: pass --seed 0").exit_code
+        2
+    """
+
+    exit_code: int = 2
+    """What the command line returns to the shell: 2 for a user's mistake, 1 for a run that failed."""
+
+
+class DataError(PlexusError):
+    """The images or labels cannot be used as they are: an empty folder, a single class, a broken file.
+
+    Example:
+        >>> raise DataError("photos/: no images found: expected photos/CLASS/IMAGE.png")
+        Traceback (most recent call last):
+        plexus.errors.DataError: photos/: no images found: expected photos/CLASS/IMAGE.png
+    """
+
+
+class ConfigError(PlexusError):
+    """An option, a configuration file or an argument is wrong: an unknown key, a value out of range.
+
+    Example:
+        >>> raise ConfigError("unknown key 'epoch': did you mean 'epochs'?")
+        Traceback (most recent call last):
+        plexus.errors.ConfigError: unknown key 'epoch': did you mean 'epochs'?
+    """
+
+
+class RunError(PlexusError):
+    """A run folder or a file in it is missing, foreign, broken or already there.
+
+    Example:
+        >>> raise RunError("runs/a/record.json: not a run record: expected a JSON object with 'format': 1")
+        Traceback (most recent call last):
+        plexus.errors.RunError: runs/a/record.json: not a run record: expected a JSON object with 'format': 1
+    """
+
+
+class TrainingError(PlexusError):
+    """Training started well and could not go on: the loss became NaN, the disk is full.
+
+    Example:
+        >>> TrainingError("the loss became NaN in epoch 3: lower --lr").exit_code
+        1
+    """
+
+    exit_code = 1
