@@ -1,0 +1,66 @@
+# The commands people type: `make demo` shows plexus at work, `make test` proves it.
+
+PYTHON ?= python3
+BIN := .venv/bin
+CODE := src tests $(wildcard benchmarks)
+
+.PHONY: help demo install check test browser lint format bench constraints clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo         install into .venv, then learn the wiring of a network for the digits"
+	@echo "make install      create .venv and install plexus with its tools"
+	@echo "make check        formatting, lint, types, unit tests"
+	@echo "make test         make check, then the end-to-end and the page tests (gets a browser)"
+	@echo "make lint         formatting, lint and types only"
+	@echo "make format       reformat and apply safe lint fixes"
+	@echo "make bench        the measured figures, each with its target"
+	@echo "make browser      find or install Chromium for the page tests"
+	@echo "make constraints  write constraints.txt from what .venv holds"
+	@echo "make clean        remove .venv, caches and build products; runs/ stays"
+
+# uv does not read pip's find-links, so a local wheel of torch has to be passed on. `uv sync` and `uv lock` are not
+# used: they resolve for every platform, and that brings the CUDA packages.
+.venv/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else "plexus needs Python 3.11 or newer, but $(PYTHON) is %d.%d: run make with PYTHON=python3.11 or a newer one" % v[:2])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -e '.[dev]'
+	@touch $@
+
+install: .venv/.installed
+
+demo: install
+	$(BIN)/plexus fit digits
+
+lint: install
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy
+
+check: lint
+	$(BIN)/pytest -m "not e2e and not page"
+
+test: check browser
+	$(BIN)/pytest -m "e2e or page"
+
+browser:
+	@bash scripts/browser.sh
+
+format: install
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+bench: install
+	$(BIN)/python benchmarks/wiring.py
+
+constraints: install
+	@{ echo "# Every version of a working installation; 'make constraints' writes this file from .venv."; \
+	   $(BIN)/uv pip freeze --python $(BIN)/python --exclude-editable | grep -v '^pip==' | sed -E 's/^([^=]+==[^+]+)\+.*/\1/'; \
+	 } > .venv/constraints.txt
+	@mv .venv/constraints.txt constraints.txt
+	@touch .venv/.installed
+
+clean:
+	rm -rf .venv build dist test-results .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
