@@ -1,0 +1,81 @@
+"""Presets: stacks of legos with the connection options that suit them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from plexus.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A stack of legos and how to connect them.
+
+    Args:
+        legos: makes fresh, unsized legos for images of a given shape (C, H, W).
+        options: `Connection` options.
+        gate_lr: learning rate of the gates, in units of the other parameters' rate.
+    """
+
+    legos: Callable[[Sequence[int]], list[nn.Module]]
+    options: dict[str, Any] = field(default_factory=dict)
+    gate_lr: float = 8.0
+
+
+def deep(in_shape: Sequence[int], *, width: int = 16) -> list[nn.Module]:
+    """Three stages of conv 3x3 + batch norm + ReLU legos of one width, with 2x2 max-pooling between the stages.
+
+    Five legos a stage for images of 16 pixels or more, three for smaller ones.
+    """
+    per_stage = 5 if min(in_shape[1:]) >= 16 else 3
+    legos: list[nn.Module] = []
+    for i in range(3 * per_stage):
+        parts: list[nn.Module] = [nn.LazyConv2d(width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+        if i in (per_stage - 1, 2 * per_stage - 1):
+            parts.append(nn.MaxPool2d(2))
+        legos.append(nn.Sequential(*parts))
+    return legos
+
+
+def blocks(in_shape: Sequence[int]) -> list[nn.Module]:
+    """The notes' four convolutions, each one lego with its ReLU, pooling and dropout."""
+    same, valid, pool = {"padding": "same"}, {}, [nn.MaxPool2d(2), nn.Dropout(0.25)]
+    return [
+        nn.Sequential(nn.LazyConv2d(32, 3, **same), nn.ReLU()),
+        nn.Sequential(nn.LazyConv2d(32, 3, **valid), nn.ReLU(), *pool),
+        nn.Sequential(nn.LazyConv2d(64, 3, **same), nn.ReLU()),
+        nn.Sequential(nn.LazyConv2d(64, 3, **valid), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25)),
+    ]
+
+
+def legos8(in_shape: Sequence[int]) -> list[nn.Module]:
+    """The notes' eight layers, each a lego: conv, conv, pool, dropout, twice."""
+    legos: list[nn.Module] = []
+    for maps in (32, 64):
+        legos += [nn.Sequential(nn.LazyConv2d(maps, 3, padding="same"), nn.ReLU())]
+        legos += [nn.Sequential(nn.LazyConv2d(maps, 3), nn.ReLU())]
+        legos += [nn.MaxPool2d(2), nn.Dropout(0.25)]
+    return legos
+
+
+PRESETS = {
+    "deep": Preset(deep, {"merge": "sum", "gate_init": (0.95, 0.27)}),
+    "blocks": Preset(blocks, {"merge": "concat"}),
+    "legos8": Preset(legos8, {"merge": "concat"}),
+}
+
+
+def preset(name: str) -> Preset:
+    """The preset of this name: deep, blocks or legos8."""
+    if name not in PRESETS:
+        raise ConfigError(f"preset {name!r} is unknown; choose from {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def chain_of(legos: Sequence[nn.Module]) -> nn.Sequential:
+    """The legos one after the other, with no other connection: the plain network."""
+    return nn.Sequential(*legos)

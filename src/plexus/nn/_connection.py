@@ -1,0 +1,193 @@
+"""A connection: brings several sources to one size, weighs each by a gate, and merges them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import reduce
+
+import torch
+from torch import Tensor, nn
+
+from plexus.errors import ConfigError
+from plexus.nn import functional as PF
+
+CHOICES = {
+    "merge": ("concat", "sum", "max", "squeeze"),
+    "gate": ("scalar", "channel"),
+    "size": ("smallest", "largest"),
+    "resize": ("area", "nearest", "bilinear", "bicubic"),
+    "activation": ("sigmoid", "none"),
+    "project": ("pad", "conv"),
+}
+
+
+class Connection(nn.Module):
+    """Merges the outputs of several layers, each multiplied by a learned gate.
+
+    y = merge_k(g_k * fit(x_k)),  g = sigmoid(w) * mask
+
+    where `fit` brings every source to one spatial size. `mask` is a buffer of ones; setting an entry to 0 cuts that
+    source, exactly as a gate of 0 would.
+
+    Args:
+        channels: maps of each source, in order.
+        merge: `concat` | `sum` | `max` (both elementwise; missing maps count as zero or are projected) | `squeeze`
+            (concat, then a 1x1 convolution without bias to `squeeze_to` maps).
+        gate: one per source (`scalar`) or one per map (`channel`).
+        size: resample all to the `smallest` source, or zero-pad all to the `largest`, centred; axis by axis.
+        resize: `area` | `nearest` | `bilinear` | `bicubic` (2-D only), for `smallest`.
+        init: the value of w before the sigmoid; or `gaussian` (mean .5, deviation .1); or `chain` (last source 1, others .5).
+        gate_init: the gate's own start value in (0, 1), or a pair (last source, all others); overrides `init`.
+        activation: `sigmoid`, or `none` for g = w.
+        project: for sum and max, how sources with fewer maps reach the widest: zero `pad`, or a 1x1 `conv` without bias.
+        squeeze_to: maps that `squeeze` leaves; by default as many as the last source has.
+        generator: for `gaussian`.
+
+    Attributes:
+        weight: w, of shape (sources,) or (sum of channels,).
+        out_channels: maps of the result.
+
+    Shape:
+        Sources (N, C_k, *spatial_k), one to three spatial axes, any sizes; result (N, out_channels, *spatial).
+
+    Raises:
+        ConfigError: an option out of range, or sources that do not fit `channels`.
+
+    Source: the learned-connectivity notes of 2016; gates as in the forget gate of an LSTM.
+
+    Example:
+        >>> join = Connection([3, 8], merge="concat", gate_init=0.25)
+        >>> join([torch.ones(1, 3, 8, 8), torch.ones(1, 8, 4, 4)]).shape
+        torch.Size([1, 11, 4, 4])
+        >>> join.gates()
+        tensor([0.2500, 0.2500], grad_fn=<MulBackward0>)
+    """
+
+    mask: Tensor
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        *,
+        merge: str = "concat",
+        gate: str = "scalar",
+        size: str = "smallest",
+        resize: str = "area",
+        init: float | str = 0.5,
+        gate_init: float | Sequence[float] | None = None,
+        activation: str = "sigmoid",
+        project: str = "pad",
+        squeeze_to: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        given = {"merge": merge, "gate": gate, "size": size, "resize": resize, "activation": activation, "project": project}
+        for name, value in given.items():
+            if value not in CHOICES[name]:
+                raise ConfigError(f"Connection: {name}={value!r} is unknown; choose from {', '.join(CHOICES[name])}")
+        self.channels = tuple(int(c) for c in channels)
+        if not self.channels or min(self.channels) < 1:
+            raise ConfigError(f"Connection: channels={list(channels)} must list at least one source, each with 1 map or more")
+        if squeeze_to is not None and (merge != "squeeze" or squeeze_to < 1):
+            raise ConfigError(f'Connection: squeeze_to={squeeze_to} needs merge="squeeze" and at least 1 map')
+        self.merge, self.gate, self.size, self.resize = merge, gate, size, resize
+        self.activation, self.project = activation, project
+        start = _start(len(self.channels), init, gate_init, activation, generator)
+        if gate == "channel":
+            start = start.repeat_interleave(torch.tensor(self.channels))
+        self.weight = nn.Parameter(start)
+        self.register_buffer("mask", torch.ones_like(start))
+        total, widest = sum(self.channels), max(self.channels)
+        self.out_channels = {"concat": total, "squeeze": squeeze_to or self.channels[-1]}.get(merge, widest)
+        self.squeeze = nn.Linear(total, self.out_channels, bias=False) if merge == "squeeze" else None
+        needs = merge in ("sum", "max") and project == "conv"
+        self.projections = nn.ModuleList(
+            nn.Linear(c, widest, bias=False) if needs and c != widest else nn.Identity() for c in self.channels
+        )
+
+    def gates(self) -> Tensor:
+        """The gates g, shaped like `weight`."""
+        return (torch.sigmoid(self.weight) if self.activation == "sigmoid" else self.weight) * self.mask
+
+    def split_gates(self) -> tuple[Tensor, ...]:
+        """The gates by source: shape () each, or (C_k,) each."""
+        gates = self.gates()
+        return gates.unbind() if self.gate == "scalar" else gates.split(self.channels)
+
+    def target_size(self, sizes: Sequence[Sequence[int]]) -> tuple[int, ...]:
+        """The spatial size that sources of these sizes are brought to."""
+        return tuple((min if self.size == "smallest" else max)(axis) for axis in zip(*sizes, strict=True))
+
+    def fit(self, x: Tensor, size: Sequence[int]) -> Tensor:
+        """One source, resampled or padded to `size`."""
+        return PF.resize(x, size, self.resize) if self.size == "smallest" else PF.pad_to(x, size)
+
+    def forward(self, sources: Sequence[Tensor]) -> Tensor:
+        self._check(sources)
+        size = self.target_size([x.shape[2:] for x in sources])
+        return self.join([self.fit(x, size) for x in sources], self.split_gates())
+
+    def join(self, fitted: Sequence[Tensor], gates: Sequence[Tensor]) -> Tensor:
+        """Merges sources of one size: y = merge_k(g_k * x_k)."""
+        if self.merge in ("sum", "max"):
+            fitted, gates = self._projected(fitted, gates)
+            if self.merge == "sum":
+                return PF.weighted_sum(fitted, gates)
+            return reduce(torch.maximum, (PF.pad_channels(x * PF.per_map(g, x), self.out_channels) for x, g in zip(fitted, gates, strict=True)))
+        scale = self.expand(gates)
+        joined = torch.cat(list(fitted), 1)
+        return joined * PF.per_map(scale, joined) if self.squeeze is None else self.squeezed(joined, scale)
+
+    def _projected(self, fitted: Sequence[Tensor], gates: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Sources after their 1x1 convolutions; a gate per source map goes into the kernel."""
+        maps, left = [], []
+        for x, gate, project in zip(fitted, gates, self.projections, strict=True):
+            if isinstance(project, nn.Linear):
+                kernel = project.weight * gate if gate.dim() else project.weight
+                maps.append(PF.pointwise(x, kernel))
+                left.append(gate.new_ones(()) if gate.dim() else gate)
+            else:
+                maps.append(x)
+                left.append(gate)
+        return maps, left
+
+    def expand(self, gates: Sequence[Tensor]) -> Tensor:
+        """The gates as one factor per map of the concatenation, (sum of channels,)."""
+        return torch.cat([g.expand(c) for g, c in zip(gates, self.channels, strict=True)])
+
+    def squeezed(self, joined: Tensor, scale: Tensor) -> Tensor:
+        """The 1x1 convolution of `squeeze` with a factor per input map folded into its kernel."""
+        assert self.squeeze is not None
+        return PF.pointwise(joined, self.squeeze.weight * scale.to(self.squeeze.weight.dtype))
+
+    def _check(self, sources: Sequence[Tensor]) -> None:
+        got = [x.shape[1] if 3 <= x.dim() <= 5 else tuple(x.shape) for x in sources]
+        if tuple(got) != self.channels:
+            raise ConfigError(f"Connection: expected sources of {list(self.channels)} maps, (N, C, *spatial) each, got {got}")
+
+    def extra_repr(self) -> str:
+        return f"{list(self.channels)} -> {self.out_channels}, merge={self.merge}, gate={self.gate}, size={self.size}"
+
+
+def _start(
+    count: int,
+    init: float | str,
+    gate_init: float | Sequence[float] | None,
+    activation: str,
+    generator: torch.Generator | None,
+) -> Tensor:
+    """w at the start, one per source."""
+    if gate_init is None:
+        if init == "gaussian":
+            return 0.5 + 0.1 * torch.randn(count, generator=generator)
+        if init == "chain":
+            return torch.tensor([0.5] * (count - 1) + [1.0])
+        if isinstance(init, str) or not math.isfinite(init):
+            raise ConfigError(f"Connection: init={init!r} is unknown; give a finite number, 'gaussian' or 'chain'")
+        return torch.full((count,), float(init))
+    pair = [gate_init, gate_init] if isinstance(gate_init, int | float) else list(gate_init)
+    if len(pair) != 2 or not all(0 < g < 1 for g in pair):
+        raise ConfigError(f"Connection: gate_init={gate_init!r} must be a gate value in (0, 1), or two: (last source, all others)")
+    values = torch.tensor([pair[1]] * (count - 1) + [pair[0]], dtype=torch.float32)
+    return values if activation == "none" else torch.logit(values)

@@ -1,0 +1,177 @@
+"""The maths of a connection as pure functions: resize, merge, weigh."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+from plexus.errors import ConfigError
+
+_INTERPOLATION = {1: {"bilinear": "linear"}, 2: {"bilinear": "bilinear", "bicubic": "bicubic"}, 3: {"bilinear": "trilinear"}}
+_CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+_AVG_POOL = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+
+
+def resize(x: Tensor, size: Sequence[int], mode: str = "area") -> Tensor:
+    """Resamples maps to a spatial size.
+
+    `area` averages the source cells under each target cell, `nearest` takes one of them (the first, as
+    `torch.nn.functional.interpolate` does), `bilinear` and `bicubic` interpolate at cell centres without antialiasing.
+
+    Args:
+        x: maps, (N, C, *spatial) with one to three spatial axes.
+        size: the spatial size wanted.
+        mode: area | nearest | bilinear (linear in 1-D, trilinear in 3-D) | bicubic (2-D only).
+
+    Returns:
+        (N, C, *size).
+
+    Raises:
+        ConfigError: an unknown mode, or one that does not exist for this number of axes.
+
+    Example:
+        >>> resize(torch.arange(4.0).view(1, 1, 4), [2])
+        tensor([[[0.5000, 2.5000]]])
+    """
+    here, size = tuple(x.shape[2:]), tuple(size)
+    if here == size:
+        return x
+    if mode == "area":
+        if all(a % b == 0 for a, b in zip(here, size, strict=True)):
+            factors = [a // b for a, b in zip(here, size, strict=True)]
+            return _AVG_POOL[len(size)](x, factors)
+        return F.interpolate(x, size=size, mode="area")
+    if mode == "nearest":
+        return F.interpolate(x, size=size, mode="nearest")
+    name = _INTERPOLATION[len(size)].get(mode)
+    if name is None:
+        raise ConfigError(f"resize={mode!r} does not exist for {len(size)}-D maps; use area, nearest or bilinear")
+    return F.interpolate(x, size=size, mode=name, align_corners=False)
+
+
+def pad_to(x: Tensor, size: Sequence[int]) -> Tensor:
+    """Zero-pads maps to a spatial size, centred; an odd remainder goes behind.
+
+    Args:
+        x: maps, (N, C, *spatial).
+        size: the spatial size wanted, nowhere smaller than what `x` has.
+
+    Returns:
+        (N, C, *size).
+
+    Example:
+        >>> pad_to(torch.ones(1, 1, 2), [5])
+        tensor([[[0., 1., 1., 0., 0.]]])
+    """
+    if tuple(x.shape[2:]) == tuple(size):
+        return x
+    widths: list[int] = []
+    for have, want in zip(reversed(x.shape[2:]), reversed(size), strict=True):
+        widths += [(want - have) // 2, want - have - (want - have) // 2]
+    return F.pad(x, widths)
+
+
+def pad_channels(x: Tensor, channels: int) -> Tensor:
+    """Appends all-zero maps until there are `channels`: (N, C, *spatial) -> (N, channels, *spatial)."""
+    missing = channels - x.shape[1]
+    return x if missing == 0 else F.pad(x, [0, 0] * (x.dim() - 2) + [0, missing])
+
+
+def pointwise(x: Tensor, kernel: Tensor) -> Tensor:
+    """A 1x1 convolution without bias on maps with one to three spatial axes.
+
+    Args:
+        x: maps, (N, C, *spatial).
+        kernel: (M, C).
+
+    Returns:
+        (N, M, *spatial).
+    """
+    axes = x.dim() - 2
+    return _CONV[axes](x, kernel.view(*kernel.shape, *[1] * axes))
+
+
+def per_map(gate: Tensor, like: Tensor) -> Tensor:
+    """A gate, () or (C,), shaped so that it multiplies maps (N, C, *spatial)."""
+    return gate if gate.dim() == 0 else gate.view(1, -1, *[1] * (like.dim() - 2))
+
+
+def weighted_sum(sources: Sequence[Tensor], gates: Sequence[Tensor]) -> Tensor:
+    """Adds up gated maps, y = sum_k g_k x_k, without storing the products.
+
+    Sources with fewer maps than the widest count as zero in the missing ones. The backward pass needs nothing but the
+    sources and the gates: dx_k = g_k dy and dg_k = <x_k, dy> (over the batch and space for one gate per map).
+
+    Args:
+        sources: maps of one spatial size, each (N, C_k, *spatial).
+        gates: one per source, each of shape () or (C_k,).
+
+    Returns:
+        (N, max C_k, *spatial).
+
+    Example:
+        >>> weighted_sum([torch.ones(1, 2, 1), torch.ones(1, 1, 1)], [torch.tensor(0.5), torch.tensor(2.0)]).flatten()
+        tensor([2.5000, 0.5000])
+    """
+    eager = not (torch.compiler.is_compiling() or torch.jit.is_tracing())
+    if eager and sources[0].device.type == "cpu" and all(x.dtype == sources[0].dtype for x in sources):
+        return _WeightedSum.apply(len(sources), *gates, *sources)  # type: ignore[no-any-return, no-untyped-call]
+    width = max(x.shape[1] for x in sources)
+    terms = [pad_channels(x * per_map(g.to(x.dtype), x), width) for x, g in zip(sources, gates, strict=True)]
+    return torch.stack(terms).sum(0) if len(terms) > 1 else terms[0]
+
+
+def _add(total: Tensor, x: Tensor, gate: Tensor) -> None:
+    part = total if x.shape[1] == total.shape[1] else total[:, : x.shape[1]]
+    if gate.dim() == 0:
+        part.add_(x, alpha=gate.item())
+    else:
+        part.addcmul_(x, per_map(gate, x))
+
+
+class _WeightedSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, count: int, *tensors: Tensor) -> Tensor:
+        gates, sources = tensors[:count], tensors[count:]
+        ctx.save_for_backward(*tensors)
+        widest = max(range(count), key=lambda k: sources[k].shape[1])
+        total = sources[widest] * per_map(gates[widest].to(sources[widest].dtype), sources[widest])
+        for k in range(count):
+            if k != widest:
+                _add(total, sources[k], gates[k].to(total.dtype))
+        return total
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        saved = ctx.saved_tensors  # type: ignore[attr-defined]
+        needed = ctx.needs_input_grad[1:]  # type: ignore[attr-defined]
+        count = len(saved) // 2
+        to_gates: list[Tensor | None] = [None] * count
+        to_sources: list[Tensor | None] = [None] * count
+        for k, (gate, x) in enumerate(zip(saved[:count], saved[count:], strict=True)):
+            part = grad if x.shape[1] == grad.shape[1] else grad[:, : x.shape[1]]
+            if needed[k]:
+                to_gates[k] = _inner(x, part, gate.dim() > 0).to(gate.dtype)
+            if needed[count + k]:
+                to_sources[k] = part * per_map(gate.to(part.dtype), part)
+        return None, *to_gates, *to_sources
+
+
+def _inner(x: Tensor, y: Tensor, per_channel: bool) -> Tensor:
+    if per_channel:
+        return (x * y).sum([0, *range(2, x.dim())])
+    for layout in _layouts(x.dim()):
+        if x.is_contiguous(memory_format=layout) and y.is_contiguous(memory_format=layout):
+            order = [0, *range(2, x.dim()), 1] if layout != torch.contiguous_format else list(range(x.dim()))
+            return torch.dot(x.permute(order).reshape(-1), y.permute(order).reshape(-1))
+    return (x * y).sum()
+
+
+def _layouts(dims: int) -> list[torch.memory_format]:
+    extra = {4: [torch.channels_last], 5: [torch.channels_last_3d]}
+    return [torch.contiguous_format, *extra.get(dims, [])]
