@@ -115,6 +115,13 @@ class Connection(nn.Module):
         gates = self.gates()
         return gates.unbind() if self.gate == "scalar" else gates.split(self.channels)
 
+    def entries(self, k: int) -> slice:
+        """Where source k's gates stand in `weight`, `mask` and `gates()`."""
+        if self.gate == "scalar":
+            return slice(k, k + 1)
+        first = sum(self.channels[:k])
+        return slice(first, first + self.channels[k])
+
     def target_size(self, sizes: Sequence[Sequence[int]]) -> tuple[int, ...]:
         """The spatial size that sources of these sizes are brought to."""
         return tuple((min if self.size == "smallest" else max)(axis) for axis in zip(*sizes, strict=True))

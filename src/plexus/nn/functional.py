@@ -67,12 +67,15 @@ def pad_to(x: Tensor, size: Sequence[int]) -> Tensor:
         >>> pad_to(torch.ones(1, 1, 2), [5])
         tensor([[[0., 1., 1., 0., 0.]]])
     """
-    if tuple(x.shape[2:]) == tuple(size):
-        return x
+    return x if tuple(x.shape[2:]) == tuple(size) else F.pad(x, padding(x.shape[2:], size))
+
+
+def padding(here: Sequence[int], size: Sequence[int]) -> list[int]:
+    """The widths that `torch.nn.functional.pad` needs to centre maps of one spatial size in another."""
     widths: list[int] = []
-    for have, want in zip(reversed(x.shape[2:]), reversed(size), strict=True):
+    for have, want in zip(reversed(here), reversed(size), strict=True):
         widths += [(want - have) // 2, want - have - (want - have) // 2]
-    return F.pad(x, widths)
+    return widths
 
 
 def pad_channels(x: Tensor, channels: int) -> Tensor:

@@ -1,0 +1,98 @@
+"""What a connection costs, and what a net computes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from plexus.errors import ConfigError
+from plexus.wiring._parts import connections, first_kernel, split
+
+COSTS = ("bytes", "macs", "params")
+
+
+def edge_costs(net: nn.Module, kind: str = "bytes") -> list[float]:
+    """The cost of every edge relative to the mean edge, in the order of `Supernet.wiring().edges`.
+
+    - `bytes`: numbers moved: the source read at its own size, and the merged maps touched at the target's.
+    - `macs`: multiply-adds: one per number added up (sum, max), or those of the kernel slices the edge owns (concat).
+    - `params`: parameters of those kernel slices; a sum owns none, and where no edge owns any, all cost the same.
+
+    Args:
+        net: a `Supernet`, or a classifier with one as `.body` and a `.head`.
+        kind: bytes | macs | params.
+
+    Returns:
+        One number per edge, unitless, mean 1.
+
+    Raises:
+        ConfigError: an unknown kind.
+
+    Example:
+        >>> from plexus.nn import Supernet
+        >>> edge_costs(Supernet([nn.Conv2d(1, 2, 3, padding=1)], (1, 8, 8), merge="concat"), "bytes")
+        [0.6666666666666666, 1.3333333333333333]
+    """
+    if kind not in COSTS:
+        raise ConfigError(f"cost={kind!r} is unknown; choose from {', '.join(COSTS)}")
+    body, _ = split(net)
+    sizes = _sizes(body)
+    costs: dict[tuple[int, int], float] = {}
+    for i, (_, connection, lego) in enumerate(connections(body)):
+        target = connection.target_size(sizes[: i + 2])
+        kernel = connection.squeeze or (first_kernel(lego) if connection.merge == "concat" else None)
+        places = _product(target)
+        for k, channels in enumerate(connection.channels):
+            slices = kernel.weight[:, :channels].numel() if kernel is not None else 0  # type: ignore[index]
+            if kind == "bytes":
+                costs[i, k] = channels * (_product(sizes[k]) + places)
+            elif kind == "macs":
+                costs[i, k] = slices * places if kernel is not None else channels * places
+            else:
+                costs[i, k] = slices
+    mean = sum(costs.values()) / len(costs) or 1.0
+    return [cost / mean if any(costs.values()) else 1.0 for cost in costs.values()]
+
+
+@torch.no_grad()
+def multiply_adds(net: nn.Module, in_shape: Sequence[int]) -> int:
+    """Multiply-adds of one image's forward pass: convolutions and matrix products, as torch's flop counter sees them.
+
+    Example:
+        >>> multiply_adds(nn.Conv2d(3, 4, 3, padding=1), (3, 8, 8))
+        6912
+    """
+    training = net.training
+    parameter = next(net.parameters(), None)
+    x = torch.zeros(1, *in_shape, device=None if parameter is None else parameter.device)
+    counter = FlopCounterMode(display=False)
+    try:
+        with counter:
+            net.eval()(x)
+    finally:
+        net.train(training)
+    return int(counter.get_total_flops()) // 2
+
+
+def _product(size: Sequence[int]) -> int:
+    return int(torch.Size(size).numel())
+
+
+@torch.no_grad()
+def _sizes(body: nn.Module) -> list[tuple[int, ...]]:
+    """Spatial sizes of the input and of every lego's output."""
+    sizes: list[tuple[int, ...]] = []
+    handles = [lego.register_forward_hook(lambda _, __, out: sizes.append(tuple(out.shape[2:]))) for lego in body.legos]  # type: ignore[union-attr]
+    modes = {module: module.training for module in body.modules()}
+    try:
+        device = body.connections[0].weight.device  # type: ignore[index, union-attr]
+        body.eval()(torch.zeros(2, *body.in_shape, device=device))  # type: ignore[misc]
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, training in modes.items():
+            module.training = training
+    return [tuple(body.in_shape[1:]), *sizes]  # type: ignore[index]
