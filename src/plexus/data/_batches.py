@@ -52,8 +52,9 @@ class EpochSampler(Sampler[int]):
         """Iterate over this process's indices of the current epoch."""
         order = np.arange(self.n)
         if self.shuffle:
-            # torch's CPU generator keeps 32 bits of a seed, too few to hold both numbers; this one mixes all of both.
-            order = np.random.default_rng([self.seed & (2**64 - 1), self.epoch]).permutation(self.n)
+            # torch's CPU generator keeps 32 bits of a seed, too few for both numbers; this one mixes all bits of both.
+            sequence = np.random.SeedSequence(self.seed & (2**64 - 1), spawn_key=(self.epoch,))
+            order = np.random.default_rng(sequence).permutation(self.n)
         return iter(np.resize(order, len(self) * self.world)[self.rank :: self.world].tolist())
 
     def __len__(self) -> int:
@@ -109,4 +110,5 @@ def loader(
     if batch_size < 1:
         raise ConfigError(f"batch_size={batch_size}; expected 1 or more")
     sampler = EpochSampler(len(split), seed, shuffle=shuffle, rank=rank, world=world)
-    return DataLoader(_Rows(split), batch_size, sampler=sampler, collate_fn=_as_it_is)
+    # Every iteration draws a number for worker processes; its own generator keeps that from torch's global one.
+    return DataLoader(_Rows(split), batch_size, sampler=sampler, collate_fn=_as_it_is, generator=torch.Generator())

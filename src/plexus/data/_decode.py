@@ -17,7 +17,7 @@ from torch import Tensor
 
 from plexus.errors import DataError
 
-FORMATS = ("JPEG", "PNG", "TIFF", "GIF", "BMP", "WEBP", "PPM", "JPEG2000", "AVIF", "MPO")
+FORMATS = ("JPEG", "PNG", "TIFF", "GIF", "BMP", "WEBP", "PPM", "JPEG2000", "AVIF")  # JPEG reads MPO too
 SUFFIXES = frozenset(
     f".{suffix}"
     for kinds in ("avif bmp gif webp", "jfif jpe jpeg jpg mpo jp2", "pbm pgm png pnm ppm", "tif tiff")
@@ -120,7 +120,7 @@ def upright_size(source: str | Path | bytes) -> tuple[int, int]:
         width, height = image.size
         sideways = False
         with suppress(Exception):
-            sideways = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+            sideways = image.format != "TIFF" and image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # TIFF tells it turned
     return (width, height) if sideways else (height, width)
 
 

@@ -74,7 +74,7 @@ def choose(labels: Indices, total: int, classes: int, seed: int, stage: Stage, *
         Indices into ``labels``, ascending.
     """
     share = apportion(np.bincount(labels, minlength=classes).tolist(), total, low=low, spare=spare)
-    rng = np.random.default_rng([seed, int(stage)])
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(int(stage),)))
     order = rng.permutation(len(labels))
     by_class = order[np.argsort(labels[order], kind="stable")]
     ends = np.cumsum(np.bincount(labels, minlength=classes))
@@ -97,5 +97,5 @@ def require(labels: Indices, classes: Sequence[str], needed: Sequence[str], wher
     counts = np.bincount(labels, minlength=len(classes))
     smallest = int(counts.argmin())
     if counts[smallest] < len(needed):
-        has = f"class {classes[smallest]!r} has {counts[smallest]} usable image{'s' * (counts[smallest] != 1)}"
-        raise DataError(f"{where}: {has}, but {' and '.join(needed)} need one each: add images or remove the class")
+        has = f"class {classes[smallest]!r} has {counts[smallest]} usable images of the {len(needed)} needed"
+        raise DataError(f"{where}: {has} (one for {', '.join(needed)}): add images or remove the class")

@@ -1,0 +1,191 @@
+"""Every kind of image file becomes the 8-bit pixels a viewer shows."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from plexus.data import decode, read_image
+from plexus.data._decode import upright_size
+from plexus.errors import DataError
+from tests.data.images import grey, png, png_header
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def pixels(source: bytes | Path) -> tuple[str, list[Any]]:
+    image = decode(source)
+    return image.mode, np.asarray(image).tolist()
+
+
+def image_of(mode: str, *values: Any) -> Image.Image:
+    image = Image.new(mode, (len(values), 1))
+    for x, value in enumerate(values):
+        image.putpixel((x, 0), value)
+    return image
+
+
+SIXTEEN = np.array([[0, 128, 129, 257], [40000, 65278, 65407, 65535]], np.uint16)
+EIGHT = [[0, 0, 1, 1], [156, 254, 255, 255]]  # SIXTEEN / 257, to the nearest
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM", "JPEG2000"])
+def test_16_bits_are_scaled_not_clipped(kind: str) -> None:
+    assert pixels(encoded(Image.fromarray(SIXTEEN), kind)) == ("L", EIGHT)
+
+
+def test_big_endian_16_bits_are_scaled() -> None:
+    image = Image.frombytes("I;16B", (4, 2), SIXTEEN.astype(">u2").tobytes())
+    assert pixels(encoded(image, "TIFF")) == ("L", EIGHT)
+
+
+def test_a_transparent_16_bit_value_is_white() -> None:
+    assert pixels(encoded(Image.fromarray(SIXTEEN), transparency=40000)) == ("L", [EIGHT[0], [255, 254, 255, 255]])
+
+
+@pytest.mark.parametrize("values", [[0, 70000], [-1, 5]])
+def test_32_bits_beyond_16_are_refused(values: list[int]) -> None:
+    with pytest.raises(DataError, match=r"outside 0\.\.65535: save it with 8 or 16 bits"):
+        decode(encoded(Image.fromarray(np.array([values], np.int32)), "TIFF"))
+
+
+def test_float_pixels_are_refused() -> None:
+    with pytest.raises(DataError, match="float pixels have no fixed range: save it"):
+        decode(encoded(Image.fromarray(np.array([[0.0, 0.5]], np.float32)), "TIFF"))
+
+
+RED, GREEN, GREY = [255, 0, 0], [0, 255, 0], [90, 90, 90]
+
+
+@pytest.mark.parametrize(
+    ("image", "mode", "expected"),
+    [
+        (image_of("L", 0, 7, 255), "L", [0, 7, 255]),
+        (image_of("1", 0, 1), "L", [0, 255]),
+        (image_of("RGB", (255, 0, 0), (1, 2, 3)), "RGB", [RED, [1, 2, 3]]),
+        (image_of("RGB", (90, 90, 90), (3, 3, 3)), "L", [90, 3]),
+        (image_of("RGB", (90, 90, 90), (3, 3, 4)), "RGB", [GREY, [3, 3, 4]]),
+        (image_of("RGBA", (255, 0, 0, 255), (0, 255, 0, 0)), "RGB", [RED, [255, 255, 255]]),
+        (image_of("RGBA", (255, 0, 0, 128), (0, 0, 0, 51)), "RGB", [[255, 127, 127], [204, 204, 204]]),
+        (image_of("LA", (9, 255), (9, 0)), "L", [9, 255]),
+    ],
+)
+def test_colours_grey_and_alpha(image: Image.Image, mode: str, expected: list[Any]) -> None:
+    assert pixels(encoded(image)) == (mode, [expected])
+
+
+def test_colours_hidden_under_full_transparency_do_not_matter() -> None:
+    one, other = image_of("RGBA", (255, 0, 0, 0)), image_of("RGBA", (0, 0, 9, 0))
+    assert pixels(encoded(one)) == pixels(encoded(other)) == ("L", [[255]])
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"), [({}, [RED, GREEN, GREY]), ({"transparency": 1}, [RED, [255, 255, 255], GREY])]
+)
+def test_palettes(options: dict[str, Any], expected: list[Any]) -> None:
+    image = image_of("P", 0, 1, 2)
+    image.putpalette([*RED, *GREEN, *GREY])
+    assert pixels(encoded(image, **options)) == ("RGB", [expected])
+
+
+def test_a_palette_of_greys_is_grey() -> None:
+    image = image_of("P", 0, 1)
+    image.putpalette([*GREY, 5, 5, 5])
+    assert pixels(encoded(image, "GIF")) == ("L", [[90, 5]])
+
+
+def test_cmyk() -> None:
+    assert pixels(encoded(image_of("CMYK", (0, 0, 0, 0), (0, 255, 255, 0)), "TIFF")) == ("RGB", [[[255] * 3, RED]])
+
+
+def test_the_first_frame_of_an_animation() -> None:
+    frames = [Image.new("RGB", (2, 2), color) for color in ("red", "lime")]
+    for kind in ("GIF", "PNG", "TIFF"):
+        first = pixels(encoded(frames[0], kind, save_all=True, append_images=frames[1:]))
+        assert first == ("RGB", [[RED, RED], [RED, RED]])
+
+
+def test_the_first_picture_of_a_stereo_pair() -> None:
+    one, other = Image.new("RGB", (8, 8), "red"), Image.new("RGB", (8, 8), "lime")
+    pair = encoded(one, "MPO", save_all=True, append_images=[other])
+    assert pixels(pair) == pixels(encoded(one, "JPEG"))
+
+
+UPRIGHT = np.arange(6, dtype=np.uint8).reshape(2, 3)
+STORED = {
+    1: UPRIGHT,
+    2: UPRIGHT[:, ::-1],
+    3: UPRIGHT[::-1, ::-1],
+    4: UPRIGHT[::-1],
+    5: UPRIGHT.T,
+    6: np.rot90(UPRIGHT),  # a quarter turn clockwise puts it right
+    7: UPRIGHT[::-1, ::-1].T,
+    8: np.rot90(UPRIGHT, -1),
+}
+
+
+@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_exif_orientation_is_applied(orientation: int, kind: str, depth: type) -> None:
+    stored: NDArray[Any] = np.ascontiguousarray(STORED[orientation]).astype(depth) * (257 if depth is np.uint16 else 1)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(Image.fromarray(stored), kind, exif=exif)
+    assert pixels(content) == ("L", UPRIGHT.tolist())
+    assert upright_size(content) == UPRIGHT.shape
+
+
+def test_damaged_exif_is_passed_over() -> None:
+    content = encoded(Image.fromarray(grey(3)), exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xff")
+    assert pixels(content) == ("L", grey(3).tolist())
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty"),
+        (b"no image", "not an image of a known format"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image of a known format"),
+        (png(grey(0, 64, 64))[:-40], "truncated|damaged"),
+        (png_header(10_000, 10_000), "more than 89478485 pixels: scale it down"),
+        (png_header(20_000, 20_000), "more than 89478485 pixels: scale it down"),
+    ],
+)
+def test_what_cannot_be_read_is_named(content: bytes, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=rf"a\.png: .*({reason})"):
+        decode(path)
+    with pytest.raises(DataError, match=rf"^image: .*({reason})"):
+        decode(content)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"b\.png: no such file"):
+        decode(tmp_path / "b.png")
+
+
+def test_read_image_gives_the_shape_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png(grey(0)))
+    assert read_image(path, (1, 4, 4)).tolist() == [grey(0).tolist()]
+    assert read_image(path, (3, 4, 4)).tolist() == [grey(0).tolist()] * 3
+    path.write_bytes(png(np.array([[RED, GREEN]], np.uint8)))
+    assert read_image(path, (3, 1, 2)).tolist() == [[[255, 0]], [[0, 255]], [[0, 0]]]
+    assert read_image(path, (1, 1, 2)).tolist() == [[[76, 150]]]  # luminance, ITU-R 601
+
+
+def test_resizing_averages_what_it_shrinks(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png(np.kron([[0, 200], [100, 40]], np.ones((8, 8))).astype(np.uint8)))
+    assert read_image(path, (1, 1, 1)).item() == 85  # the mean of all pixels: filtered, not one pixel picked
+    assert read_image(path, (1, 4, 3)).shape == (1, 4, 3)

@@ -1,0 +1,312 @@
+"""From files to three splits: what is promised about order, shares, colours and identity."""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from plexus.data import ImageData, Split, decode, load
+from plexus.data import _pixels as reading
+from plexus.data._sources import open_source
+from plexus.errors import DataError
+from tests.data.images import HOSTILE, class_folders, grey, parquet, png
+
+
+def splits(data: ImageData) -> tuple[Split, Split, Split]:
+    return data.train, data.val, data.test
+
+
+def counts(split: Split) -> list[int]:
+    return torch.bincount(split.labels).tolist()
+
+
+def test_digits_come_whole_and_exact() -> None:
+    from sklearn.datasets import load_digits
+
+    data, original = load("digits"), load_digits()
+    expected = np.rint(original.images * 255 / 16)
+    assert (data.name, data.in_shape, data.classes) == ("digits", (1, 8, 8), tuple("0123456789"))
+    rows = [int(name.removeprefix("row ")) for split in splits(data) for name in split.names]
+    assert sorted(rows) == list(range(1797))
+    assert np.array_equal(torch.cat([split.images for split in splits(data)])[:, 0], expected[rows])
+    assert np.array_equal(torch.cat([split.labels for split in splits(data)]), original.target[rows])
+    assert data.train.images.dtype == torch.uint8
+    assert data.train.labels.dtype == torch.int64
+    assert (len(data.test), len(data.val)) == (round(0.2 * 1797), round(0.15 * (1797 - 359)))
+    shares = np.bincount(original.target) / 1797
+    for split in splits(data):
+        assert np.abs(np.array(counts(split)) - shares * len(split)).max() < 2
+
+
+def test_the_mean_image_is_that_of_train_alone() -> None:
+    data = load("digits")
+    assert data.mean.dtype == torch.float32
+    assert torch.allclose(data.mean, data.train.images.double().mean(0).float(), atol=1e-5)
+
+
+def test_the_seed_chooses_the_splits_and_not_the_fingerprint() -> None:
+    one, again, other = load("digits", seed=1), load("digits", seed=1), load("digits", seed=2)
+    assert [split.names for split in splits(one)] == [split.names for split in splits(again)]
+    for a, b in zip(splits(one), splits(other), strict=True):
+        assert a.names != b.names
+    assert one.fingerprint == again.fingerprint == other.fingerprint
+    assert one.fingerprint.startswith("sha256:")
+
+
+def test_limit_counts_train_and_val_and_leaves_test_whole() -> None:
+    whole, few = load("digits"), load("digits", limit=200)
+    assert few.test.names == whole.test.names
+    assert (len(few.train), len(few.val)) == (170, 30)
+    assert max(counts(few.train)) - min(counts(few.train)) <= 2
+    assert load("digits", limit=5000).train.names == whole.train.names
+
+
+def test_class_folders_with_a_hostile_name(tmp_path: Path) -> None:
+    data = load(class_folders(tmp_path / "d", {"b": 10, HOSTILE: 20}))
+    assert data.classes == (HOSTILE, "b")
+    assert [counts(split) for split in splits(data)] == [[13, 7], [3, 1], [4, 2]]
+    for split in splits(data):
+        for image, label, name in zip(split.images, split.labels.tolist(), split.names, strict=True):
+            assert name.startswith(f"{data.classes[label]}/")
+            assert np.array_equal(image[0], np.asarray(decode(tmp_path / "d" / name)))
+
+
+def test_given_splits_are_kept_whole(tmp_path: Path) -> None:
+    for start, (name, count) in enumerate({"train": 10, "val": 3, "test": 4}.items()):
+        class_folders(tmp_path / "d" / name, {"a": count, "b": count}, start=60 * start)
+    data = load(tmp_path / "d", limit=12)
+    assert [counts(split) for split in splits(data)] == [[6, 6], [3, 3], [4, 4]]
+    for split, name in zip(splits(data), ("train", "val", "test"), strict=True):
+        assert {file.split("/")[0] for file in split.names} == {name}
+
+
+def test_a_given_test_split_changes_no_choice(tmp_path: Path) -> None:
+    class_folders(tmp_path / "d" / "train", {"a": 10, "b": 10})
+    class_folders(tmp_path / "d" / "test", {"a": 3, "b": 3}, start=50)
+    before = load(tmp_path / "d")
+    shutil.rmtree(tmp_path / "d" / "test")
+    class_folders(tmp_path / "d" / "test", {"a": 9, "b": 1}, start=90)
+    after = load(tmp_path / "d")
+    assert (before.train.names, before.val.names) == (after.train.names, after.val.names)
+    assert before.train.images.equal(after.train.images)
+    assert before.fingerprint != after.fingerprint
+
+
+def test_the_fingerprint_is_of_the_content_alone(tmp_path: Path) -> None:
+    one = class_folders(tmp_path / "one", {"a": 4, "b": 4})
+    other = tmp_path / "else" / "where"
+    for file in sorted(one.rglob("*.png"), reverse=True):
+        target = other / file.relative_to(one).with_suffix(".bmp")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        decode(file).convert("RGB").save(target)
+    fingerprint = load(one).fingerprint
+    assert load(other).fingerprint == fingerprint
+    (other / "b").rename(other / "c")
+    assert load(other).fingerprint != fingerprint  # another class name
+    (other / "c").rename(other / "b")
+    (other / "a" / "000.bmp").write_bytes(png(grey(99)))
+    assert load(other).fingerprint != fingerprint  # another pixel
+    (one / "a" / "003.png").rename(one / "b" / "-.png")
+    assert load(one).fingerprint != fingerprint  # another label
+
+
+def rows(count: int, start: int = 0, **more: Any) -> list[dict[str, Any]]:
+    return [{"img": {"bytes": png(grey(start + i)), "path": None}, "y": i * 2 // count} | more for i in range(count)]
+
+
+def features(*names: str) -> Any:
+    from datasets import ClassLabel, Features, Image
+
+    return Features(img=Image(), y=ClassLabel(names=list(names)))
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_parquet_folder_and_class_folders_give_the_same_data(tmp_path: Path) -> None:
+    folder = tmp_path / "d[1]"  # a name that would be a pattern
+    parquet(folder / "train-00000-of-00001.parquet", rows(8), features("a", HOSTILE))
+    parquet(folder / "test-00000-of-00001.parquet", rows(4, 40), features("a", HOSTILE))
+    table = load(folder)
+    assert (table.name, table.classes) == ("d[1]", ("a", HOSTILE))
+    assert table.test.names == tuple(f"test row {i}" for i in range(4))
+    class_folders(tmp_path / "f" / "train", {"a": 4, HOSTILE: 4})
+    class_folders(tmp_path / "f" / "test", {"a": 2, HOSTILE: 2}, start=40)
+    (tmp_path / "f" / "train" / "a").rename(tmp_path / "f" / "train" / "0")
+    (tmp_path / "f" / "test" / "a").rename(tmp_path / "f" / "test" / "0")  # "<" sorts after digits, before letters
+    files = load(tmp_path / "f")
+    for a, b in zip(splits(table), splits(files), strict=True):
+        assert a.images.equal(b.images)
+        assert a.labels.equal(b.labels)
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_parquet_file_without_features_and_with_more_columns(tmp_path: Path) -> None:
+    parquet(tmp_path / "d" / "all.parquet", rows(8, note=0.5))
+    data = load(tmp_path / "d")
+    assert (data.classes, data.in_shape) == (("0", "1"), (1, 4, 4))
+
+
+@pytest.mark.usefixtures("cache")
+def test_parquet_files_that_disagree_are_refused(tmp_path: Path) -> None:
+    parquet(tmp_path / "d" / "train.parquet", rows(8), features("a", "b"))
+    parquet(tmp_path / "d" / "test.parquet", rows(4), features("b", "a"))
+    with pytest.raises(DataError, match=r"(test|train)\.parquet declares other columns or classes"):
+        load(tmp_path / "d")
+    (tmp_path / "d" / "test.parquet").write_bytes(b"PAR1 cut short")
+    with pytest.raises(DataError, match=r"test\.parquet cannot be read .*: replace it") as caught:
+        load(tmp_path / "d")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_table_never_opens_a_file_it_names(tmp_path: Path) -> None:
+    (tmp_path / "private.png").write_bytes(png(grey(0)))
+    named = rows(8)
+    named[3]["img"] = {"bytes": None, "path": str(tmp_path / "private.png")}
+    parquet(tmp_path / "d" / "train.parquet", named, features("a", "b"))
+    with pytest.raises(DataError, match="row 3: no image data"):
+        load(tmp_path / "d")
+
+
+def test_loading_class_folders_writes_no_cache(tmp_path: Path, cache: Path) -> None:
+    load(class_folders(tmp_path / "d", {"a": 4, "b": 4}))
+    assert not cache.exists()
+
+
+def test_one_colour_image_makes_all_of_them_colour(tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "d", {"a": 4, "b": 4})
+    coloured = np.stack([grey(0), grey(1), grey(2)], -1)
+    (folder / "a" / "000.png").write_bytes(png(np.stack([grey(0)] * 3, -1)))
+    assert load(folder).in_shape == (1, 4, 4)  # grey, although stored as RGB
+    (folder / "a" / "000.png").write_bytes(png(coloured))
+    data = load(folder)
+    assert data.in_shape == (3, 4, 4)
+    everything = {name: image for split in splits(data) for name, image in zip(split.names, split.images, strict=True)}
+    assert np.array_equal(everything["a/000.png"], coloured.transpose(2, 0, 1))
+    assert np.array_equal(everything["b/003.png"], [grey(7)] * 3)
+
+
+@pytest.mark.parametrize("side", [4, 120])  # read by one thread, and by several
+def test_mixed_sizes(tmp_path: Path, side: int) -> None:
+    folder = class_folders(tmp_path / "d", {"b": 20, "c": 20})
+    for file in (folder / "b").iterdir():
+        file.write_bytes(png(grey(1, side, side)))
+    (folder / "c" / "004.png").write_bytes(png(grey(0, side, side + 2)))
+    (folder / "c" / "005.png").write_bytes(png(grey(0, side + 1, side)))
+    sizes, other = (3, "c/004.png is 6x4") if side == 4 else (4, "c/000.png is 4x4")
+    with pytest.raises(DataError, match=rf"images of {sizes} sizes: b/000\.png is {side}x{side} and {other} .*--size"):
+        load(folder)
+    assert load(folder, size=6).in_shape == (1, 6, 6)
+    assert load(folder, size=(5, 7)).in_shape == (1, 5, 7)
+
+
+def test_several_threads_give_what_one_gives(tmp_path: Path) -> None:
+    folder = tmp_path / "d"
+    for i in range(40):
+        (folder / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        (folder / "ab"[i % 2] / f"{i:02}.png").write_bytes(png(grey(i, 100, 110)))
+    data = load(folder)
+    for split in splits(data):
+        for image, name in zip(split.images, split.names, strict=True):
+            assert np.array_equal(image[0], grey(int(name[2:4]), 100, 110))
+
+
+def test_unreadable_images_stop_the_run_or_are_recorded(tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "d", {"a": 6, "b": 6})
+    (folder / "a" / "002.png").write_bytes(b"")
+    (folder / "b" / "x\ny.png").write_bytes(b"text")
+    with pytest.raises(DataError, match=r"/d/a/002\.png: empty file: replace or remove it, .*--skip-unreadable$"):
+        load(folder)
+    data = load(folder, skip_unreadable=True)
+    assert data.skipped == ("a/002.png: empty file", "b/x\ny.png: not an image of a known format")
+    assert sum(map(len, splits(data))) == 11
+    (folder / "a" / "002.png").write_bytes(png(grey(2)))
+    with pytest.raises(DataError) as caught:
+        load(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_class_too_small_after_skipping_is_refused(tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "d", {"a": 9, "b": 3})
+    for file in (folder / "b").iterdir():
+        file.write_bytes(b"")
+    with pytest.raises(DataError, match="class 'b' has 0 usable images"):
+        load(folder, skip_unreadable=True)
+    for file in (folder / "a").iterdir():
+        file.write_bytes(b"")
+    with pytest.raises(DataError, match="no image of the train split can be read"):
+        load(folder, skip_unreadable=True)
+
+
+def write_splits(root: Path, **parts: dict[str, int]) -> Path:
+    for split, sizes in parts.items():
+        class_folders(root / split, sizes)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda root: root / "nowhere", "no such folder: give 'digits', a folder, or a hub id"),
+        (lambda root: class_folders(root, {"a": 1}) / "a" / "000.png", "is a file: give the folder"),
+        (lambda root: root, "empty: expected images"),
+        (lambda root: class_folders(root, {"a": 9}), r"one class only \('a'\): give images of two classes"),
+        (lambda root: class_folders(root, {"a": 9, "b": 2}), "class 'b' has 2 usable images of the 3 needed"),
+        (
+            lambda root: write_splits(root, train={"a": 9, "b": 1}, test={"a": 1}),
+            "class 'b' has 1 usable images of the 2 needed",
+        ),
+        (
+            lambda root: write_splits(root, train={"a": 9, "b": 9}, test={"c": 1}),
+            "class 'c' is in test but not in train: add training images of it, or take it out of test",
+        ),
+        (lambda root: write_splits(root, train={"a": 9, "b": 9}, val={"c": 1}), "class 'c' is in val but not in train"),
+        (
+            lambda root: write_splits(root, train={"a": 9, "b": 9}, test={}, val={"a": 0}),
+            "the val split holds no images: add some or take the split out",
+        ),
+    ],
+)
+def test_data_that_cannot_be_used_is_named(make: Callable[[Path], Path], message: str, tmp_path: Path) -> None:
+    spec = make(tmp_path)
+    with pytest.raises(DataError, match=f": {message}") as caught:
+        load(spec)
+    assert str(caught.value).startswith(str(spec))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"val": 0}, "--val 0 is not a share"),
+        ({"test": 1.0}, r"--test 1\.0 is not a share"),
+        ({"test": float("nan")}, "--test nan is not a share"),
+        ({"size": 0}, "--size 0x0 is not a size"),
+        ({"size": (4, -1)}, "--size 4x-1 is not a size"),
+        ({"limit": 0}, "--limit 0 keeps no images"),
+        ({"limit": 19}, "--limit 19 is too low for 10 classes: at least 20"),
+        ({"seed": -1}, "--seed -1 is negative"),
+        ({"label": "y"}, "leave --label out"),
+    ],
+)
+def test_arguments_out_of_range_are_named(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        load("digits", **arguments)
+
+
+def test_the_lowest_limit_still_gives_every_class_to_train_and_val() -> None:
+    data = load("digits", limit=20)
+    assert [counts(data.train), counts(data.val)] == [[1] * 10, [1] * 10]
+
+
+def test_more_than_fits_in_memory_is_refused_at_the_first_image() -> None:
+    source = open_source("digits")
+    wanted = {"train": np.arange(1797)}
+    with pytest.raises(DataError, match=r"1797 images of 8x8 need 0\.0 GiB .*--size, or fewer images with --limit"):
+        reading.decode_parts(source, wanted, None, skip_unreadable=False, memory=1797 * 64 - 1)
+    pools, _ = reading.decode_parts(source, wanted, None, skip_unreadable=False, memory=1797 * 64)
+    assert Counter(pools["train"].labels.tolist()) == Counter(source.parts["train"].labels.tolist())
