@@ -82,13 +82,22 @@ class Connection(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        given = {"merge": merge, "gate": gate, "size": size, "resize": resize, "activation": activation, "project": project}
+        given = {
+            "merge": merge,
+            "gate": gate,
+            "size": size,
+            "resize": resize,
+            "activation": activation,
+            "project": project,
+        }
         for name, value in given.items():
             if value not in CHOICES[name]:
                 raise ConfigError(f"Connection: {name}={value!r} is unknown; choose from {', '.join(CHOICES[name])}")
         self.channels = tuple(int(c) for c in channels)
         if not self.channels or min(self.channels) < 1:
-            raise ConfigError(f"Connection: channels={list(channels)} must list at least one source, each with 1 map or more")
+            raise ConfigError(
+                f"Connection: channels={list(channels)} must list at least one source, each with 1 map or more"
+            )
         if squeeze_to is not None and (merge != "squeeze" or squeeze_to < 1):
             raise ConfigError(f'Connection: squeeze_to={squeeze_to} needs merge="squeeze" and at least 1 map')
         self.merge, self.gate, self.size, self.resize = merge, gate, size, resize
@@ -141,7 +150,10 @@ class Connection(nn.Module):
             fitted, gates = self._projected(fitted, gates)
             if self.merge == "sum":
                 return PF.weighted_sum(fitted, gates)
-            return reduce(torch.maximum, (PF.pad_channels(x * PF.per_map(g, x), self.out_channels) for x, g in zip(fitted, gates, strict=True)))
+            return reduce(
+                torch.maximum,
+                (PF.pad_channels(x * PF.per_map(g, x), self.out_channels) for x, g in zip(fitted, gates, strict=True)),
+            )
         scale = self.expand(gates)
         joined = torch.cat(list(fitted), 1)
         return joined * PF.per_map(scale, joined) if self.squeeze is None else self.squeezed(joined, scale)
@@ -171,7 +183,9 @@ class Connection(nn.Module):
     def _check(self, sources: Sequence[Tensor]) -> None:
         got = [x.shape[1] if 3 <= x.dim() <= 5 else tuple(x.shape) for x in sources]
         if tuple(got) != self.channels:
-            raise ConfigError(f"Connection: expected sources of {list(self.channels)} maps, (N, C, *spatial) each, got {got}")
+            raise ConfigError(
+                f"Connection: expected sources of {list(self.channels)} maps, (N, C, *spatial) each, got {got}"
+            )
 
     def extra_repr(self) -> str:
         return f"{list(self.channels)} -> {self.out_channels}, merge={self.merge}, gate={self.gate}, size={self.size}"
@@ -195,6 +209,8 @@ def _start(
         return torch.full((count,), float(init))
     pair = [gate_init, gate_init] if isinstance(gate_init, int | float) else list(gate_init)
     if len(pair) != 2 or not all(0 < g < 1 for g in pair):
-        raise ConfigError(f"Connection: gate_init={gate_init!r} must be a gate value in (0, 1), or two: (last source, all others)")
+        raise ConfigError(
+            f"Connection: gate_init={gate_init!r} must be a gate value in (0, 1), or two: (last source, all others)"
+        )
     values = torch.tensor([pair[1]] * (count - 1) + [pair[0]], dtype=torch.float32)
     return values if activation == "none" else torch.logit(values)

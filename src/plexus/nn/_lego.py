@@ -11,7 +11,16 @@ from plexus.nn.functional import per_map
 
 CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 # f(s * x) = s * f(x) for any s: a factor passes through
-LINEAR_BY_MAP = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.Identity)
+LINEAR_BY_MAP = (
+    nn.AvgPool1d,
+    nn.AvgPool2d,
+    nn.AvgPool3d,
+    nn.Dropout,
+    nn.Dropout1d,
+    nn.Dropout2d,
+    nn.Dropout3d,
+    nn.Identity,
+)
 LINEAR_BY_MAP += (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
 # the same for s >= 0 only
 POSITIVE_BY_MAP = (nn.ReLU, nn.LeakyReLU, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
@@ -68,4 +77,6 @@ def passes(layer: nn.Module, *, positive: bool) -> bool:
 
 def has_hooks(module: nn.Module) -> bool:
     """Whether somebody watches this module's calls, so that it must be called as it is."""
-    return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks)
+    return bool(
+        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+    )

@@ -56,10 +56,14 @@ class Supernet(nn.Module):
         if not legos:
             raise ConfigError("Supernet: legos is empty; give at least one layer")
         if len({id(lego) for lego in legos}) != len(legos):
-            raise ConfigError("Supernet: the same module appears twice among the legos; give each its own (copy.deepcopy)")
+            raise ConfigError(
+                "Supernet: the same module appears twice among the legos; give each its own (copy.deepcopy)"
+            )
         self.in_shape = tuple(int(n) for n in in_shape)
         if not 2 <= len(self.in_shape) <= 4 or min(self.in_shape) < 1:
-            raise ConfigError(f"Supernet: in_shape={list(in_shape)} must be (channels, *spatial) with one to three spatial axes")
+            raise ConfigError(
+                f"Supernet: in_shape={list(in_shape)} must be (channels, *spatial) with one to three spatial axes"
+            )
         self.legos = nn.ModuleList(legos)
         self.connections = nn.ModuleList()
         self._sizes: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
@@ -100,7 +104,9 @@ class Supernet(nn.Module):
             if bank is None or size != sizes[i - 1]:
                 run = [c.gates() for c, s in zip(self.connections[i:], sizes[i:], strict=True) if s == size]  # type: ignore[operator]
                 start = i
-                bank = Bank(gate_matrix(run), i + 1, self._like(fitted.get(connection, i + 1, sources[-1], size), connection))
+                bank = Bank(
+                    gate_matrix(run), i + 1, self._like(fitted.get(connection, i + 1, sources[-1], size), connection)
+                )
                 for k in range(i + 1):
                     bank.put(fitted.get(connection, k, sources[k], size))
             bank.put(fitted.get(connection, i + 1, sources[-1], size))
@@ -155,10 +161,17 @@ class Fitted:
         if tuple(x.shape[2:]) == size:
             return x
         if (k, size) not in self._maps:
-            nested = [] if (connection.size, connection.resize) != ("smallest", "area") else [
-                t for (kk, s), t in self._maps.items() if kk == k and all(b % a == 0 for a, b in zip(size, s, strict=True))
-                and all(b % a == 0 for a, b in zip(s, x.shape[2:], strict=True))
-            ]
+            nested = (
+                []
+                if (connection.size, connection.resize) != ("smallest", "area")
+                else [
+                    t
+                    for (kk, s), t in self._maps.items()
+                    if kk == k
+                    and all(b % a == 0 for a, b in zip(size, s, strict=True))
+                    and all(b % a == 0 for a, b in zip(s, x.shape[2:], strict=True))
+                ]
+            )
             self._maps[k, size] = connection.fit(min(nested, key=Tensor.numel, default=x), size)
         return self._maps[k, size]
 
@@ -182,9 +195,15 @@ def _try(lego: nn.Module, x: Tensor, name: str) -> Tensor:
         out = lego(x)
     except (RuntimeError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0]
-        raise ConfigError(f"Supernet: {name} ({type(lego).__name__}) does not accept maps {tuple(x.shape[1:])}: {reason}") from error
+        raise ConfigError(
+            f"Supernet: {name} ({type(lego).__name__}) does not accept maps {tuple(x.shape[1:])}: {reason}"
+        ) from error
     if not isinstance(out, Tensor) or out.dim() != x.dim() or out.shape[0] != x.shape[0]:
-        raise ConfigError(f"Supernet: {name} ({type(lego).__name__}) must give one tensor (N, C, *spatial); wrap it in a module that does")
+        raise ConfigError(
+            f"Supernet: {name} ({type(lego).__name__}) must give one tensor (N, C, *spatial); wrap it in a module that does"
+        )
     if min(out.shape) < 1:
-        raise ConfigError(f"Supernet: {name} ({type(lego).__name__}) leaves nothing of maps {tuple(x.shape[1:])}; use fewer poolings or larger images")
+        raise ConfigError(
+            f"Supernet: {name} ({type(lego).__name__}) leaves nothing of maps {tuple(x.shape[1:])}; use fewer poolings or larger images"
+        )
     return out

@@ -11,7 +11,11 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from plexus.errors import ConfigError
 
-_INTERPOLATION = {1: {"bilinear": "linear"}, 2: {"bilinear": "bilinear", "bicubic": "bicubic"}, 3: {"bilinear": "trilinear"}}
+_INTERPOLATION = {
+    1: {"bilinear": "linear"},
+    2: {"bilinear": "bilinear", "bicubic": "bicubic"},
+    3: {"bilinear": "trilinear"},
+}
 _CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _AVG_POOL = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 

@@ -129,7 +129,12 @@ class Builder:
     # connections
 
     def merge(
-        self, connection: Connection, sources: Sequence[Maps | None], size: tuple[int, ...], name: str, reader: nn.Module | None
+        self,
+        connection: Connection,
+        sources: Sequence[Maps | None],
+        size: tuple[int, ...],
+        name: str,
+        reader: nn.Module | None,
     ) -> Maps:
         """The connection over the sources that stay; None marks a cut one."""
         kept = [(k, self.fit(connection, s, size)) for k, s in enumerate(sources) if s is not None]
@@ -144,7 +149,9 @@ class Builder:
             if connection.squeeze is not None:
                 conv = _pointwise(connection.squeeze.weight, len(size))
                 folded = _folded(conv, merged)
-                merged = self.module(folded, Maps(merged.node, merged.example, connection.out_channels), f"{name}_squeeze")
+                merged = self.module(
+                    folded, Maps(merged.node, merged.example, connection.out_channels), f"{name}_squeeze"
+                )
         if self.fold or merged.scale is None:
             return merged
         return replace(self.scaled(merged, merged.scale, f"{name}_gates"), scale=None)
@@ -161,7 +168,9 @@ class Builder:
                 base = self._fitted[maps.node, min(steps)] if steps else maps
                 self._fitted[key] = self._area(base, size)
             elif connection.size == "smallest":
-                mode = {1: {"bilinear": "linear"}, 3: {"bilinear": "trilinear"}}.get(len(size), {}).get(connection.resize, connection.resize)
+                mode = {1: {"bilinear": "linear"}, 3: {"bilinear": "trilinear"}}.get(len(size), {}).get(
+                    connection.resize, connection.resize
+                )
                 corners = {} if mode == "nearest" else {"align_corners": False}
                 self._fitted[key] = self.call(F.interpolate, maps, size=list(size), mode=mode, **corners)
             else:
@@ -190,7 +199,9 @@ class Builder:
     def _sum(self, connection: Connection, kept: list[tuple[int, Maps]], owed: dict[int, Tensor], name: str) -> Maps:
         terms = [self._projected(connection, k, maps, owed[k], f"{name}_{k}") for k, maps in kept]
         terms = [
-            (maps, f) if f.dim() == 0 or bool((f == f[0]).all()) else (self.scaled(maps, f, f"{name}_{k}_gates"), f.new_ones(()))
+            (maps, f)
+            if f.dim() == 0 or bool((f == f[0]).all())
+            else (self.scaled(maps, f, f"{name}_{k}_gates"), f.new_ones(()))
             for (k, _), (maps, f) in zip(kept, terms, strict=True)
         ]
         terms.sort(key=lambda t: (-t[0].example.shape[1], -abs(t[1].flatten()[0].item())))
@@ -209,7 +220,9 @@ class Builder:
         scale = None if base == 1 else torch.full((connection.out_channels,), base, device=total.example.device)
         return Maps(total.node, total.example, connection.out_channels, scale=scale)
 
-    def _max(self, connection: Connection, kept: list[tuple[int, Maps]], owed: dict[int, Tensor], name: str, *, cut: bool) -> Maps:
+    def _max(
+        self, connection: Connection, kept: list[tuple[int, Maps]], owed: dict[int, Tensor], name: str, *, cut: bool
+    ) -> Maps:
         total: Maps | None = None
         for k, maps in kept:
             maps, factor = self._projected(connection, k, maps, owed[k], f"{name}_{k}")
@@ -236,7 +249,13 @@ class Builder:
         scale = torch.cat(scales)
         total = sum(connection.channels)
         whole = len(index) == total
-        return Maps(node, torch.cat(examples, 1), total, None if whole else tuple(index), None if bool((scale == 1).all()) else scale)
+        return Maps(
+            node,
+            torch.cat(examples, 1),
+            total,
+            None if whole else tuple(index),
+            None if bool((scale == 1).all()) else scale,
+        )
 
     def finish(self, maps: Maps) -> fx.GraphModule:
         self.graph.output(self.settled(maps, "out").node)

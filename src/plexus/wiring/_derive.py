@@ -58,7 +58,9 @@ def derive(net: nn.Module, wiring: Wiring, *, fold: bool = True) -> nn.Module:
     return graph_module.train(net.training)
 
 
-def rebuild(legos: Sequence[nn.Module], wiring: Wiring, in_shape: Sequence[int], **connection_options: Any) -> nn.Module:
+def rebuild(
+    legos: Sequence[nn.Module], wiring: Wiring, in_shape: Sequence[int], **connection_options: Any
+) -> nn.Module:
     """A wiring as a net of its own, with fresh weights and every gate at 1: "try it exclusively".
 
     Args:

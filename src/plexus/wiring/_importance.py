@@ -126,7 +126,9 @@ def _loudness(body: Supernet, batches: Sequence[Batch]) -> dict[str, float]:
     return {name: total**0.5 for name, total in totals.items()}
 
 
-def _taylor(net: nn.Module, body: Supernet, batches: Sequence[Batch], loss: Callable[..., Tensor]) -> dict[tuple[str, str], float]:
+def _taylor(
+    net: nn.Module, body: Supernet, batches: Sequence[Batch], loss: Callable[..., Tensor]
+) -> dict[tuple[str, str], float]:
     """mask * dL/dmask = g dL/dg, since g = activation(w) * mask."""
     masks: list[Tensor] = [c.mask for c in body.connections]  # type: ignore[misc]
     values: dict[tuple[str, str], float] = defaultdict(float)
@@ -146,7 +148,9 @@ def _taylor(net: nn.Module, body: Supernet, batches: Sequence[Batch], loss: Call
 
 
 @torch.no_grad()
-def _ablation(net: nn.Module, body: Supernet, batches: Sequence[Batch], loss: Callable[..., Tensor]) -> dict[tuple[str, str], float]:
+def _ablation(
+    net: nn.Module, body: Supernet, batches: Sequence[Batch], loss: Callable[..., Tensor]
+) -> dict[tuple[str, str], float]:
     head = split(net)[1] or nn.Identity()
     place = {connection: i for i, connection in enumerate(body.connections)}
     values: dict[tuple[str, str], float] = defaultdict(float)

@@ -18,7 +18,9 @@ def split(net: nn.Module) -> tuple[Supernet, nn.Module | None]:
     body, head = getattr(net, "body", None), getattr(net, "head", None)
     if isinstance(body, Supernet) and isinstance(head, nn.Module):
         return body, head
-    raise ConfigError(f"expected a Supernet, or a module with a Supernet as .body and a .head, got {type(net).__name__}")
+    raise ConfigError(
+        f"expected a Supernet, or a module with a Supernet as .body and a .head, got {type(net).__name__}"
+    )
 
 
 def connections(body: Supernet) -> Iterator[tuple[str, Connection, nn.Module | None]]:

@@ -45,7 +45,9 @@ def prune(
     """
     given = {k: v for k, v in {"keep": keep, "threshold": threshold, "max_params": max_params}.items() if v is not None}
     if len(given) != 1:
-        raise ConfigError(f"prune: give exactly one of keep, threshold and max_params, got {', '.join(given) or 'none'}")
+        raise ConfigError(
+            f"prune: give exactly one of keep, threshold and max_params, got {', '.join(given) or 'none'}"
+        )
     if keep is not None:
         if not 0 <= keep <= 1:
             raise ConfigError(f"prune: keep={keep} must be a share of the edges, 0 to 1")
@@ -111,7 +113,9 @@ def _largest_within(candidates: list[Wiring], most: int, net: nn.Module) -> Wiri
             low = middle + 1
     if low == len(candidates):
         least = parameters(derive(net, candidates[-1]))
-        raise ConfigError(f"prune: max_params={most} cannot be met, the smallest wiring needs {least}; raise it or use narrower legos")
+        raise ConfigError(
+            f"prune: max_params={most} cannot be met, the smallest wiring needs {least}; raise it or use narrower legos"
+        )
     return candidates[low]
 
 

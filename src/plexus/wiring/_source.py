@@ -49,7 +49,16 @@ def to_source(net: nn.Module, *, notes: Sequence[str] = (), constants: Mapping[s
         for name, value in net.named_parameters(recurse=False)
     ]
     header = [_plain(line) for line in notes] or ["A network with a learned wiring."]
-    lines = ['"""' + header[0], *header[1:], '"""', "", "import torch", "import torch.nn.functional as F", "from torch import nn", ""]
+    lines = [
+        '"""' + header[0],
+        *header[1:],
+        '"""',
+        "",
+        "import torch",
+        "import torch.nn.functional as F",
+        "from torch import nn",
+        "",
+    ]
     lines += [f"{name} = {value!r}" for name, value in (constants or {}).items()]
     lines += ["", "", "class Net(nn.Module):", "    def __init__(self):", "        super().__init__()", *layers, ""]
     lines += ["    def forward(self, x):", *(f"        {line}" for line in _body(net.graph))]
@@ -63,12 +72,16 @@ def _plain(line: str) -> str:
 
 def _constructor(name: str, module: nn.Module) -> str:
     if not type(module).__module__.startswith("torch.nn.modules"):
-        raise ConfigError(f"to_source: {name} is a {type(module).__name__}, which torch does not ship; build it from torch.nn layers")
+        raise ConfigError(
+            f"to_source: {name} is a {type(module).__name__}, which torch does not ship; build it from torch.nn layers"
+        )
     text = "nn." + re.sub(r"padding=([a-z]\w*)", r"padding='\1'", repr(module))
     try:
-        built = eval(text, {"nn": nn, "torch": torch, "inf": float("inf"), "__builtins__": {"True": True}})  # noqa: S307
+        built = eval(text, {"nn": nn, "torch": torch, "inf": float("inf"), "__builtins__": {"True": True}})
     except Exception as error:  # a repr is free text: whatever goes wrong means it does not rebuild the layer
-        raise ConfigError(f"to_source: cannot write {name} out, its repr {text!r} does not rebuild it ({error})") from None
+        raise ConfigError(
+            f"to_source: cannot write {name} out, its repr {text!r} does not rebuild it ({error})"
+        ) from None
     shapes = {k: v.shape for k, v in built.state_dict().items()}
     if shapes != {k: v.shape for k, v in module.state_dict().items()}:
         raise ConfigError(f"to_source: cannot write {name} out, its repr {text!r} builds other shapes")
@@ -112,7 +125,9 @@ def _qualified(function: Any) -> str:
     for prefix, home in (("F", F), ("torch", torch)):
         if getattr(home, name, None) is function:
             return f"{prefix}.{name}"
-    raise ConfigError(f"to_source: cannot write the call of {function!r} out; use functions of torch or torch.nn.functional")
+    raise ConfigError(
+        f"to_source: cannot write the call of {function!r} out; use functions of torch or torch.nn.functional"
+    )
 
 
 def _show(value: Any) -> str:
