@@ -43,6 +43,11 @@ def test_values_become_plain_json() -> None:
     assert plain["epochs"] == [{"train_loss": None}]
 
 
+def test_a_name_that_is_not_utf8_can_be_written(tmp_path: Path) -> None:
+    made = record(data={"skipped": ["\udcff.png"]})
+    assert RunRecord.read(made.write(tmp_path / "record.json")).data == {"skipped": ["\\udcff.png"]}
+
+
 def test_a_mapping_of_python_values_is_taken_as_json() -> None:
     assert RunRecord.from_dict({"format": 1, "nodes": ("a", "b"), "seed": None}) == RunRecord(nodes=["a", "b"])
 

@@ -196,9 +196,9 @@ def _plain(value: Any) -> Any:
         return [_plain(v) for v in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if value is None or isinstance(value, bool | int | str):
+    if value is None or isinstance(value, bool | int):
         return value
-    return str(value)
+    return str(value).encode(errors="backslashreplace").decode()  # file names need not be UTF-8
 
 
 def _dump(value: Any) -> str:
