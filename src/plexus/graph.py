@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,6 +16,16 @@ FORMAT = "plexus.wiring/1"
 INPUT, HEAD = "input", "head"
 
 
+def stack_nodes(legos: int) -> tuple[str, ...]:
+    """The nodes of a stack of layers: `input, lego1, ..., legon, head`.
+
+    Example:
+        >>> stack_nodes(2)
+        ('input', 'lego1', 'lego2', 'head')
+    """
+    return (INPUT, *(f"lego{i}" for i in range(1, legos + 1)), HEAD)
+
+
 class Edge(NamedTuple):
     """One connection: `target` reads the output of `source` with this strength (unitless, 0 = not at all)."""
 
@@ -24,7 +34,7 @@ class Edge(NamedTuple):
     strength: float = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Wiring:
     """A directed acyclic graph of layers whose edges carry a strength.
 
@@ -36,7 +46,8 @@ class Wiring:
         edges: (source, target, strength) triples; `Edge` or any sequence of three. Their order does not matter.
 
     Raises:
-        ConfigError: an empty or repeated name, an unknown node, a repeated edge, a cycle, or a strength that is not finite.
+        ConfigError: an empty or repeated name, an unknown node, a repeated edge, a cycle, or a strength that is not a
+            finite number.
 
     Example:
         >>> w = Wiring(("input", "lego1", "head"), (("input", "head", 0.5), ("lego1", "head", 1.0)))
@@ -49,30 +60,30 @@ class Wiring:
     nodes: tuple[str, ...]
     edges: tuple[Edge, ...]
 
-    def __post_init__(self) -> None:
-        nodes = tuple(self.nodes)
+    def __init__(self, nodes: Sequence[str], edges: Iterable[tuple[str, str, float]]) -> None:
+        nodes = tuple(nodes)
         if not all(isinstance(n, str) and n for n in nodes):
             raise ConfigError(f"wiring: node names must be non-empty strings, got {nodes!r}")
         place = {name: i for i, name in enumerate(nodes)}
         if len(place) != len(nodes):
             raise ConfigError(f"wiring: node {_repeated(nodes)!r} is listed twice; name every node once")
-        edges = [_edge(e) for e in self.edges]
-        for e in edges:
+        given = [_edge(e) for e in edges]
+        for e in given:
             for end in (e.source, e.target):
                 if end not in place:
                     raise ConfigError(f"wiring: edge {e.source} -> {e.target} names unknown node {end!r}")
             if not math.isfinite(e.strength):
                 raise ConfigError(f"wiring: edge {e.source} -> {e.target} has strength {e.strength}; it must be finite")
-        pairs = [(e.source, e.target) for e in edges]
+        pairs = [(e.source, e.target) for e in given]
         if len(set(pairs)) != len(pairs):
             source, target = _repeated(pairs)
             raise ConfigError(f"wiring: edge {source} -> {target} is listed twice; keep one")
-        if any(place[e.source] >= place[e.target] for e in edges):
+        if any(place[e.source] >= place[e.target] for e in given):
             nodes = _in_order(nodes, pairs)
             place = {name: i for i, name in enumerate(nodes)}
-        edges.sort(key=lambda e: (place[e.target], place[e.source]))
+        given.sort(key=lambda e: (place[e.target], place[e.source]))
         object.__setattr__(self, "nodes", nodes)
-        object.__setattr__(self, "edges", tuple(edges))
+        object.__setattr__(self, "edges", tuple(given))
 
     def sources(self, target: str) -> tuple[str, ...]:
         """Names that `target` reads, in node order."""
@@ -85,7 +96,7 @@ class Wiring:
     def keep(self, pairs: Iterable[tuple[str, str]]) -> Wiring:
         """The same nodes with only these (source, target) pairs; unknown pairs are refused by name."""
         wanted, known = set(pairs), self.strengths()
-        for source, target in wanted - known.keys():
+        for source, target in sorted(wanted - known.keys()):
             raise ConfigError(f"wiring: there is no edge {source} -> {target} to keep")
         return Wiring(self.nodes, tuple(e for e in self.edges if (e.source, e.target) in wanted))
 
@@ -99,15 +110,17 @@ class Wiring:
         """Reads `to_json`'s text; anything else raises a ConfigError that says what is wrong."""
         try:
             raw = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"wiring: this is not JSON ({error})") from None
-        if not isinstance(raw, Mapping) or raw.get("format") != FORMAT:
+        if not isinstance(raw, dict) or raw.get("format") != FORMAT:
             raise ConfigError(f'wiring: expected a JSON object with "format": "{FORMAT}"')
-        try:
-            edges = tuple(Edge(e["source"], e["target"], e["strength"]) for e in raw["edges"])
-            return cls(tuple(raw["nodes"]), edges)
-        except (KeyError, TypeError) as error:
-            raise ConfigError(f"wiring: nodes or edges are malformed ({error!r})") from None
+        nodes, edges = raw.get("nodes"), raw.get("edges")
+        if not isinstance(nodes, list) or not isinstance(edges, list):
+            raise ConfigError('wiring: "nodes" and "edges" must be lists')
+        for e in edges:
+            if not isinstance(e, dict) or not set(Edge._fields) <= e.keys():
+                raise ConfigError(f'wiring: an edge is {{"source", "target", "strength"}}, got {json.dumps(e)}')
+        return cls(tuple(nodes), tuple(Edge(e["source"], e["target"], e["strength"]) for e in edges))
 
     def to_networkx(self) -> nx.DiGraph:
         """A `networkx.DiGraph` with the same nodes and edges; the edge attribute is `strength`."""
@@ -121,9 +134,14 @@ def _edge(raw: Any) -> Edge:
     if isinstance(raw, str) or not isinstance(raw, Sequence) or len(raw) != 3:
         raise ConfigError(f"wiring: an edge is (source, target, strength), got {raw!r}")
     source, target, strength = raw
+    if not isinstance(source, str) or not isinstance(target, str):
+        raise ConfigError(f"wiring: an edge joins two named nodes, got {raw!r}")
     if isinstance(strength, bool) or not isinstance(strength, int | float):
         raise ConfigError(f"wiring: edge {source} -> {target} has strength {strength!r}; it must be a number")
-    return Edge(source, target, float(strength))
+    try:
+        return Edge(source, target, float(strength) + 0.0)  # -0.0 becomes 0.0
+    except OverflowError:
+        raise ConfigError(f"wiring: edge {source} -> {target} has a strength too large for a float") from None
 
 
 def _repeated(items: Sequence[Any]) -> Any:

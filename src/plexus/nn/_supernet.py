@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from plexus.errors import ConfigError
-from plexus.graph import HEAD, INPUT, Edge, Wiring
+from plexus.graph import Edge, Wiring, stack_nodes
 from plexus.nn._bank import Bank, gate_matrix
 from plexus.nn._connection import Connection
 from plexus.nn._lego import Scaled, run_lego
@@ -132,7 +132,7 @@ class Supernet(nn.Module):
 
     def node_names(self) -> tuple[str, ...]:
         """`input, lego1, ..., legon, head`."""
-        return (INPUT, *(f"lego{i}" for i in range(1, len(self.legos) + 1)), HEAD)
+        return stack_nodes(len(self.legos))
 
     @torch.no_grad()
     def _build(self, options: dict[str, Any]) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 
 from plexus.errors import ConfigError
-from plexus.graph import HEAD, INPUT, Edge, Wiring
-
-
-def names(legos: int) -> tuple[str, ...]:
-    """The nodes of a stack: `input, lego1, ..., head`."""
-    return (INPUT, *(f"lego{i}" for i in range(1, legos + 1)), HEAD)
+from plexus.graph import Edge, Wiring, stack_nodes
 
 
 def random_wiring(legos: int, edges: int, generator: torch.Generator) -> Wiring:
@@ -28,8 +25,8 @@ def random_wiring(legos: int, edges: int, generator: torch.Generator) -> Wiring:
         >>> len(random_wiring(9, 20, torch.Generator().manual_seed(0)).edges)
         20
     """
-    nodes = names(legos)
-    chain = list(zip(nodes[1:-1], nodes[2:], strict=True))
+    nodes = stack_nodes(legos)
+    chain = list(pairwise(nodes[1:]))
     skips = [(s, t) for j, t in enumerate(nodes[2:], 2) for s in nodes[: j - 1]]
     if not legos <= edges <= legos + len(skips):
         raise ConfigError(f"random_wiring: {edges} edges do not fit {legos} legos; {legos} to {legos + len(skips)} do")
@@ -44,7 +41,7 @@ def residual_wiring(legos: int) -> Wiring:
         >>> len(residual_wiring(15).edges)
         22
     """
-    nodes = names(legos)
-    pairs = list(zip(nodes[1:-1], nodes[2:], strict=True))
+    nodes = stack_nodes(legos)
+    pairs = list(pairwise(nodes[1:]))
     pairs += [(nodes[i - 2], nodes[i + 1]) for i in range(3, legos + 1, 2)]
     return Wiring(nodes, tuple(Edge(s, t) for s, t in pairs))
