@@ -1,0 +1,121 @@
+"""What happens beside the training steps: history, fading of gates, checkpoints, a line per epoch."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from plexus.graph import HEAD, Wiring
+from plexus.nn import Supernet
+from plexus.record import atomic_write
+from plexus.train._task import ClassifyTask, gated
+
+
+class History(L.Callback):
+    """Losses, accuracy and gates of every epoch; part of the checkpoint.
+
+    Args:
+        phase: written into every entry.
+        first: the number of the first epoch.
+        listen: called with every new entry.
+    """
+
+    def __init__(self, phase: str, *, first: int = 0, listen: Callable[[dict[str, Any]], None] | None = None) -> None:
+        self.phase, self.first, self.listen = phase, first, listen
+        self.epochs: list[dict[str, Any]] = []
+        self._start = 0.0
+
+    def on_train_epoch_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        self._start = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        assert isinstance(task, ClassifyTask)
+        entry: dict[str, Any] = {
+            "phase": self.phase,
+            "epoch": self.first + trainer.current_epoch,
+            "train_loss": task.train_loss.compute().item(),
+            "val_loss": task.val_loss.compute().item(),
+            "val_accuracy": task.val_accuracy.compute().item(),
+            "seconds": time.monotonic() - self._start,
+        }
+        for metric in (task.train_loss, task.val_loss, task.val_accuracy):
+            metric.reset()
+        connections = gated(task.net)
+        if connections:
+            entry["gates"] = [g.mean().item() for c in connections for g in c.split_gates()]
+        self.epochs.append(entry)
+        task.log_dict({k: entry[k] for k in ("train_loss", "val_loss", "val_accuracy")}, rank_zero_only=True)
+        if self.listen is not None and trainer.is_global_zero:
+            self.listen(entry)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epochs": self.epochs}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.epochs = state["epochs"]
+
+
+class Fade(L.Callback):
+    """Takes the edges that will be cut to 0, step by step: their mask is 1 - t/T, and 0 for the last tenth.
+
+    Args:
+        body: the supernet.
+        kept: the wiring that stays.
+        steps: optimiser steps of the phase.
+    """
+
+    def __init__(self, body: Supernet, kept: Wiring, steps: int) -> None:
+        self.body, self.kept, self.span = body, set(kept.strengths()), max(1.0, 0.9 * steps)
+
+    def on_train_batch_start(self, trainer: L.Trainer, task: L.LightningModule, batch: Any, index: int) -> None:
+        set_masks(self.body, self.kept, max(0.0, 1 - (trainer.global_step + 1) / self.span))
+
+
+def set_masks(body: Supernet, kept: set[tuple[str, str]], others: float) -> None:
+    """Sets the mask of every edge outside `kept`."""
+    names = body.node_names()
+    for target, connection in zip([*names[2:-1], HEAD], gated(body), strict=True):
+        for k in range(len(connection.channels)):
+            if (names[k], target) not in kept:
+                connection.mask[connection.entries(k)] = others
+
+
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint whole or not at all, whenever the process dies."""
+
+    def save_checkpoint(self, checkpoint: Mapping[str, Any], path: Any, storage_options: Any = None) -> None:
+        buffer = BytesIO()
+        torch.save(dict(checkpoint), buffer)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(Path(path), buffer.getvalue())
+
+
+class EveryEpoch(L.Callback):
+    """Leaves one checkpoint, `last.ckpt`, replaced after every epoch."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        trainer.save_checkpoint(self.path)
+
+
+def quiet() -> None:
+    """Silences Lightning's tips and the warnings that do not concern a user of plexus."""
+    import logging
+    import warnings
+
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    os.environ.setdefault("TENSORBOARD_SUPPRESS_WARNINGS", "1")

@@ -1,0 +1,129 @@
+"""The nets a config asks for, built from a seed."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from plexus.errors import ConfigError
+from plexus.graph import Wiring
+from plexus.models import Classifier, Preset, head, preset
+from plexus.models import deep as deep_legos
+from plexus.nn import Supernet
+from plexus.train._config import FitConfig
+from plexus.wiring import rebuild
+
+_OPTIONS = ("merge", "gate", "resize", "activation", "project")
+
+
+class Nets:
+    """Makes the supernet, the chain and retrained nets of one run.
+
+    Args:
+        config: options of the run.
+        in_shape: one image's shape, (C, H, W).
+        classes: how many.
+
+    Raises:
+        ConfigError: legos that cannot be loaded or do not fit the images.
+    """
+
+    def __init__(self, config: FitConfig, in_shape: Sequence[int], classes: int) -> None:
+        self.config, self.in_shape, self.classes = config, tuple(in_shape), classes
+        self.preset = _preset(config)
+        self.options: dict[str, Any] = dict(self.preset.options)
+        self.options |= {name: getattr(config, name) for name in _OPTIONS if getattr(config, name) is not None}
+        if config.gate_init is not None:
+            start = config.gate_init
+            self.options["gate_init"] = start[0] if len(start) == 1 else start
+
+    def legos(self) -> list[nn.Module]:
+        """Fresh legos, unsized where they are lazy."""
+        return list(self.preset.legos(self.in_shape))
+
+    def supernet(self) -> Classifier:
+        """The supernet and its head, from the run's seed."""
+        torch.manual_seed(self.config.seed)
+        body = Supernet(self.legos(), self.in_shape, **self.options)
+        return self._headed(body, body.out_channels)
+
+    def chain(self) -> nn.Module:
+        """The legos one after the other, as a plain net."""
+        names = ("input", *(f"lego{i}" for i in range(1, len(self.legos()) + 1)), "head")
+        return self.pattern(Wiring(names, tuple((s, t, 1.0) for s, t in zip(names[1:], names[2:], strict=False))))  # type: ignore[misc]
+
+    def pattern(self, wiring: Wiring) -> nn.Module:
+        """A wiring from fresh weights, gates at 1, as a plain net."""
+        torch.manual_seed(self.config.seed)
+        body = rebuild(self.legos(), wiring, self.in_shape, **self.options)
+        with torch.no_grad():
+            maps = body.eval()(torch.zeros(2, *self.in_shape))
+        return torch.fx.symbolic_trace(self._headed(body, maps.shape[1]).train())
+
+    def _headed(self, body: nn.Module, channels: int) -> Classifier:
+        net = Classifier(body, head(self.config.head, channels, self.classes))
+        with torch.no_grad():
+            net.eval()(torch.zeros(2, *self.in_shape))
+        return net.train()  # type: ignore[return-value]
+
+
+def _preset(config: FitConfig) -> Preset:
+    if config.legos is not None:
+        return Preset(_function(config.legos), {"merge": "sum", "gate_init": (0.95, 0.27)})
+    chosen = preset(config.preset)
+    if config.preset == "deep" and config.width != FitConfig.width:
+        return Preset(partial(deep_legos, width=config.width), chosen.options)
+    return chosen
+
+
+def _function(where: str) -> Callable[[Sequence[int]], list[nn.Module]]:
+    """The function named FILE.py:function; the file is run, as it is the user's own."""
+    file, _, name = where.rpartition(":")
+    if not file or not name:
+        raise ConfigError(f"legos={where!r} must be FILE.py:function")
+    if not Path(file).is_file():
+        raise ConfigError(f"legos={where!r}: there is no file {file}")
+    spec = importlib.util.spec_from_file_location("plexus_user_legos", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        function = getattr(module, name, None)
+    except Exception as error:  # whatever the user's file raises is the user's to read, in one line
+        raise ConfigError(f"legos={where!r}: running {file} raised {type(error).__name__}: {error}") from error
+    if not callable(function):
+        raise ConfigError(f"legos={where!r}: {file} has no function {name}")
+
+    def legos(in_shape: Sequence[int]) -> list[nn.Module]:
+        try:
+            made = function(in_shape)
+        except Exception as error:
+            raise ConfigError(f"legos={where!r}: {name}({tuple(in_shape)}) raised {type(error).__name__}: {error}") from error
+        if not isinstance(made, list | tuple | nn.ModuleList) or not all(isinstance(m, nn.Module) for m in made):
+            raise ConfigError(f"legos={where!r}: {name} must return a list of torch modules, got {type(made).__name__}")
+        return list(made)
+
+    return legos
+
+
+def describe(lego: nn.Module) -> str:
+    """A lego in a few words: "conv 3x3, 16 maps, pool"."""
+    words = []
+    for layer in lego.modules():
+        kind = type(layer).__name__
+        if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+            words.append(f"conv {'x'.join(map(str, layer.kernel_size))}, {layer.out_channels} maps")
+        elif isinstance(layer, nn.RNNBase):
+            words.append(f"{kind} {layer.hidden_size}")
+        elif "Pool" in kind:
+            words.append("pool")
+        elif "Dropout" in kind:
+            words.append("dropout")
+    return ", ".join(words) or type(lego).__name__

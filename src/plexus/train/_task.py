@@ -1,0 +1,137 @@
+"""One phase of training as a Lightning module."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy
+
+from plexus.data import augment
+from plexus.errors import TrainingError
+from plexus.nn import Connection
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a phase trains: AdamW with one cycle of the learning rate.
+
+    Args:
+        epochs: passes over the training images.
+        lr: peak learning rate.
+        gate_lr: peak learning rate of the gates.
+        weight_decay: of everything but the gates.
+        warmup: share of the steps for which gates stay as they are.
+        seed: of augmentation and dropout.
+        augment: shift and flip the images.
+        channels_last: memory layout of maps; faster on CPU for two spatial axes.
+    """
+
+    epochs: int
+    lr: float
+    gate_lr: float = 0.0
+    weight_decay: float = 5e-4
+    warmup: float = 0.0
+    seed: int = 0
+    augment: bool = False
+    channels_last: bool = True
+
+
+class Normalize(nn.Module):
+    """y = (x - mean) / std, one mean and one deviation per map, on pixels 0..255.
+
+    Shape:
+        (N, C, H, W) of any dtype -> float32 of the same shape.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean.view(1, -1, 1, 1).float())
+        self.register_buffer("std", std.view(1, -1, 1, 1).float())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x.float() - self.mean) / self.std
+
+
+class ClassifyTask(L.LightningModule):
+    """Trains logits = net(normalize(images)) by cross-entropy, plus a penalty on gates.
+
+    Everything random is drawn from (seed, epoch, step), so that a run that was interrupted goes on bit by bit.
+
+    Args:
+        net: gives (N, classes).
+        normalize: pixels to the net's input.
+        classes: how many.
+        schedule: how to train.
+        steps: optimiser steps in all.
+        penalty: weight of sum(cost * gate) / edges in the loss.
+        costs: one per edge, in the order of the connections' gates.
+    """
+
+    def __init__(
+        self, net: nn.Module, normalize: Normalize, classes: int, schedule: Schedule, steps: int,
+        *, penalty: float = 0.0, costs: Tensor | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.net, self.normalize, self.schedule, self.steps = net, normalize, schedule, steps
+        self.penalty, self.costs = penalty, costs
+        self.layout = torch.channels_last if schedule.channels_last else torch.contiguous_format
+        self.net.to(memory_format=self.layout)
+        self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
+        self.val_accuracy = MulticlassAccuracy(classes, average="micro")
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """Pixels as the net reads them."""
+        return self.normalize(images).contiguous(memory_format=self.layout)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+        images, labels = batch
+        seed = (self.schedule.seed * 1_000_003 + self.global_step) * 64 + self.global_rank
+        torch.manual_seed(seed)  # dropout
+        if self.schedule.augment:
+            images = augment(images, torch.Generator().manual_seed(seed))
+        loss = F.cross_entropy(self.net(self.prepare(images)), labels)
+        if not torch.isfinite(loss):
+            raise TrainingError(f"the loss became {loss.item()} in epoch {self.current_epoch + 1}; try a lower --lr than {self.schedule.lr:g}")
+        self.train_loss.update(loss.detach(), len(labels))
+        return loss + self._gate_cost() if self.penalty else loss
+
+    def _gate_cost(self) -> Tensor:
+        gates = torch.stack([g.abs().mean() for c in gated(self.net) for g in c.split_gates()])
+        return self.penalty * (gates * self.costs).mean()
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        images, labels = batch
+        logits = self.net(self.prepare(images))
+        self.val_loss.update(F.cross_entropy(logits, labels), len(labels))
+        self.val_accuracy.update(logits, labels)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        if self.global_step < self.schedule.warmup * self.steps:
+            for connection in gated(self.net):
+                connection.weight.grad = None
+
+    def configure_optimizers(self) -> Any:
+        gates = [c.weight for c in gated(self.net) if c.weight.requires_grad]
+        others = [p for p in self.net.parameters() if not any(p is g for g in gates)]
+        groups: list[dict[str, Any]] = [{"params": others, "weight_decay": self.schedule.weight_decay}]
+        rates = [self.schedule.lr]
+        if gates:
+            groups.append({"params": gates, "weight_decay": 0.0})
+            rates.append(max(self.schedule.gate_lr, 1e-12))
+        optimizer = torch.optim.AdamW(groups, lr=self.schedule.lr)
+        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=self.steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+
+
+def gated(net: nn.Module) -> list[Connection]:
+    """The connections of a net, in order."""
+    return [module for module in net.modules() if isinstance(module, Connection)]
