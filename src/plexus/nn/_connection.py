@@ -37,10 +37,12 @@ class Connection(nn.Module):
         gate: one per source (`scalar`) or one per map (`channel`).
         size: resample all to the `smallest` source, or zero-pad all to the `largest`, centred; axis by axis.
         resize: `area` | `nearest` | `bilinear` | `bicubic` (2-D only), for `smallest`.
-        init: the value of w before the sigmoid; or `gaussian` (mean .5, deviation .1); or `chain` (last source 1, others .5).
+        init: the value of w before the sigmoid; or `gaussian` (mean .5, deviation .1); or `chain` (last source 1,
+            others .5).
         gate_init: the gate's own start value in (0, 1), or a pair (last source, all others); overrides `init`.
         activation: `sigmoid`, or `none` for g = w.
-        project: for sum and max, how sources with fewer maps reach the widest: zero `pad`, or a 1x1 `conv` without bias.
+        project: for sum and max, how sources with fewer maps reach the widest: zero `pad`, or a 1x1 `conv` without
+            bias.
         squeeze_to: maps that `squeeze` leaves; by default as many as the last source has.
         generator: for `gaussian`.
 
@@ -102,9 +104,9 @@ class Connection(nn.Module):
             raise ConfigError(f'Connection: squeeze_to={squeeze_to} needs merge="squeeze" and at least 1 map')
         self.merge, self.gate, self.size, self.resize = merge, gate, size, resize
         self.activation, self.project = activation, project
-        start = _start(len(self.channels), init, gate_init, activation, generator)
-        if gate == "channel":
-            start = start.repeat_interleave(torch.tensor(self.channels))
+        start = _start(
+            self.channels if gate == "channel" else [1] * len(self.channels), init, gate_init, activation, generator
+        )
         self.weight = nn.Parameter(start)
         self.register_buffer("mask", torch.ones_like(start))
         total, widest = sum(self.channels), max(self.channels)
@@ -178,7 +180,7 @@ class Connection(nn.Module):
     def squeezed(self, joined: Tensor, scale: Tensor) -> Tensor:
         """The 1x1 convolution of `squeeze` with a factor per input map folded into its kernel."""
         assert self.squeeze is not None
-        return PF.pointwise(joined, self.squeeze.weight * scale.to(self.squeeze.weight.dtype))
+        return PF.pointwise(joined, self.squeeze.weight * scale)
 
     def _check(self, sources: Sequence[Tensor]) -> None:
         got = [x.shape[1] if 3 <= x.dim() <= 5 else tuple(x.shape) for x in sources]
@@ -186,31 +188,36 @@ class Connection(nn.Module):
             raise ConfigError(
                 f"Connection: expected sources of {list(self.channels)} maps, (N, C, *spatial) each, got {got}"
             )
+        first = sources[0]
+        if any(x.dim() != first.dim() or x.shape[0] != first.shape[0] for x in sources):
+            shapes = [tuple(x.shape) for x in sources]
+            raise ConfigError(f"Connection: sources must agree in batch size and number of axes, got {shapes}")
 
     def extra_repr(self) -> str:
         return f"{list(self.channels)} -> {self.out_channels}, merge={self.merge}, gate={self.gate}, size={self.size}"
 
 
 def _start(
-    count: int,
+    counts: Sequence[int],
     init: float | str,
     gate_init: float | Sequence[float] | None,
     activation: str,
     generator: torch.Generator | None,
 ) -> Tensor:
-    """w at the start, one per source."""
-    if gate_init is None:
-        if init == "gaussian":
-            return 0.5 + 0.1 * torch.randn(count, generator=generator)
-        if init == "chain":
-            return torch.tensor([0.5] * (count - 1) + [1.0])
-        if isinstance(init, str) or not math.isfinite(init):
-            raise ConfigError(f"Connection: init={init!r} is unknown; give a finite number, 'gaussian' or 'chain'")
-        return torch.full((count,), float(init))
-    pair = [gate_init, gate_init] if isinstance(gate_init, int | float) else list(gate_init)
-    if len(pair) != 2 or not all(0 < g < 1 for g in pair):
-        raise ConfigError(
-            f"Connection: gate_init={gate_init!r} must be a gate value in (0, 1), or two: (last source, all others)"
-        )
-    values = torch.tensor([pair[1]] * (count - 1) + [pair[0]], dtype=torch.float32)
-    return values if activation == "none" else torch.logit(values)
+    """w at the start, `counts` of them for each source."""
+    *others, last = counts
+    if gate_init is not None:
+        pair = [gate_init, gate_init] if isinstance(gate_init, int | float) else list(gate_init)
+        if len(pair) != 2 or not all(isinstance(g, int | float) and 0 < g < 1 for g in pair):
+            raise ConfigError(
+                f"Connection: gate_init={gate_init!r} must be a gate value in (0, 1), or two: (last source, all others)"
+            )
+        gates = torch.tensor([pair[1]] * sum(others) + [pair[0]] * last, dtype=torch.float32)
+        return gates if activation == "none" else torch.logit(gates)
+    if init == "gaussian":
+        return 0.5 + 0.1 * torch.randn(sum(counts), generator=generator)
+    if init == "chain":
+        return torch.tensor([0.5] * sum(others) + [1.0] * last)
+    if not isinstance(init, int | float) or not math.isfinite(init):
+        raise ConfigError(f"Connection: init={init!r} is unknown; give a finite number, 'gaussian' or 'chain'")
+    return torch.full((sum(counts),), float(init))

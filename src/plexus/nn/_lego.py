@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
-import torch
 from torch import Tensor, nn
 
 from plexus.nn.functional import per_map
 
 CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 # f(s * x) = s * f(x) for any s: a factor passes through
-LINEAR_BY_MAP = (
-    nn.AvgPool1d,
-    nn.AvgPool2d,
-    nn.AvgPool3d,
-    nn.Dropout,
-    nn.Dropout1d,
-    nn.Dropout2d,
-    nn.Dropout3d,
+LINEAR_BY_MAP: tuple[type[nn.Module], ...] = (
+    *(nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d),
+    *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d),
+    *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d),
     nn.Identity,
 )
-LINEAR_BY_MAP += (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
 # the same for s >= 0 only
-POSITIVE_BY_MAP = (nn.ReLU, nn.LeakyReLU, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
-POSITIVE_BY_MAP += (nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d)
+POSITIVE_BY_MAP: tuple[type[nn.Module], ...] = (
+    *(nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d),
+    *(nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d),
+    *(nn.ReLU, nn.LeakyReLU),
+)
 
 
 class Scaled(NamedTuple):
@@ -35,7 +32,7 @@ class Scaled(NamedTuple):
 
     def paid(self) -> Tensor:
         """The maps with the factor multiplied in."""
-        return self.x if self.scale is None else self.x * per_map(self.scale.to(self.x.dtype), self.x)
+        return self.x if self.scale is None else self.x * per_map(self.scale, self.x)
 
 
 def run_lego(lego: nn.Module, maps: Scaled, *, positive: bool) -> Scaled:
@@ -44,33 +41,40 @@ def run_lego(lego: nn.Module, maps: Scaled, *, positive: bool) -> Scaled:
     Args:
         lego: any module; `nn.Sequential` is walked through.
         maps: the maps and the factor they owe.
-        positive: whether every factor is >= 0 by construction (sigmoid gates), so that it passes through ReLU and max-pool.
+        positive: whether every factor is >= 0 by construction (sigmoid gates), so that it passes through ReLU and
+            max-pool.
 
     Returns:
         The lego's output, and the factor it still owes.
     """
-    if maps.scale is None or has_hooks(lego):
+    scale = maps.scale
+    if scale is None or has_hooks(lego):
         return Scaled(lego(maps.paid()))
-    if isinstance(lego, nn.Sequential):
+    if is_chain(lego):
         for part in lego:
             maps = run_lego(part, maps, positive=positive)
         return maps
-    if folds_into(lego):
-        kernel = lego.weight * maps.scale.to(lego.weight.dtype).view(1, -1, *[1] * (lego.weight.dim() - 2))
-        return Scaled(lego._conv_forward(maps.x, kernel, lego.bias))  # type: ignore[operator]
+    if isinstance(lego, CONVS) and folds_into(lego):
+        kernel = lego.weight * per_map(scale, lego.weight)
+        return Scaled(lego._conv_forward(maps.x, kernel, lego.bias))
     if passes(lego, positive=positive):
-        return Scaled(lego(maps.x), maps.scale)
+        return Scaled(lego(maps.x), scale)
     return Scaled(lego(maps.paid()))
+
+
+def is_chain(module: nn.Module) -> TypeGuard[nn.Sequential]:
+    """Whether calling this module means calling its parts in order: an `nn.Sequential` with no forward of its own."""
+    return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
 
 
 def folds_into(layer: nn.Module) -> bool:
     """Whether a factor per input map can be multiplied into this layer's kernel."""
-    return type(layer) in CONVS and layer.groups == 1 and not torch.nn.utils.parametrize.is_parametrized(layer)
+    return bool(type(layer) in CONVS and layer.groups == 1 and not has_hooks(layer))
 
 
 def passes(layer: nn.Module, *, positive: bool) -> bool:
     """Whether a factor per map can be applied after this layer as well as before."""
-    if type(layer) in (nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d) and layer.return_indices:
+    if getattr(layer, "return_indices", False):
         return False
     return type(layer) in LINEAR_BY_MAP or (positive and type(layer) in POSITIVE_BY_MAP)
 

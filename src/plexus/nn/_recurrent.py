@@ -28,5 +28,5 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.rnn.batch_first:
-            return self.rnn(x.transpose(1, 2))[0].transpose(1, 2)  # type: ignore[no-any-return]
-        return self.rnn(x.permute(2, 0, 1))[0].permute(1, 2, 0)  # type: ignore[no-any-return]
+            return self.rnn(x.transpose(1, 2))[0].transpose(1, 2)
+        return self.rnn(x.permute(2, 0, 1))[0].permute(1, 2, 0)

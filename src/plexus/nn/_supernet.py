@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from plexus.errors import ConfigError
 from plexus.graph import Edge, Wiring, stack_nodes
-from plexus.nn._bank import Bank, gate_matrix
+from plexus.nn import functional as PF
+from plexus.nn._bank import Bank, Form, gate_matrix
 from plexus.nn._connection import Connection
 from plexus.nn._lego import Scaled, run_lego
+from plexus.nn._modes import evaluating
 
 
 class Supernet(nn.Module):
@@ -50,6 +52,10 @@ class Supernet(nn.Module):
         (torch.Size([1, 14, 4, 4]), [2, 3])
     """
 
+    # what `nn.ModuleList`s of these give when indexed and walked
+    legos: Sequence[nn.Module]
+    connections: Sequence[Connection]
+
     def __init__(self, legos: Sequence[nn.Module], in_shape: Sequence[int], **connection_options: Any) -> None:
         super().__init__()
         legos = list(legos)
@@ -64,61 +70,53 @@ class Supernet(nn.Module):
             raise ConfigError(
                 f"Supernet: in_shape={list(in_shape)} must be (channels, *spatial) with one to three spatial axes"
             )
-        self.legos = nn.ModuleList(legos)
-        self.connections = nn.ModuleList()
+        self.legos = cast(Any, nn.ModuleList(legos))
+        self.connections = cast(Any, self._build(connection_options))
+        self.out_channels = self.connections[-1].out_channels
         self._sizes: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
-        self._build(connection_options)
-        self.out_channels: int = self.connections[-1].out_channels  # type: ignore[assignment]
 
     def forward(self, x: Tensor) -> Tensor:
-        sizes = self._sizes.get(tuple(x.shape[2:]))
-        if sizes is not None and self._banked():
+        sizes = self._sizes.get(tuple(x.shape[2:])) if self._banked() else None
+        if sizes is not None:
             return self._forward_banked(x, sizes)
         positive = self.connections[0].activation == "sigmoid"
-        sources, fitted = [Scaled(x)], Fitted()
-        here, met = sources[0], []
+        sources, fitted, met = [Scaled(x)], Fitted(), []
+        here = sources[0]
         for lego, connection in zip(self.legos, self.connections, strict=True):
             sources.append(run_lego(lego, here, positive=positive))
-            here = _merge(connection, sources, fitted)  # type: ignore[arg-type]
+            here = _merge(connection, sources, fitted)
             met.append(tuple(here.x.shape[2:]))
-        self._sizes[tuple(x.shape[2:])] = met
+        if not torch.compiler.is_compiling():
+            self._sizes[tuple(x.shape[2:])] = met
         return here.paid()
 
     def _banked(self) -> bool:
         """Whether the sums can go through banks: training, one gate per source, nothing to project."""
-        c: Connection = self.connections[0]  # type: ignore[assignment]
+        last = self.connections[-1]
         return (
-            c.merge == "sum"
-            and c.gate == "scalar"
+            last.merge == "sum"
+            and last.gate == "scalar"
             and torch.is_grad_enabled()
-            and not (torch.compiler.is_compiling() or torch.jit.is_tracing())
-            and not any(isinstance(p, nn.Linear) for p in self.connections[-1].projections)  # type: ignore[union-attr]
+            and PF.may_fuse()
+            and not any(isinstance(p, nn.Linear) for p in last.projections)
         )
 
     def _forward_banked(self, x: Tensor, sizes: Sequence[tuple[int, ...]]) -> Tensor:
+        """The same with sums through banks, one for each run of connections of equal size and width."""
+        kinds = [(size, c.out_channels) for size, c in zip(sizes, self.connections, strict=True)]
         sources, fitted, here = [x], Fitted(), x
-        bank, start = None, 0
-        for i, (lego, size) in enumerate(zip(self.legos, sizes, strict=True)):
+        for i, (lego, connection, kind) in enumerate(zip(self.legos, self.connections, kinds, strict=True)):
             sources.append(lego(here))
-            connection: Connection = self.connections[i]  # type: ignore[assignment]
-            if bank is None or size != sizes[i - 1]:
-                run = [c.gates() for c, s in zip(self.connections[i:], sizes[i:], strict=True) if s == size]  # type: ignore[operator]
-                start = i
-                bank = Bank(
-                    gate_matrix(run), i + 1, self._like(fitted.get(connection, i + 1, sources[-1], size), connection)
-                )
+            fit = partial(fitted.get, connection, size=kind[0])
+            if i == 0 or kind != kinds[i - 1]:
+                first, run = i, kinds.count(kind)
+                gates = gate_matrix([self.connections[j].gates() for j in range(i, i + run)])
+                bank = Bank(gates, i + 1, Form.of(fit(i + 1, sources[-1]), connection.out_channels))
                 for k in range(i + 1):
-                    bank.put(fitted.get(connection, k, sources[k], size))
-            bank.put(fitted.get(connection, i + 1, sources[-1], size))
-            here = bank.mix(i - start)
+                    bank.put(fit(k, sources[k]))
+            bank.put(fit(i + 1, sources[-1]))
+            here = bank.mix(i - first)
         return here
-
-    @staticmethod
-    def _like(maps: Tensor, connection: Connection) -> Tensor:
-        """Maps with the connection's width, in the layout of these."""
-        if maps.shape[1] == connection.out_channels:
-            return maps
-        return maps.detach()[:, :1].expand(-1, connection.out_channels, *maps.shape[2:]).contiguous()
 
     def wiring(self) -> Wiring:
         """Every edge with its gate as strength (the mean over maps for channel gates)."""
@@ -126,7 +124,7 @@ class Supernet(nn.Module):
         edges = [
             Edge(source, target, gate.mean().item())
             for target, connection in zip(names[2:], self.connections, strict=True)
-            for source, gate in zip(names, connection.split_gates(), strict=False)  # type: ignore[operator]
+            for source, gate in zip(names, connection.split_gates(), strict=False)
         ]
         return Wiring(names, tuple(edges))
 
@@ -135,20 +133,18 @@ class Supernet(nn.Module):
         return stack_nodes(len(self.legos))
 
     @torch.no_grad()
-    def _build(self, options: dict[str, Any]) -> None:
+    def _build(self, options: dict[str, Any]) -> nn.ModuleList:
         """Sizes lazy legos and creates the connections by sending two blank images through."""
-        training = [module for module in self.legos.modules() if module.training]
-        self.legos.eval()
+        connections = nn.ModuleList()
         here = torch.zeros(2, *self.in_shape)
         sources = [here]
-        for i, lego in enumerate(self.legos, 1):
-            out = _try(lego, here, f"lego{i}")
-            sources.append(out)
-            connection = Connection([s.shape[1] for s in sources], **copy.copy(options))
-            self.connections.append(connection)
-            here = connection(sources)
-        for module in training:
-            module.training = True
+        with evaluating(self):
+            for i, lego in enumerate(self.legos, 1):
+                sources.append(_try(lego, here, f"lego{i}"))
+                connection = Connection([s.shape[1] for s in sources], **options)
+                connections.append(connection)
+                here = connection(sources)
+        return connections
 
 
 class Fitted:
@@ -158,20 +154,15 @@ class Fitted:
         self._maps: dict[tuple[int, tuple[int, ...]], Tensor] = {}
 
     def get(self, connection: Connection, k: int, x: Tensor, size: tuple[int, ...]) -> Tensor:
-        if tuple(x.shape[2:]) == size:
+        """Source k, which is `x`, at this size."""
+        here = tuple(x.shape[2:])
+        if here == size:
             return x
         if (k, size) not in self._maps:
-            nested = (
-                []
-                if (connection.size, connection.resize) != ("smallest", "area")
-                else [
-                    t
-                    for (kk, s), t in self._maps.items()
-                    if kk == k
-                    and all(b % a == 0 for a, b in zip(size, s, strict=True))
-                    and all(b % a == 0 for a, b in zip(s, x.shape[2:], strict=True))
-                ]
-            )
+            nested: list[Tensor] = []
+            if (connection.size, connection.resize) == ("smallest", "area"):  # a mean of means is the mean
+                sizes = [s for j, s in self._maps if j == k and PF.divides(size, s) and PF.divides(s, here)]
+                nested = [self._maps[k, s] for s in sizes]
             self._maps[k, size] = connection.fit(min(nested, key=Tensor.numel, default=x), size)
         return self._maps[k, size]
 
@@ -191,19 +182,17 @@ def _merge(connection: Connection, sources: Sequence[Scaled], fitted: Fitted) ->
 
 def _try(lego: nn.Module, x: Tensor, name: str) -> Tensor:
     """The lego's output on blank maps; a misfit is told in one line."""
+    who = f"Supernet: {name} ({type(lego).__name__})"
+    if isinstance(lego, nn.RNNBase):
+        raise ConfigError(f"{who} takes sequences of another layout; wrap it in plexus.nn.Recurrent")
     try:
         out = lego(x)
-    except (RuntimeError, ValueError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(
-            f"Supernet: {name} ({type(lego).__name__}) does not accept maps {tuple(x.shape[1:])}: {reason}"
-        ) from error
+    except Exception as error:  # the lego is the user's: whatever it raises says that it does not fit
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(f"{who} does not accept maps {tuple(x.shape[1:])}: {reason}") from error
     if not isinstance(out, Tensor) or out.dim() != x.dim() or out.shape[0] != x.shape[0]:
-        raise ConfigError(
-            f"Supernet: {name} ({type(lego).__name__}) must give one tensor (N, C, *spatial); wrap it in a module that does"
-        )
+        got = list(out.shape) if isinstance(out, Tensor) else type(out).__name__
+        raise ConfigError(f"{who} must give one tensor (N, C, *spatial), got {got} from {list(x.shape)}; wrap it")
     if min(out.shape) < 1:
-        raise ConfigError(
-            f"Supernet: {name} ({type(lego).__name__}) leaves nothing of maps {tuple(x.shape[1:])}; use fewer poolings or larger images"
-        )
+        raise ConfigError(f"{who} leaves nothing of maps {tuple(x.shape[1:])}; use fewer poolings or larger images")
     return out

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 from plexus.errors import ConfigError
 
@@ -45,7 +47,7 @@ def resize(x: Tensor, size: Sequence[int], mode: str = "area") -> Tensor:
     if here == size:
         return x
     if mode == "area":
-        if all(a % b == 0 for a, b in zip(here, size, strict=True)):
+        if divides(size, here):
             factors = [a // b for a, b in zip(here, size, strict=True)]
             return _AVG_POOL[len(size)](x, factors)
         return F.interpolate(x, size=size, mode="area")
@@ -82,6 +84,11 @@ def padding(here: Sequence[int], size: Sequence[int]) -> list[int]:
     return widths
 
 
+def divides(small: Sequence[int], big: Sequence[int]) -> bool:
+    """Whether every axis of the big size is a multiple of the small one's."""
+    return all(b % a == 0 for a, b in zip(small, big, strict=True))
+
+
 def pad_channels(x: Tensor, channels: int) -> Tensor:
     """Appends all-zero maps until there are `channels`: (N, C, *spatial) -> (N, channels, *spatial)."""
     missing = channels - x.shape[1]
@@ -103,8 +110,13 @@ def pointwise(x: Tensor, kernel: Tensor) -> Tensor:
 
 
 def per_map(gate: Tensor, like: Tensor) -> Tensor:
-    """A gate, () or (C,), shaped so that it multiplies maps (N, C, *spatial)."""
-    return gate if gate.dim() == 0 else gate.view(1, -1, *[1] * (like.dim() - 2))
+    """A gate, () or (C,), shaped so that it multiplies maps (N, C, *spatial) and leaves their dtype as it is."""
+    return gate if gate.dim() == 0 else gate.to(like.dtype).view(1, -1, *[1] * (like.dim() - 2))
+
+
+def may_fuse() -> bool:
+    """Whether nodes with a backward pass of their own may be used: not while a program is compiled or transformed."""
+    return not (torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._are_functorch_transforms_active())
 
 
 def weighted_sum(sources: Sequence[Tensor], gates: Sequence[Tensor]) -> Tensor:
@@ -124,61 +136,57 @@ def weighted_sum(sources: Sequence[Tensor], gates: Sequence[Tensor]) -> Tensor:
         >>> weighted_sum([torch.ones(1, 2, 1), torch.ones(1, 1, 1)], [torch.tensor(0.5), torch.tensor(2.0)]).flatten()
         tensor([2.5000, 0.5000])
     """
-    eager = not (torch.compiler.is_compiling() or torch.jit.is_tracing())
-    if eager and sources[0].device.type == "cpu" and all(x.dtype == sources[0].dtype for x in sources):
-        return _WeightedSum.apply(len(sources), *gates, *sources)  # type: ignore[no-any-return, no-untyped-call]
+    if may_fuse() and sources[0].device.type == "cpu" and all(x.dtype == sources[0].dtype for x in sources):
+        return _WeightedSum.apply(len(sources), *gates, *sources)
     width = max(x.shape[1] for x in sources)
-    terms = [pad_channels(x * per_map(g.to(x.dtype), x), width) for x, g in zip(sources, gates, strict=True)]
-    return torch.stack(terms).sum(0) if len(terms) > 1 else terms[0]
-
-
-def _add(total: Tensor, x: Tensor, gate: Tensor) -> None:
-    part = total if x.shape[1] == total.shape[1] else total[:, : x.shape[1]]
-    if gate.dim() == 0:
-        part.add_(x, alpha=gate.item())
-    else:
-        part.addcmul_(x, per_map(gate, x))
+    return reduce(torch.add, (pad_channels(x * per_map(g, x), width) for x, g in zip(sources, gates, strict=True)))
 
 
 class _WeightedSum(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, count: int, *tensors: Tensor) -> Tensor:
+    def forward(ctx: Any, count: int, *tensors: Tensor) -> Tensor:
         gates, sources = tensors[:count], tensors[count:]
         ctx.save_for_backward(*tensors)
         widest = max(range(count), key=lambda k: sources[k].shape[1])
-        total = sources[widest] * per_map(gates[widest].to(sources[widest].dtype), sources[widest])
-        for k in range(count):
-            if k != widest:
-                _add(total, sources[k], gates[k].to(total.dtype))
+        total = sources[widest] * per_map(gates[widest], sources[widest])
+        for k, (gate, x) in enumerate(zip(gates, sources, strict=True)):
+            if k == widest:
+                continue
+            part = total[:, : x.shape[1]]
+            if gate.dim() == 0:
+                part.add_(x, alpha=gate.item())
+            else:
+                part.addcmul_(x, per_map(gate, x))
         return total
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        saved = ctx.saved_tensors  # type: ignore[attr-defined]
-        needed = ctx.needs_input_grad[1:]  # type: ignore[attr-defined]
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        saved, needed = ctx.saved_tensors, ctx.needs_input_grad[1:]
         count = len(saved) // 2
         to_gates: list[Tensor | None] = [None] * count
         to_sources: list[Tensor | None] = [None] * count
         for k, (gate, x) in enumerate(zip(saved[:count], saved[count:], strict=True)):
             part = grad if x.shape[1] == grad.shape[1] else grad[:, : x.shape[1]]
             if needed[k]:
-                to_gates[k] = _inner(x, part, gate.dim() > 0).to(gate.dtype)
+                to_gates[k] = _inner(x, part, gate)
             if needed[count + k]:
-                to_sources[k] = part * per_map(gate.to(part.dtype), part)
+                to_sources[k] = part * per_map(gate, part)
         return None, *to_gates, *to_sources
 
 
-def _inner(x: Tensor, y: Tensor, per_channel: bool) -> Tensor:
-    if per_channel:
-        return (x * y).sum([0, *range(2, x.dim())])
-    for layout in _layouts(x.dim()):
-        if x.is_contiguous(memory_format=layout) and y.is_contiguous(memory_format=layout):
+def _inner(x: Tensor, y: Tensor, gate: Tensor) -> Tensor:
+    """<x, y> in the shape and dtype of a gate: over everything, or for each map."""
+    if gate.dim() > 0:
+        return (x * y).sum([0, *range(2, x.dim())], dtype=gate.dtype)
+    for layout in layouts(x.dim()):
+        if x.dtype == gate.dtype and all(t.is_contiguous(memory_format=layout) for t in (x, y)):
             order = [0, *range(2, x.dim()), 1] if layout != torch.contiguous_format else list(range(x.dim()))
             return torch.dot(x.permute(order).reshape(-1), y.permute(order).reshape(-1))
-    return (x * y).sum()
+    return (x * y).sum(dtype=gate.dtype)
 
 
-def _layouts(dims: int) -> list[torch.memory_format]:
+def layouts(dims: int) -> list[torch.memory_format]:
+    """The memory formats in which maps with so many axes are dense."""
     extra = {4: [torch.channels_last], 5: [torch.channels_last_3d]}
     return [torch.contiguous_format, *extra.get(dims, [])]

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+_WORTH_SHARING = 32  # blocks: half a megabyte of results
 
 
 def mix(tensors: Sequence[Tensor], weights: Tensor) -> Tensor:
@@ -25,9 +32,9 @@ def mix(tensors: Sequence[Tensor], weights: Tensor) -> Tensor:
     """
     out = torch.empty_like(tensors[0])
     if _fused(tensors):
-        from plexus.nn.kernels._mix_numba import mix_kernel
+        from plexus.nn.kernels._mix_numba import BLOCK, mix_kernel
 
-        mix_kernel(_addresses(tensors), weights.float().numpy(), _flat(out))
+        _in_parts(mix_kernel, out.numel(), BLOCK, _addresses(tensors), weights.float().numpy(), _flat(out))
         return out
     torch.mul(tensors[0], weights[0], out=out)
     for x, w in zip(tensors[1:], weights[1:], strict=True):
@@ -44,7 +51,7 @@ def unmix(x: Tensor, grads: Sequence[Tensor], weights: Tensor) -> tuple[Tensor, 
         weights: the weight each of them gave it, (len(grads),).
 
     Returns:
-        The gradient of `x`, and those of its weights, (len(grads),).
+        The gradient of `x`, and those of its weights, (len(grads),) in the dtype of `weights`.
 
     Example:
         >>> unmix(torch.tensor([1.0, 2.0]), [torch.tensor([1.0, 1.0])], torch.tensor([0.5]))
@@ -55,9 +62,34 @@ def unmix(x: Tensor, grads: Sequence[Tensor], weights: Tensor) -> tuple[Tensor, 
 
         out = torch.empty_like(x)
         partial = np.empty((-(-x.numel() // BLOCK), len(grads)), np.float32)
-        unmix_kernel(_flat(x), _addresses(grads), weights.float().numpy(), _flat(out), partial)
-        return out, torch.from_numpy(partial.sum(0, dtype=np.float64)).float()
-    return mix(grads, weights), torch.stack([(x * g).sum() for g in grads])
+        _in_parts(unmix_kernel, x.numel(), BLOCK, _flat(x), _addresses(grads), weights.float().numpy(), _flat(out), partial)
+        return out, torch.from_numpy(partial.sum(0, dtype=np.float64)).to(weights.dtype)
+    return mix(grads, weights), torch.stack([(x * g).sum(dtype=weights.dtype) for g in grads])
+
+
+def _in_parts(kernel: Callable[..., None], size: int, block: int, *arguments: Any) -> None:
+    """Runs a kernel over all blocks, shared out over threads where that pays.
+
+    These are threads of our own that sleep when idle: OpenMP's keep spinning, and a second pool beside torch's makes
+    both wait for each other on a machine with few cores.
+    """
+    blocks, threads = -(-size // block), torch.get_num_threads()
+    if threads == 1 or blocks < _WORTH_SHARING:
+        kernel(0, blocks, *arguments)
+        return
+    edges = [blocks * i // threads for i in range(threads + 1)]
+    others = [_pool(threads).submit(kernel, a, b, *arguments) for a, b in pairwise(edges[1:])]
+    kernel(edges[0], edges[1], *arguments)
+    for other in others:
+        other.result()
+
+
+@lru_cache(maxsize=1)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads - 1, thread_name_prefix="plexus-mix")
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def _fused(tensors: Sequence[Tensor]) -> bool:

@@ -12,8 +12,7 @@ from numba.extending import intrinsic
 BLOCK = 4096  # floats: 16 KiB, half of a common first-level cache
 
 
-@intrinsic
-def _pointer(typing: Any, address: Any) -> Any:
+def _to_pointer(typing: Any, address: Any) -> Any:
     signature = types.CPointer(types.float32)(types.int64)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -22,10 +21,13 @@ def _pointer(typing: Any, address: Any) -> Any:
     return signature, codegen
 
 
-@nb.njit(parallel=True, fastmath=True, nogil=True, cache=True)
-def mix_kernel(sources: np.ndarray, weights: np.ndarray, out: np.ndarray) -> None:
+_pointer: Any = intrinsic(_to_pointer)
+
+
+@nb.njit(fastmath=True, nogil=True, cache=True)
+def mix_kernel(first: int, last: int, sources: np.ndarray, weights: np.ndarray, out: np.ndarray) -> None:
     size = out.shape[0]
-    for block in nb.prange((size + BLOCK - 1) // BLOCK):
+    for block in range(first, last):
         low = block * BLOCK
         high = min(size, low + BLOCK)
         y = out[low:high]
@@ -37,10 +39,12 @@ def mix_kernel(sources: np.ndarray, weights: np.ndarray, out: np.ndarray) -> Non
                 y[i] += w * x[i]
 
 
-@nb.njit(parallel=True, fastmath=True, nogil=True, cache=True)
-def unmix_kernel(x: np.ndarray, grads: np.ndarray, weights: np.ndarray, out: np.ndarray, partial: np.ndarray) -> None:
+@nb.njit(fastmath=True, nogil=True, cache=True)
+def unmix_kernel(
+    first: int, last: int, x: np.ndarray, grads: np.ndarray, weights: np.ndarray, out: np.ndarray, partial: np.ndarray
+) -> None:
     size = out.shape[0]
-    for block in nb.prange((size + BLOCK - 1) // BLOCK):
+    for block in range(first, last):
         low = block * BLOCK
         high = min(size, low + BLOCK)
         dx, here = out[low:high], x[low:high]
