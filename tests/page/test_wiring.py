@@ -127,8 +127,9 @@ def test_an_epoch_draws_its_gates(opened: Opener) -> None:
     expect(page.locator("#measure input:enabled")).to_have_count(0)
 
 
-def test_unwelcome_motion_is_left_out(opened: Opener, page: Page) -> None:
-    page.emulate_media(reduced_motion="reduce")
+@pytest.mark.parametrize("welcome", [True, False])
+def test_arcs_move_between_epochs_unless_motion_is_unwelcome(opened: Opener, page: Page, welcome: bool) -> None:
+    page.emulate_media(reduced_motion="no-preference" if welcome else "reduce")
     opened("nine")
     page.evaluate(
         """() => { window.seen = new Set(); new MutationObserver(() => {
@@ -138,9 +139,12 @@ def test_unwelcome_motion_is_left_out(opened: Opener, page: Page) -> None:
     )
     page.locator("#play").click()
     expect(page.locator("#epoch")).to_have_value(re.compile(r"^([3-9]|1\d)$"))
-    assert page.evaluate("window.seen.size") <= 5
-    assert page.locator(".arc").first.evaluate("arc => getComputedStyle(arc).transitionDuration") == "0s"
     page.locator("#play").click()
+    epochs = 1 + int(page.locator("#epoch").input_value())
+    assert (page.evaluate("window.seen.size") > epochs + 1) == welcome
+    page.locator("#epoch").fill("12")
+    transition = page.locator(".arc").first.evaluate("arc => getComputedStyle(arc).transitionDuration")
+    assert (transition != "0s") == welcome
 
 
 def test_pointing_at_a_layer_tells_what_it_reads(opened: Opener) -> None:
