@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -47,8 +48,14 @@ def test_it_resizes_multiplies_and_merges(merge: str, project: str, gate: str, a
     for (size, resize), activation in itertools.product(WAYS, ["sigmoid", "none"]):
         if resize == "bicubic" and axes != 2:
             continue
-        options = {"size": size, "resize": resize, "activation": activation, "project": project, "gate": gate}
-        connection = disturbed(Connection(CHANNELS, merge=merge, **options)).double()  # type: ignore[arg-type]
+        options: dict[str, Any] = {
+            "size": size,
+            "resize": resize,
+            "activation": activation,
+            "project": project,
+            "gate": gate,
+        }
+        connection = disturbed(Connection(CHANNELS, merge=merge, **options)).double()
         expected = naive_connection(connection, given)
         got = connection(given)
         assert got.shape == (2, connection.out_channels, *expected.shape[2:])
@@ -69,9 +76,9 @@ def test_it_resizes_multiplies_and_merges(merge: str, project: str, gate: str, a
     ],
     ids=lambda o: "-".join(map(str, o.values())),
 )
-def test_it_is_a_layer(options: dict[str, object]) -> None:
+def test_it_is_a_layer(options: dict[str, Any]) -> None:
     def make() -> torch.nn.Module:
-        return disturbed(Connection((2, 3), **options))  # type: ignore[arg-type]
+        return disturbed(Connection((2, 3), **options))
 
     class OfTwo(torch.nn.Module):
         def __init__(self) -> None:
@@ -182,8 +189,8 @@ def test_starts(gate: str) -> None:
     def spread(*values: float) -> Tensor:
         return torch.cat([torch.full((n,), v) for n, v in zip(counts, values, strict=True)])
 
-    def start(**options: object) -> Connection:
-        return Connection(CHANNELS, gate=gate, **options)  # type: ignore[arg-type]
+    def start(**options: Any) -> Connection:
+        return Connection(CHANNELS, gate=gate, **options)
 
     assert torch.equal(start().weight, spread(0.5, 0.5, 0.5))
     assert torch.equal(start(init=1).weight, spread(1, 1, 1))
@@ -224,9 +231,9 @@ def test_one_source_is_last_and_first_at_once() -> None:
         ({"channels": [3, 0]}, "channels=\\[3, 0\\] must list"),
     ],
 )
-def test_an_option_out_of_range_is_named(options: dict[str, object], message: str) -> None:
+def test_an_option_out_of_range_is_named(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        Connection(**{"channels": [1, 2], **options})  # type: ignore[arg-type]
+        Connection(**{"channels": [1, 2], **options})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,129 @@
+"""What may be a lego, what happens to it, and what is said of one that does not fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from plexus.errors import ConfigError
+from plexus.nn import Recurrent, Supernet
+from tests.contract import check_layer
+from tests.nn.naive import naive_supernet
+from tests.nn.nets import assert_like_naive, images, supernet
+
+
+class TwoOutputs(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x, x
+
+
+class Silent(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        raise KeyError
+
+
+@pytest.mark.parametrize(
+    ("stack", "message"),
+    [
+        ([], "legos is empty"),
+        ([nn.Conv2d(3, 3, 1), nn.Conv2d(5, 4, 1)], r"lego2 \(Conv2d\) does not accept maps \(6, 8, 8\): .*channels"),
+        ([nn.MaxPool2d(8), nn.MaxPool2d(2)], r"lego2 \(MaxPool2d\) does not accept maps \(6, 1, 1\)"),
+        (
+            [nn.Flatten()],
+            r"lego1 \(Flatten\) must give one tensor \(N, C, \*spatial\), got \[2, 192\] from \[2, 3, 8, 8\]",
+        ),
+        ([TwoOutputs()], r"lego1 \(TwoOutputs\) must give one tensor .*, got tuple"),
+        ([nn.GRU(8, 8)], r"lego1 \(GRU\) .* wrap it in plexus.nn.Recurrent"),
+        ([Silent()], r"lego1 \(Silent\) does not accept maps \(3, 8, 8\): KeyError"),
+        ([nn.ZeroPad2d(-4)], r"lego1 \(ZeroPad2d\)"),
+    ],
+)
+def test_a_misfit_is_named_in_one_line(stack: list[nn.Module], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        Supernet(stack, (3, 8, 8))
+    assert "\n" not in str(caught.value)
+    assert all(lego.training for lego in stack)
+
+
+def test_a_lego_given_twice_is_refused() -> None:
+    lego = nn.Conv2d(3, 3, 1)
+    with pytest.raises(ConfigError, match="same module appears twice"):
+        Supernet([lego, nn.ReLU(), lego], (3, 8, 8))
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 8, 8, 8, 8), (0, 8), (3, 0, 8)])
+def test_a_shape_must_be_channels_and_space(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ConfigError, match=r"in_shape=.* must be"):
+        Supernet([nn.ReLU()], shape)
+
+
+def test_connection_options_are_checked_as_those_of_a_connection() -> None:
+    with pytest.raises(ConfigError, match="merge='mean' is unknown"):
+        Supernet([nn.ReLU()], (3, 8), merge="mean")
+
+
+def test_lazy_legos_are_sized_and_modes_and_statistics_left_alone() -> None:
+    stack = [nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.Dropout().eval()), nn.LazyConv2d(5, 1)]
+    net = Supernet(stack, (3, 8, 8))
+    assert net.legos[1].get_parameter("weight").shape == (5, 7, 1, 1)
+    first: Any = net.legos[0]
+    norm = first[1]
+    assert norm.num_batches_tracked == 0
+    assert norm.running_mean.abs().sum() == 0
+    assert [m.training for m in first] == [True, True, False]
+    assert net.training
+    assert all(m.training for name, m in net.named_modules() if name != "legos.0.2")
+
+
+def test_recurrent_legos() -> None:
+    torch.manual_seed(0)
+    stack = [Recurrent(nn.LSTM(3, 4)), nn.LazyConv1d(5, 3, stride=2), Recurrent(nn.GRU(12, 6, batch_first=True))]
+    net = Supernet(stack, (3, 9))
+    x = images(net)
+    assert_like_naive(net, x)
+    assert net(x).shape == (3, 18, 4)
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+@pytest.mark.parametrize("batch_first", [True, False])
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_recurrent_runs_along_the_sequence(kind: Any, batch_first: bool, bidirectional: bool) -> None:
+    rnn = kind(3, 4, batch_first=batch_first, bidirectional=bidirectional)
+    x = torch.randn(2, 3, 5)
+    out = Recurrent(rnn)(x)
+    assert out.shape == (2, 8 if bidirectional else 4, 5)
+    for n in range(2):
+        alone = rnn(x[n].T)[0]  # one sequence, (L, C), means the same in both layouts
+        torch.testing.assert_close(out[n].T, alone)
+    check_layer(lambda: Recurrent(kind(2, 3)), lambda dtype: [torch.ones(1, 2, 3, dtype=dtype)], gradcheck=False)
+
+
+class Residual(nn.Sequential):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + super().forward(x)
+
+
+@pytest.mark.parametrize("merge", ["concat", "sum"])
+def test_a_sequential_with_a_forward_of_its_own_is_called_as_it_is(merge: str) -> None:
+    parts = [nn.Conv2d(3, 3, 3, padding=1), nn.Sequential(Residual(nn.LazyConv2d(6 if merge == "concat" else 3, 1)))]
+    net = Supernet(parts, (3, 8, 8), merge=merge)
+    assert_like_naive(net, images(net))
+
+
+def test_a_module_used_twice_in_a_lego_is_called_twice() -> None:
+    relu = nn.LeakyReLU(0.5)
+    net = Supernet([nn.Conv1d(2, 2, 1), nn.Sequential(relu, nn.AvgPool1d(2), relu, nn.LazyConv1d(2, 1))], (2, 8))
+    assert_like_naive(net, images(net))
+
+
+def test_hooks_see_what_a_lego_really_reads() -> None:
+    net = supernet(merge="concat")
+    x, seen = images(net), []
+    expected = naive_supernet(net, x)
+    net.get_submodule("legos.1.0").register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    torch.testing.assert_close(net(x), expected, rtol=1e-4, atol=1e-5)
+    gates = net.connections[0].gates().detach().repeat_interleave(torch.tensor([3, 4]))
+    torch.testing.assert_close(seen[0], torch.cat([x, net.eval().legos[0].train()(x)], 1) * gates.view(1, -1, 1, 1))
