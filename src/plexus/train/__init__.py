@@ -1,7 +1,33 @@
-"""Training: from a config to a run folder with a plain model and its evidence."""
+"""Training: from a config to a run folder with a plain model and its evidence.
 
-from plexus.train._config import FitConfig, read_yaml
-from plexus.train._fit import fit, resume
-from plexus.train._run import open_run
+Names are loaded when they are first used: Lightning alone takes seconds to import.
+"""
 
-__all__ = ["FitConfig", "fit", "open_run", "read_yaml", "resume"]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from plexus.train._config import FitConfig, read_yaml
+    from plexus.train._fit import cut_again, fit, resume
+    from plexus.train._predict import predict
+    from plexus.train._run import last_run, open_run
+
+_HOMES = {
+    "FitConfig": "_config",
+    "cut_again": "_fit",
+    "fit": "_fit",
+    "last_run": "_run",
+    "open_run": "_run",
+    "predict": "_predict",
+    "read_yaml": "_config",
+    "resume": "_fit",
+}
+__all__ = ["FitConfig", "cut_again", "fit", "last_run", "open_run", "predict", "read_yaml", "resume"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

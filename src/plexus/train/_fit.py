@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ import torch
 from torch import nn
 
 from plexus.data import ImageData, load
-from plexus.errors import RunError
+from plexus.errors import ConfigError, RunError
 from plexus.graph import Wiring
 from plexus.record import RunRecord, atomic_write
 from plexus.train import _measure as measure
-from plexus.train._callbacks import Fade, set_masks
+from plexus.train._callbacks import Fade
 from plexus.train._config import FitConfig
 from plexus.train._export import export
 from plexus.train._nets import Nets, describe
@@ -72,6 +73,44 @@ def resume(run: str | Path, *, listen: Listener | None = None, progress: bool = 
     if was not in (None, data.fingerprint):
         raise RunError(f"{run}: the images under {config.data} are not those of the start; a run cannot go on with other data")
     return _go(Path(run), config, data, listen, progress)
+
+
+def cut_again(
+    source: str | Path, *, keep: float | None = None, max_params: int | None = None, then: str | None = None,
+    run: str | Path | None = None, command: str = "", listen: Listener | None = None, progress: bool = False,
+) -> Path:  # fmt: skip
+    """Cuts the supernet that a run learned to another budget and trains on, in a new run folder.
+
+    Args:
+        source: a run folder whose learning is done.
+        keep, max_params: the new budget; exactly one of them.
+        then: finetune | retrain; by default as in that run.
+        run: the new run folder; by default beside the old one, named by the budget.
+        command, listen, progress: as for `fit`.
+
+    Returns:
+        The new run folder.
+
+    Raises:
+        ConfigError: not exactly one budget, or one out of range.
+        RunError: the source has not finished learning, or the new folder exists.
+    """
+    source = Path(source)
+    config, record = open_run(source)
+    if (keep is None) == (max_params is None):
+        raise ConfigError("give one budget: --keep or --max-params")
+    config = replace(config, keep=keep, max_params=max_params, then=then or config.then)
+    if not (source / "checkpoints" / "learn" / "history.json").exists():
+        raise RunError(f"{source}: the learning is not done; finish it with `plexus fit --resume {source}`")
+    data = _load(config)
+    if record.data.get("fingerprint") not in (None, data.fingerprint):
+        raise RunError(f"{source}: the images under {config.data} are not those the run learned from")
+    budget = f"keep-{keep:g}" if keep is not None else f"max-{max_params}"
+    folder = new_run(config, run if run is not None else source.with_name(f"{source.name}-{budget}"), command=command)
+    for phase in ("chain", "learn"):
+        if (source / "checkpoints" / phase / "history.json").exists():
+            shutil.copytree(source / "checkpoints" / phase, folder / "checkpoints" / phase)
+    return _go(folder, config, data, listen, progress)
 
 
 def _load(config: FitConfig) -> ImageData:
@@ -250,4 +289,3 @@ class _Fit:
 
 
 _WORDS = {"finetune": "fine-tuned", "retrain": "retrained from scratch"}
-__all__ = ["fit", "resume", "set_masks"]

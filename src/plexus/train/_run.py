@@ -16,6 +16,8 @@ from plexus.errors import RunError
 from plexus.record import RunRecord, atomic_write
 from plexus.train._config import FitConfig
 
+_RUN = "PLEXUS_RUN"  # the processes that Lightning starts for other devices find the run folder by it
+
 
 def new_run(config: FitConfig, folder: str | Path | None, *, command: str, now: datetime.datetime | None = None) -> Path:
     """Creates the run folder with its config and an unfinished record.
@@ -29,6 +31,8 @@ def new_run(config: FitConfig, folder: str | Path | None, *, command: str, now: 
     Raises:
         RunError: the folder exists and is not empty.
     """
+    if not leader():  # another process of the same run made it
+        return Path(os.environ[_RUN])
     now = now or datetime.datetime.now(datetime.UTC)
     stem = Path(config.data).name or "data"
     place = Path(folder) if folder is not None else Path("runs") / f"{stem}-{now:%Y%m%d-%H%M%S}"
@@ -49,7 +53,13 @@ def new_run(config: FitConfig, folder: str | Path | None, *, command: str, now: 
     )
     record.write(place / "record.json")
     atomic_write(place / "config.yaml", config.to_yaml())
+    os.environ[_RUN] = str(place)
     return place
+
+
+def last_run() -> Path | None:
+    """The run folder this process made or opened last."""
+    return Path(os.environ[_RUN]) if _RUN in os.environ else None
 
 
 def open_run(folder: str | Path) -> tuple[FitConfig, RunRecord]:
@@ -61,6 +71,7 @@ def open_run(folder: str | Path) -> tuple[FitConfig, RunRecord]:
     place = Path(folder)
     if not (place / "config.yaml").is_file():
         raise RunError(f"{place}: not a run folder (it has no config.yaml); name one that `plexus fit` made")
+    os.environ[_RUN] = str(place)
     return FitConfig.read(place / "config.yaml"), RunRecord.read(place / "record.json")
 
 

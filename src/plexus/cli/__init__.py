@@ -1,0 +1,49 @@
+"""The command line: one file per verb, loaded when it is called."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+from cyclopts import App
+
+from plexus import __version__
+from plexus.errors import PlexusError
+
+# OpenMP's threads wait for work by spinning; beside other busy processes that can slow small networks down a
+# hundredfold. A short spin keeps almost all of the speed of a quiet machine. It is read when torch is loaded.
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+
+app = App(
+    name="plexus",
+    help="Learn how a network's layers should be connected, prune the rest, keep a plain PyTorch model.",
+    version=__version__,
+    version_flags=["--version"],
+)
+app.command("plexus.cli.fit:fit", name="fit", help="Learn a wiring from images; leave a model and its evidence in a folder.")
+app.command("plexus.cli.predict:predict", name="predict", help="Classify images with a run's model.")
+app.command("plexus.cli.report:report", name="report", help="Write a run's report page again.")
+app.command("plexus.cli.prune:prune", name="prune", help="Cut a run's learned network to another budget.")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The `plexus` command; a user's mistake is one line on stderr and exit code 2."""
+    try:
+        app(arguments)
+    except PlexusError as error:
+        _leave(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _leave("stopped", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _leave(f"{error.filename or 'the disk'}: no space left; make room, then go on with `plexus fit --resume RUN`", 1)
+
+
+def _leave(message: str, code: int) -> None:
+    print(f"plexus: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,59 @@
+"""Classifies images with what a run left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+
+from plexus.data import read_image
+from plexus.errors import RunError
+from plexus.record import RunRecord
+
+
+def predict(run: str | Path, images: Sequence[str | Path]) -> list[dict[str, Any]]:
+    """The most likely class of each image, by the run's ONNX model.
+
+    Args:
+        run: a run folder.
+        images: image files; decoded and resized as in training.
+
+    Returns:
+        A dict per image: image (the path), label (the class name), probability, and probabilities by class.
+
+    Raises:
+        RunError: the run has no model yet.
+        DataError: an image that cannot be read.
+
+    Example:
+        >>> predict("runs/try", ["seven.png"])  # doctest: +SKIP
+        [{'image': 'seven.png', 'label': '7', 'probability': 0.99, ...}]
+    """
+    folder = Path(run)
+    record = RunRecord.read(folder / "record.json")
+    if not (folder / "model.onnx").is_file():
+        raise RunError(f"{folder}: the run has no model.onnx yet; finish it with `plexus fit --resume {folder}`")
+    try:
+        session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises a class of its own for each kind of broken file
+        raise RunError(f"{folder / 'model.onnx'}: cannot be loaded: {str(error).splitlines()[0]}") from None
+    classes, shape = record.data["classes"], tuple(record.data["in_shape"])
+    found = []
+    for image in images:
+        pixels = read_image(image, shape).float().unsqueeze(0).numpy()
+        (logits,) = session.run(None, {"pixels": pixels})
+        probabilities = torch.from_numpy(np.asarray(logits[0])).softmax(0).tolist()
+        best = int(np.argmax(logits[0]))
+        found.append(
+            {
+                "image": str(image),
+                "label": classes[best],
+                "probability": probabilities[best],
+                "probabilities": dict(zip(classes, probabilities, strict=True)),
+            }
+        )
+    return found
