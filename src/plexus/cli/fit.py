@@ -21,7 +21,7 @@ _TYPES: dict[str, Any] = {"str": str, "int": int, "float": float, "bool": bool, 
 def _help() -> dict[str, str]:
     """Option -> its line in FitConfig's docstring."""
     text = re.sub(r"\n {12,}", " ", FitConfig.__doc__ or "")
-    found = re.findall(r"^ +(?P<names>[a-z_, ]+): (?P<text>.+)$", text, re.MULTILINE)
+    found = re.findall(r"^ {8}(?P<names>[a-z_, ]+): (?P<text>.+)$", text, re.MULTILINE)
     return {name: line for names, line in found for name in names.split(", ")}
 
 

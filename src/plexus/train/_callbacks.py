@@ -64,7 +64,7 @@ class History(L.Callback):
 
 
 class Fade(L.Callback):
-    """Takes the edges that will be cut to 0, step by step: their mask is 1 - t/T, and 0 for the last tenth.
+    """Takes the edges that will be cut to 0, step by step: their mask falls linearly to 0 over 60 % of the phase.
 
     Args:
         body: the supernet.
@@ -73,7 +73,7 @@ class Fade(L.Callback):
     """
 
     def __init__(self, body: Supernet, kept: Wiring, steps: int) -> None:
-        self.body, self.kept, self.span = body, set(kept.strengths()), max(1.0, 0.9 * steps)
+        self.body, self.kept, self.span = body, set(kept.strengths()), max(1.0, 0.6 * steps)
 
     def on_train_batch_start(self, trainer: L.Trainer, task: L.LightningModule, batch: Any, index: int) -> None:
         set_masks(self.body, self.kept, max(0.0, 1 - (trainer.global_step + 1) / self.span))

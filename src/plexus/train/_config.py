@@ -27,14 +27,18 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "project": ("pad", "conv"),
 }
 _AT_LEAST: dict[str, float] = {
-    "epochs": 1, "anneal_epochs": 0, "final_epochs": 0, "batch_size": 1, "width": 1, "penalty": 0, "weight_decay": 0,
-    "seed": 0, "limit": 2, "max_params": 1, "devices": 1, "final_lr": 0, "gate_lr": 0,
+    "epochs": 3, "batch_size": 1, "width": 1, "penalty": 0, "weight_decay": 0,
+    "seed": 0, "limit": 2, "max_params": 1, "devices": 1, "gate_lr": 0, "size": 1,
 }  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
-    """What `plexus fit` is told. One pass of training is: learn (all edges), anneal (fade out what goes), final.
+    """What `plexus fit` is told.
+
+    Training takes `epochs` epochs under one cycle of the learning rate: all edges learn; after `select` of the epochs
+    the edges to keep are chosen and the others fade out; after `cut` of the epochs they are cut, and the plain net
+    trains on to the end. The controls, the chain and the supernet with nothing cut, get as many epochs.
 
     Args:
         data: `digits`, a folder, or a hub id.
@@ -51,22 +55,21 @@ class FitConfig:
         head: gap | flatten512.
         merge, gate, resize, activation, project: connection options; by default the preset's.
         gate_init: the gates' own start value: one number, or two (previous layer, all others).
-        epochs: epochs of learning, all edges in place.
-        warmup: share of the learning steps for which gates stay as they started.
-        penalty: weight of the mean of gate x cost in the loss, while learning.
+        epochs: epochs in all, of the pruned net and of each control.
+        select: share of the epochs after which the edges to keep are chosen.
+        cut: share of the epochs after which the other edges are cut.
+        warmup: share of all steps for which gates stay as they started.
+        penalty: weight of the mean of gate x cost in the loss, until the choice.
         cost: what an edge costs: bytes | macs | params.
         rank: what decides which edges go: gate | strength | taylor | ablation.
         keep: share of the edges to keep.
         max_params: in place of keep, the most parameters the result may have.
-        anneal: fade (edges to be cut go to 0 step by step before the cut) | off (cut at once).
-        anneal_epochs: epochs of fading.
-        then: finetune (go on with the weights) | retrain (the pattern from fresh weights).
-        final_epochs: epochs after the cut.
-        chain: train the plain chain as a control, for as many epochs in all.
+        anneal: fade (edges to be cut go to 0 step by step between choice and cut) | off (choose and cut at once).
+        then: finetune (go on with the weights) | retrain (the pattern from fresh weights, for all epochs).
+        controls: train the chain and the unpruned supernet too, to compare with.
         batch_size: images in a batch, per process.
         lr: peak learning rate (AdamW, one cycle).
         gate_lr: peak learning rate of the gates.
-        final_lr: peak learning rate after the cut, when fine-tuning.
         weight_decay: of all parameters but the gates.
         devices, strategy, precision: passed on to Lightning's Trainer.
 
@@ -96,7 +99,9 @@ class FitConfig:
     activation: str | None = None
     project: str | None = None
     gate_init: tuple[float, ...] | None = None
-    epochs: int = 16
+    epochs: int = 24
+    select: float = 0.25
+    cut: float = 0.65
     warmup: float = 0.0
     penalty: float = 0.0
     cost: str = "bytes"
@@ -104,14 +109,11 @@ class FitConfig:
     keep: float | None = 0.3
     max_params: int | None = None
     anneal: str = "fade"
-    anneal_epochs: int = 2
     then: str = "finetune"
-    final_epochs: int = 6
-    chain: bool = True
+    controls: bool = True
     batch_size: int = 64
     lr: float = 6e-3
     gate_lr: float = 5e-2
-    final_lr: float = 3e-3
     weight_decay: float = 5e-4
     devices: int = 1
     strategy: str = "auto"
@@ -149,9 +151,14 @@ class FitConfig:
             faults.append(f"warmup={self.warmup} must be a share of the steps, 0 up to 1")
         if self.gate_init is not None and (len(self.gate_init) not in (1, 2) or not all(0 < g < 1 for g in self.gate_init)):
             faults.append(f"gate_init={list(self.gate_init)} must be one or two gate values in (0, 1)")
-        if self.then == "retrain" and self.final_epochs == 0:
-            faults.append("then='retrain' needs final_epochs of at least 1")
+        if not 0 < self.select < self.cut < 1:
+            faults.append(f"select={self.select} and cut={self.cut} must be shares of the epochs, select below cut")
         return faults
+
+    def spans(self) -> tuple[int, int]:
+        """Epochs until the choice, and until the cut; at least one before, between and after."""
+        cut = min(max(round(self.cut * self.epochs), 2), self.epochs - 1)
+        return min(max(round(self.select * self.epochs), 1), cut - 1), cut
 
     def to_yaml(self) -> str:
         """The options as YAML, in the order of this class."""

@@ -107,7 +107,7 @@ def cut_again(
         raise RunError(f"{source}: the images under {config.data} are not those the run learned from")
     budget = f"keep-{keep:g}" if keep is not None else f"max-{max_params}"
     folder = new_run(config, run if run is not None else source.with_name(f"{source.name}-{budget}"), command=command)
-    for phase in ("chain", "learn"):
+    for phase in ("chain", "learn", "supernet"):
         if (source / "checkpoints" / phase / "history.json").exists():
             shutil.copytree(source / "checkpoints" / phase, folder / "checkpoints" / phase)
     return _go(folder, config, data, listen, progress)
@@ -156,33 +156,40 @@ class _Fit:
 
     def train(self) -> None:
         """All phases; what is done already is read back."""
-        config, phases = self.config, self.phases
-        whole = config.epochs + config.anneal_epochs * (config.anneal == "fade") + config.final_epochs
-        self.chain = self._phase("chain", self.nets.chain(), self._schedule(whole, 1)) if config.chain else None
-        self.supernet = self.nets.supernet()
-        costs = torch.tensor(edge_costs(self.supernet, config.cost))
-        warm = {"penalty": config.penalty, "costs": costs}
-        self._phase("learn", self.supernet, self._schedule(config.epochs, 2, warmup=config.warmup), **warm)
+        config, phases, whole = self.config, self.phases, self.config.epochs
+        choice, cut = config.spans()
+        if config.anneal == "off":
+            choice = cut
+        self.chain = self._phase("chain", self.nets.chain(), self._schedule(0, whole, 1)) if config.controls else None
+        self.learned = self.nets.supernet()
+        costs = torch.tensor(edge_costs(self.learned, config.cost))
+        self._phase("learn", self.learned, self._schedule(0, choice, 2), penalty=config.penalty, costs=costs)
+        self.supernet = copy.deepcopy(self.learned)
+        if config.controls:
+            self._phase("supernet", self.supernet, self._schedule(choice, whole, 2))
         self.kept = self._select()
-        self.faded = copy.deepcopy(self.supernet)
-        if config.anneal == "fade" and config.anneal_epochs:
-            gentle = self._schedule(config.anneal_epochs, 3, lr=config.final_lr, gate_lr=config.gate_lr / 5)
-            fade = Fade(self.faded.body, self.kept, phases.steps(config.anneal_epochs))  # type: ignore[arg-type]
-            self._phase("anneal", self.faded, gentle, label="learn", first=config.epochs, callbacks=[fade])
+        self.faded = copy.deepcopy(self.learned)
+        if cut > choice:
+            fade = Fade(self.faded.body, self.kept, phases.steps * (cut - choice))  # type: ignore[arg-type]
+            self._phase("anneal", self.faded, self._schedule(choice, cut, 2), label="learn", callbacks=[fade])
         self.cut = derive(self.faded, self.kept)
-        start = copy.deepcopy(self.cut) if config.then == "finetune" else self.nets.pattern(self.kept)
-        rate = config.final_lr if config.then == "finetune" else config.lr
-        self.final = self._phase("final", start, self._schedule(config.final_epochs, 4, lr=rate))
+        if config.then == "finetune":
+            self.final = self._phase("final", copy.deepcopy(self.cut), self._schedule(cut, whole, 2))
+        else:
+            self.final = self._phase("final", self.nets.pattern(self.kept), self._schedule(0, whole, 3))
 
-    def _schedule(self, epochs: int, phase: int, *, lr: float | None = None, gate_lr: float | None = None, warmup: float = 0) -> Schedule:
+    def _schedule(self, first: int, last: int, branch: int) -> Schedule:
+        """The part of the cycle from one epoch to another; `branch` sets the random numbers apart."""
         config = self.config
         return Schedule(
-            epochs=epochs,
-            lr=lr or config.lr,
-            gate_lr=config.gate_lr if gate_lr is None else gate_lr,
+            epochs=last - first,
+            whole=config.epochs,
+            first=first,
+            lr=config.lr,
+            gate_lr=config.gate_lr,
             weight_decay=config.weight_decay,
-            warmup=warmup,
-            seed=config.seed * 10 + phase,
+            warmup=config.warmup,
+            seed=config.seed * 10 + branch,
             augment=config.data != "digits" if config.augment is None else config.augment,
         )
 
@@ -211,8 +218,8 @@ class _Fit:
         place = self.folder / "checkpoints" / "kept.json"
         if place.exists():
             return Wiring.from_json(place.read_text())
-        ranked = importance(self.supernet, self._batches(), self.config.rank)
-        kept = prune(ranked, keep=self.config.keep, max_params=self.config.max_params, net=self.supernet)
+        ranked = importance(self.learned, self._batches(), self.config.rank)
+        kept = prune(ranked, keep=self.config.keep, max_params=self.config.max_params, net=self.learned)
         if leader():
             atomic_write(place, kept.to_json())
         return kept
@@ -233,8 +240,9 @@ class _Fit:
         before, after = (measure.accuracy(net, self.normalize, data.val) for net in (self.faded, self.cut))
         record.gap = {"before": before, "after": after, "split": "val"}
         whole = derive(self.supernet, body.wiring())
-        rows = [("chain", "chain", self.chain), ("supernet", "supernet, all edges", whole)]
-        rows += [("pruned", "pruned, not trained further", self.cut), ("final", f"pruned, {_WORDS[config.then]}", self.final)]
+        note = "" if config.controls else " (stopped at the choice)"
+        rows = [("chain", "chain", self.chain), ("supernet", f"supernet, all edges{note}", whole)]
+        rows += [("pruned", "pruned, when cut", self.cut), ("final", f"pruned, {_WORDS[config.then]}", self.final)]
         record.results = [
             measure.result(name, label, net, self.normalize, data.test, data.in_shape) for name, label, net in rows if net is not None
         ]
@@ -265,8 +273,8 @@ class _Fit:
         ]  # fmt: skip
 
     def _budgets(self) -> None:
-        """Accuracy on validation images when the learned supernet is cut to a budget, with no training after."""
-        ranked = importance(self.supernet, self._batches(), self.config.rank)
+        """Accuracy on validation images when the supernet is cut to a budget, by the same ranking, with no training after."""
+        ranked = importance(self.learned, self._batches(), self.config.rank)
         place = {e[:2]: i for i, e in enumerate(ranked.edges)}
         wirings = {len(w.edges): (keep, w) for keep in reversed(BUDGETS) for w in [prune(ranked, keep=keep)]}
         chosen = len(self.kept.edges)

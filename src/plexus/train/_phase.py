@@ -45,17 +45,18 @@ class Phases:
         self.listen, self.progress = listen, progress
         quiet()
 
-    def steps(self, epochs: int) -> int:
-        """Optimiser steps in that many epochs."""
+    @property
+    def steps(self) -> int:
+        """Optimiser steps in an epoch."""
         per_process = -(-len(self.data.train) // self.config.devices)
-        return epochs * -(-per_process // self.config.batch_size)
+        return -(-per_process // self.config.batch_size)
 
     def done(self, name: str) -> bool:
         """Whether a phase has run to its end."""
         return (self._place(name) / "history.json").exists()
 
     def run(
-        self, name: str, net: nn.Module, schedule: Schedule, *, first: int = 0, label: str | None = None,
+        self, name: str, net: nn.Module, schedule: Schedule, *, label: str | None = None,
         callbacks: Sequence[L.Callback] = (), penalty: float = 0.0, costs: torch.Tensor | None = None,
     ) -> tuple[nn.Module, list[dict[str, Any]]]:  # fmt: skip
         """Trains `net` in place and returns it with the phase's history; a phase that is done is read back."""
@@ -63,12 +64,10 @@ class Phases:
         if self.done(name):
             net.load_state_dict(load_file(place / "weights.safetensors"))
             return net, json.loads((place / "history.json").read_text())
-        history = History(label or name, first=first, listen=self.listen)
-        if schedule.epochs:
-            task = ClassifyTask(
-                net, self.normalize, len(self.data.classes), schedule, self.steps(schedule.epochs), penalty=penalty, costs=costs
-            )
-            self._fit(place, task, [*callbacks, history, EveryEpoch(place / "last.ckpt")])
+        history = History(label or name, first=schedule.first, listen=self.listen)
+        classes = len(self.data.classes)
+        task = ClassifyTask(net, self.normalize, classes, schedule, self.steps, penalty=penalty, costs=costs)
+        self._fit(place, task, [*callbacks, history, EveryEpoch(place / "last.ckpt")])
         if int(os.environ.get("LOCAL_RANK", "0")) == 0:
             place.mkdir(parents=True, exist_ok=True)
             state = {k: v.contiguous() for k, v in net.state_dict().items()}
@@ -115,8 +114,9 @@ class Phases:
         )
         if trainer.interrupted:
             raise KeyboardInterrupt
-        if trainer.global_step != task.steps:
-            raise RunError(f"phase {name} ended after {trainer.global_step} of {task.steps} steps; go on with --resume")
+        expected = schedule.epochs * task.steps
+        if trainer.global_step != expected:
+            raise RunError(f"phase {name} ended after {trainer.global_step} of {expected} steps; go on with --resume")
 
 
 class _Bar(RichProgressBar):

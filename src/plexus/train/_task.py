@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,20 +20,24 @@ from plexus.nn import Connection
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a phase trains: AdamW with one cycle of the learning rate.
+    """How a phase trains: AdamW, under a part of one cycle of the learning rate.
 
     Args:
         epochs: passes over the training images.
+        whole: epochs of the whole cycle.
+        first: epochs of the cycle that came before this phase.
         lr: peak learning rate.
         gate_lr: peak learning rate of the gates.
         weight_decay: of everything but the gates.
-        warmup: share of the steps for which gates stay as they are.
+        warmup: share of the cycle for which gates stay as they are.
         seed: of augmentation and dropout.
         augment: shift and flip the images.
         channels_last: memory layout of maps; faster on CPU for two spatial axes.
     """
 
     epochs: int
+    whole: int
+    first: int
     lr: float
     gate_lr: float = 0.0
     weight_decay: float = 5e-4
@@ -71,7 +76,7 @@ class ClassifyTask(L.LightningModule):
         normalize: pixels to the net's input.
         classes: how many.
         schedule: how to train.
-        steps: optimiser steps in all.
+        steps: optimiser steps of an epoch.
         penalty: weight of sum(cost * gate) / edges in the loss.
         costs: one per edge, in the order of the connections' gates.
     """
@@ -88,13 +93,18 @@ class ClassifyTask(L.LightningModule):
         self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
         self.val_accuracy = MulticlassAccuracy(classes, average="micro")
 
+    @property
+    def place(self) -> int:
+        """Steps of the whole cycle taken so far."""
+        return self.schedule.first * self.steps + self.global_step
+
     def prepare(self, images: Tensor) -> Tensor:
         """Pixels as the net reads them."""
         return self.normalize(images).contiguous(memory_format=self.layout)
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         images, labels = batch
-        seed = (self.schedule.seed * 1_000_003 + self.global_step) * 64 + self.global_rank
+        seed = (self.schedule.seed * 1_000_003 + self.place) * 64 + self.global_rank
         torch.manual_seed(seed)  # dropout
         if self.schedule.augment:
             images = augment(images, torch.Generator().manual_seed(seed))
@@ -115,7 +125,7 @@ class ClassifyTask(L.LightningModule):
         self.val_accuracy.update(logits, labels)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        if self.global_step < self.schedule.warmup * self.steps:
+        if self.place < self.schedule.warmup * self.schedule.whole * self.steps:
             for connection in gated(self.net):
                 connection.weight.grad = None
 
@@ -126,10 +136,28 @@ class ClassifyTask(L.LightningModule):
         rates = [self.schedule.lr]
         if gates:
             groups.append({"params": gates, "weight_decay": 0.0})
-            rates.append(max(self.schedule.gate_lr, 1e-12))
-        optimizer = torch.optim.AdamW(groups, lr=self.schedule.lr)
-        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=self.steps)
+            rates.append(self.schedule.gate_lr)
+        for group, rate in zip(groups, rates, strict=True):
+            group["lr"] = rate
+        optimizer = torch.optim.AdamW(groups)
+        whole = self.schedule.whole * self.steps
+        shift = self.schedule.first * self.steps
+        cycle = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle((shift + step) / whole))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+
+
+def one_cycle(t: float) -> float:
+    """The learning rate at share t of a cycle, relative to its peak: cosine up from 1/25 to 1 at t = .3, cosine down to 0.
+
+    Source: "Super-convergence" (Smith and Topin, 2018), with torch's `OneCycleLR` defaults.
+
+    Example:
+        >>> [round(one_cycle(t), 2) for t in (0, 0.3, 1)]
+        [0.04, 1.0, 0.0]
+    """
+    if t < 0.3:
+        return 0.04 + 0.96 * (1 - math.cos(math.pi * t / 0.3)) / 2
+    return (1 + math.cos(math.pi * (min(t, 1.0) - 0.3) / 0.7)) / 2
 
 
 def gated(net: nn.Module) -> list[Connection]:
