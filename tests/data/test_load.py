@@ -14,7 +14,7 @@ from plexus.data import ImageData, Split, decode, load
 from plexus.data import _pixels as reading
 from plexus.data._sources import open_source
 from plexus.errors import DataError
-from tests.data.images import HOSTILE, class_folders, grey, parquet, png
+from tests.data.images import HOSTILE, class_folders, grey, parquet, png, png_header
 
 
 def splits(data: ImageData) -> tuple[Split, Split, Split]:
@@ -44,9 +44,12 @@ def test_digits_come_whole_and_exact() -> None:
 
 
 def test_the_mean_image_is_that_of_train_alone() -> None:
-    data = load("digits")
+    images = torch.randint(0, 256, (9000, 1, 2, 2), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    train = Split(images, torch.zeros(9000, dtype=torch.int64), ("",) * 9000)
+    other = Split(torch.zeros_like(images[:1]), torch.zeros(1, dtype=torch.int64), ("",))
+    data = ImageData("here", train, other, other, ("a", "b"), "sha256:")
+    assert data.mean.equal(images.double().mean(0).float())
     assert data.mean.dtype == torch.float32
-    assert torch.allclose(data.mean, data.train.images.double().mean(0).float(), atol=1e-5)
 
 
 def test_the_seed_chooses_the_splits_and_not_the_fingerprint() -> None:
@@ -64,6 +67,11 @@ def test_limit_counts_train_and_val_and_leaves_test_whole() -> None:
     assert (len(few.train), len(few.val)) == (170, 30)
     assert max(counts(few.train)) - min(counts(few.train)) <= 2
     assert load("digits", limit=5000).train.names == whole.train.names
+
+
+def test_the_largest_shares_leave_every_class_an_image() -> None:
+    data = load("digits", val=0.999, test=0.999)
+    assert [counts(data.train), counts(data.val)] == [[1] * 10, [1] * 10]
 
 
 def test_class_folders_with_a_hostile_name(tmp_path: Path) -> None:
@@ -204,6 +212,14 @@ def test_mixed_sizes(tmp_path: Path, side: int) -> None:
     assert load(folder, size=(5, 7)).in_shape == (1, 5, 7)
 
 
+def test_once_sizes_differ_headers_alone_are_read(tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "d", {"a": 150, "b": 10})
+    (folder / "a" / "001.png").write_bytes(png(grey(0, 5, 5)))
+    (folder / "b" / "000.png").write_bytes(png_header(4, 4))  # has no pixels: to decode it would fail
+    with pytest.raises(DataError, match=r"images of 2 sizes: a/000\.png is 4x4 and a/001\.png is 5x5"):
+        load(folder)
+
+
 def test_several_threads_give_what_one_gives(tmp_path: Path) -> None:
     folder = tmp_path / "d"
     for i in range(40):
@@ -310,3 +326,15 @@ def test_more_than_fits_in_memory_is_refused_at_the_first_image() -> None:
         reading.decode_parts(source, wanted, None, skip_unreadable=False, memory=1797 * 64 - 1)
     pools, _ = reading.decode_parts(source, wanted, None, skip_unreadable=False, memory=1797 * 64)
     assert Counter(pools["train"].labels.tolist()) == Counter(source.parts["train"].labels.tolist())
+
+
+def test_a_bar_is_drawn_on_terminals_where_images_are_many(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chunks = list(range(20))
+    assert reading._shown(chunks, 20, 5000) is chunks
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    assert reading._shown(chunks, 20, 2000) is chunks
+    assert list(reading._shown(chunks, 20, 2001)) == chunks
+    assert "Reading images" in capsys.readouterr().err

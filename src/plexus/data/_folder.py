@@ -13,15 +13,17 @@ from plexus.errors import DataError
 
 
 def walk(root: Path) -> Iterator[tuple[PurePosixPath, bool]]:
-    """Yield (path below root, is a folder) for everything that is not hidden; links to folders are followed once."""
-    seen: set[str] = set()
+    """Yield (path below root, is a folder) for everything that is not hidden; links are followed, not in circles."""
+    above: dict[str, tuple[str, ...]] = {}  # for every folder, the real paths of it and of those it was reached through
 
     def failed(error: OSError) -> None:
         raise DataError(f"{error.filename}: {error.strerror}: make the folder readable") from error
 
     for folder, folders, files in os.walk(root, onerror=failed, followlinks=True):
-        seen.add(os.path.realpath(folder))
-        folders[:] = [d for d in folders if not _hidden(d) and os.path.realpath(os.path.join(folder, d)) not in seen]
+        above[folder] = (*above.get(os.path.dirname(folder), ()), os.path.realpath(folder))
+        folders[:] = [
+            d for d in folders if not _hidden(d) and os.path.realpath(os.path.join(folder, d)) not in above[folder]
+        ]
         here = PurePosixPath(Path(folder).relative_to(root).as_posix())
         for name, is_folder in [*((d, True) for d in folders), *((f, False) for f in files if not _hidden(f))]:
             try:
