@@ -1,0 +1,68 @@
+"""Figures of learned wiring, each with its target.
+
+Command: python benchmarks/wiring.py PART... [--data FOLDER] [--seeds N] [--out FILE]
+    exact     derive with nothing cut, on every preset                                     (seconds)
+    speed     training steps, inference and memory against the chain and ready-made inputs (2 minutes)
+    digits    fit on scikit-learn's digits, 5 seeds                                        (4 minutes)
+    cifar     chain, gates fixed at 1, learned, pruned: 12 epochs each, 3 seeds            (25 minutes on one core)
+    retrain   the pattern of 45 edges trained anew against random, residual and chain, 5 seeds (30 minutes on one core)
+    report    prints all results so far as a table
+Data: CIFAR-10 (uoft-cs/cifar10) as a folder of parquet files; 5,000 training images, validation images apart, all
+10,000 test images, touched once per net. Every number is kept in FILE as soon as it is known; what is there is not
+measured again. Timings are ratios of medians, taken in turn in one process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+
+from wiring_parts import accuracy, exactness, table
+
+PARTS = {"exact": exactness.run, "digits": accuracy.digits, "cifar": accuracy.cifar, "retrain": accuracy.retrain}
+
+
+class Results:
+    """Named numbers in a JSON file, written after every one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.values: dict[str, object] = json.loads(path.read_text()) if path.exists() else {}
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.values
+
+    def put(self, key: str, value: object) -> None:
+        self.values = json.loads(self.path.read_text()) if self.path.exists() else {}
+        self.values[key] = value
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=self.path.parent, delete=False) as file:
+            json.dump(self.values, file, indent=1, sort_keys=True)
+        Path(file.name).replace(self.path)
+        print(key, json.dumps(value), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="+", choices=[*PARTS, "report"])
+    parser.add_argument("--data", default="../shared/data/cifar10", help="CIFAR-10 as parquet files, or uoft-cs/cifar10")
+    parser.add_argument("--seeds", type=int, nargs="*", help="instead of the part's own seeds")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "wiring.json")
+    arguments = parser.parse_args()
+    results = Results(arguments.out)
+    for part in arguments.parts:
+        if part == "report":
+            print(table.markdown(results.values))
+        elif part in ("cifar", "retrain") and not Path(arguments.data).exists() and "/" not in arguments.data.strip("./"):
+            print(f"{part}: there is no {arguments.data}; give --data uoft-cs/cifar10 to fetch it")
+        else:
+            PARTS[part](results, data=arguments.data, seeds=arguments.seeds)
+
+
+if __name__ == "__main__":
+    main()
