@@ -53,6 +53,8 @@ def test_classes_may_be_called_train_and_test() -> None:
             "here: x.png lies outside a class folder: move it into train/CLASS/",
         ),
         (["train/a/1.png", "test/1.png"], "here: test/1.png lies outside a class folder: move it into test/CLASS/"),
+        (["train/1.png", "test/1.png"], "here: test/1.png lies outside a class folder: move it into test/CLASS/"),
+        (["train/1.png", "val/a/1.png"], "here: train/1.png lies outside a class folder: move it into train/CLASS/"),
         (["a/1.png", "b/"], "here: class folder 'b' holds no images: add some or remove it"),
         (["train/a/1.png", "train/b/", "test/a/1.png"], "here: class folder 'train/b' holds no images"),
         (["train/a/1.png", "extra/a/1.png"], "here: folder 'extra' beside the splits holds images: move it"),

@@ -38,7 +38,8 @@ def class_folders(
 ) -> dict[str, list[tuple[str, str]]]:
     """Read a layout of class folders, alone or below folders named after splits.
 
-    The layout is one of splits where a folder named ``train`` or ``training`` holds folders and no images of its own.
+    The layout is one of splits where a folder named ``train`` or ``training`` holds folders and no images of its own,
+    or where all folders are named like splits.
 
     Args:
         folders: every folder, as a path below the root.
@@ -58,7 +59,8 @@ def class_folders(
         raise DataError(f"{where}: {held}: expected images as CLASS/IMAGE.png, or parquet files")
     train = [f for f in folders if len(f.parts) == 1 and ROLES.get(f.name.lower()) == "train"]
     depths = {f.name: {len(i.parts) for i in images if i.parts[0] == f.name} for f in train}
-    if not any(depths[f.name] and 2 not in depths[f.name] for f in train):
+    all_named = all(len(i.parts) > 1 and i.parts[0].lower() in ROLES for i in images)
+    if not train or not (all_named or any(depths[f.name] and 2 not in depths[f.name] for f in train)):
         return {"train": _by_class(folders, images, "", where)}
     parts: dict[str, list[tuple[str, str]]] = {}
     for folder in sorted(f for f in folders if len(f.parts) == 1):
