@@ -22,9 +22,9 @@ from pathlib import Path
 
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
-from wiring_parts import accuracy, exactness, table
+from wiring_parts import accuracy, exactness, speed, table
 
-PARTS = {"exact": exactness.run, "digits": accuracy.digits, "cifar": accuracy.cifar, "retrain": accuracy.retrain}
+PARTS = {"exact": exactness.run, "speed": speed.run, "digits": accuracy.digits, "cifar": accuracy.cifar, "retrain": accuracy.retrain}
 
 
 class Results:

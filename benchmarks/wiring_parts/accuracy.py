@@ -21,6 +21,7 @@ from plexus.train._task import Normalize, Schedule
 from plexus.wiring import importance, random_wiring, residual_wiring
 
 EDGES = 45
+METHODS = ("gate", "ablation")
 
 
 def digits(results: Any, *, data: str, seeds: list[int] | None) -> None:
@@ -56,13 +57,20 @@ def retrain(results: Any, *, data: str, seeds: list[int] | None) -> None:
         for name, wiring in fixed.items():
             if f"retrain-{name}/{seed}" not in results:
                 results.put(f"retrain-{name}/{seed}", bench.train(name, bench.nets.pattern(wiring)))
-        if f"retrain-search/{seed}" not in results:
+        missing = [m for m in METHODS if f"retrain-{m}/{seed}" not in results]
+        if missing:
             net = bench.nets.supernet()
             found = bench.train("search", net)
-            ranked = importance(net, method="gate")
-            results.put(f"retrain-search/{seed}", {**found, "gates": [round(e.strength, 4) for e in ranked.edges]})
-            learned = strongest(ranked, chain_pairs, EDGES)
-            results.put(f"retrain-learned/{seed}", {**bench.train("learned", bench.nets.pattern(learned)), "wiring": learned.to_json()})
+            if f"retrain-search/{seed}" not in results:
+                results.put(f"retrain-search/{seed}", found)
+            for method in missing:
+                start = time.monotonic()
+                ranked = importance(net, bench.batches(), method)
+                seconds = time.monotonic() - start
+                learned = strongest(ranked, chain_pairs, EDGES)
+                row = bench.train(method, bench.nets.pattern(learned))
+                edges = [f"{e.source}>{e.target}" for e in learned.edges]
+                results.put(f"retrain-{method}/{seed}", {**row, "ranking_seconds": seconds, "pattern": " ".join(edges)})
 
 
 def strongest(ranked: Wiring, chain: list[tuple[str, str]], edges: int) -> Wiring:
@@ -108,6 +116,11 @@ class Bench:
         self.nets = Nets(config, self.data.in_shape, len(self.data.classes))
         self.names = self.nets.supernet().body.node_names()
 
+    def batches(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """512 validation images, by which edges are ranked."""
+        images, labels = self.data.val.images[:512].split(256), self.data.val.labels[:512].split(256)
+        return [(self.normalize(x), y) for x, y in zip(images, labels, strict=True)]
+
     def train(self, name: str, net: nn.Module) -> dict[str, Any]:
         """Trains a net for all epochs and measures it on the test images."""
         config = self.config
@@ -120,5 +133,5 @@ class Bench:
             phases = Phases(Path(place), config, self.data, self.normalize, listen=lambda entry: None, progress=False)
             phases.run(name, net, schedule)
             seconds = time.monotonic() - start
-        right = measure.accuracy(net, self.normalize, self.data.test)
-        return {"accuracy": right, "parameters": sum(p.numel() for p in net.parameters()), "seconds": seconds}
+        right, val = (measure.accuracy(net, self.normalize, split) for split in (self.data.test, self.data.val))
+        return {"accuracy": right, "val": val, "parameters": sum(p.numel() for p in net.parameters()), "seconds": seconds}

@@ -12,9 +12,9 @@ from plexus.record import RunRecord
 from plexus.report._svg import NARROW, both
 from plexus.report._words import decimal, number, percent
 
-PHASES = {"chain": "chain", "learn": "learning", "final": "final net"}
+PHASES = {"chain": "chain", "supernet": "supernet", "learn": "learning", "final": "final net"}
 KINDS = {"val_accuracy": "validation accuracy", "val_loss": "validation loss", "train_loss": "training loss"}
-COLORS = alt.Scale(domain=list(PHASES), range=["var(--chain)", "var(--learn)", "var(--final)"])
+COLORS = alt.Scale(domain=list(PHASES), range=["var(--chain)", "var(--supernet)", "var(--learn)", "var(--final)"])
 
 
 def accuracy(record: RunRecord) -> Markup:
@@ -28,7 +28,11 @@ def loss(record: RunRecord) -> Markup:
 
 
 def points(record: RunRecord, kinds: list[str]) -> list[dict[str, Any]]:
-    """One entry per epoch and kind; the final phase goes on where learning ended, the chain starts beside it."""
+    """One entry per epoch and kind.
+
+    The final phase goes on where learning ended, the chain starts beside it, and the supernet with nothing cut counts
+    its own epochs: it shares the first ones with learning.
+    """
     learned = sum(epoch.get("phase") == "learn" for epoch in record.epochs)
     seen = dict.fromkeys(PHASES, 0)
     rows = []
@@ -37,13 +41,14 @@ def points(record: RunRecord, kinds: list[str]) -> list[dict[str, Any]]:
         if phase not in seen:
             continue
         seen[phase] += 1
-        at = seen[phase] + (learned if phase == "final" else 0)
+        at = epoch["epoch"] + 1 if phase == "supernet" else seen[phase] + (learned if phase == "final" else 0)
         for kind in kinds:
             value = number(epoch.get(kind))
             if value is None or (kind != "val_accuracy" and value <= 0):
                 continue
             figure = percent(value) if kind == "val_accuracy" else decimal(value)
-            text = f"{PHASES[phase]}, epoch {seen[phase]}: {KINDS[kind]} {figure}"
+            number_shown = at if phase == "supernet" else seen[phase]
+            text = f"{PHASES[phase]}, epoch {number_shown}: {KINDS[kind]} {figure}"
             shown = 100 * value if kind == "val_accuracy" else value
             row = {"at": at, "value": shown, "phase": phase, "kind": kind, "text": text}
             rows.append(row | {"width": 1.0 if kind == "train_loss" else 2.2})
