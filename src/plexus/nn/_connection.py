@@ -128,8 +128,10 @@ class Connection(nn.Module):
 
     def entries(self, k: int) -> slice:
         """Where source k's gates stand in `weight`, `mask` and `gates()`."""
-        if self.gate == "scalar":
-            return slice(k, k + 1)
+        return slice(k, k + 1) if self.gate == "scalar" else self.maps(k)
+
+    def maps(self, k: int) -> slice:
+        """Where source k's maps stand in the concatenation of all."""
         first = sum(self.channels[:k])
         return slice(first, first + self.channels[k])
 

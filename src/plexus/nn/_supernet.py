@@ -76,9 +76,8 @@ class Supernet(nn.Module):
         self._sizes: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
 
     def forward(self, x: Tensor) -> Tensor:
-        sizes = self._sizes.get(tuple(x.shape[2:])) if self._banked() else None
-        if sizes is not None:
-            return self._forward_banked(x, sizes)
+        if self._banked() and tuple(x.shape[2:]) in self._sizes:
+            return self._forward_banked(x, self.sizes(x.shape[2:]))
         positive = self.connections[0].activation == "sigmoid"
         sources, fitted, met = [Scaled(x)], Fitted(), []
         here = sources[0]
@@ -117,6 +116,10 @@ class Supernet(nn.Module):
             bank.put(fit(i + 1, sources[-1]))
             here = bank.mix(i - first)
         return here
+
+    def sizes(self, size: Sequence[int]) -> list[tuple[int, ...]]:
+        """The spatial size of every connection's result, for images of a size that went through `forward` before."""
+        return self._sizes[tuple(size)]
 
     def wiring(self) -> Wiring:
         """Every edge with its gate as strength (the mean over maps for channel gates)."""

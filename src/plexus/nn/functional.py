@@ -13,11 +13,6 @@ from torch.autograd.function import once_differentiable
 
 from plexus.errors import ConfigError
 
-_INTERPOLATION = {
-    1: {"bilinear": "linear"},
-    2: {"bilinear": "bilinear", "bicubic": "bicubic"},
-    3: {"bilinear": "trilinear"},
-}
 _CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _AVG_POOL = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
@@ -53,10 +48,17 @@ def resize(x: Tensor, size: Sequence[int], mode: str = "area") -> Tensor:
         return F.interpolate(x, size=size, mode="area")
     if mode == "nearest":
         return F.interpolate(x, size=size, mode="nearest")
-    name = _INTERPOLATION[len(size)].get(mode)
-    if name is None:
-        raise ConfigError(f"resize={mode!r} does not exist for {len(size)}-D maps; use area, nearest or bilinear")
-    return F.interpolate(x, size=size, mode=name, align_corners=False)
+    return F.interpolate(x, size=size, mode=interpolation(mode, len(size)), align_corners=False)
+
+
+def interpolation(mode: str, axes: int) -> str:
+    """The name `torch.nn.functional.interpolate` has for a mode: `bilinear` is `linear` in 1-D, `trilinear` in 3-D."""
+    names = {"nearest": "nearest", "bilinear": ("linear", "bilinear", "trilinear")[axes - 1]}
+    if axes == 2:
+        names["bicubic"] = "bicubic"
+    if mode not in names:
+        raise ConfigError(f"resize={mode!r} does not exist for {axes}-D maps; use area, nearest or bilinear")
+    return names[mode]
 
 
 def pad_to(x: Tensor, size: Sequence[int]) -> Tensor:

@@ -1,31 +1,28 @@
-"""Builds a plain `torch.fx` graph lego by lego, keeping account of what each tensor of maps still owes."""
+"""A plain `torch.fx` graph under construction, with an account of what each tensor of maps still owes."""
 
 from __future__ import annotations
 
-import copy
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from plexus.nn import Connection
-from plexus.nn import functional as PF
-from plexus.nn._lego import folds_into, passes
-from plexus.wiring._parts import flat
-
-_CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
-_AVG_POOL = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
-_ADAPTIVE = {1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d}
-
 
 @dataclass(frozen=True)
 class Maps:
-    """A node of the graph whose value stands for `scale * value`, spread to `index` among `total` maps, zero elsewhere."""
+    """A node of the graph; its value stands for `scale * value`, spread to `index` among `total` maps, zero elsewhere.
+
+    Args:
+        node: where the value is computed.
+        example: the value for a blank batch, (N, C, *spatial) or, once flattened, (N, C).
+        total: maps that it stands for.
+        index: which of these the C maps are; None for all.
+        scale: a factor for each of the C maps; None for 1.
+    """
 
     node: fx.Node
     example: Tensor
@@ -33,232 +30,94 @@ class Maps:
     index: tuple[int, ...] | None = None
     scale: Tensor | None = None
 
+    @classmethod
+    def plain(cls, node: fx.Node, example: Tensor) -> Maps:
+        """A value that owes nothing."""
+        return cls(node, example, example.shape[1])
+
     @property
     def owes(self) -> bool:
+        """Whether the value differs from what it stands for."""
         return self.index is not None or self.scale is not None
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """The spatial size."""
+        return tuple(self.example.shape[2:])
 
 
 class Builder:
-    """The graph under construction, the modules it calls, and one blank batch that is computed along with it."""
+    """The graph, the modules and constants it calls, and one blank batch that is computed along with it.
 
-    def __init__(self, example: Tensor, *, fold: bool) -> None:
-        self.graph, self.fold = fx.Graph(), fold
+    Args:
+        example: the blank batch, (N, C, *spatial).
+    """
+
+    def __init__(self, example: Tensor) -> None:
+        self.graph = fx.Graph()
         self.parts: dict[str, Any] = {}
-        self._fitted: dict[tuple[fx.Node, tuple[int, ...]], Maps] = {}
-        self.input = Maps(self.graph.placeholder("x"), example, example.shape[1])
+        self.fitted: dict[tuple[fx.Node, tuple[int, ...]], Maps] = {}
+        self.shared: set[fx.Node] = set()
+        self.input = Maps.plain(self.graph.placeholder("x"), example)
 
-    # one operation each
-
-    def call(self, function: Any, maps: Maps, *args: Any, **kwargs: Any) -> Maps:
+    def call(self, function: Callable[..., Any], maps: Maps, *args: Any, **kwargs: Any) -> Maps:
+        """function(maps, ...), which leaves the maps' number and debts as they are."""
         node = self.graph.call_function(function, (maps.node, *args), kwargs)
         return replace(maps, node=node, example=function(maps.example, *args, **kwargs))
 
+    def pair(self, function: Callable[..., Any], a: Maps, b: Maps, **kwargs: Any) -> Maps:
+        """function(a, b, ...) of two values that owe nothing."""
+        node = self.graph.call_function(function, (a.node, b.node), kwargs)
+        return Maps.plain(node, function(a.example, b.example, **kwargs))
+
     def module(self, layer: nn.Module, maps: Maps, name: str) -> Maps:
-        self.parts[name] = layer
+        """layer(maps), which leaves the maps' number and debts as they are."""
+        name = self.add(layer, name)
         return replace(maps, node=self.graph.call_module(name, (maps.node,)), example=layer(maps.example))
 
     def constant(self, value: Tensor, name: str) -> fx.Node:
-        self.parts[name] = value
-        return self.graph.get_attr(name)
+        """A tensor that the net holds as a buffer."""
+        return self.graph.get_attr(self.add(value, name))
+
+    def add(self, part: Any, name: str) -> str:
+        """Holds a module or tensor under this name, or the next that is free."""
+        while name in self.parts:
+            name += "_"
+        self.parts[name] = part
+        return name
 
     def scaled(self, maps: Maps, factor: Tensor, name: str) -> Maps:
         """Maps times a factor, () or one per map."""
-        if factor.dim() == 0 or bool((factor == factor[0]).all()):
+        if uniform(factor):
             value = factor.flatten()[0].item()
             return maps if value == 1 else self.call(operator.mul, maps, value)
         shaped = factor.view(1, -1, *[1] * (maps.example.dim() - 2)).clone()
         node = self.graph.call_function(operator.mul, (maps.node, self.constant(shaped, name)))
         return replace(maps, node=node, example=maps.example * shaped)
 
+    def unscaled(self, maps: Maps, name: str) -> Maps:
+        """The maps with their factors multiplied in."""
+        return maps if maps.scale is None else replace(self.scaled(maps, maps.scale, f"{name}_scale"), scale=None)
+
     def settled(self, maps: Maps, name: str) -> Maps:
         """The maps with everything they owe paid: factors multiplied in, zeros put where maps were cut."""
-        if maps.scale is not None:
-            maps = replace(self.scaled(maps, maps.scale, f"{name}_scale"), scale=None)
-        if maps.index is not None:
-            have = {original: here for here, original in enumerate(maps.index)}
-            order = torch.tensor([have.get(c, len(have)) for c in range(maps.total)], device=maps.example.device)
-            padded = self.call(F.pad, maps, [0, 0] * (maps.example.dim() - 2) + [0, 1])
-            node = self.graph.call_function(torch.index_select, (padded.node, 1, self.constant(order, f"{name}_order")))
-            maps = Maps(node, padded.example.index_select(1, order), maps.total)
-        return maps
-
-    # layers
-
-    def layers(self, module: nn.Module, maps: Maps, name: str, reader: nn.Module) -> Maps:
-        """A lego or head, leaf by leaf."""
-        for i, leaf in enumerate(flat(module)):
-            maps = self.layer(leaf, maps, f"{name}_{i}" if module is not leaf else name)
-        return maps
-
-    def layer(self, leaf: nn.Module, maps: Maps, name: str) -> Maps:
-        leaf = copy.deepcopy(leaf)
-        if maps.owes:
-            positive = maps.scale is None or bool((maps.scale >= 0).all())
-            if folds_into(leaf) or (type(leaf) is nn.Linear and maps.example.dim() == 2):
-                return self.module(_folded(leaf, maps), Maps(maps.node, maps.example, leaf.weight.shape[0]), name)
-            if passes(leaf, positive=positive):
-                return self.module(leaf, maps, name)
-            if type(leaf) is nn.Flatten and (leaf.start_dim, leaf.end_dim) in ((1, -1), (1, maps.example.dim() - 1)):
-                return self.module(leaf, _flattened(maps), name)
-            maps = self.settled(maps, name)
-        if type(leaf).__module__.startswith("torch.nn"):
-            out = self.module(leaf, maps, name)
-        else:
-            out = self._inlined(leaf, maps, name)
-        return Maps(out.node, out.example, out.example.shape[1])
-
-    def _inlined(self, module: nn.Module, maps: Maps, name: str) -> Maps:
-        """A module of the user's as the torch operations it is made of; kept whole where it cannot be traced."""
-        try:
-            traced = fx.symbolic_trace(module)
-        except Exception:  # tracing runs the user's forward on symbols: any error of theirs can come out
-            return self.module(module, maps, name)
-        seen: dict[fx.Node, Any] = {}
-        for node in traced.graph.nodes:
-            if node.op == "placeholder":
-                seen[node] = maps.node
-            elif node.op == "output":
-                return replace(maps, node=seen[node.args[0]], example=module(maps.example))
-            else:
-                seen[node] = self.graph.node_copy(node, lambda n: seen[n])
-                if node.op in ("call_module", "get_attr"):
-                    seen[node].target = f"{name}_{node.target.replace('.', '_')}"
-                    self.parts[seen[node].target] = reduce(getattr, node.target.split("."), traced)
-        raise AssertionError("a traced graph ends in its output")
-
-    # connections
-
-    def merge(
-        self,
-        connection: Connection,
-        sources: Sequence[Maps | None],
-        size: tuple[int, ...],
-        name: str,
-        reader: nn.Module | None,
-    ) -> Maps:
-        """The connection over the sources that stay; None marks a cut one."""
-        kept = [(k, self.fit(connection, s, size)) for k, s in enumerate(sources) if s is not None]
-        gates = [g.detach() for g in connection.split_gates()]
-        owed = {k: gates[k] if s.scale is None else gates[k] * s.scale for k, s in kept if s.index is None}
-        if connection.merge == "sum":
-            merged = self._sum(connection, kept, owed, name)
-        elif connection.merge == "max":
-            merged = self._max(connection, kept, owed, name, cut=len(kept) < len(sources))
-        else:
-            merged = self._concat(connection, kept, gates)
-            if connection.squeeze is not None:
-                conv = _pointwise(connection.squeeze.weight, len(size))
-                folded = _folded(conv, merged)
-                merged = self.module(
-                    folded, Maps(merged.node, merged.example, connection.out_channels), f"{name}_squeeze"
-                )
-        if self.fold or merged.scale is None:
-            return merged
-        return replace(self.scaled(merged, merged.scale, f"{name}_gates"), scale=None)
-
-    def fit(self, connection: Connection, maps: Maps, size: tuple[int, ...]) -> Maps:
-        """Maps at a spatial size, each source brought to it once, from the smallest version that serves."""
-        here = tuple(maps.example.shape[2:])
-        if here == size:
+        maps = self.unscaled(maps, name)
+        if maps.index is None:
             return maps
-        key = (maps.node, size)
-        if key not in self._fitted:
-            if connection.size == "smallest" and connection.resize == "area":
-                steps = [s for n, s in self._fitted if n is maps.node and _divides(size, s) and _divides(s, here)]
-                base = self._fitted[maps.node, min(steps)] if steps else maps
-                self._fitted[key] = self._area(base, size)
-            elif connection.size == "smallest":
-                mode = {1: {"bilinear": "linear"}, 3: {"bilinear": "trilinear"}}.get(len(size), {}).get(
-                    connection.resize, connection.resize
-                )
-                corners = {} if mode == "nearest" else {"align_corners": False}
-                self._fitted[key] = self.call(F.interpolate, maps, size=list(size), mode=mode, **corners)
-            else:
-                self._fitted[key] = self.call(F.pad, maps, PF.padding(here, size))
-        return replace(self._fitted[key], index=maps.index, scale=maps.scale)
+        have = {original: here for here, original in enumerate(maps.index)}
+        order = torch.tensor([have.get(c, len(have)) for c in range(maps.total)], device=maps.example.device)
+        padded = self.widened(maps, len(have) + 1)
+        node = self.graph.call_function(torch.index_select, (padded.node, 1, self.constant(order, f"{name}_order")))
+        return Maps.plain(node, padded.example.index_select(1, order))
 
-    def _area(self, maps: Maps, size: tuple[int, ...]) -> Maps:
-        here = tuple(maps.example.shape[2:])
-        if _divides(size, here):
-            return self.call(_AVG_POOL[len(size)], maps, [a // b for a, b in zip(here, size, strict=True)])
-        return self.call(_ADAPTIVE[len(size)], maps, list(size))
-
-    def _widened(self, maps: Maps, channels: int) -> Maps:
+    def widened(self, maps: Maps, channels: int) -> Maps:
+        """The value followed by maps of zeros until there are so many."""
         missing = channels - maps.example.shape[1]
         return maps if missing == 0 else self.call(F.pad, maps, [0, 0] * (maps.example.dim() - 2) + [0, missing])
 
-    def _projected(self, connection: Connection, k: int, maps: Maps, factor: Tensor, name: str) -> tuple[Maps, Tensor]:
-        """A source after its own 1x1 convolution, if it has one, and the factor it still owes."""
-        maps = replace(self.settled(replace(maps, scale=None), name), scale=None)
-        project = connection.projections[k]
-        if not isinstance(project, nn.Linear):
-            return maps, factor
-        conv = _pointwise(project.weight * factor, maps.example.dim() - 2)
-        return self.module(conv, maps, f"{name}_project{k}"), factor.new_ones(())
-
-    def _sum(self, connection: Connection, kept: list[tuple[int, Maps]], owed: dict[int, Tensor], name: str) -> Maps:
-        terms = [self._projected(connection, k, maps, owed[k], f"{name}_{k}") for k, maps in kept]
-        terms = [
-            (maps, f)
-            if f.dim() == 0 or bool((f == f[0]).all())
-            else (self.scaled(maps, f, f"{name}_{k}_gates"), f.new_ones(()))
-            for (k, _), (maps, f) in zip(kept, terms, strict=True)
-        ]
-        terms.sort(key=lambda t: (-t[0].example.shape[1], -abs(t[1].flatten()[0].item())))
-        base = terms[0][1].flatten()[0].item()
-        if base == 0:
-            base = 1.0
-            total = self.scaled(self._widened(terms[0][0], connection.out_channels), terms[0][1].new_zeros(()), name)
-        else:
-            total = self._widened(terms[0][0], connection.out_channels)
-        for maps, f in terms[1:]:
-            alpha = f.flatten()[0].item() / base
-            wide = self._widened(maps, connection.out_channels)
-            extra = {} if alpha == 1 else {"alpha": alpha}
-            node = self.graph.call_function(torch.add, (total.node, wide.node), extra)
-            total = Maps(node, torch.add(total.example, wide.example, **extra), connection.out_channels)
-        scale = None if base == 1 else torch.full((connection.out_channels,), base, device=total.example.device)
-        return Maps(total.node, total.example, connection.out_channels, scale=scale)
-
-    def _max(
-        self, connection: Connection, kept: list[tuple[int, Maps]], owed: dict[int, Tensor], name: str, *, cut: bool
-    ) -> Maps:
-        total: Maps | None = None
-        for k, maps in kept:
-            maps, factor = self._projected(connection, k, maps, owed[k], f"{name}_{k}")
-            wide = self._widened(self.scaled(maps, factor, f"{name}_{k}_gates"), connection.out_channels)
-            if total is None:
-                total = wide
-            else:
-                node = self.graph.call_function(torch.maximum, (total.node, wide.node))
-                total = replace(total, node=node, example=torch.maximum(total.example, wide.example))
-        assert total is not None
-        total = Maps(total.node, total.example, connection.out_channels)
-        return self.call(F.relu, total) if cut else total  # a gate of 0 still offers a 0 to the maximum
-
-    def _concat(self, connection: Connection, kept: list[tuple[int, Maps]], gates: list[Tensor]) -> Maps:
-        index: list[int] = []
-        scales: list[Tensor] = []
-        for k, maps in kept:
-            own = maps.index or tuple(range(maps.total))
-            index += [sum(connection.channels[:k]) + c for c in own]
-            gate = gates[k].expand(connection.channels[k])[list(own)]
-            scales.append(gate if maps.scale is None else gate * maps.scale)
-        nodes, examples = [m.node for _, m in kept], [m.example for _, m in kept]
-        node = nodes[0] if len(nodes) == 1 else self.graph.call_function(torch.cat, (nodes, 1))
-        scale = torch.cat(scales)
-        total = sum(connection.channels)
-        whole = len(index) == total
-        return Maps(
-            node,
-            torch.cat(examples, 1),
-            total,
-            None if whole else tuple(index),
-            None if bool((scale == 1).all()) else scale,
-        )
-
     def finish(self, maps: Maps) -> fx.GraphModule:
-        self.graph.output(self.settled(maps, "out").node)
+        """The net that returns these maps."""
+        self.graph.output(maps.node)
         self.graph.lint()
         module = fx.GraphModule(self.parts, self.graph, class_name="Net")
         module.graph.eliminate_dead_code()
@@ -267,18 +126,13 @@ class Builder:
         return module
 
 
-def _divides(small: Sequence[int], big: Sequence[int]) -> bool:
-    return all(b % a == 0 for a, b in zip(small, big, strict=True))
+def uniform(factor: Tensor) -> bool:
+    """Whether a factor, () or one per map, is the same for all."""
+    return factor.dim() == 0 or bool((factor == factor[0]).all())
 
 
-def _pointwise(kernel: Tensor, axes: int) -> nn.Module:
-    conv = _CONV[axes](kernel.shape[1], kernel.shape[0], 1, bias=False, device=kernel.device)
-    conv.weight = nn.Parameter(kernel.detach().clone().view(*kernel.shape, *[1] * axes))
-    return conv
-
-
-def _folded(layer: Any, maps: Maps) -> nn.Module:
-    """A convolution or linear layer that reads `maps` as they are: input slices picked and scaled."""
+def folded(layer: Any, maps: Maps) -> nn.Module:
+    """A convolution or linear layer changed to read `maps` as they are: input slices picked and scaled."""
     weight = layer.weight.detach()
     if maps.index is not None:
         weight = weight[:, list(maps.index)]
@@ -286,12 +140,17 @@ def _folded(layer: Any, maps: Maps) -> nn.Module:
         weight = weight * maps.scale.to(weight.dtype).view(1, -1, *[1] * (weight.dim() - 2))
     layer.weight = nn.Parameter(weight.clone(), requires_grad=layer.weight.requires_grad)
     setattr(layer, "in_features" if isinstance(layer, nn.Linear) else "in_channels", weight.shape[1])
-    return layer  # type: ignore[no-any-return]
+    return layer
 
 
-def _flattened(maps: Maps) -> Maps:
-    """What maps owe once flattened: every spatial place of a map owes what the map did."""
-    places = maps.example[0, 0].numel()
-    index = maps.index and tuple(c * places + p for c in maps.index for p in range(places))
-    scale = None if maps.scale is None else maps.scale.repeat_interleave(places)
-    return replace(maps, total=maps.total * places, index=index, scale=scale)
+def pointwise(kernel: Tensor, axes: int) -> nn.Module:
+    """A 1x1 convolution with this kernel, (M, C)."""
+    kind = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[axes]
+    conv: nn.Module = kind(kernel.shape[1], kernel.shape[0], 1, bias=False, device=kernel.device, dtype=kernel.dtype)
+    conv.weight = nn.Parameter(kernel.detach().clone().view(*kernel.shape, *[1] * axes))
+    return conv
+
+
+def nodes(maps: Sequence[Maps]) -> list[fx.Node]:
+    """Where these are computed."""
+    return [m.node for m in maps]

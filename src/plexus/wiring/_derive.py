@@ -12,19 +12,23 @@ from torch import fx, nn
 from plexus.errors import ConfigError
 from plexus.graph import HEAD, INPUT, Wiring
 from plexus.nn import Supernet
+from plexus.nn._modes import evaluating
 from plexus.wiring._builder import Builder, Maps
-from plexus.wiring._parts import connections, split
+from plexus.wiring._layers import apply
+from plexus.wiring._merge import merge
+from plexus.wiring._parts import blank_batch, connections, split
 
 
 def derive(net: nn.Module, wiring: Wiring, *, fold: bool = True) -> nn.Module:
     """The net that a wiring picks from a supernet, as plain torch modules: no gates, no class of plexus.
 
     A cut edge counts as a gate of 0, so with nothing cut the result computes what the supernet does (to about 1e-6 in
-    float32). Layers that do not reach the head are left out. Weights are copied.
+    float32). Layers that do not reach the head are left out. Weights are copied. Without a head the result has all maps
+    of the supernet's, those that were cut as zeros.
 
-    With `fold`, gates go into the kernel slices of the next convolution or linear layer, through max-pool, average-pool,
-    ReLU and dropout on the way (they commute with factors >= 0); a sum keeps one factor per source but the first. What
-    is left is multiplied in as a constant.
+    With `fold`, gates go into the kernel slices of the next convolution or linear layer, through max-pool,
+    average-pool, ReLU and dropout on the way (they commute with factors >= 0); a sum keeps one factor per source but
+    the first. What is left is multiplied in as a constant.
 
     Args:
         net: a `Supernet`, or a classifier with one as `.body` and a `.head`.
@@ -32,7 +36,9 @@ def derive(net: nn.Module, wiring: Wiring, *, fold: bool = True) -> nn.Module:
         fold: False multiplies every gate in where it stands.
 
     Returns:
-        A `torch.fx.GraphModule`, in the training or evaluation mode of `net`, trainable, exportable.
+        A `torch.fx.GraphModule`, in the training or evaluation mode of `net`, trainable, exportable. A module of the
+        user's becomes the torch operations it is made of; it stays whole if it cannot be traced or if it does other
+        things in training than in evaluation.
 
     Raises:
         ConfigError: the wiring names a node or an edge the net lacks, or leaves a layer that is read without an input.
@@ -45,17 +51,7 @@ def derive(net: nn.Module, wiring: Wiring, *, fold: bool = True) -> nn.Module:
         >>> torch.allclose(plain(x), net(x), atol=1e-6)
         True
     """
-    body, head = split(net)
-    alive = _alive(body, wiring)
-    modes = {module: module.training for module in net.modules()}
-    net.eval()
-    try:
-        with torch.no_grad():
-            graph_module = _build(body, head, wiring, alive, fold)
-    finally:
-        for module, training in modes.items():
-            module.training = training
-    return graph_module.train(net.training)
+    return _build(net, wiring, fold=fold, whole=True).train(net.training)
 
 
 def rebuild(
@@ -64,13 +60,14 @@ def rebuild(
     """A wiring as a net of its own, with fresh weights and every gate at 1: "try it exclusively".
 
     Args:
-        legos: the stack the wiring was found on, `lego1` first; copied, resized to what they still read, and re-initialised.
+        legos: the stack the wiring was found on, `lego1` first; copied, resized to what they still read, and
+            re-initialised.
         wiring: which edges to build.
         in_shape: one image's shape, (C, *spatial).
         **connection_options: as for `Supernet`; `merge` and `size` shape the net, gates do not matter.
 
     Returns:
-        A plain `torch.fx.GraphModule`, in training mode.
+        A plain `torch.fx.GraphModule`, in training mode; it gives the maps that are there, without zeros for cut ones.
 
     Raises:
         ConfigError: as for `Supernet` and `derive`.
@@ -82,7 +79,8 @@ def rebuild(
     """
     options = {k: v for k, v in connection_options.items() if k not in ("init", "gate_init", "activation", "gate")}
     body = Supernet(copy.deepcopy(list(legos)), in_shape, activation="none", init=1.0, **options)
-    return fresh(derive(body.train(), wiring))
+    fresh(body)  # a user's module as long as it is whole; the rest again, now that kernels have the size that stays
+    return fresh(_build(body, wiring, fold=True, whole=False).train())
 
 
 def fresh(net: nn.Module) -> nn.Module:
@@ -117,26 +115,30 @@ def _alive(body: Supernet, wiring: Wiring) -> set[str]:
     return alive
 
 
-def _build(body: Supernet, head: nn.Module | None, wiring: Wiring, alive: set[str], fold: bool) -> fx.GraphModule:
-    names = body.node_names()
-    device = body.connections[0].weight.device
-    builder = Builder(torch.zeros(2, *body.in_shape, device=device), fold=fold)  # type: ignore[arg-type]
-    sizes = _sizes(body, device)  # type: ignore[arg-type]
-    outputs: dict[str, Maps] = {INPUT: builder.input}
-    if names[1] in alive:
-        outputs[names[1]] = builder.layers(body.legos[0], builder.input, names[1], body.legos[0])
-    for (target, connection, lego), size in zip(connections(body), sizes, strict=True):
-        if target not in alive:
-            continue
-        kept = set(wiring.sources(target))
-        sources = [outputs.get(name) if name in kept else None for name in names[: len(connection.channels)]]
-        reader = lego if lego is not None else head
-        merged = builder.merge(connection, sources, size, target, reader)
-        outputs[target] = merged if reader is None else builder.layers(reader, merged, target, reader)
-    return builder.finish(outputs[HEAD])
-
-
-def _sizes(body: Supernet, device: torch.device) -> list[tuple[int, ...]]:
-    """The spatial size of every connection's result for the shape the net was built for."""
-    body(torch.zeros(2, *body.in_shape, device=device))
-    return body._sizes[body.in_shape[1:]]
+@torch.no_grad()
+def _build(net: nn.Module, wiring: Wiring, *, fold: bool, whole: bool) -> fx.GraphModule:
+    """The net in evaluation mode; `whole` puts zeros where maps of its result were cut."""
+    body, head = split(net)
+    alive, names = _alive(body, wiring), body.node_names()
+    with evaluating(net):
+        blank = blank_batch(body)
+        maps = body(blank)
+        if head is not None:
+            head(maps)  # sizes what is lazy
+        builder = Builder(blank)
+        outputs: dict[str, Maps] = {INPUT: builder.input}
+        if names[1] in alive:
+            outputs[names[1]] = apply(builder, body.legos[0], builder.input, names[1])
+        for (target, connection, lego), size in zip(connections(body), body.sizes(blank.shape[2:]), strict=True):
+            if target not in alive:
+                continue
+            builder.shared = {maps.node for maps in outputs.values()}
+            kept = set(wiring.sources(target))
+            sources = [outputs[name] if name in kept else None for name in names[: len(connection.channels)]]
+            merged = merge(builder, connection, sources, size, target)
+            if not fold:
+                merged = builder.unscaled(merged, target)
+            reader = lego if lego is not None else head
+            outputs[target] = merged if reader is None else apply(builder, reader, merged, target)
+        result = outputs[HEAD]
+        return builder.finish(builder.settled(result, "out") if whole else builder.unscaled(result, "out"))

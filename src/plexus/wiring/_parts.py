@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torch import nn
+from torch import Tensor, nn
 
 from plexus.errors import ConfigError
 from plexus.nn import Connection, Supernet
-from plexus.nn._lego import folds_into, passes
+from plexus.nn._lego import folds_into, is_chain, passes
 
 
 def split(net: nn.Module) -> tuple[Supernet, nn.Module | None]:
@@ -27,12 +27,17 @@ def connections(body: Supernet) -> Iterator[tuple[str, Connection, nn.Module | N
     """(target node, connection, the lego that reads it; None for the head)."""
     names = body.node_names()
     for i, connection in enumerate(body.connections):
-        yield names[i + 2], connection, body.legos[i + 1] if i + 1 < len(body.legos) else None  # type: ignore[misc]
+        yield names[i + 2], connection, body.legos[i + 1] if i + 1 < len(body.legos) else None
+
+
+def blank_batch(body: Supernet) -> Tensor:
+    """Two images of zeros for which the supernet was built, in its gates' dtype and on their device."""
+    return body.connections[0].weight.new_zeros(2, *body.in_shape)
 
 
 def flat(module: nn.Module) -> list[nn.Module]:
     """The modules of nested `nn.Sequential`s, in order."""
-    if type(module) is not nn.Sequential:
+    if not is_chain(module):
         return [module]
     return [leaf for part in module for leaf in flat(part)]
 

@@ -62,7 +62,9 @@ def unmix(x: Tensor, grads: Sequence[Tensor], weights: Tensor) -> tuple[Tensor, 
 
         out = torch.empty_like(x)
         partial = np.empty((-(-x.numel() // BLOCK), len(grads)), np.float32)
-        _in_parts(unmix_kernel, x.numel(), BLOCK, _flat(x), _addresses(grads), weights.float().numpy(), _flat(out), partial)
+        _in_parts(
+            unmix_kernel, x.numel(), BLOCK, _flat(x), _addresses(grads), weights.float().numpy(), _flat(out), partial
+        )
         return out, torch.from_numpy(partial.sum(0, dtype=np.float64)).to(weights.dtype)
     return mix(grads, weights), torch.stack([(x * g).sum(dtype=weights.dtype) for g in grads])
 
