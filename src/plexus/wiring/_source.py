@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import operator
+import ast
+import keyword
 import re
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import fx, nn
 
 from plexus.errors import ConfigError
 
-_INFIX = {operator.add: "+", operator.mul: "*", operator.sub: "-", operator.truediv: "/"}
+_FROM_TORCH = {"device", "inf", "nan"}  # names that a graph's code may use without saying where they are from
+_BUILTIN = {"getattr", "NoneType", "fx_pytree", "pytree"}  # `getattr`, and names that are always listed but not used
 
 
 def to_source(net: nn.Module, *, notes: Sequence[str] = (), constants: Mapping[str, object] | None = None) -> str:
@@ -23,14 +25,16 @@ def to_source(net: nn.Module, *, notes: Sequence[str] = (), constants: Mapping[s
 
     Args:
         net: a `torch.fx.GraphModule` of plain torch layers.
-        notes: lines for the file's docstring.
-        constants: names and values to define at the top, for instance class names; written by `repr`.
+        notes: lines for the file's docstring; any text, it stays text.
+        constants: names and values to define at the top, for instance class names; numbers, strings, None and lists,
+            tuples and dicts of such.
 
     Returns:
         The source; it imports torch and nothing else.
 
     Raises:
-        ConfigError: the net holds a module that torch does not ship, or one whose `repr` does not rebuild it.
+        ConfigError: the net holds a module or calls a function that torch does not ship, or a layer whose settings
+            cannot be written; or a constant that is not plain data.
 
     Example:
         >>> net = fx.symbolic_trace(nn.Sequential(nn.Linear(2, 3)))
@@ -39,101 +43,88 @@ def to_source(net: nn.Module, *, notes: Sequence[str] = (), constants: Mapping[s
     """
     if not isinstance(net, fx.GraphModule):
         raise ConfigError(f"to_source: expected what derive or rebuild returns, got {type(net).__name__}")
-    layers = [f"        self.{name} = {_constructor(name, child)}" for name, child in net.named_children()]
-    layers += [
-        f"        self.register_buffer({name!r}, torch.zeros({tuple(value.shape)}, dtype={value.dtype}))"
-        for name, value in net.named_buffers(recurse=False)
-    ]
-    layers += [
-        f"        self.{name} = nn.Parameter(torch.zeros({tuple(value.shape)}, dtype={value.dtype}))"
-        for name, value in net.named_parameters(recurse=False)
-    ]
+    code = net.graph.python_code("self")
+    strange = code.globals.keys() - {"torch"} - _FROM_TORCH - _BUILTIN
+    if strange:
+        raise ConfigError(f"to_source: the net calls {', '.join(sorted(strange))}, which torch does not ship")
+    forward = textwrap.indent(code.src.strip(), "    ")
+    layers = [*_held(net, "self")]
+    used = [name for name in sorted(_FROM_TORCH) if re.search(rf"\b{name}\b", "\n".join([forward, *layers]))]
     header = [_plain(line) for line in notes] or ["A network with a learned wiring."]
-    lines = [
-        '"""' + header[0],
-        *header[1:],
-        '"""',
-        "",
-        "import torch",
-        "import torch.nn.functional as F",
-        "from torch import nn",
-        "",
-    ]
-    lines += [f"{name} = {value!r}" for name, value in (constants or {}).items()]
-    lines += ["", "", "class Net(nn.Module):", "    def __init__(self):", "        super().__init__()", *layers, ""]
-    lines += ["    def forward(self, x):", *(f"        {line}" for line in _body(net.graph))]
-    return "\n".join(lines).replace("\n\n\n\n", "\n\n\n") + "\n"
+    lines = ['"""' + header[0], *header[1:], '"""', "", "import torch", f"from torch import {', '.join([*used, 'nn'])}"]
+    lines += ["", *(f"{name} = {_literal(name, value)}" for name, value in (constants or {}).items())]
+    lines += ["", "", "class Net(nn.Module):", "    def __init__(self):", "        super().__init__()"]
+    lines += [*(f"        {line}" for line in layers), "", forward]
+    return "\n".join(lines) + "\n"
 
 
 def _plain(line: str) -> str:
-    """Text that cannot end the docstring it stands in."""
-    return line.replace("\\", "\\\\").replace('"', "'")
+    """Text that cannot end the docstring it stands in, nor spoil the file."""
+    line = line.replace("\\", "\\\\").replace('"', "'")
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in line)
+
+
+def _literal(name: str, value: object) -> str:
+    text = repr(value)
+    try:
+        if name.isidentifier() and not keyword.iskeyword(name) and ast.literal_eval(text) == value:
+            return text
+    except (ValueError, SyntaxError):
+        pass
+    raise ConfigError(f"to_source: constant {name!r} must be a name with plain data, got {text}")
+
+
+def _held(module: nn.Module, path: str) -> Iterator[str]:
+    """One statement for everything a module holds, containers before what is in them."""
+    for name, child in module.named_children():
+        where = f"{path}.{name}" if name.isidentifier() else f'getattr({path}, "{name}")'
+        container = type(child) in (nn.Module, nn.Sequential) or isinstance(child, fx.GraphModule)
+        kind = f"nn.{'Sequential' if type(child) is nn.Sequential else 'Module'}()"
+        built = kind if container else _constructor(where.removeprefix("self."), child)
+        yield f"{where} = {built}" if name.isidentifier() else f"{path}.add_module({name!r}, {built})"
+        if container:
+            yield from _held(child, where)
+    for name, parameter in module.named_parameters(recurse=False):
+        yield f"{path}.{name} = nn.Parameter({_zeros(parameter)}, requires_grad={parameter.requires_grad})"
+    for name, buffer in module.named_buffers(recurse=False):
+        yield f"{path}.register_buffer({name!r}, {_zeros(buffer)})"
+
+
+def _zeros(value: torch.Tensor) -> str:
+    return f"torch.zeros({tuple(value.shape)}, dtype={value.dtype})"
 
 
 def _constructor(name: str, module: nn.Module) -> str:
+    """The call that builds a layer like this one: its repr, and whatever settings that leaves out."""
     if not type(module).__module__.startswith("torch.nn.modules"):
         raise ConfigError(
             f"to_source: {name} is a {type(module).__name__}, which torch does not ship; build it from torch.nn layers"
         )
-    text = "nn." + re.sub(r"padding=([a-z]\w*)", r"padding='\1'", repr(module))
-    try:
-        built = eval(text, {"nn": nn, "torch": torch, "inf": float("inf"), "__builtins__": {"True": True}})
-    except Exception as error:  # a repr is free text: whatever goes wrong means it does not rebuild the layer
-        raise ConfigError(
-            f"to_source: cannot write {name} out, its repr {text!r} does not rebuild it ({error})"
-        ) from None
-    shapes = {k: v.shape for k, v in built.state_dict().items()}
-    if shapes != {k: v.shape for k, v in module.state_dict().items()}:
-        raise ConfigError(f"to_source: cannot write {name} out, its repr {text!r} builds other shapes")
+    text = "nn." + re.sub(r"\b(padding|padding_mode)=([a-z]\w*)", r"\1='\2'", repr(module))
+    built = _built(text)
+    for key, value in _settings(module).items() if built is not None else ():
+        if _settings(built).get(key) != value:
+            more = f"{text[:-1]}{'' if text.endswith('()') else ', '}{key}={value!r})"
+            text, built = (more, _built(more)) if _built(more) is not None else (text, built)
+    if built is None or _settings(built) != _settings(module) or _shapes(built) != _shapes(module):
+        raise ConfigError(f"to_source: cannot write {name} out, {text!r} does not build it")
     return text
 
 
-def _body(graph: fx.Graph) -> list[str]:
-    lines, last = [], {n: node for node in graph.nodes for n in node.all_input_nodes}
-    for node in graph.nodes:
-        if node.op == "output":
-            lines.append(f"return {_show(node.args[0])}")
-        elif node.op != "placeholder":
-            lines.append(f"{node.name} = {_expression(node)}{_release(node, last)}")
-    return lines
+def _built(text: str) -> Any:
+    """The layer that this text builds, or None."""
+    try:
+        return eval(text, {"nn": nn, "inf": torch.inf, "__builtins__": {}})
+    except Exception:  # a repr is free text: whatever goes wrong means that it builds nothing
+        return None
 
 
-def _release(node: fx.Node, last: dict[fx.Node, fx.Node]) -> str:
-    """Frees what is read here for the last time, as the graph itself does."""
-    done = [n.name for n in node.all_input_nodes if last[n] is node]
-    return "" if not done else f"; del {', '.join(done)}"
+def _settings(module: nn.Module) -> dict[str, object]:
+    """What a layer was told: its plain public attributes."""
+    hidden = {key for key in vars(module) if key.startswith("_")} | {"training"}
+    plain = bool | int | float | str | tuple | list | None
+    return {key: value for key, value in vars(module).items() if key not in hidden and isinstance(value, plain)}
 
 
-def _expression(node: fx.Node) -> str:
-    arguments = [_show(a) for a in node.args]
-    keywords = [f"{k}={_show(v)}" for k, v in node.kwargs.items()]
-    if node.op == "call_module":
-        return f"self.{node.target}({', '.join(arguments + keywords)})"
-    if node.op == "get_attr":
-        return f"self.{node.target}"
-    if node.op == "call_method":
-        return f"{arguments[0]}.{node.target}({', '.join(arguments[1:] + keywords)})"
-    if node.target in _INFIX and not keywords:
-        return f"{arguments[0]} {_INFIX[node.target]} {arguments[1]}"  # type: ignore[index]
-    if node.target is operator.getitem:
-        return f"{arguments[0]}[{arguments[1]}]"
-    return f"{_qualified(node.target)}({', '.join(arguments + keywords)})"
-
-
-def _qualified(function: Any) -> str:
-    name = getattr(function, "__name__", "")
-    for prefix, home in (("F", F), ("torch", torch)):
-        if getattr(home, name, None) is function:
-            return f"{prefix}.{name}"
-    raise ConfigError(
-        f"to_source: cannot write the call of {function!r} out; use functions of torch or torch.nn.functional"
-    )
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, fx.Node):
-        return value.name
-    if isinstance(value, list | tuple):
-        inside = ", ".join(_show(v) for v in value)
-        return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' * (len(value) == 1)})"
-    return repr(value)
+def _shapes(module: nn.Module) -> dict[str, torch.Size]:
+    return {key: value.shape for key, value in module.state_dict().items()}
