@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from plexus.errors import ConfigError
-from plexus.wiring._parts import connections, first_kernel, split
+from plexus.nn import Supernet
+from plexus.nn._modes import evaluating
+from plexus.wiring._parts import blank_batch, connections, first_kernel, split
 
 COSTS = ("bytes", "macs", "params")
 
@@ -44,11 +47,11 @@ def edge_costs(net: nn.Module, kind: str = "bytes") -> list[float]:
     for i, (_, connection, lego) in enumerate(connections(body)):
         target = connection.target_size(sizes[: i + 2])
         kernel = connection.squeeze or (first_kernel(lego) if connection.merge == "concat" else None)
-        places = _product(target)
+        places = prod(target)
         for k, channels in enumerate(connection.channels):
-            slices = kernel.weight[:, :channels].numel() if kernel is not None else 0  # type: ignore[index]
+            slices = kernel.get_parameter("weight")[:, :channels].numel() if kernel is not None else 0
             if kind == "bytes":
-                costs[i, k] = channels * (_product(sizes[k]) + places)
+                costs[i, k] = channels * (prod(sizes[k]) + places)
             elif kind == "macs":
                 costs[i, k] = slices * places if kernel is not None else channels * places
             else:
@@ -65,34 +68,22 @@ def multiply_adds(net: nn.Module, in_shape: Sequence[int]) -> int:
         >>> multiply_adds(nn.Conv2d(3, 4, 3, padding=1), (3, 8, 8))
         6912
     """
-    training = net.training
-    parameter = next(net.parameters(), None)
-    x = torch.zeros(1, *in_shape, device=None if parameter is None else parameter.device)
+    parameter = next(net.parameters(), torch.zeros(()))
     counter = FlopCounterMode(display=False)
-    try:
-        with counter:
-            net.eval()(x)
-    finally:
-        net.train(training)
+    with evaluating(net), counter:
+        net(parameter.new_zeros(1, *in_shape))
     return int(counter.get_total_flops()) // 2
 
 
-def _product(size: Sequence[int]) -> int:
-    return int(torch.Size(size).numel())
-
-
 @torch.no_grad()
-def _sizes(body: nn.Module) -> list[tuple[int, ...]]:
+def _sizes(body: Supernet) -> list[tuple[int, ...]]:
     """Spatial sizes of the input and of every lego's output."""
-    sizes: list[tuple[int, ...]] = []
-    handles = [lego.register_forward_hook(lambda _, __, out: sizes.append(tuple(out.shape[2:]))) for lego in body.legos]  # type: ignore[union-attr]
-    modes = {module: module.training for module in body.modules()}
+    sizes = [body.in_shape[1:]]
+    handles = [lego.register_forward_hook(lambda _, __, out: sizes.append(tuple(out.shape[2:]))) for lego in body.legos]
     try:
-        device = body.connections[0].weight.device  # type: ignore[index, union-attr]
-        body.eval()(torch.zeros(2, *body.in_shape, device=device))  # type: ignore[misc]
+        with evaluating(body):
+            body(blank_batch(body))
     finally:
         for handle in handles:
             handle.remove()
-        for module, training in modes.items():
-            module.training = training
-    return [tuple(body.in_shape[1:]), *sizes]  # type: ignore[index]
+    return sizes

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 from plexus.errors import ConfigError
 from plexus.graph import Edge, Wiring
 from plexus.nn import Connection, Supernet
+from plexus.nn._modes import evaluating
+from plexus.nn.functional import per_map
 from plexus.wiring._parts import connections, first_kernel, split
 
 METHODS = ("strength", "gate", "taylor", "ablation")
@@ -33,9 +36,11 @@ def importance(
       Frobenius norm of the kernel slices the edge owns) for concat and squeeze; |g| * rms(x) for sum and max, where the
       kernel is shared but a source may be louder than another (rms over `batches`, 1 without them).
     - `taylor`: |g dL/dg|, the first-order change of the loss when the edge is cut, averaged over batches.
-    - `ablation`: the rise of the loss when the edge is cut, measured; may be negative. One pass over the batches per edge.
+    - `ablation`: the rise of the loss when the edge is cut, measured; may be negative. One pass over the batches per
+      edge.
 
-    The net is measured in evaluation mode and left as it was.
+    Where no convolution reads a concat directly, as before the head or a bare pooling lego, `strength` is |g| * rms(x),
+    too. The net is measured in evaluation mode and left as it was.
 
     Args:
         net: a `Supernet`, or a classifier with one as `.body` and a `.head`.
@@ -62,19 +67,13 @@ def importance(
     held = list(batches) if batches is not None else []
     if not held and (method in ("taylor", "ablation") or batches is not None):
         raise ConfigError(f"importance: method={method!r} needs batches of (inputs, targets), got none")
-    modes = {module: module.training for module in net.modules()}
-    net.eval()
-    try:
+    with evaluating(net):
         if method == "taylor":
             values = _taylor(net, body, held, loss)
         elif method == "ablation":
             values = _ablation(net, body, held, loss)
         else:
-            with torch.no_grad():
-                values = _strength(body, held, plain=method == "gate")
-    finally:
-        for module, training in modes.items():
-            module.training = training
+            values = _strength(body, held, plain=method == "gate")
     wiring = body.wiring()
     return replace(wiring, edges=tuple(Edge(e.source, e.target, values[e.source, e.target]) for e in wiring.edges))
 
@@ -86,18 +85,18 @@ def _edges(body: Supernet) -> Iterable[tuple[str, str, Connection, nn.Module | N
             yield names[k], target, connection, lego, k
 
 
+@torch.no_grad()
 def _strength(body: Supernet, batches: Sequence[Batch], *, plain: bool) -> dict[tuple[str, str], float]:
     louder = _loudness(body, batches) if batches and not plain else {}
     values = {}
     for source, target, connection, lego, k in _edges(body):
         gate = connection.split_gates()[k].abs()
-        first = sum(connection.channels[:k])
         kernel = connection.squeeze or (first_kernel(lego) if connection.merge == "concat" else None)
         if plain:
             value = gate.mean()
         elif kernel is not None:
-            slices = kernel.weight[:, first : first + connection.channels[k]]  # type: ignore[index]
-            value = (slices * (gate if gate.dim() == 0 else gate.view(1, -1, *[1] * (slices.dim() - 2)))).norm()
+            slices = kernel.get_parameter("weight")[:, connection.maps(k)]
+            value = (slices * per_map(gate, slices)).norm()
         else:
             value = gate.mean() * louder.get(source, 1.0)
         values[source, target] = value.item()
@@ -126,24 +125,21 @@ def _loudness(body: Supernet, batches: Sequence[Batch]) -> dict[str, float]:
     return {name: total**0.5 for name, total in totals.items()}
 
 
+@torch.enable_grad()
 def _taylor(
     net: nn.Module, body: Supernet, batches: Sequence[Batch], loss: Callable[..., Tensor]
 ) -> dict[tuple[str, str], float]:
     """mask * dL/dmask = g dL/dg, since g = activation(w) * mask."""
-    masks: list[Tensor] = [c.mask for c in body.connections]  # type: ignore[misc]
     values: dict[tuple[str, str], float] = defaultdict(float)
-    try:
-        for x, y in batches:
-            leaves = [m.clone().requires_grad_() for m in masks]
-            for connection, leaf in zip(body.connections, leaves, strict=True):
-                connection.mask = leaf
+    for x, y in batches:
+        with _masks(body) as masks:
+            for connection, mask in masks.items():
+                connection.mask = mask.clone().requires_grad_()
+            leaves = [c.mask for c in body.connections]
             slopes = dict(zip(body.connections, torch.autograd.grad(loss(net(x), y), leaves), strict=True))
             for source, target, connection, _, k in _edges(body):
                 change = (connection.mask * slopes[connection])[connection.entries(k)].sum()
                 values[source, target] += change.abs().item() / len(batches)
-    finally:
-        for connection, mask in zip(body.connections, masks, strict=True):
-            connection.mask = mask
     return values
 
 
@@ -155,25 +151,31 @@ def _ablation(
     place = {connection: i for i, connection in enumerate(body.connections)}
     values: dict[tuple[str, str], float] = defaultdict(float)
     for x, y in batches:
-        outputs = [x, body.legos[0](x)]
-        whole = loss(head(_resume(body, outputs, 0)), y).item()
+        outputs, result = _run(body, [x, body.legos[0](x)], 0)
+        whole = loss(head(result), y).item()
         for source, target, connection, _, k in _edges(body):
-            held = connection.mask.clone()
-            connection.mask[connection.entries(k)] = 0
-            cut = loss(head(_resume(body, outputs, place[connection])), y).item()
-            connection.mask.copy_(held)
-            values[source, target] += (cut - whole) / len(batches)
+            with _masks(body) as masks:
+                connection.mask = masks[connection].clone()
+                connection.mask[connection.entries(k)] = 0
+                _, result = _run(body, outputs, place[connection])
+            values[source, target] += (loss(head(result), y).item() - whole) / len(batches)
     return values
 
 
-def _resume(body: Supernet, outputs: list[Tensor], i: int) -> Tensor:
-    """The body's result from connection i on; `outputs` holds what does not depend on it, and grows when more is known."""
-    known = len(outputs)
-    now = outputs[: i + 2]
-    for j in range(i, len(body.connections)):
-        here = body.connections[j](now)
-        if j + 1 < len(body.legos):
-            now.append(body.legos[j + 1](here))
-    if i == 0 and known == 2:
-        outputs[:] = now
-    return here  # type: ignore[no-any-return]
+def _run(body: Supernet, outputs: Sequence[Tensor], i: int) -> tuple[list[Tensor], Tensor]:
+    """Goes on from connection i, which reads the input and i + 1 legos; gives all outputs and the end result."""
+    now = list(outputs[: i + 2])
+    for connection, lego in zip(body.connections[i:-1], body.legos[i + 1 :], strict=True):
+        now.append(lego(connection(now)))
+    return now, body.connections[-1](now)
+
+
+@contextmanager
+def _masks(body: Supernet) -> Iterator[dict[Connection, Tensor]]:
+    """The masks of all connections, which are put back at the end, whatever happens."""
+    masks = {connection: connection.mask for connection in body.connections}
+    try:
+        yield masks
+    finally:
+        for connection, mask in masks.items():
+            connection.mask = mask

@@ -64,7 +64,7 @@ def prune(
 
 
 def steps(wiring: Wiring, *, below: float = math.inf) -> Iterator[Wiring]:
-    """The wiring, then the same with one more of its weakest edges cut each time, down to the smallest that computes."""
+    """The wiring, then one with one more of its weakest edges cut each time, down to the smallest that computes."""
     place = {name: i for i, name in enumerate(wiring.nodes)}
     edges = wiring.strengths()
     _drop_unread(edges, wiring)
