@@ -26,15 +26,15 @@ class Classifier(nn.Module):
         self.body, self.head = body, head
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.body(x))  # type: ignore[no-any-return]
+        return self.head(self.body(x))
 
 
 def head(kind: str, channels: int, classes: int, *, axes: int = 2) -> nn.Sequential:
     """The end of a classifier.
 
     Args:
-        kind: `gap` (global average pooling, then one linear layer) or `flatten512` (the notes': flatten, 512 ReLU units,
-            dropout .5, one linear layer; sized at its first call).
+        kind: `gap` (global average pooling, then one linear layer) or `flatten512` (the notes': flatten, 512 ReLU
+            units, dropout .5, one linear layer; sized at its first call).
         channels: maps that come in, for `gap`.
         classes: logits that go out.
         axes: spatial axes of the maps.

@@ -18,12 +18,10 @@ class Preset:
     Args:
         legos: makes fresh, unsized legos for images of a given shape (C, H, W).
         options: `Connection` options.
-        gate_lr: learning rate of the gates, in units of the other parameters' rate.
     """
 
     legos: Callable[[Sequence[int]], list[nn.Module]]
     options: dict[str, Any] = field(default_factory=dict)
-    gate_lr: float = 8.0
 
 
 def deep(in_shape: Sequence[int], *, width: int = 16) -> list[nn.Module]:
@@ -43,20 +41,18 @@ def deep(in_shape: Sequence[int], *, width: int = 16) -> list[nn.Module]:
 
 def blocks(in_shape: Sequence[int]) -> list[nn.Module]:
     """The notes' four convolutions, each one lego with its ReLU, pooling and dropout."""
-    same, valid, pool = {"padding": "same"}, {}, [nn.MaxPool2d(2), nn.Dropout(0.25)]
-    return [
-        nn.Sequential(nn.LazyConv2d(32, 3, **same), nn.ReLU()),
-        nn.Sequential(nn.LazyConv2d(32, 3, **valid), nn.ReLU(), *pool),
-        nn.Sequential(nn.LazyConv2d(64, 3, **same), nn.ReLU()),
-        nn.Sequential(nn.LazyConv2d(64, 3, **valid), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25)),
-    ]
+    legos: list[nn.Module] = []
+    for maps in (32, 64):
+        legos.append(nn.Sequential(nn.LazyConv2d(maps, 3, padding=1), nn.ReLU()))
+        legos.append(nn.Sequential(nn.LazyConv2d(maps, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25)))
+    return legos
 
 
 def legos8(in_shape: Sequence[int]) -> list[nn.Module]:
     """The notes' eight layers, each a lego: conv, conv, pool, dropout, twice."""
     legos: list[nn.Module] = []
     for maps in (32, 64):
-        legos += [nn.Sequential(nn.LazyConv2d(maps, 3, padding="same"), nn.ReLU())]
+        legos += [nn.Sequential(nn.LazyConv2d(maps, 3, padding=1), nn.ReLU())]
         legos += [nn.Sequential(nn.LazyConv2d(maps, 3), nn.ReLU())]
         legos += [nn.MaxPool2d(2), nn.Dropout(0.25)]
     return legos
