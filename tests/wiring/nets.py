@@ -1,0 +1,90 @@
+"""Trained-looking classifiers and wirings for tests."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from plexus.graph import Wiring
+from plexus.models import Classifier, deep, head, preset
+from plexus.nn import Supernet
+from tests.nn.nets import supernet
+
+
+class Gated(Classifier):
+    """A classifier whose body is a supernet."""
+
+    body: Supernet
+
+
+def classifier(kind: str = "small", end: str = "gap", *, seed: int = 0, **options: Any) -> Gated:
+    """A supernet with a head: `small` is the odd one of the tests, the others are presets.
+
+    Gates and statistics vary; nothing is dropped, so that training can be compared.
+    """
+    torch.manual_seed(seed)
+    if kind == "small":
+        body = supernet(seed=seed, **options)
+    else:
+        shape = (1, 8, 8) if kind == "deep" else (3, 12, 12)
+        legos = deep(shape, width=4) if kind == "deep" else preset(kind).legos(shape)
+        body = Supernet(legos, shape, **{**preset(kind).options, **options})
+    net = Gated(body, head(end, body.out_channels, 5))
+    net.eval()(torch.zeros(2, *body.in_shape))
+    for part in net.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
+    disturb(net.train(), seed)
+    return net
+
+
+def disturb(net: Gated, seed: int) -> None:
+    """The net as if trained: gates between 0 and 1, statistics and scales of normalization away from 0 and 1."""
+    draw = torch.Generator().manual_seed(seed + 1)
+    with torch.no_grad():
+        for connection in net.body.connections:
+            connection.weight.add_(1.5 * torch.randn(connection.weight.shape, generator=draw))
+        for part in net.modules():
+            if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
+                for name, value in part.state_dict().items():
+                    if name in ("weight", "running_var"):
+                        value.copy_(0.5 + torch.rand(value.shape, generator=draw))
+                    elif name in ("bias", "running_mean"):
+                        value.copy_(0.3 * torch.randn(value.shape, generator=draw))
+
+
+def body_of(net: Gated | Supernet) -> Supernet:
+    return net if isinstance(net, Supernet) else net.body
+
+
+def images(net: Gated | Supernet, count: int = 4, seed: int = 3) -> Tensor:
+    return torch.randn(count, *body_of(net).in_shape, generator=torch.Generator().manual_seed(seed))
+
+
+def some_of(wiring: Wiring, share: float, seed: int) -> Wiring:
+    """About this share of the edges, and one into every layer at least; layers may be left unread."""
+    choose = random.Random(seed)
+    kept = {(e.source, e.target) for e in wiring.edges if choose.random() < share}
+    kept |= {(choose.choice(wiring.sources(t)), t) for t in wiring.nodes[2:] if not any(k[1] == t for k in kept)}
+    return wiring.keep(kept)
+
+
+def cut(net: Gated | Supernet, wiring: Wiring) -> None:
+    """Sets the gates of all edges that the wiring lacks to 0."""
+    body = body_of(net)
+    names, kept = body.node_names(), wiring.strengths()
+    with torch.no_grad():
+        for target, connection in zip(names[2:], body.connections, strict=True):
+            for k in range(len(connection.channels)):
+                if (names[k], target) not in kept:
+                    connection.mask[connection.entries(k)] = 0
+
+
+def assert_same(got: Tensor, expected: Tensor, tolerance: float = 1e-5) -> None:
+    """Equal to within a share of the largest number."""
+    scale = max(1.0, expected.abs().max().item())
+    assert got.shape == expected.shape
+    assert (got - expected).abs().max().item() <= tolerance * scale
