@@ -53,26 +53,38 @@ def _concat(results: Any, name: str) -> None:
     body = _laid_out(Supernet(chosen.legos(SHAPE), SHAPE, **chosen.options))
     port = _laid_out(Port(chosen.legos(SHAPE), "concat"))
     x = _images()
-    inputs: list[tuple[nn.Module, Tensor]] = []
-    for lego in body.legos:
-        if any(isinstance(layer, nn.Conv2d) for layer in lego.modules()):
-            inputs.append((lego, _seen(body, lego, x)))
-    grads = [torch.randn_like(lego(x)) for lego, x in inputs]
     out = torch.randn_like(body(x))
+    steps: dict[str, Step] = {"step": lambda: body(x).backward(out), "plain port": lambda: port(x).backward(out)}
+    memory = {"step": peak(lambda: body(x)), "plain port": peak(lambda: port(x))}
+    for base, legos in (("", _convolutions(body)), (" all legos", list(body.legos))):
+        inputs = [(lego, _seen(body, lego, x)) for lego in legos]
+        steps[f"ready{base}"] = _alone(inputs)
+        memory[f"ready{base}"] = sum(maps.numel() * 4 for _, maps in inputs) + peak(_outputs(inputs))
+    times = medians(steps)
+    for base in ("", " all legos"):
+        for key in ("step", "plain port"):
+            results.put(f"speed/{name} {key}{base}", _ratio(times[key], times[f"ready{base}"]))
+            results.put(f"speed/{name} {key} memory{base}", _ratio(memory[key], memory[f"ready{base}"]))
 
-    def ready() -> None:
+
+def _convolutions(body: Supernet) -> list[nn.Module]:
+    return [lego for lego in body.legos if any(isinstance(layer, nn.Conv2d) for layer in lego.modules())]
+
+
+def _alone(inputs: list[tuple[nn.Module, Tensor]]) -> Step:
+    """Forward and backward of every lego on an input that lies ready."""
+    grads = [torch.randn_like(lego(maps)) for lego, maps in inputs]
+
+    def step() -> None:
         for (lego, maps), grad in zip(inputs, grads, strict=True):
             maps.grad = None
             lego(maps).backward(grad)
 
-    steps = {"ready": ready, "step": lambda: body(x).backward(out), "plain port": lambda: port(x).backward(out)}
-    times = medians(steps)
-    for key in ("step", "plain port"):
-        results.put(f"speed/{name} {key}", _ratio(times[key], times["ready"]))
-    held = sum(maps.numel() * 4 for _, maps in inputs)
-    together = lambda: [lego(maps) for lego, maps in inputs]  # noqa: E731
-    memory = {"step": peak(lambda: body(x)), "ready": held + peak(together), "plain port": peak(lambda: port(x))}
-    results.put(f"speed/{name} memory", {**_ratio(memory["step"], memory["ready"]), "plain port": memory["plain port"] / memory["ready"]})
+    return step
+
+
+def _outputs(inputs: list[tuple[nn.Module, Tensor]]) -> Callable[[], Any]:
+    return lambda: [lego(maps) for lego, maps in inputs]
 
 
 class Port(nn.Module):

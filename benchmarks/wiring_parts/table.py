@@ -49,17 +49,27 @@ def _rows(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str, bool]]:
     yield from _retrain({n: _each(values, f"retrain-{n}") for n in ("chain", "residual", "random", "search", "gate", "ablation")})
 
 
+CONCAT = (
+    ("step", "training step", 1.15),
+    ("step memory", "peak activation memory", 1.25),
+    ("plain port", "training step of a plain port", None),
+    ("plain port memory", "peak activation memory of a plain port", None),
+)
 SPEED: dict[str, tuple[str, float | None]] = {
     "deep step": ("training step, `deep` supernet over its chain", 2.0),
     "deep pruned step": ("training step, `deep` pruned to 30 % over its chain", 1.3),
     "deep pruned inference": ("inference, derived net of 30 % over the chain", 1.2),
     "deep plain port": ("training step, plain weighted-sum port over the chain", None),
-    "blocks step": ("training step, `blocks` body over its convolutions on ready-made inputs", 1.15),
-    "blocks memory": ("peak activation memory, the same", 1.25),
-    "blocks plain port": ("training step, plain resize-scale-concat port of `blocks`, the same", None),
-    "legos8 step": ("training step, `legos8` body over its convolutions on ready-made inputs", 1.15),
-    "legos8 memory": ("peak activation memory, the same", 1.25),
-    "legos8 plain port": ("training step, plain resize-scale-concat port of `legos8`, the same", None),
+    **{
+        f"{name} {key}": (f"{what}, `{name}` body over its convolutions on ready-made inputs", target)
+        for name in ("blocks", "legos8")
+        for key, what, target in CONCAT
+    },
+    **{
+        f"{name} {key} all legos": (f"{what}, `{name}` body over all its legos (pooling, dropout) on ready-made inputs", None)
+        for name in ("blocks", "legos8")
+        for key, what, _ in CONCAT
+    },
 }
 
 

@@ -159,8 +159,9 @@ class Connection(nn.Module):
                 (PF.pad_channels(x * PF.per_map(g, x), self.out_channels) for x, g in zip(fitted, gates, strict=True)),
             )
         scale = self.expand(gates)
-        joined = torch.cat(list(fitted), 1)
-        return joined * PF.per_map(scale, joined) if self.squeeze is None else self.squeezed(joined, scale)
+        return (
+            PF.weighted_cat(fitted, scale) if self.squeeze is None else self.squeezed(torch.cat(list(fitted), 1), scale)
+        )
 
     def _projected(self, fitted: Sequence[Tensor], gates: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Sources after their 1x1 convolutions; a gate per source map goes into the kernel."""

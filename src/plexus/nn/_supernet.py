@@ -83,7 +83,7 @@ class Supernet(nn.Module):
         here = sources[0]
         for lego, connection in zip(self.legos, self.connections, strict=True):
             sources.append(run_lego(lego, here, positive=positive))
-            here = _merge(connection, sources, fitted)
+            here = _merge(connection, sources, fitted, read=connection is not self.connections[-1])
             met.append(tuple(here.x.shape[2:]))
         if not torch.compiler.is_compiling():
             self._sizes[tuple(x.shape[2:])] = met
@@ -170,8 +170,11 @@ class Fitted:
         return self._maps[k, size]
 
 
-def _merge(connection: Connection, sources: Sequence[Scaled], fitted: Fitted) -> Scaled:
-    """One connection over sources that may owe a factor; `fitted` remembers what was resampled already."""
+def _merge(connection: Connection, sources: Sequence[Scaled], fitted: Fitted, *, read: bool) -> Scaled:
+    """One connection over sources that may owe a factor; `fitted` remembers what was resampled already.
+
+    What a lego will `read` may go on owing its gates; the last result may not.
+    """
     size = connection.target_size([s.x.shape[2:] for s in sources])
     maps = [fitted.get(connection, k, source.x, size) for k, source in enumerate(sources)]
     gates = connection.split_gates()
@@ -179,6 +182,8 @@ def _merge(connection: Connection, sources: Sequence[Scaled], fitted: Fitted) ->
         owed = [g if s.scale is None else g * s.scale for g, s in zip(gates, sources, strict=True)]
         return Scaled(connection.join(maps, owed))
     scale = connection.expand([g if s.scale is None else g * s.scale for g, s in zip(gates, sources, strict=True)])
+    if connection.squeeze is None and not read:
+        return Scaled(PF.weighted_cat(maps, scale.to(maps[0].dtype)))
     joined = torch.cat(maps, 1)
     return Scaled(joined, scale) if connection.squeeze is None else Scaled(connection.squeezed(joined, scale))
 

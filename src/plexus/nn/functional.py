@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from typing import Any
 
@@ -142,6 +142,63 @@ def weighted_sum(sources: Sequence[Tensor], gates: Sequence[Tensor]) -> Tensor:
         return _WeightedSum.apply(len(sources), *gates, *sources)
     width = max(x.shape[1] for x in sources)
     return reduce(torch.add, (pad_channels(x * per_map(g, x), width) for x, g in zip(sources, gates, strict=True)))
+
+
+def weighted_cat(sources: Sequence[Tensor], scale: Tensor) -> Tensor:
+    """Concatenates gated maps, y = cat(g_k x_k), writing each product straight to its place.
+
+    Args:
+        sources: maps of one spatial size, each (N, C_k, *spatial).
+        scale: one factor per map of the result, (sum C_k,).
+
+    Returns:
+        (N, sum C_k, *spatial).
+
+    Example:
+        >>> weighted_cat([torch.ones(1, 1, 1), torch.ones(1, 2, 1)], torch.tensor([1.0, 2.0, 3.0])).flatten()
+        tensor([1., 2., 3.])
+    """
+    if may_fuse() and all(x.dtype == scale.dtype for x in sources):
+        return _WeightedCat.apply(scale, *sources)
+    joined = torch.cat(list(sources), 1)
+    return joined * per_map(scale, joined)
+
+
+class _WeightedCat(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, scale: Tensor, *sources: Tensor) -> Tensor:
+        ctx.save_for_backward(scale, *sources)
+        widest = max(sources, key=Tensor.numel)
+        shape = (widest.shape[0], len(scale), *widest.shape[2:])
+        out = torch.empty_like(
+            widest[:, :1].expand(shape),
+            memory_format=next(
+                (f for f in layouts(widest.dim()) if widest.is_contiguous(memory_format=f)), torch.contiguous_format
+            ),
+        )
+        for x, part, factor in _slices(sources, out, scale):
+            torch.mul(x, per_map(factor, x), out=part)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        scale, *sources = ctx.saved_tensors
+        parts = list(_slices(sources, grad, scale))
+        to_sources = [
+            part * per_map(factor, part) if needed else None
+            for (_, part, factor), needed in zip(parts, ctx.needs_input_grad[1:], strict=True)
+        ]
+        to_scale = (
+            torch.cat([_inner(x, part, factor) for x, part, factor in parts]) if ctx.needs_input_grad[0] else None
+        )
+        return to_scale, *to_sources
+
+
+def _slices(sources: Sequence[Tensor], whole: Tensor, scale: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Each source with its place in the concatenation and its factors."""
+    widths = [x.shape[1] for x in sources]
+    return zip(sources, whole.split(widths, 1), scale.split(widths), strict=True)
 
 
 class _WeightedSum(torch.autograd.Function):
