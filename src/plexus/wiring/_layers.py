@@ -90,10 +90,9 @@ def _custom(builder: Builder, module: nn.Module, maps: Maps, name: str) -> Maps:
 def _traced(module: nn.Module) -> fx.GraphModule | None:
     """The module as operations; None if it cannot be traced, or does other things in training than in evaluation."""
     try:
-        training = fx.symbolic_trace(module.train())
-        traced = fx.symbolic_trace(module.eval())
-    except Exception:  # tracing runs the user's forward on symbols: any error of theirs can come out
-        module.eval()
+        training = fx.symbolic_trace(copy.deepcopy(module).train())  # tracing leaves constants in what it traces
+        traced = fx.symbolic_trace(module)
+    except Exception:  # it runs the user's forward on symbols: any error of theirs can come out
         return None
     plain = sum(node.op == "placeholder" for node in traced.graph.nodes) == 1
     return traced if plain and training.code == traced.code else None

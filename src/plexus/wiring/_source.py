@@ -80,7 +80,7 @@ def _held(module: nn.Module, path: str) -> Iterator[str]:
         where = f"{path}.{name}" if name.isidentifier() else f'getattr({path}, "{name}")'
         container = type(child) in (nn.Module, nn.Sequential) or isinstance(child, fx.GraphModule)
         kind = f"nn.{'Sequential' if type(child) is nn.Sequential else 'Module'}()"
-        built = kind if container else _constructor(where.removeprefix("self."), child)
+        built = kind if container else _constructor(name, child)
         yield f"{where} = {built}" if name.isidentifier() else f"{path}.add_module({name!r}, {built})"
         if container:
             yield from _held(child, where)
