@@ -52,7 +52,7 @@ format: install
 	$(BIN)/ruff format $(CODE)
 
 bench: install
-	$(BIN)/python benchmarks/wiring.py
+	$(BIN)/python benchmarks/wiring.py exact speed digits cifar retrain report
 
 constraints: install
 	@{ echo "# Every version of a working installation; 'make constraints' writes this file from .venv."; \

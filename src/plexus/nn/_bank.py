@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from plexus.nn.functional import layouts
+from plexus.nn._weighted import layouts
 from plexus.nn.kernels import mix, unmix
 
 
