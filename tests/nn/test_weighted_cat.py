@@ -24,10 +24,10 @@ def test_value_and_gradients(layout: torch.memory_format) -> None:
     assert torch.autograd.gradcheck(lambda s, *x: weighted_cat(x, s), (scale, *maps))
 
 
-def test_mixed_types_follow_torch() -> None:
+def test_the_maps_set_the_type() -> None:
     maps, scale = _maps(torch.contiguous_format, torch.float32)
     out = weighted_cat([x.bfloat16() for x in maps], scale)
-    assert out.dtype == torch.float32
+    assert out.dtype == torch.bfloat16
 
 
 def test_fixed_sources_get_no_gradient() -> None:
