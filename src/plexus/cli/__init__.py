@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 
-from cyclopts import App
+from cyclopts import App, CycloptsError
 
 from plexus import __version__
 from plexus.errors import PlexusError
@@ -21,18 +21,23 @@ app = App(
     version=__version__,
     version_flags=["--version"],
 )
-app.command("plexus.cli.fit:fit", name="fit", help="Learn a wiring from images; leave a model and its evidence in a folder.")
-app.command("plexus.cli.predict:predict", name="predict", help="Classify images with a run's model.")
-app.command("plexus.cli.report:report", name="report", help="Write a run's report page again.")
-app.command("plexus.cli.prune:prune", name="prune", help="Cut a run's learned network to another budget.")
+for verb, summary in {
+    "fit": "Learn a wiring from images; leave a model and its evidence in a folder.",
+    "predict": "Classify images with a run's model.",
+    "report": "Write a run's report page again.",
+    "prune": "Cut a run's learned network to another budget.",
+}.items():
+    app.command(f"plexus.cli.{verb}:{verb}", name=verb, help=summary)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """The `plexus` command; a user's mistake is one line on stderr and exit code 2."""
     try:
-        app(arguments)
+        app(arguments, exit_on_error=False, print_error=False)
     except PlexusError as error:
         _leave(str(error), error.exit_code)
+    except CycloptsError as error:
+        _leave(f"{error} See `plexus --help`", 2)
     except KeyboardInterrupt:
         _leave("stopped", 130)
     except BrokenPipeError:
@@ -41,7 +46,8 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        _leave(f"{error.filename or 'the disk'}: no space left; make room, then go on with `plexus fit --resume RUN`", 1)
+        where = error.filename or "the disk"
+        _leave(f"{where}: the disk is full; make room, then go on with `plexus fit --resume RUN`", 1)
 
 
 def _leave(message: str, code: int) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +23,39 @@ class Lines:
 
     def __call__(self, entry: dict[str, Any]) -> None:
         if not self.quiet:
-            figures = f"loss {entry['train_loss']:.3f}   validation loss {entry['val_loss']:.3f}   accuracy {entry['val_accuracy']:.1%}"
-            print(f"{entry['phase']:<6} epoch {entry['epoch'] + 1:>3}   {figures}", file=sys.stderr, flush=True)
+            losses = f"loss {entry['train_loss']:.3f}   validation loss {entry['val_loss']:.3f}"
+            line = (
+                f"{entry['phase']:<8} epoch {entry['epoch'] + 1:>3}   {losses}   accuracy {entry['val_accuracy']:.1%}"
+            )
+            print(line, file=sys.stderr, flush=True)
 
 
-def summary(record: RunRecord, folder: Path) -> None:
+def trained(work: Callable[[Lines], Path]) -> None:
+    """Runs a training, then writes its page and prints its results; a stop from the keyboard says how to go on."""
+    from plexus.report import write_report
+    from plexus.train import last_run, leader
+
+    try:
+        folder = work(Lines())
+        if not leader():
+            return
+        record = RunRecord.read(folder / "record.json")
+        write_report(record, folder / "report.html")
+    except KeyboardInterrupt:
+        place = last_run()
+        if leader():
+            hint = f"; go on with `plexus fit --resume {shlex.quote(str(place))}`" if place else ""
+            print(f"\nplexus: stopped{hint}", file=sys.stderr, flush=True)
+        sys.exit(130)
+    _summary(record, folder)
+
+
+def _summary(record: RunRecord, folder: Path) -> None:
     """The results as a table, and where to look."""
     table = Table(title=None, box=None, pad_edge=False)
-    for title, side in (("network", "left"), ("test accuracy", "right"), ("95 %", "right"), ("parameters", "right"), ("multiply-adds", "right")):
-        table.add_column(title, justify=side)  # type: ignore[arg-type]
+    table.add_column("network", justify="left")
+    for title in ("test accuracy", "95 %", "parameters", "multiply-adds"):
+        table.add_column(title, justify="right")
     for row in record.results:
         low, high = row["ci"]
         interval = f"{low:.1%} .. {high:.1%}"
@@ -37,4 +63,5 @@ def summary(record: RunRecord, folder: Path) -> None:
     console = Console(highlight=False)
     console.print(table)
     kept = sum(e["kept"] for e in record.edges)
-    console.print(f"kept {kept} of {len(record.edges)} connections; open [bold]{escape(str(folder / 'report.html'))}[/bold]", soft_wrap=True)
+    page = escape(str(folder / "report.html"))
+    console.print(f"kept {kept} of {len(record.edges)} connections; open [bold]{page}[/bold]", soft_wrap=True)

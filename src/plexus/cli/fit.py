@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import sys
@@ -12,6 +11,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+import plexus.train
 from plexus.errors import ConfigError
 from plexus.train import FitConfig, read_yaml
 
@@ -26,8 +26,9 @@ def _help() -> dict[str, str]:
 
 
 def _parameter(name: str, text: str) -> Parameter:
-    many = {"consume_multiple": True, "negative": ""} if name == "gate_init" else {}
-    return Parameter(help=text, show_default=False, **many)
+    if name == "gate_init":
+        return Parameter(help=text, show_default=False, consume_multiple=True, negative="")
+    return Parameter(help=text, show_default=False)
 
 
 def _options() -> type:
@@ -37,7 +38,7 @@ def _options() -> type:
     for f in fields(FitConfig):
         if f.name == "data":
             continue
-        kind = _TYPES[str(f.type).removesuffix(" | None")]
+        kind = str if f.name == "max_params" else _TYPES[str(f.type).removesuffix(" | None")]  # 200k is a count, too
         shown = "" if f.default is None else f" [default: {f.default}]"
         made.append((f.name, Annotated[kind | None, _parameter(f.name, lines[f.name] + shown)], None))
     options = make_dataclass("Options", made, kw_only=True)
@@ -68,46 +69,32 @@ def fit(
     data
         `digits` (the default; built in), a folder of class folders, a folder of parquet files, or a hub id.
     """
-    from plexus.cli._show import Lines, summary
-    from plexus.record import RunRecord
-    from plexus.report import write_report
-
     given = {k: v for k, v in vars(options).items() if v is not None}
     if data is not None:
         given["data"] = data
     if resume is not None:
         if given or run or config:
             raise ConfigError(f"--resume goes on with what {resume} was started with; leave the other options out")
-        folder = _guarded(resume, lambda listen: _train().resume(resume, listen=listen, progress=True), Lines())
-    else:
-        raw = read_yaml(config) if config is not None else {}
-        if "max_params" in given and "keep" not in given:
-            raw["keep"] = None
-        settings = FitConfig.from_mapping({**raw, **given}, name=str(config or "options"))
-        if print_config:
-            print(settings.to_yaml(), end="")
-            return
-        command = shlex.join(["plexus", *sys.argv[1:]])
-        folder = _guarded(run, lambda listen: _train().fit(settings, run=run, command=command, listen=listen, progress=True), Lines())
-    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
-        record = RunRecord.read(folder / "record.json")
-        write_report(record, folder / "report.html")
-        summary(record, folder)
+        _resume(resume)
+        return
+    raw = read_yaml(config) if config is not None else {}
+    for one, other in (("keep", "max_params"), ("max_params", "keep")):
+        if one in given and other not in given:
+            raw.pop(other, None)
+    settings = FitConfig.from_mapping({**raw, **given}, name=str(config or "options"))
+    if print_config:
+        print(settings.to_yaml(), end="")
+        return
+    command = shlex.join(["plexus", *sys.argv[1:]])
+
+    from plexus.cli._show import trained
+
+    trained(lambda listen: plexus.train.fit(settings, run=run, command=command, listen=listen, progress=True))
 
 
-def _train() -> Any:
-    import plexus.train
+def _resume(run: Path) -> None:
+    from plexus.cli._show import trained
 
-    return plexus.train
-
-
-def _guarded(run: Path | None, work: Any, lines: Any) -> Path:
-    """Runs the training; a stop from the keyboard says how to go on."""
-    try:
-        return work(lines)  # type: ignore[no-any-return]
-    except KeyboardInterrupt:
-        from plexus.train import last_run
-
-        place = last_run() or run
-        print(f"\nstopped; go on with `plexus fit --resume {shlex.quote(str(place))}`" if place else "\nstopped", file=sys.stderr)
-        sys.exit(130)
+    if plexus.train.finished(run):
+        print(f"{run}: the run is finished; its report is written again", file=sys.stderr)
+    trained(lambda listen: plexus.train.resume(run, listen=listen, progress=True))

@@ -32,4 +32,9 @@ def predict(
         print(json.dumps(found, indent=1, ensure_ascii=False))
     else:
         for entry in found:
-            print(f"{entry['image']}\t{entry['label']}\t{entry['probability']:.3f}")
+            print(f"{_line(entry['image'])}\t{_line(entry['label'])}\t{entry['probability']:.3f}")
+
+
+def _line(text: str) -> str:
+    """Text that stays in its column: what cannot be printed is escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -15,9 +15,11 @@ def prune(
     /,
     *,
     keep: Annotated[float | None, Parameter(help="Share of the edges to keep.")] = None,
-    max_params: Annotated[int | None, Parameter(help="In place of keep, the most parameters of the result.")] = None,
+    max_params: Annotated[str | None, Parameter(help="In place of keep, the most parameters, such as 200k.")] = None,
     then: Annotated[str | None, Parameter(help="finetune | retrain [default: as in the run]")] = None,
-    run: Annotated[Path | None, Parameter(help="The new run folder [default: beside RUN, named by the budget].")] = None,
+    run: Annotated[
+        Path | None, Parameter(help="The new run folder [default: beside RUN, named by the budget].")
+    ] = None,
 ) -> None:
     """Cut the network that RUN learned to another budget and train on; the learning itself is not done again.
 
@@ -26,13 +28,11 @@ def prune(
     source
         A run folder that `plexus fit` made.
     """
-    from plexus.cli._show import Lines, summary
-    from plexus.record import RunRecord
-    from plexus.report import write_report
+    from plexus.cli._show import trained
     from plexus.train import cut_again
 
     command = shlex.join(["plexus", *sys.argv[1:]])
-    folder = cut_again(source, keep=keep, max_params=max_params, then=then, run=run, command=command, listen=Lines(), progress=True)
-    record = RunRecord.read(folder / "record.json")
-    write_report(record, folder / "report.html")
-    summary(record, folder)
+    budget = {"keep": keep, "max_params": max_params, "then": then}
+    trained(
+        lambda listen: cut_again(source, **budget, run=run, command=command, listen=listen, progress=True)  # type: ignore[arg-type]
+    )

@@ -10,21 +10,34 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from plexus.train._config import FitConfig, read_yaml
-    from plexus.train._fit import cut_again, fit, resume
+    from plexus.train._fit import cut_again, finished, fit, resume
     from plexus.train._predict import predict
-    from plexus.train._run import last_run, open_run
+    from plexus.train._run import last_run, leader, open_run
 
 _HOMES = {
     "FitConfig": "_config",
     "cut_again": "_fit",
+    "finished": "_fit",
     "fit": "_fit",
     "last_run": "_run",
+    "leader": "_run",
     "open_run": "_run",
     "predict": "_predict",
     "read_yaml": "_config",
     "resume": "_fit",
 }
-__all__ = ["FitConfig", "cut_again", "fit", "last_run", "open_run", "predict", "read_yaml", "resume"]
+__all__ = [
+    "FitConfig",
+    "cut_again",
+    "finished",
+    "fit",
+    "last_run",
+    "leader",
+    "open_run",
+    "predict",
+    "read_yaml",
+    "resume",
+]
 
 
 def __getattr__(name: str) -> Any:

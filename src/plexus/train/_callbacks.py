@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import os
 import time
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,7 @@ import lightning as L
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from plexus.errors import TrainingError
 from plexus.graph import HEAD, Wiring
 from plexus.nn import Supernet
 from plexus.record import atomic_write
@@ -46,6 +51,8 @@ class History(L.Callback):
             "val_accuracy": task.val_accuracy.compute().item(),
             "seconds": time.monotonic() - self._start,
         }
+        if not math.isfinite(entry["val_loss"]):
+            raise TrainingError(task.diverged("validation loss", entry["val_loss"]))
         for metric in (task.train_loss, task.val_loss, task.val_accuracy):
             metric.reset()
         connections = gated(task.net)
@@ -108,14 +115,19 @@ class EveryEpoch(L.Callback):
         trainer.save_checkpoint(self.path)
 
 
-def quiet() -> None:
-    """Silences Lightning's tips and the warnings that do not concern a user of plexus."""
-    import logging
-    import warnings
-
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silences Lightning's tips, and the warnings that do not concern a user of plexus."""
     os.environ.setdefault("TENSORBOARD_SUPPRESS_WARNINGS", "1")
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric", "lightning")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        for message in (".*does not have many workers", ".*smaller than the logging interval", ".*LeafSpec"):
+            warnings.filterwarnings("ignore", message=message)
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -12,24 +10,10 @@ from typing import Any
 import yaml
 
 from plexus.errors import ConfigError
+from plexus.train._options import faults, kinds_of, read_value, unknown
 
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "preset": ("deep", "blocks", "legos8"),
-    "head": ("gap", "flatten512"),
-    "cost": ("bytes", "macs", "params"),
-    "anneal": ("fade", "off"),
-    "rank": ("gate", "strength", "taylor", "ablation"),
-    "then": ("finetune", "retrain"),
-    "merge": ("concat", "sum", "max", "squeeze"),
-    "gate": ("scalar", "channel"),
-    "resize": ("area", "nearest", "bilinear", "bicubic"),
-    "activation": ("sigmoid", "none"),
-    "project": ("pad", "conv"),
-}
-_AT_LEAST: dict[str, float] = {
-    "epochs": 3, "batch_size": 1, "width": 1, "penalty": 0, "weight_decay": 0,
-    "seed": 0, "limit": 2, "max_params": 1, "devices": 1, "gate_lr": 0, "size": 1,
-}  # fmt: skip
+KEEP = 0.3
+"""The share of edges to keep where no budget is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +46,8 @@ class FitConfig:
         penalty: weight of the mean of gate x cost in the loss, until the choice.
         cost: what an edge costs: bytes | macs | params.
         rank: what decides which edges go: gate | strength | taylor | ablation.
-        keep: share of the edges to keep.
-        max_params: in place of keep, the most parameters the result may have.
+        keep: share of the edges to keep; 0.3 unless max_params is given.
+        max_params: in place of keep, the most parameters the result may have; 200k and 1.5M are understood.
         anneal: fade (edges to be cut go to 0 step by step between choice and cut) | off (choose and cut at once).
         then: finetune (go on with the weights) | retrain (the pattern from fresh weights, for all epochs).
         controls: train the chain and the unpruned supernet too, to compare with.
@@ -71,7 +55,7 @@ class FitConfig:
         lr: peak learning rate (AdamW, one cycle).
         gate_lr: peak learning rate of the gates.
         weight_decay: of all parameters but the gates.
-        devices, strategy, precision: passed on to Lightning's Trainer.
+        devices, strategy, precision: passed on to Lightning's Trainer; precision is 32-true | bf16-mixed | 16-mixed.
 
     Raises:
         ConfigError: one or more options out of range; the message lists all of them.
@@ -106,7 +90,7 @@ class FitConfig:
     penalty: float = 0.0
     cost: str = "bytes"
     rank: str = "gate"
-    keep: float | None = 0.3
+    keep: float | None = None
     max_params: int | None = None
     anneal: str = "fade"
     then: str = "finetune"
@@ -120,45 +104,19 @@ class FitConfig:
     precision: str = "32-true"
 
     def __post_init__(self) -> None:
-        if self.max_params is not None and self.keep == FitConfig.keep:
-            object.__setattr__(self, "keep", None)
-        if isinstance(self.gate_init, list):
-            object.__setattr__(self, "gate_init", tuple(self.gate_init))
-        if faults := list(self._faults()):
-            raise ConfigError("; ".join(faults))
-
-    def _faults(self) -> list[str]:
-        faults = []
-        for name, value in asdict(self).items():
-            kinds = _KINDS[name]
-            if isinstance(value, bool) and bool not in kinds or not isinstance(value, kinds):
-                faults.append(f"{name}={value!r} must be {' or '.join(k.__name__ for k in kinds if k is not type(None))}")
-            elif isinstance(value, float) and not math.isfinite(value):
-                faults.append(f"{name}={value} must be finite")
-            elif name in _CHOICES and value is not None and value not in _CHOICES[name]:
-                faults.append(f"{name}={value!r} is unknown; choose from {', '.join(_CHOICES[name])}")
-            elif name in _AT_LEAST and value is not None and value < _AT_LEAST[name]:
-                faults.append(f"{name}={value} must be at least {_AT_LEAST[name]:g}")
-        if faults:
-            return faults
-        if (self.keep is None) == (self.max_params is None):
-            faults.append("give one budget: keep or max_params")
-        if self.keep is not None and not 0 < self.keep <= 1:
-            faults.append(f"keep={self.keep} must be a share of the edges, above 0 and at most 1")
-        if self.lr <= 0:
-            faults.append(f"lr={self.lr} must be above 0")
-        if not 0 <= self.warmup < 1:
-            faults.append(f"warmup={self.warmup} must be a share of the steps, 0 up to 1")
-        if self.gate_init is not None and (len(self.gate_init) not in (1, 2) or not all(0 < g < 1 for g in self.gate_init)):
-            faults.append(f"gate_init={list(self.gate_init)} must be one or two gate values in (0, 1)")
-        if not 0 < self.select < self.cut < 1:
-            faults.append(f"select={self.select} and cut={self.cut} must be shares of the epochs, select below cut")
-        return faults
+        if self.keep is None and self.max_params is None:
+            object.__setattr__(self, "keep", KEEP)
+        if wrong := faults(asdict(self), _KINDS):
+            raise ConfigError("; ".join(wrong))
 
     def spans(self) -> tuple[int, int]:
         """Epochs until the choice, and until the cut; at least one before, between and after."""
         cut = min(max(round(self.cut * self.epochs), 2), self.epochs - 1)
         return min(max(round(self.select * self.epochs), 1), cut - 1), cut
+
+    def choice(self) -> dict[str, Any]:
+        """The options that decide what is cut and what then; what comes before does not depend on them."""
+        return {"keep": self.keep, "max_params": self.max_params, "then": self.then}
 
     def to_yaml(self) -> str:
         """The options as YAML, in the order of this class."""
@@ -167,18 +125,22 @@ class FitConfig:
 
     @classmethod
     def from_mapping(cls, raw: Mapping[str, Any], *, name: str = "config") -> FitConfig:
-        """A config from names and values; an unknown name is refused with the nearest known one."""
-        known = [f.name for f in fields(cls)]
-        for key in raw:
-            if key not in known:
-                near = difflib.get_close_matches(str(key), known, n=1)
-                raise ConfigError(f"{name}: unknown option {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
+        """A config from names and values, as YAML gives them.
+
+        Raises:
+            ConfigError: unknown names, each with the nearest known one, and options out of range; all in one message.
+        """
+        known = {f.name: f.default for f in fields(cls)}
+        given = {key: read_value(key, value, _KINDS[key]) for key, value in raw.items() if key in known}
+        strange = [unknown(str(key), list(known)) for key in raw if key not in known]
+        if wrong := [*strange, *faults(known | given, _KINDS)]:
+            raise ConfigError(f"{name}: {'; '.join(wrong)}")
+        return cls(**given)
 
     @classmethod
-    def read(cls, path: str | Path, **over: Any) -> FitConfig:
-        """A config from a YAML file, with some options replaced."""
-        return cls.from_mapping({**read_yaml(path), **over}, name=str(path))
+    def read(cls, path: str | Path) -> FitConfig:
+        """A config from a YAML file."""
+        return cls.from_mapping(read_yaml(path), name=str(path))
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -194,9 +156,4 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     return raw
 
 
-def _kinds(annotation: str) -> tuple[type, ...]:
-    table: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (float, int), "bool": (bool,), "None": (type(None),)}
-    return tuple(k for part in annotation.split(" | ") for k in table.get(part, (tuple,)))
-
-
-_KINDS = {f.name: _kinds(str(f.type)) for f in fields(FitConfig)}
+_KINDS = {f.name: kinds_of(str(f.type)) for f in fields(FitConfig)}

@@ -26,7 +26,12 @@ def logits_of(net: nn.Module, normalize: Normalize, images: Tensor, *, batch: in
     net.eval()
     device = next(net.parameters()).device
     try:
-        return torch.cat([net(normalize(x.to(device)).contiguous(memory_format=torch.channels_last)).float().cpu() for x in images.split(batch)])
+        return torch.cat(
+            [
+                net(normalize(x.to(device)).contiguous(memory_format=torch.channels_last)).float().cpu()
+                for x in images.split(batch)
+            ]
+        )
     finally:
         for module, training in modes.items():
             module.training = training
@@ -37,8 +42,10 @@ def accuracy(net: nn.Module, normalize: Normalize, split: Split) -> float:
     return logits_of(net, normalize, split.images).argmax(1).eq(split.labels).double().mean().item()
 
 
-def result(name: str, label: str, net: nn.Module, normalize: Normalize, split: Split, in_shape: Sequence[int]) -> dict[str, Any]:
-    """One row of the results table: accuracy with a 95 % Wilson interval, parameters, multiply-adds, latency of one image."""
+def result(
+    name: str, label: str, net: nn.Module, normalize: Normalize, split: Split, in_shape: Sequence[int]
+) -> dict[str, Any]:
+    """One row of the results: accuracy with its 95 % Wilson interval, parameters, multiply-adds, latency."""
     right = int(logits_of(net, normalize, split.images).argmax(1).eq(split.labels).sum())
     ci = binomtest(right, len(split)).proportion_ci(method="wilson")
     return {
@@ -74,7 +81,7 @@ def confusion(logits: Tensor, labels: Tensor, classes: int) -> list[list[int]]:
     """Counts, rows true and columns predicted."""
     counts = torch.zeros(classes, classes, dtype=torch.int64)
     counts.index_put_((labels, logits.argmax(1)), torch.ones_like(labels), accumulate=True)
-    return counts.tolist()  # type: ignore[no-any-return]
+    return counts.tolist()
 
 
 def mistakes(logits: Tensor, split: Split, *, most: int = 24) -> list[dict[str, Any]]:

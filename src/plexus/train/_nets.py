@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from torch import nn
 
 from plexus.errors import ConfigError
-from plexus.graph import Wiring
+from plexus.graph import Edge, Wiring
 from plexus.models import Classifier, Preset, head, preset
 from plexus.models import deep as deep_legos
 from plexus.nn import Supernet
@@ -56,7 +57,7 @@ class Nets:
     def chain(self) -> nn.Module:
         """The legos one after the other, as a plain net."""
         names = ("input", *(f"lego{i}" for i in range(1, len(self.legos()) + 1)), "head")
-        return self.pattern(Wiring(names, tuple((s, t, 1.0) for s, t in zip(names[1:], names[2:], strict=False))))  # type: ignore[misc]
+        return self.pattern(Wiring(names, tuple(Edge(s, t, 1.0) for s, t in pairwise(names[1:]))))
 
     def pattern(self, wiring: Wiring) -> nn.Module:
         """A wiring from fresh weights, gates at 1, as a plain net."""
@@ -70,7 +71,7 @@ class Nets:
         net = Classifier(body, head(self.config.head, channels, self.classes))
         with torch.no_grad():
             net.eval()(torch.zeros(2, *self.in_shape))
-        return net.train()  # type: ignore[return-value]
+        return net.train()
 
 
 def _preset(config: FitConfig) -> Preset:
@@ -105,7 +106,9 @@ def _function(where: str) -> Callable[[Sequence[int]], list[nn.Module]]:
         try:
             made = function(in_shape)
         except Exception as error:
-            raise ConfigError(f"legos={where!r}: {name}({tuple(in_shape)}) raised {type(error).__name__}: {error}") from error
+            raise ConfigError(
+                f"legos={where!r}: {name}({tuple(in_shape)}) raised {type(error).__name__}: {error}"
+            ) from error
         if not isinstance(made, list | tuple | nn.ModuleList) or not all(isinstance(m, nn.Module) for m in made):
             raise ConfigError(f"legos={where!r}: {name} must return a list of torch modules, got {type(made).__name__}")
         return list(made)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,15 +13,18 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from rich.console import Console
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
 from plexus.data import ImageData, loader
-from plexus.errors import RunError
+from plexus.errors import ConfigError, RunError
 from plexus.record import atomic_write
 from plexus.train._callbacks import AtomicCheckpoints, EveryEpoch, History, quiet
 from plexus.train._config import FitConfig
+from plexus.train._run import leader
 from plexus.train._task import ClassifyTask, Normalize, Schedule
 
 
@@ -43,7 +46,6 @@ class Phases:
     ) -> None:  # fmt: skip
         self.folder, self.config, self.data, self.normalize = folder, config, data, normalize
         self.listen, self.progress = listen, progress
-        quiet()
 
     @property
     def steps(self) -> int:
@@ -56,67 +58,143 @@ class Phases:
         return (self._place(name) / "history.json").exists()
 
     def run(
-        self, name: str, net: nn.Module, schedule: Schedule, *, label: str | None = None,
-        callbacks: Sequence[L.Callback] = (), penalty: float = 0.0, costs: torch.Tensor | None = None,
-    ) -> tuple[nn.Module, list[dict[str, Any]]]:  # fmt: skip
-        """Trains `net` in place and returns it with the phase's history; a phase that is done is read back."""
+        self,
+        name: str,
+        net: nn.Module,
+        schedule: Schedule,
+        *,
+        label: str | None = None,
+        callbacks: Sequence[L.Callback] = (),
+        penalty: float = 0.0,
+        costs: torch.Tensor | None = None,
+    ) -> tuple[nn.Module, list[dict[str, Any]]]:
+        """Trains `net` in place and returns it with the phase's history; a phase that is done is read back.
+
+        Raises:
+            TrainingError: the loss is no longer a number, or the disk is full.
+            RunError: what an earlier process left does not belong to this net.
+            KeyboardInterrupt: stopped by SIGINT or SIGTERM; the last epoch's checkpoint is there.
+        """
         place = self._place(name)
-        if self.done(name):
-            net.load_state_dict(load_file(place / "weights.safetensors"))
-            return net, json.loads((place / "history.json").read_text())
-        history = History(label or name, first=schedule.first, listen=self.listen)
-        classes = len(self.data.classes)
-        task = ClassifyTask(net, self.normalize, classes, schedule, self.steps, penalty=penalty, costs=costs)
-        self._fit(place, task, [*callbacks, history, EveryEpoch(place / "last.ckpt")])
-        if int(os.environ.get("LOCAL_RANK", "0")) == 0:
-            place.mkdir(parents=True, exist_ok=True)
-            state = {k: v.contiguous() for k, v in net.state_dict().items()}
-            atomic_write(place / "weights.safetensors", save(state))
-            atomic_write(place / "history.json", json.dumps(history.epochs))
-            (place / "last.ckpt").unlink(missing_ok=True)
-        return net, history.epochs
+        if not self.done(name):
+            history = History(label or name, first=schedule.first, listen=self.listen)
+            classes = len(self.data.classes)
+            task = ClassifyTask(net, self.normalize, classes, schedule, self.steps, penalty=penalty, costs=costs)
+            with quiet():
+                self._fit(place, task, [*callbacks, history, EveryEpoch(place / "last.ckpt")])
+            if leader():
+                place.mkdir(parents=True, exist_ok=True)
+                state = {k: v.contiguous() for k, v in net.state_dict().items()}
+                atomic_write(place / "weights.safetensors", save(state))
+                atomic_write(place / "history.json", json.dumps(history.epochs))
+                (place / "last.ckpt").unlink(missing_ok=True)
+            wait()
+            if leader():
+                return net, history.epochs
+        return net, _read_back(place, net)  # every process goes on with the leader's weights
 
     def _place(self, name: str) -> Path:
         return self.folder / "checkpoints" / name
 
     def _fit(self, place: Path, task: ClassifyTask, callbacks: list[L.Callback]) -> None:
         config, schedule, name = self.config, task.schedule, place.name
-        bar = self.progress and Console(stderr=True).is_terminal
+        bar = self.progress and leader() and Console(stderr=True).is_terminal
         if bar:
             callbacks.append(_Bar(name))
         logs = self.folder / "logs"
-        trainer = L.Trainer(
+        trainer = _trainer(
+            config,
             max_epochs=schedule.epochs,
-            accelerator="auto",
-            devices=config.devices,
-            strategy=config.strategy,
-            precision=config.precision,  # type: ignore[arg-type]
             callbacks=callbacks,
             plugins=[AtomicCheckpoints()],
-            logger=[CSVLogger(logs, name=name, version=f"from-{int(time.time())}"), TensorBoardLogger(logs, name=name, version="board")],
-            use_distributed_sampler=False,
-            enable_checkpointing=False,
-            enable_model_summary=False,
+            logger=[
+                CSVLogger(logs, name=name, version=f"from-{time.time_ns()}"),
+                TensorBoardLogger(logs, name=name, version="board"),
+            ],
             enable_progress_bar=bar,
-            num_sanity_val_steps=0,
-            log_every_n_steps=10**9,
             default_root_dir=self.folder,
         )
         rank, world = trainer.global_rank, trainer.world_size
         size, seed = config.batch_size, schedule.seed
         checkpoint = place / "last.ckpt"
-        trainer.fit(
-            task,
-            loader(self.data.train, size, seed=seed, shuffle=True, rank=rank, world=world),
-            loader(self.data.val, max(size, 256), seed=seed, shuffle=False, rank=rank, world=world),
-            ckpt_path=str(checkpoint) if checkpoint.exists() else None,
-            weights_only=True,
-        )
+        if checkpoint.exists():
+            _check(checkpoint, task)
+        try:
+            trainer.fit(
+                task,
+                loader(self.data.train, size, seed=seed, shuffle=True, rank=rank, world=world),
+                loader(self.data.val, max(size, 256), seed=seed, shuffle=False, rank=rank, world=world),
+                ckpt_path=str(checkpoint) if checkpoint.exists() else None,
+                weights_only=True,
+            )
+        except (SystemExit, SIGTERMException):  # Lightning turns Ctrl-C into an exit of its own, and then ignores more
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise KeyboardInterrupt from None
         if trainer.interrupted:
             raise KeyboardInterrupt
         expected = schedule.epochs * task.steps
         if trainer.global_step != expected:
             raise RunError(f"phase {name} ended after {trainer.global_step} of {expected} steps; go on with --resume")
+
+
+def check_devices(config: FitConfig) -> None:
+    """Tells early where Lightning will not have the devices, the strategy or the precision.
+
+    Raises:
+        ConfigError: with Lightning's own words.
+    """
+    with quiet():
+        _trainer(config, logger=False, enable_progress_bar=False)
+
+
+def wait() -> None:
+    """Until all processes of the run are here."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+
+
+def _trainer(config: FitConfig, **more: Any) -> L.Trainer:
+    try:
+        return L.Trainer(
+            accelerator="auto",
+            devices=config.devices,
+            strategy=config.strategy,
+            precision=config.precision,  # type: ignore[arg-type]
+            use_distributed_sampler=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=10**9,
+            **more,
+        )
+    except (ValueError, RuntimeError, MisconfigurationException) as error:
+        asked = f"devices={config.devices}, strategy={config.strategy!r}, precision={config.precision!r}"
+        raise ConfigError(f"{asked}: {str(error).splitlines()[0]}") from None
+
+
+def _read_back(place: Path, net: nn.Module) -> list[dict[str, Any]]:
+    """Loads what a phase left into the net and returns its history."""
+    try:
+        net.load_state_dict(load_file(place / "weights.safetensors"))
+        return json.loads((place / "history.json").read_text())
+    except (RuntimeError, ValueError, OSError, SafetensorError) as error:
+        raise RunError(f"{place}: {_misfit(error)}") from None
+
+
+def _check(checkpoint: Path, task: ClassifyTask) -> None:
+    """Refuses a checkpoint that is broken or of another net, before Lightning does it with a traceback."""
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+        shapes = [{k: v.shape for k, v in kind.items()} for kind in (state, task.state_dict())]
+    except Exception as error:  # a broken file can raise anything
+        raise RunError(f"{checkpoint}: {_misfit(error)}") from None
+    if shapes[0] != shapes[1]:
+        raise RunError(f"{checkpoint}: {_misfit(ValueError('other layers'))}")
+
+
+def _misfit(error: Exception) -> str:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return f"broken, or not of these legos ({reason}); remove it to train the phase anew"
 
 
 class _Bar(RichProgressBar):

@@ -40,20 +40,28 @@ def predict(run: str | Path, images: Sequence[str | Path]) -> list[dict[str, Any
     try:
         session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a class of its own for each kind of broken file
-        raise RunError(f"{folder / 'model.onnx'}: cannot be loaded: {str(error).splitlines()[0]}") from None
-    classes, shape = record.data["classes"], tuple(record.data["in_shape"])
+        raise RunError(f"{folder / 'model.onnx'}: cannot be loaded: {_first_line(error)}") from None
+    classes, shape = record.data.get("classes") or [], tuple(record.data.get("in_shape") or ())
     found = []
     for image in images:
         pixels = read_image(image, shape).float().unsqueeze(0).numpy()
-        (logits,) = session.run(None, {"pixels": pixels})
-        probabilities = torch.from_numpy(np.asarray(logits[0])).softmax(0).tolist()
-        best = int(np.argmax(logits[0]))
+        try:
+            (logits,) = session.run(None, {"pixels": pixels})
+            probabilities = torch.from_numpy(np.asarray(logits[0])).softmax(0).tolist()
+            by_class = dict(zip(classes, probabilities, strict=True))
+        except Exception as error:  # a model of another kind of images or of other classes
+            raise RunError(f"{folder / 'model.onnx'}: not the model of this run: {_first_line(error)}") from None
+        best = max(range(len(classes)), key=probabilities.__getitem__)
         found.append(
             {
                 "image": str(image),
                 "label": classes[best],
                 "probability": probabilities[best],
-                "probabilities": dict(zip(classes, probabilities, strict=True)),
+                "probabilities": by_class,
             }
         )
     return found
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

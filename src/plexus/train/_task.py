@@ -81,15 +81,18 @@ class ClassifyTask(L.LightningModule):
         costs: one per edge, in the order of the connections' gates.
     """
 
+    costs: Tensor | None
+
     def __init__(
         self, net: nn.Module, normalize: Normalize, classes: int, schedule: Schedule, steps: int,
         *, penalty: float = 0.0, costs: Tensor | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.net, self.normalize, self.schedule, self.steps = net, normalize, schedule, steps
-        self.penalty, self.costs = penalty, costs
+        self.penalty = penalty
+        self.register_buffer("costs", costs, persistent=False)
         self.layout = torch.channels_last if schedule.channels_last else torch.contiguous_format
-        self.net.to(memory_format=self.layout)
+        self.net.to(memory_format=self.layout)  # type: ignore[call-overload]
         self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
         self.val_accuracy = MulticlassAccuracy(classes, average="micro")
 
@@ -110,12 +113,18 @@ class ClassifyTask(L.LightningModule):
             images = augment(images, torch.Generator().manual_seed(seed))
         loss = F.cross_entropy(self.net(self.prepare(images)), labels)
         if not torch.isfinite(loss):
-            raise TrainingError(f"the loss became {loss.item()} in epoch {self.current_epoch + 1}; try a lower --lr than {self.schedule.lr:g}")
+            raise TrainingError(self.diverged("loss", loss.item()))
         self.train_loss.update(loss.detach(), len(labels))
         return loss + self._gate_cost() if self.penalty else loss
 
+    def diverged(self, what: str, value: float) -> str:
+        """What to say where training has gone wrong for good."""
+        epoch = self.schedule.first + self.current_epoch + 1
+        return f"the {what} became {value} in epoch {epoch}; fit anew with a lower --lr than {self.schedule.lr:g}"
+
     def _gate_cost(self) -> Tensor:
         gates = torch.stack([g.abs().mean() for c in gated(self.net) for g in c.split_gates()])
+        assert self.costs is not None
         return self.penalty * (gates * self.costs).mean()
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
@@ -147,7 +156,9 @@ class ClassifyTask(L.LightningModule):
 
 
 def one_cycle(t: float) -> float:
-    """The learning rate at share t of a cycle, relative to its peak: cosine up from 1/25 to 1 at t = .3, cosine down to 0.
+    """The learning rate at share t of a cycle, relative to its peak.
+
+    Cosine up from 1/25 to 1 at t = .3, then cosine down to 0.
 
     Source: "Super-convergence" (Smith and Topin, 2018), with torch's `OneCycleLR` defaults.
 
