@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -10,7 +11,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from plexus.errors import ConfigError
-from plexus.graph import HEAD, INPUT, Wiring
+from plexus.graph import HEAD, INPUT, Wiring, stack_nodes
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,12 @@ def agreement(wirings: Sequence[Wiring], *, resamples: int = 1000, seed: int = 0
     the other's are all equal too.
 
     Args:
-        wirings: two or more; nodes may be missing where a pruned wiring lost them.
+        wirings: two or more; legos that a pruned wiring lost may be missing, and are known by their numbers.
         resamples: bootstrap samples.
         seed: of the bootstrap.
 
     Raises:
-        ConfigError: fewer than two wirings, or nodes listed in contradicting orders.
+        ConfigError: fewer than two wirings, or wirings of different stacks.
 
     Example:
         >>> w = Wiring(("input", "lego1", "head"), (("lego1", "head", 1.0),))
@@ -60,26 +61,27 @@ def agreement(wirings: Sequence[Wiring], *, resamples: int = 1000, seed: int = 0
     pairs = _possible(wirings)
     if not pairs:
         raise ConfigError("agreement: these wirings have no possible edges")
-    there = np.array([[p in w.strengths() for p in pairs] for w in wirings], dtype=float)
-    strength = np.array([[w.strengths().get(p, 0.0) for p in pairs] for w in wirings])
-    rng = np.random.default_rng(seed)
-    samples = [_measure(there[:, i], strength[:, i]) for i in rng.integers(0, len(pairs), (resamples, len(pairs)))]
-    low, high = np.percentile(samples, [2.5, 97.5], axis=0)
+    strengths = [w.strengths() for w in wirings]
+    there = np.array([[p in known for p in pairs] for known in strengths], dtype=float)
+    strength = np.array([[known.get(p, 0.0) for p in pairs] for known in strengths])
     kappa, spearman = _measure(there, strength)
-    intervals = [(float(low[i]), float(high[i])) for i in range(2)]
-    return Agreement(kappa, intervals[0], spearman, intervals[1], len(pairs), len(wirings))
+    drawn = np.random.default_rng(seed).integers(0, len(pairs), (resamples, len(pairs)))
+    intervals = [
+        np.percentile(samples, [2.5, 97.5]).tolist() for samples in _measure(there[:, drawn], strength[:, drawn])
+    ]
+    return Agreement(float(kappa), tuple(intervals[0]), float(spearman), tuple(intervals[1]), len(pairs), len(wirings))
 
 
 def _possible(wirings: Sequence[Wiring]) -> list[tuple[str, str]]:
     """All edges a supernet over these nodes has: forward ones, but for what the first lego reads."""
-    longest = max(wirings, key=lambda w: len(w.nodes))
-    legos = {n for w in wirings for n in w.nodes} - {INPUT, HEAD}
-    order = {n: i for i, n in enumerate(longest.nodes)}
-    missing = legos - order.keys()
-    if missing:
-        numbered = sorted(legos, key=lambda n: int("".join(filter(str.isdigit, n)) or 0))
-        order = {n: i for i, n in enumerate((INPUT, *numbered, HEAD))}
-    nodes = sorted(order, key=order.__getitem__)
+    legos = {name for w in wirings for name in w.nodes} - {INPUT, HEAD}
+    numbers = [re.fullmatch(r"lego([1-9]\d*)", name) for name in legos]
+    if all(numbers):  # a pruned wiring may have lost any of them
+        nodes = stack_nodes(max((int(n[1]) for n in numbers if n), default=0))
+    else:
+        nodes = max((w.nodes for w in wirings), key=len)
+        if not legos <= set(nodes):
+            raise ConfigError(f"agreement: no wiring has all of {', '.join(sorted(legos))}, so their order is unknown")
     pairs = [(s, t) for j, t in enumerate(nodes) for s in nodes[:j] if j >= 2]
     for w in wirings:
         for e in w.edges:
@@ -88,24 +90,24 @@ def _possible(wirings: Sequence[Wiring]) -> list[tuple[str, str]]:
     return pairs
 
 
-def _measure(there: np.ndarray, strength: np.ndarray) -> tuple[float, float]:
-    ranks = np.array([rankdata(s) for s in strength])
+def _measure(there: np.ndarray, strength: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Kappa and correlation, averaged over pairs of wirings; arrays of (wirings, ..., edges) give (...)."""
+    ranks = rankdata(strength, axis=-1)
     both = list(combinations(range(len(there)), 2))
-    return (
-        float(np.mean([_kappa(there[a], there[b]) for a, b in both])),
-        float(np.mean([_correlation(ranks[a], ranks[b]) for a, b in both])),
-    )
+    kappa = sum(_kappa(there[a], there[b]) for a, b in both)
+    spearman = sum(_correlation(ranks[a], ranks[b]) for a, b in both)
+    return np.asarray(kappa / len(both)), np.asarray(spearman / len(both))
 
 
-def _kappa(a: np.ndarray, b: np.ndarray) -> float:
-    observed = (a == b).mean()
-    expected = a.mean() * b.mean() + (1 - a.mean()) * (1 - b.mean())
-    return 1.0 if expected == 1 else float((observed - expected) / (1 - expected))
+def _kappa(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    observed, share_a, share_b = (a == b).mean(-1), a.mean(-1), b.mean(-1)
+    expected = share_a * share_b + (1 - share_a) * (1 - share_b)
+    certain = expected == 1
+    return np.where(certain, 1.0, (observed - expected) / np.where(certain, 1.0, 1 - expected))
 
 
-def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    a, b = a - a.mean(), b - b.mean()
-    norms = float(np.sqrt((a**2).sum() * (b**2).sum()))
-    if norms == 0:
-        return float((a == 0).all() and (b == 0).all())
-    return float((a * b).sum() / norms)
+def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    a, b = a - a.mean(-1, keepdims=True), b - b.mean(-1, keepdims=True)
+    lengths = np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
+    both_flat = ~a.any(-1) & ~b.any(-1)
+    return np.where(lengths == 0, both_flat, (a * b).sum(-1) / np.where(lengths == 0, 1.0, lengths))
