@@ -30,7 +30,8 @@ class FitConfig:
         size: resize every image to SIZE x SIZE pixels.
         val: share of the training images held out for validation.
         test: share of all images held out for the test, where the data has no test split of its own.
-        limit: use at most this many training images.
+        limit: use at most this many images for training and validation together.
+        label: the column that holds the labels, where a table has several.
         skip_unreadable: leave out images that cannot be read, and record each.
         augment: shifts of up to 10 % and flips; by default on, but for digits.
         preset: deep | blocks | legos8.
@@ -71,6 +72,7 @@ class FitConfig:
     val: float = 0.15
     test: float = 0.2
     limit: int | None = None
+    label: str | None = None
     skip_unreadable: bool = False
     augment: bool | None = None
     preset: str = "deep"

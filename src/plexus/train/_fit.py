@@ -164,6 +164,7 @@ def _prepared(
         test=config.test,
         skip_unreadable=config.skip_unreadable,
         limit=config.limit,
+        label=config.label,
     )
     before = expected or RunRecord.read(folder / "record.json").data.get("fingerprint")
     if before not in (None, data.fingerprint):
