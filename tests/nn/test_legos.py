@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -119,11 +120,33 @@ def test_a_module_used_twice_in_a_lego_is_called_twice() -> None:
     assert_like_naive(net, images(net))
 
 
-def test_hooks_see_what_a_lego_really_reads() -> None:
-    net = supernet(merge="concat")
-    x, seen = images(net), []
-    expected = naive_supernet(net, x)
-    net.get_submodule("legos.1.0").register_forward_pre_hook(lambda _, args: seen.append(args[0]))
-    torch.testing.assert_close(net(x), expected, rtol=1e-4, atol=1e-5)
-    gates = net.connections[0].gates().detach().repeat_interleave(torch.tensor([3, 4]))
-    torch.testing.assert_close(seen[0], torch.cat([x, net.eval().legos[0].train()(x)], 1) * gates.view(1, -1, 1, 1))
+@pytest.mark.parametrize("where", ["legos.1", "legos.1.0", "legos.2", "legos.4.0"])
+def test_hooks_see_what_a_layer_really_reads(where: str) -> None:
+    net = supernet(merge="concat").eval()
+    twin, x = copy.deepcopy(net), images(net)
+    seen: list[Tensor] = []
+    for module in (net, twin):
+        module.get_submodule(where).register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    torch.testing.assert_close(net(x), naive_supernet(twin, x), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(*seen, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "lego",
+    [
+        nn.LazyConv2d(6, 3, groups=6),
+        nn.LazyConvTranspose2d(4, 2, stride=2),
+        nn.LazyConv2d(4, 3, padding=1, padding_mode="reflect"),
+        torch.nn.utils.parametrizations.weight_norm(nn.Conv2d(6, 4, 1)),
+        nn.AdaptiveMaxPool2d(3),
+        nn.LazyBatchNorm2d(),
+        nn.ELU(),
+        nn.LeakyReLU(0.1),
+        nn.GELU(),
+    ],
+    ids=lambda lego: type(lego).__name__,
+)
+def test_layers_that_a_gate_can_or_cannot_be_folded_into(lego: nn.Module) -> None:
+    torch.manual_seed(0)
+    net = Supernet([nn.Conv2d(3, 3, 1), nn.Sequential(lego)], (3, 8, 8), init="gaussian")
+    assert_like_naive(net, images(net))

@@ -281,10 +281,21 @@ def test_recurrent_legos_become_torch_ones() -> None:
     assert all(type(m).__module__.startswith("torch.") for m in plain.modules())
 
 
-def test_weight_normalised_kernels_are_scaled_outside() -> None:
+@pytest.mark.parametrize(
+    "lego",
+    [
+        torch.nn.utils.parametrizations.weight_norm(nn.Conv2d(7, 4, 3)),
+        nn.LazyConv2d(14, 3, groups=7),
+        nn.LazyConv2d(4, 3, padding=1, padding_mode="reflect"),
+        nn.LazyConvTranspose2d(4, 2, stride=2),
+        nn.ELU(),
+        nn.LeakyReLU(0.1),
+    ],
+    ids=lambda lego: type(lego).__name__,
+)
+def test_layers_that_take_no_factors_are_scaled_outside(lego: nn.Module) -> None:
     torch.manual_seed(0)
-    legos = [nn.Conv2d(3, 4, 1), torch.nn.utils.parametrizations.weight_norm(nn.Conv2d(7, 4, 3)), nn.LazyConv2d(4, 1)]
-    net = Supernet(legos, (3, 6, 6)).eval()
+    net = Supernet([nn.Conv2d(3, 4, 1), lego, nn.LazyConv2d(4, 1)], (3, 6, 6), init="gaussian").eval()
     assert_derives(net, images(net))
 
 
