@@ -55,6 +55,10 @@ def test_nodes_in_any_order_are_put_in_one_that_can_be_computed(wiring: Wiring, 
         assert sorted_again.nodes == tuple(nodes)
 
 
+def test_a_node_moves_no_further_than_it_must() -> None:
+    assert Wiring(("b", "x", "a", "y", "z"), [("a", "b", 1.0)]).nodes == ("x", "a", "b", "y", "z")
+
+
 @given(wirings())
 def test_networkx_gets_the_same_graph(wiring: Wiring) -> None:
     graph = wiring.to_networkx()
