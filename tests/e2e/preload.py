@@ -1,0 +1,19 @@
+"""What every command imports, once: the processes that run the tests' commands are forked from here."""
+
+import datasets  # noqa: F401
+import numba  # noqa: F401
+import rich.progress  # noqa: F401
+import torch
+import torch.utils.tensorboard
+from torch import fx, nn
+
+import plexus.cli.fit
+import plexus.cli.predict
+import plexus.cli.prune
+import plexus.cli.report
+import plexus.report
+import plexus.train._judge  # noqa: F401
+from plexus.train._export import to_onnx
+
+to_onnx(fx.symbolic_trace(nn.Flatten()), (1, 2, 2))  # the exporter loads most of itself when it is first used
+assert torch.get_num_threads() == 1

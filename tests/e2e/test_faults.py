@@ -1,0 +1,57 @@
+"""What goes wrong during a training is told in one line, and nothing is half-written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from plexus.record import RunRecord
+from tests.e2e.commands import Done, plexus
+from tests.e2e.conftest import SMALL
+
+pytestmark = pytest.mark.e2e
+
+
+def assert_told(done: Done, code: int, *words: str) -> None:
+    last = done.err.splitlines()[-1]
+    assert done.code == code, done.err
+    assert last.startswith("plexus: "), done.err
+    assert [word for word in words if word not in last] == []
+    assert "Traceback" not in done.err
+
+
+def test_a_loss_that_is_no_number(place: Path) -> None:
+    done = plexus("fit", "images", *SMALL, "--lr", "1e30", "--run", "nan", folder=place)
+    assert_told(done, 1, "became", "lower --lr than 1e+30")
+    assert not RunRecord.read(place / "nan" / "record.json").finished
+
+
+def test_a_full_disk(place: Path, trained: Path) -> None:
+    done = plexus("fit", "images", *SMALL, "--run", "full", folder=place, space=12_000)
+    assert_told(done, 1, "the disk is full", "--resume")
+    assert not list((place / "full").rglob("*.tmp"))
+    assert plexus("fit", "--resume", "full", folder=place).code == 0
+    models = [(run / "model.safetensors").read_bytes() for run in (place / "full", trained)]
+    assert models[0] == models[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--legos", "legos.py:three", "--devices", "64", "--strategy", "nonsense"], ["strategy='nonsense'"]),
+        (["--legos", "legos.py:deep"], ["lego2", "does not accept maps (4, 3, 3)"]),
+        (["--legos", "legos.py:wrong"], ["must return a list of torch modules, got int"]),
+        (["--legos", "legos.py:failing"], ["ZeroDivisionError: too few"]),
+        (["--legos", "legos.py:none"], ["has no function none"]),
+        (["--legos", "nowhere.py:three"], ["there is no file", "nowhere.py"]),
+        (["--legos", "legos.py"], ["must be FILE.py:function"]),
+        (["--limit", "3"], ["--limit 3 is too low"]),
+    ],
+)
+def test_what_cannot_be_built_leaves_no_folder(place: Path, options: list[str], words: list[str]) -> None:
+    done = plexus("fit", "images", *options, "--run", "never", folder=place)
+    assert_told(done, 2, *words)
+    assert len(done.err.splitlines()) == 1
+    assert not (place / "never").exists()
+    assert not list(place.glob(".*"))
