@@ -97,15 +97,18 @@ def test_keeping_all_keeps_all(wiring: Wiring) -> None:
     assert prune(wiring, keep=1) == prune(wiring, threshold=-math.inf) == wiring
 
 
-@pytest.mark.parametrize(("keep", "edges"), [(0.3, 16), (0.5, 27), (1.0, 54), (45 / 54, 45), (1 / 3, 18)])
-def test_as_many_stay_as_the_share_allows(keep: float, edges: int) -> None:
+@pytest.mark.parametrize(
+    ("legos", "keep", "edges"),
+    [(9, 0.3, 16), (9, 0.5, 27), (9, 1.0, 54), (9, 45 / 54, 45), (9, 1 / 3, 18), (15, 39 / 135, 39)],
+)
+def test_as_many_stay_as_the_share_allows(legos: int, keep: float, edges: int) -> None:
     draw = torch.Generator().manual_seed(0)
-    pairs = complete(9)
+    pairs = complete(legos)
     values = torch.rand(len(pairs), generator=draw).tolist()
     # the previous layer strongest, as in a trained net: nothing falls away by itself
-    chain = set(pairwise(stack_nodes(9)[1:]))
+    chain = set(pairwise(stack_nodes(legos)[1:]))
     given = [(s, t, v + ((s, t) in chain)) for (s, t), v in zip(pairs, values, strict=True)]
-    assert len(prune(Wiring(stack_nodes(9), given), keep=keep).edges) == edges
+    assert len(prune(Wiring(stack_nodes(legos), given), keep=keep).edges) == edges
 
 
 def test_ties_are_cut_from_the_earliest_source_on() -> None:
