@@ -24,7 +24,13 @@ os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 from wiring_parts import accuracy, exactness, speed, table
 
-PARTS = {"exact": exactness.run, "speed": speed.run, "digits": accuracy.digits, "cifar": accuracy.cifar, "retrain": accuracy.retrain}
+PARTS = {
+    "exact": exactness.run,
+    "speed": speed.run,
+    "digits": accuracy.digits,
+    "cifar": accuracy.cifar,
+    "retrain": accuracy.retrain,
+}
 
 
 class Results:
@@ -50,7 +56,9 @@ class Results:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="+", choices=[*PARTS, "report"])
-    parser.add_argument("--data", default="../shared/data/cifar10", help="CIFAR-10 as parquet files, or uoft-cs/cifar10")
+    parser.add_argument(
+        "--data", default="../shared/data/cifar10", help="CIFAR-10 as parquet files, or uoft-cs/cifar10"
+    )
     parser.add_argument("--seeds", type=int, nargs="*", help="instead of the part's own seeds")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "wiring.json")
     arguments = parser.parse_args()
@@ -58,7 +66,9 @@ def main() -> None:
     for part in arguments.parts:
         if part == "report":
             print(table.markdown(results.values))
-        elif part in ("cifar", "retrain") and not Path(arguments.data).exists() and "/" not in arguments.data.strip("./"):
+        elif (
+            part in ("cifar", "retrain") and not Path(arguments.data).exists() and "/" not in arguments.data.strip("./")
+        ):
             print(f"{part}: there is no {arguments.data}; give --data uoft-cs/cifar10 to fetch it")
         else:
             PARTS[part](results, data=arguments.data, seeds=arguments.seeds)

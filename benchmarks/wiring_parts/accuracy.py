@@ -92,7 +92,14 @@ def _fit(config: FitConfig) -> dict[str, Any]:
         record = RunRecord.read(folder / "record.json")
     rows = {r["name"]: {"accuracy": r["accuracy"], "parameters": r["parameters"]} for r in record.results}
     kept = sum(e["kept"] for e in record.edges)
-    return {**rows, "gap": record.gap, "kept": kept, "edges": len(record.edges), "seconds": seconds, "phases": record.seconds}
+    return {
+        **rows,
+        "gap": record.gap,
+        "kept": kept,
+        "edges": len(record.edges),
+        "seconds": seconds,
+        "phases": record.seconds,
+    }
 
 
 class Bench:
@@ -134,4 +141,9 @@ class Bench:
             phases.run(name, net, schedule)
             seconds = time.monotonic() - start
         right, val = (measure.accuracy(net, self.normalize, split) for split in (self.data.test, self.data.val))
-        return {"accuracy": right, "val": val, "parameters": sum(p.numel() for p in net.parameters()), "seconds": seconds}
+        return {
+            "accuracy": right,
+            "val": val,
+            "parameters": sum(p.numel() for p in net.parameters()),
+            "seconds": seconds,
+        }

@@ -38,7 +38,10 @@ def _deep(results: Any) -> None:
     pruned = _laid_out(derive(net, prune(ranked, keep=0.3)))
     chain = _laid_out(Classifier(_warm(chain_of(chosen.legos(SHAPE))), head("gap", body.out_channels, CLASSES)))
     port = _laid_out(Classifier(Port(chosen.legos(SHAPE), "sum"), head("gap", body.out_channels, CLASSES)))
-    steps = {name: _classify(n) for name, n in {"chain": chain, "step": net, "pruned step": pruned, "plain port": port}.items()}
+    steps = {
+        name: _classify(n)
+        for name, n in {"chain": chain, "step": net, "pruned step": pruned, "plain port": port}.items()
+    }
     times = medians(steps)
     for name in ("step", "pruned step", "plain port"):
         results.put(f"speed/deep {name}", _ratio(times[name], times["chain"]))

@@ -12,7 +12,10 @@ from scipy.stats import t as student
 def markdown(values: Mapping[str, Any]) -> str:
     """A markdown table of what has been measured."""
     lines = ["| figure | target | measured | met |", "| --- | --- | --- | --- |"]
-    lines += [f"| {figure} | {target} | {measured} | {'yes' if met else 'no'} |" for figure, target, measured, met in _rows(values)]
+    lines += [
+        f"| {figure} | {target} | {measured} | {'yes' if met else 'no'} |"
+        for figure, target, measured, met in _rows(values)
+    ]
     return "\n".join(lines)
 
 
@@ -39,14 +42,26 @@ def _percent(samples: list[float]) -> str:
 
 def _rows(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str, bool]]:
     if "exact" in values:
-        yield "derive with nothing cut, largest difference", "<= 1e-5", f"{values['exact']:.1e}", values["exact"] <= 1e-5
+        yield (
+            "derive with nothing cut, largest difference",
+            "<= 1e-5",
+            f"{values['exact']:.1e}",
+            values["exact"] <= 1e-5,
+        )
     for key, (figure, target) in SPEED.items():
         if f"speed/{key}" in values:
             value = values[f"speed/{key}"]["ratio"]
-            yield figure, f"<= {target:.2f}x" if target else "(for comparison)", f"{value:.2f}x", target is None or value <= target
+            yield (
+                figure,
+                f"<= {target:.2f}x" if target else "(for comparison)",
+                f"{value:.2f}x",
+                target is None or value <= target,
+            )
     yield from _digits(_each(values, "digits"))
     yield from _cifar(_each(values, "cifar"), _each(values, "cifar-ones"))
-    yield from _retrain({n: _each(values, f"retrain-{n}") for n in ("chain", "residual", "random", "search", "gate", "ablation")})
+    yield from _retrain(
+        {n: _each(values, f"retrain-{n}") for n in ("chain", "residual", "random", "search", "gate", "ablation")}
+    )
 
 
 CONCAT = (
@@ -66,7 +81,10 @@ SPEED: dict[str, tuple[str, float | None]] = {
         for key, what, target in CONCAT
     },
     **{
-        f"{name} {key} all legos": (f"{what}, `{name}` body over all its legos (pooling, dropout) on ready-made inputs", None)
+        f"{name} {key} all legos": (
+            f"{what}, `{name}` body over all its legos (pooling, dropout) on ready-made inputs",
+            None,
+        )
         for name in ("blocks", "legos8")
         for key, what, _ in CONCAT
     },
@@ -80,7 +98,12 @@ def _digits(runs: dict[str, Any]) -> Iterator[tuple[str, str, str, bool]]:
     full = [100 * r["supernet"]["accuracy"] for r in runs.values()]
     slowest, share = max(r["seconds"] for r in runs.values()), max(r["kept"] / r["edges"] for r in runs.values())
     yield "digits: seconds of a fit, slowest", "<= 120 s", f"{slowest:.0f} s", slowest <= 120
-    yield f"digits: pruned to {share:.0%} and fine-tuned, {len(runs)} seeds", ">= 98.0 %", _percent(final), np.mean(final) >= 98
+    yield (
+        f"digits: pruned to {share:.0%} and fine-tuned, {len(runs)} seeds",
+        ">= 98.0 %",
+        _percent(final),
+        np.mean(final) >= 98,
+    )
     gain = [a - b for a, b in zip(final, full, strict=True)]
     yield "digits: pruned against the full supernet", "within .5 pt", _points(gain), np.mean(gain) >= -0.5
 
@@ -91,7 +114,12 @@ def _cifar(runs: dict[str, Any], ones: dict[str, Any]) -> Iterator[tuple[str, st
         return
     rows = {n: [100 * runs[s][n]["accuracy"] for s in both] for n in ("chain", "supernet", "pruned", "final")}
     rows["ones"] = [100 * ones[s]["accuracy"] for s in both]
-    for name, label in (("chain", "chain"), ("ones", "all gates 1"), ("supernet", "learned, all edges"), ("final", "learned, pruned to 30 %")):
+    for name, label in (
+        ("chain", "chain"),
+        ("ones", "all gates 1"),
+        ("supernet", "learned, all edges"),
+        ("final", "learned, pruned to 30 %"),
+    ):
         yield f"CIFAR-10, 12 epochs, {len(both)} seeds: {label}", "", _percent(rows[name]), True
     for name, label, target in (("chain", "chain", 8.0), ("ones", "gates at 1", 2.0), ("supernet", "unpruned", -1.0)):
         gain = [a - b for a, b in zip(rows["final"], rows[name], strict=True)]
@@ -99,7 +127,12 @@ def _cifar(runs: dict[str, Any], ones: dict[str, Any]) -> Iterator[tuple[str, st
     gap = [100 * (runs[s]["gap"]["after"] - runs[s]["gap"]["before"]) for s in both]
     yield "CIFAR-10: cutting without fine-tuning, validation images", ">= -1 pt", _points(gap), np.mean(gap) >= -1
     sizes = [runs[s]["final"]["parameters"] / runs[s]["chain"]["parameters"] for s in both]
-    yield "CIFAR-10: parameters over the chain's", ".99 .. 1.01", f"{min(sizes):.3f} .. {max(sizes):.3f}", max(abs(v - 1) for v in sizes) <= 0.01
+    yield (
+        "CIFAR-10: parameters over the chain's",
+        ".99 .. 1.01",
+        f"{min(sizes):.3f} .. {max(sizes):.3f}",
+        max(abs(v - 1) for v in sizes) <= 0.01,
+    )
 
 
 def _retrain(nets: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str, str, bool]]:
@@ -118,4 +151,9 @@ def _retrain(nets: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str, str, b
             met = mean >= target and mean - half > 0
             yield f"learned by {method} against {name}", f">= {target:+g} pt, interval off 0", _points(gain), met
     cost = [(nets["search"][s]["seconds"] + nets["gate"][s]["seconds"]) / nets["chain"][s]["seconds"] for s in seeds]
-    yield "search and retraining over the chain's training time", "<= 4x", f"{np.median(cost):.1f}x", float(np.median(cost)) <= 4
+    yield (
+        "search and retraining over the chain's training time",
+        "<= 4x",
+        f"{np.median(cost):.1f}x",
+        float(np.median(cost)) <= 4,
+    )
