@@ -45,6 +45,7 @@ def unfinished(tmp_path: Path) -> Path:
         (["fit", "--epochs", "many"], "--epochs"),
         (["fit", "digits", "more"], "more"),
         (["predict"], "RUN"),
+        (["predict", "runs/try"], "name at least one image: plexus predict runs/try IMAGE..."),
         (["fit", "--lr", "-1", "--keep", "2", "--rank", "luck"], "rank='luck' is unknown; choose from gate"),
         (["fit", "--keep", ".3", "--max-params", "200k"], "give one budget"),
         (["fit", "--max-params", "some"], "max_params='some' must be a whole number"),

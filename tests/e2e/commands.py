@@ -123,4 +123,4 @@ def _limit(most: int) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         sync(file)
 
-    os.fsync = full
+    os.fsync = full  # type: ignore[assignment]

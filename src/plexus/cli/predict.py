@@ -8,12 +8,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from plexus.errors import ConfigError
+
 
 def predict(
     run: Path,
-    images: Annotated[list[Path], Parameter(negative="")],
     /,
-    *,
+    *images: Path,
     as_json: Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON list.")] = False,
 ) -> None:
     """Print the most likely class of each image, and its probability.
@@ -25,6 +26,8 @@ def predict(
     images
         Image files; read and resized as in training.
     """
+    if not images:
+        raise ConfigError(f"name at least one image: plexus predict {run} IMAGE...")
     from plexus.train import predict as classify
 
     found = classify(run, images)
