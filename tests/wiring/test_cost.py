@@ -36,7 +36,7 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize(("merge", "kind"), EXPECTED, ids="-".join)
+@pytest.mark.parametrize(("merge", "kind"), EXPECTED, ids=["-".join(key) for key in EXPECTED])
 def test_costs_of_edges(merge: str, kind: str) -> None:
     net, expected = two_legos(merge=merge), EXPECTED[merge, kind]
     costs = edge_costs(net, kind)

@@ -60,6 +60,7 @@ LAYERS: list[nn.Module] = [
     nn.MaxPool2d(3, stride=2, padding=1, ceil_mode=True),
     nn.LPPool2d(2, 3, stride=2),
     nn.AdaptiveAvgPool2d((2, None)),
+    nn.AdaptiveAvgPool2d([2, 3]),  # type: ignore[arg-type]
     nn.BatchNorm2d(4, eps=1e-3, momentum=0.3, affine=False),
     nn.BatchNorm2d(4, track_running_stats=False),
     nn.GroupNorm(2, 4, eps=1e-3),
@@ -137,6 +138,7 @@ HOSTILE = [
     '""" + __import__("os").system("true") + """',
     '"""\nimport os\nos.environ["HACKED"] = "1"\n"""',
     "\\",
+    "C:\\users\\x \\N{DASH} \\",
     'ends in a quote"',
     '\\"\\"\\"',
     "\x00 \r \x1b[31m \u2028 \ud800 é 漢",
@@ -162,7 +164,8 @@ def test_text_of_strangers_stays_text(text: str) -> None:
     exec(compile(source, "model.py", "exec"), space)
     assert space["CLASSES"] == [text, "b"]
     assert space["BY"] == {text: (1, None)}
-    assert "more" in (ast.get_docstring(tree) or "")
+    docstring = ast.get_docstring(tree, clean=False) or ""
+    assert [line.strip() for line in docstring.split("\nmore\n")] == [text.replace('"', "'").strip()] * 2
 
 
 @pytest.mark.parametrize(
@@ -194,6 +197,10 @@ def test_what_torch_does_not_ship_is_named() -> None:
         to_source(derive(net, net.wiring()))
     with pytest.raises(ConfigError, match="0 is a Evil, which torch does not ship"):
         to_source(fx.GraphModule(nn.Sequential(Evil(2, 2)), _calls("0")))
+    changed = nn.RNN(3, 4)
+    changed.mode = "RNN_RELU"
+    with pytest.raises(ConfigError, match=r"cannot write 0 out, 'nn.RNN\(3, 4\)' does not build it"):
+        to_source(fx.GraphModule(nn.Sequential(changed), _calls("0")))
     with pytest.raises(ConfigError, match="does not build it"):
         to_source(fx.GraphModule(nn.Sequential(nn.TransformerEncoderLayer(4, 2)), _calls("0")))
     graph = fx.Graph()
@@ -202,6 +209,12 @@ def test_what_torch_does_not_ship_is_named() -> None:
         to_source(fx.GraphModule(nn.Module(), graph))
     with pytest.raises(ConfigError, match="expected what derive or rebuild returns, got Linear"):
         to_source(nn.Linear(2, 2))
+
+
+def test_attributes_that_a_layer_does_not_know_are_left_out() -> None:
+    layer = nn.Linear(2, 2)
+    layer.owner = "me"  # type: ignore[assignment]
+    assert "owner" not in to_source(fx.GraphModule(nn.Sequential(layer), _calls("0")))
 
 
 def _calls(module: str) -> fx.Graph:

@@ -101,12 +101,12 @@ def _constructor(name: str, module: nn.Module) -> str:
             f"to_source: {name} is a {type(module).__name__}, which torch does not ship; build it from torch.nn layers"
         )
     text = "nn." + re.sub(r"\b(padding|padding_mode)=([a-z]\w*)", r"\1='\2'", repr(module))
-    built = _built(text)
-    for key, value in _settings(module).items() if built is not None else ():
-        if _settings(built).get(key) != value:
-            more = f"{text[:-1]}{'' if text.endswith('()') else ', '}{key}={value!r})"
+    built, wanted = _built(text), _settings(module)
+    for key, value in _settings(built).items() if built is not None else ():
+        if wanted.get(key, value) != value:
+            more = f"{text[:-1]}{'' if text.endswith('()') else ', '}{key}={wanted[key]!r})"
             text, built = (more, _built(more)) if _built(more) is not None else (text, built)
-    if built is None or _settings(built) != _settings(module) or _shapes(built) != _shapes(module):
+    if built is None or _shapes(built) != _shapes(module) or {**wanted, **_settings(built)} != wanted:
         raise ConfigError(f"to_source: cannot write {name} out, {text!r} does not build it")
     return text
 
