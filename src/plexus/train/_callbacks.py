@@ -23,6 +23,13 @@ from plexus.nn import Supernet
 from plexus.record import atomic_write
 from plexus.train._task import ClassifyTask, gated
 
+_NOT_CONCERNING = (
+    ".*does not have many workers",  # images are in memory
+    ".*smaller than the logging interval",  # figures are logged by the epoch
+    ".*LeafSpec",  # Lightning asks for a class that torch renamed
+    ".*It is recommended to use `self.log",  # the metrics are the same in all processes already
+)
+
 
 class History(L.Callback):
     """Losses, accuracy and gates of every epoch; part of the checkpoint.
@@ -122,7 +129,7 @@ def quiet() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric", "lightning")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
-        for message in (".*does not have many workers", ".*smaller than the logging interval", ".*LeafSpec"):
+        for message in _NOT_CONCERNING:
             warnings.filterwarnings("ignore", message=message)
         for logger in loggers:
             logger.setLevel(logging.ERROR)
