@@ -120,6 +120,20 @@ def test_a_module_used_twice_in_a_lego_is_called_twice() -> None:
     assert_like_naive(net, images(net))
 
 
+@pytest.mark.parametrize("merge", ["concat", "sum"])
+def test_a_first_lego_that_overwrites_its_input_spares_the_images(merge: str) -> None:
+    torch.manual_seed(0)
+    net = Supernet(
+        [nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(3, 4, 1)), nn.LazyConv2d(4, 1)], (3, 4, 4), merge=merge
+    )
+    twin, x = copy.deepcopy(net), images(net)
+    twin.legos[0].get_submodule("0").inplace = False  # type: ignore[assignment]
+    for _ in range(2):  # plain, then banked
+        before = x.clone()
+        torch.testing.assert_close(net(x), naive_supernet(twin, x))
+        assert torch.equal(x, before)
+
+
 @pytest.mark.parametrize("where", ["legos.1", "legos.1.0", "legos.2", "legos.4.0"])
 def test_hooks_see_what_a_layer_really_reads(where: str) -> None:
     net = supernet(merge="concat").eval()

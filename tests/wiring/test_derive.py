@@ -16,7 +16,7 @@ from plexus.errors import ConfigError
 from plexus.graph import Wiring
 from plexus.models import head
 from plexus.nn import Recurrent, Supernet
-from plexus.wiring import derive
+from plexus.wiring import derive, importance
 from tests.nn.nets import supernet
 from tests.wiring.nets import Gated, assert_same, body_of, classifier, cut, images, some_of
 
@@ -258,6 +258,17 @@ def test_a_module_of_the_users_becomes_operations_or_stays_whole() -> None:
         assert_same(plain(x), net(x))
         plain.train()
         assert not torch.equal(plain(x), plain(x))  # dropout is still dropout
+
+
+@pytest.mark.parametrize("lego", [nn.ReLU(inplace=True), Overwriting(), Branching()])
+def test_a_first_lego_that_overwrites_its_input_spares_the_images(lego: nn.Module) -> None:
+    net = Supernet([lego, nn.LazyConv2d(4, 1)], (3, 6, 6)).eval()
+    x = images(net)
+    before, plain = x.clone(), derive(net, net.wiring())
+    assert_same(plain(x), net(x))
+    assert torch.equal(x, before)
+    importance(net, [(x, x)], "ablation", loss=lambda out, _: out.square().mean())
+    assert torch.equal(x, before)
 
 
 @pytest.mark.parametrize("lego", [nn.ReLU(inplace=True), Overwriting(), Branching(), nn.ELU(inplace=True)])

@@ -80,7 +80,7 @@ class Supernet(nn.Module):
             return self._forward_banked(x, self.sizes(x.shape[2:]))
         positive = self.connections[0].activation == "sigmoid"
         sources, fitted, met = [Scaled(x)], Fitted(), []
-        here = sources[0]
+        here = Scaled(self.first_input(x))
         for lego, connection in zip(self.legos, self.connections, strict=True):
             sources.append(run_lego(lego, here, positive=positive))
             here = _merge(connection, sources, fitted, read=connection is not self.connections[-1])
@@ -103,7 +103,7 @@ class Supernet(nn.Module):
     def _forward_banked(self, x: Tensor, sizes: Sequence[tuple[int, ...]]) -> Tensor:
         """The same with sums through banks, one for each run of connections of equal size and width."""
         kinds = [(size, c.out_channels) for size, c in zip(sizes, self.connections, strict=True)]
-        sources, fitted, here = [x], Fitted(), x
+        sources, fitted, here = [x], Fitted(), self.first_input(x)
         for i, (lego, connection, kind) in enumerate(zip(self.legos, self.connections, kinds, strict=True)):
             sources.append(lego(here))
             fit = partial(fitted.get, connection, size=kind[0])
@@ -116,6 +116,10 @@ class Supernet(nn.Module):
             bank.put(fit(i + 1, sources[-1]))
             here = bank.mix(i - first)
         return here
+
+    def first_input(self, x: Tensor) -> Tensor:
+        """What the first lego reads: a copy of the images if it overwrites its input, since others read them, too."""
+        return x.clone() if self._overwrites else x
 
     def sizes(self, size: Sequence[int]) -> list[tuple[int, ...]]:
         """The spatial size of every connection's result, for images of a size that went through `forward` before."""
@@ -144,6 +148,8 @@ class Supernet(nn.Module):
         with evaluating(self):
             for i, lego in enumerate(self.legos, 1):
                 sources.append(_try(lego, here, f"lego{i}"))
+                if i == 1:
+                    self._overwrites = here._version > 0
                 connection = Connection([s.shape[1] for s in sources], **options)
                 connections.append(connection)
                 here = connection(sources)

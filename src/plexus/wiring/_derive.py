@@ -126,6 +126,7 @@ def _build(net: nn.Module, wiring: Wiring, *, fold: bool, whole: bool) -> fx.Gra
         if head is not None:
             head(maps)  # sizes what is lazy
         builder = Builder(blank)
+        builder.shared = {builder.input.node}
         outputs: dict[str, Maps] = {INPUT: builder.input}
         if names[1] in alive:
             outputs[names[1]] = apply(builder, body.legos[0], builder.input, names[1])

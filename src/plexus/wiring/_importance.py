@@ -151,7 +151,7 @@ def _ablation(
     place = {connection: i for i, connection in enumerate(body.connections)}
     values: dict[tuple[str, str], float] = defaultdict(float)
     for x, y in batches:
-        outputs, result = _run(body, [x, body.legos[0](x)], 0)
+        outputs, result = _run(body, [x, body.legos[0](body.first_input(x))], 0)
         whole = loss(head(result), y).item()
         for source, target, connection, _, k in _edges(body):
             with _masks(body) as masks:
