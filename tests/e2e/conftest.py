@@ -11,6 +11,8 @@ from PIL import Image
 
 from tests.e2e.commands import plexus
 
+collect_ignore = ["preload.py"]  # what the forked processes import, no test module
+
 LEGOS = """
 from torch import nn
 
