@@ -48,7 +48,8 @@ def assert_derives(net: Gated | Supernet, x: Tensor, *, fold: bool = True, seeds
 @pytest.mark.parametrize("end", ["gap", "flatten512"])
 @pytest.mark.parametrize("fold", [True, False])
 def test_it_computes_what_the_gated_net_does(merge: dict[str, Any], end: str, fold: bool) -> None:
-    for gate, size in itertools.product(["scalar", "channel"], ["smallest", "largest"]):
+    pairs = list(itertools.product(["scalar", "channel"], ["smallest", "largest"]))
+    for gate, size in pairs if end == "gap" else pairs[::3]:
         net = classifier(end=end, gate=gate, size=size, widths=(4, 6, 4, 5), **merge)
         assert_derives(net, images(net), fold=fold, seeds=1)
 
