@@ -11,8 +11,8 @@ from cyclopts import App, CycloptsError
 from plexus import __version__
 from plexus.errors import PlexusError
 
-# OpenMP's threads wait for work by spinning; beside other busy processes that can slow small networks down a
-# hundredfold. A short spin keeps almost all of the speed of a quiet machine. It is read when torch is loaded.
+# OpenMP's threads wait for work by spinning; beside other busy processes that was seen to slow small networks
+# down tenfold, and a short spin was not. It is read when torch is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 app = App(
