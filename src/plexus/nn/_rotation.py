@@ -1,0 +1,145 @@
+"""Rotating the taps of a kernel around its rings, and convolving with the best of all rotations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from plexus.errors import ConfigError
+from plexus.nn._angles import peak
+
+REDUCTIONS = ("max", "concat", "squeeze", "continuous")
+
+
+def ring_rotate(weight: Tensor, steps: int) -> Tensor:
+    """Turns square kernels clockwise by shifting the taps of each ring, 45 degrees a step.
+
+    Ring r around the centre has 8 r taps; they move r * steps places clockwise. Even steps are exact turns by 90
+    degrees, odd ones move the corners of a 3x3 kernel onto its edges and the edges onto its corners.
+
+    Args:
+        weight: (..., K, K), K odd.
+        steps: any integer; 8 is a full turn.
+
+    Returns:
+        (..., K, K), a new tensor.
+
+    Raises:
+        ConfigError: a kernel that is not square or has no centre.
+
+    Example:
+        >>> ring_rotate(torch.arange(9).view(3, 3), 1)
+        tensor([[3, 0, 1],
+                [6, 4, 2],
+                [7, 8, 5]])
+    """
+    check_kernel(tuple(weight.shape[-2:]))
+    if steps % 8 == 0:
+        return weight.clone()
+    index = torch.tensor(turned(weight.shape[-1], steps % 8), device=weight.device)
+    return weight.flatten(-2).index_select(-1, index).view(weight.shape)
+
+
+def rot_conv2d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    rotations: int = 8,
+    reduce: str = "max",
+    stride: int | Sequence[int] = 1,
+    padding: int | str | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+    squeeze: Tensor | None = None,
+) -> Tensor:
+    """Convolves with all rotations of every kernel and reduces over them: y_o = reduce_s(x * R_s W_o) + b_o.
+
+    R_s turns by 360 s / rotations degrees, see `ring_rotate`. `max` and `continuous` give O maps: the best of the
+    rotations, and the maximum over all angles of the trigonometric polynomial through them (never below `max`).
+    `concat` gives rotations * O maps, rotation by rotation, and `squeeze` mixes these into O by a 1x1 convolution.
+    Where rotations tie, the gradient goes to the first of them.
+
+    Args:
+        x: (N, C, H, W).
+        weight: (O, C / groups, K, K), K odd.
+        bias: (O,), added after the reduction.
+        rotations: 8 or 4.
+        reduce: max | concat | squeeze | continuous.
+        stride, padding, dilation, groups: as in `torch.nn.functional.conv2d`.
+        squeeze: (O, rotations * O, 1, 1), for `squeeze` only.
+
+    Returns:
+        (N, O, H', W'); (N, rotations * O, H', W') for `concat`.
+
+    Raises:
+        ConfigError: an unknown reduction or number of rotations, a kernel that cannot be rotated, no `squeeze`.
+
+    Example:
+        >>> rot_conv2d(torch.ones(1, 3, 8, 8), torch.randn(4, 3, 3, 3)).shape
+        torch.Size([1, 4, 6, 6])
+    """
+    check_rotation(rotations, reduce)
+    check_kernel(tuple(weight.shape[-2:]))
+    if (squeeze is None) is (reduce == "squeeze"):
+        raise ConfigError("squeeze: a kernel (O, rotations * O, 1, 1) is needed for reduce='squeeze', and only there")
+    kernels = bank(weight, rotations)
+    answers = F.conv2d(x, kernels, None, stride, padding, dilation, groups)
+    answers = answers.unflatten(-3, (weight.shape[0], rotations))
+    if reduce == "max":
+        y = answers.max(-3).values
+    elif reduce == "continuous":
+        y = peak(answers, -3)
+    else:
+        y = answers.transpose(-3, -4).flatten(-4, -3)
+        if squeeze is not None:
+            return F.conv2d(y, squeeze, bias)
+        bias = bias if bias is None else bias.repeat(rotations)
+    return y if bias is None else y + bias.to(y.dtype).view(-1, 1, 1)
+
+
+def bank(weight: Tensor, rotations: int) -> Tensor:
+    """All rotations of every kernel, one after the other: (O, C, K, K) becomes (O * rotations, C, K, K)."""
+    size, step = weight.shape[-1], 8 // rotations
+    index = torch.tensor([turned(size, s * step) for s in range(rotations)], device=weight.device)
+    taps = weight.flatten(-2).index_select(-1, index.flatten()).unflatten(-1, (rotations, size, size))
+    return taps.transpose(1, 2).flatten(0, 1)
+
+
+@lru_cache
+def turned(size: int, steps: int) -> tuple[int, ...]:
+    """For every tap of a kernel turned clockwise, row by row, the place it came from."""
+    source = list(range(size * size))
+    for r in range(1, size // 2 + 1):
+        around = ring(size, r)
+        for place, tap in enumerate(around):
+            source[around[(place + r * steps) % len(around)]] = tap
+    return tuple(source)
+
+
+def ring(size: int, r: int) -> list[int]:
+    """The taps of ring r around the centre of a kernel, clockwise from the upper left corner, as flat indices."""
+    low, high = size // 2 - r, size // 2 + r
+    top = [(low, j) for j in range(low, high)]
+    right = [(i, high) for i in range(low, high)]
+    bottom = [(high, j) for j in range(high, low, -1)]
+    left = [(i, low) for i in range(high, low, -1)]
+    return [i * size + j for i, j in [*top, *right, *bottom, *left]]
+
+
+def check_rotation(rotations: int, reduce: str) -> None:
+    """Raises a ConfigError for a number of rotations or a reduction that does not exist."""
+    if rotations not in (4, 8):
+        raise ConfigError(f"rotations={rotations!r}: expected 4 or 8")
+    if reduce not in REDUCTIONS:
+        raise ConfigError(f"reduce={reduce!r}: expected one of {', '.join(REDUCTIONS)}")
+
+
+def check_kernel(size: tuple[int, ...]) -> None:
+    """Raises a ConfigError for a kernel that has no rings."""
+    if len(size) != 2 or size[0] != size[1] or size[0] % 2 == 0:
+        raise ConfigError(f"kernel_size={size}: only square kernels of odd size can be rotated, such as (3, 3)")
