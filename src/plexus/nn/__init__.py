@@ -1,8 +1,34 @@
-"""Layers: gated connections and the supernet they build."""
+"""Layers: gated connections and the supernet they build; rotation, unit-norm and spherical neurons as drop-ins."""
 
 from plexus.nn import functional
 from plexus.nn._connection import Connection
+from plexus.nn._convert import convert
+from plexus.nn._fold import fold
+from plexus.nn._neuron import DENSE, NEURONS, make_conv, make_linear
 from plexus.nn._recurrent import Recurrent
+from plexus.nn._report import Report
+from plexus.nn._rot_conv import RotConv2d
+from plexus.nn._spherical import SphericalConv2d, SphericalLinear
 from plexus.nn._supernet import Supernet
+from plexus.nn._transplant import transplant
+from plexus.nn._unit import UnitConv2d, UnitLinear
 
-__all__ = ["Connection", "Recurrent", "Supernet", "functional"]
+__all__ = [
+    "DENSE",
+    "NEURONS",
+    "Connection",
+    "Recurrent",
+    "Report",
+    "RotConv2d",
+    "SphericalConv2d",
+    "SphericalLinear",
+    "Supernet",
+    "UnitConv2d",
+    "UnitLinear",
+    "convert",
+    "fold",
+    "functional",
+    "make_conv",
+    "make_linear",
+    "transplant",
+]

@@ -1,4 +1,4 @@
-"""The maths of a connection as pure functions: resize, pad, merge, weigh."""
+"""The maths of the layers as pure functions: resize, pad, merge, weigh; rotate, normalise."""
 
 from __future__ import annotations
 
@@ -8,18 +8,24 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plexus.errors import ConfigError
+from plexus.nn._rotation import ring_rotate, rot_conv2d
+from plexus.nn._unit import norm_penalty, unit_weight
 from plexus.nn._weighted import may_fuse, pad_channels, per_map, weighted_cat, weighted_sum
 
 __all__ = [
     "divides",
     "interpolation",
     "may_fuse",
+    "norm_penalty",
     "pad_channels",
     "pad_to",
     "padding",
     "per_map",
     "pointwise",
     "resize",
+    "ring_rotate",
+    "rot_conv2d",
+    "unit_weight",
     "weighted_cat",
     "weighted_sum",
 ]

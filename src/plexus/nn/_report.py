@@ -1,0 +1,129 @@
+"""What a conversion did, and what its model now needs care with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from plexus.nn._rebuild import SPHERICAL
+from plexus.nn._rot_conv import RotConv2d
+
+_GLOBAL = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A layer that becomes another.
+
+    Args:
+        name: as in `named_modules()`.
+        before, after: class and options.
+    """
+
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A layer that stays as it is.
+
+    Args:
+        name: as in `named_modules()`.
+        kind: its class and options.
+        why: the reason.
+    """
+
+    name: str
+    kind: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `convert` changed, passed over and warns of; prints as a list.
+
+    Args:
+        to: the class and options asked for.
+        changed: the layers that became it.
+        skipped: the layers that stayed, and why.
+        warnings: what the model now needs care with, each naming its layers.
+        dry_run: whether nothing was changed yet.
+    """
+
+    to: str
+    changed: tuple[Change, ...]
+    skipped: tuple[Skip, ...]
+    warnings: tuple[str, ...]
+    dry_run: bool = False
+
+    def __str__(self) -> str:
+        verb = "would convert" if self.dry_run else "converted"
+        lines = [f"{verb} {len(self.changed)} layer{'' if len(self.changed) == 1 else 's'} to {self.to}"]
+        lines += [f"  {c.name}: {c.before} -> {c.after}" for c in self.changed]
+        if self.skipped:
+            lines += [f"passed over {len(self.skipped)}", *(f"  {s.name}: {s.kind}: {s.why}" for s in self.skipped)]
+        return "\n".join([*lines, *(f"warning: {text}" for text in self.warnings)])
+
+
+def described(layer: nn.Module) -> str:
+    """A layer's class and what it has beyond torch's: `RotConv2d(rotations=8, reduce=max)`."""
+    options = [f"{key}={getattr(layer, key)}" for key in ("rotations", "reduce", "eps") if key in vars(layer)]
+    if type(layer).__module__.startswith("torch.") or not options:
+        return type(layer).__name__
+    return f"{type(layer).__name__}({', '.join(options)})"
+
+
+def cautions(model: nn.Module, names: Sequence[str], kind: type[nn.Module], to: Callable[..., Any]) -> Iterator[str]:
+    """What to take care of once these layers of a model become a kind; each names the layers it is about."""
+    if not names:
+        return
+    layers = dict(model.named_modules())
+    strides = [name for name in names if max(getattr(layers[name], "stride", (1,))) > 1]
+    if kind is RotConv2d and strides:
+        yield (
+            f"stride above 1 in {', '.join(strides)}: on even sizes with padding 1 this breaks even turns by 90 "
+            "degrees; prefer stride 1 and a 2x2 max-pool"
+        )
+    if kind is RotConv2d and (end := _rigid_head(layers)):
+        yield end
+    if getattr(to, "keywords", {}).get("reduce") == "squeeze":
+        yield f"squeeze starts from random weights in {', '.join(names)}: train them"
+    if kind in SPHERICAL or any(isinstance(layers[name], SPHERICAL) for name in names):
+        yield f"new parameters in {', '.join(names)}: build the optimiser after this"
+    order = list(layers)
+    norms = [
+        name
+        for name in order[order.index(names[0]) :]
+        if isinstance(layers[name], _BatchNorm) and layers[name].running_mean is not None
+    ]
+    if norms:
+        yield (
+            f"batch norm after a converted layer: {', '.join(norms)} hold statistics of the old outputs; re-estimate "
+            "them on a few batches in train mode"
+        )
+
+
+def _rigid_head(layers: dict[str, nn.Module]) -> str | None:
+    """Says so if the first linear layer after the last maps sees where things are."""
+    maps, pooled, last = None, False, ""
+    linear: tuple[str, nn.Linear] | None = None
+    for name, layer in layers.items():
+        if isinstance(layer, (nn.Conv2d, nn.BatchNorm2d)):
+            maps = layer.out_channels if isinstance(layer, nn.Conv2d) else layer.num_features
+            pooled, last, linear = False, name, None
+        elif isinstance(layer, _GLOBAL):
+            pooled = pooled or layer.output_size in (1, (1, 1))
+        elif isinstance(layer, nn.Linear) and linear is None:
+            linear = (name, layer)
+    if maps is None or linear is None or pooled or linear[1].in_features == maps:
+        return None
+    return (
+        f"{linear[0]} reads {linear[1].in_features} inputs from the {maps} maps of {last}, so it sees positions "
+        "(Flatten + Linear): outputs do not become invariant as a whole; pool globally first"
+    )
