@@ -14,6 +14,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
     frozenset({"cli"}),
     frozenset({"report"}),
+    frozenset({"probe"}),
     frozenset({"study"}),
     frozenset({"train"}),
     frozenset({"wiring"}),
