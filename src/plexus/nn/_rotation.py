@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from plexus.errors import ConfigError
 from plexus.nn._angles import peak
+from plexus.nn.kernels._rotate import rot_max_conv2d, route
 
 REDUCTIONS = ("max", "concat", "squeeze", "continuous")
 
@@ -40,8 +42,8 @@ def ring_rotate(weight: Tensor, steps: int) -> Tensor:
     check_kernel(tuple(weight.shape[-2:]))
     if steps % 8 == 0:
         return weight.clone()
-    index = torch.tensor(turned(weight.shape[-1], steps % 8), device=weight.device)
-    return weight.flatten(-2).index_select(-1, index).view(weight.shape)
+    taps = weight.flatten(-2).unbind(-1)
+    return torch.stack([taps[i] for i in turned(int(weight.shape[-1]), steps % 8)], -1).view(weight.shape)
 
 
 def rot_conv2d(
@@ -87,6 +89,9 @@ def rot_conv2d(
     check_kernel(tuple(weight.shape[-2:]))
     if (squeeze is None) is (reduce == "squeeze"):
         raise ConfigError("squeeze: a kernel (O, rotations * O, 1, 1) is needed for reduce='squeeze', and only there")
+    x, weight = _autocast(x), _autocast(weight)
+    if route(x, weight, reduce, groups) == "taps":
+        return _by_taps(x, weight, bias, rotations, _pair(stride), _pair(padding), _pair(dilation))
     kernels = bank(weight, rotations)
     answers = F.conv2d(x, kernels, None, stride, padding, dilation, groups)
     answers = answers.unflatten(-3, (weight.shape[0], rotations))
@@ -99,15 +104,52 @@ def rot_conv2d(
         if squeeze is not None:
             return F.conv2d(y, squeeze, bias)
         bias = bias if bias is None else bias.repeat(rotations)
-    return y if bias is None else y + bias.to(y.dtype).view(-1, 1, 1)
+    if bias is not None:
+        y = y + bias.to(y.dtype).view(-1, 1, 1)
+    last = x.dim() == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+    return y.contiguous(memory_format=torch.channels_last) if last else y
+
+
+def _by_taps(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    rotations: int,
+    stride: list[int],
+    padding: list[int] | str,
+    dilation: list[int],
+) -> Tensor:
+    if isinstance(padding, str):
+        padding = dilation if padding == "same" else [0, 0]
+    offset = weight.new_zeros(len(weight)) if bias is None else bias
+    batch = x if x.dim() == 4 else x.unsqueeze(0)
+    half = x.dtype != torch.float32  # 16-bit floats are summed in 32
+    batch, weight, offset = (t.float() if half else t for t in (batch, weight, offset))
+    y, _ = rot_max_conv2d(batch, weight, offset, rotations, stride, padding, dilation)
+    y = y if x.dim() == 4 else y.squeeze(0)
+    return y.to(x.dtype) if half else y
+
+
+def _pair(value: int | str | Sequence[int]) -> Any:
+    if isinstance(value, str):
+        return value
+    return [value, value] if isinstance(value, int) else list(value)
+
+
+def _autocast(x: Tensor) -> Tensor:
+    """The tensor in the type that a convolution would get under autocast."""
+    kind = x.device.type
+    if x.is_floating_point() and x.dtype != torch.float64 and torch.is_autocast_enabled(kind):
+        return x.to(torch.get_autocast_dtype(kind))
+    return x
 
 
 def bank(weight: Tensor, rotations: int) -> Tensor:
     """All rotations of every kernel, one after the other: (O, C, K, K) becomes (O * rotations, C, K, K)."""
-    size, step = weight.shape[-1], 8 // rotations
-    index = torch.tensor([turned(size, s * step) for s in range(rotations)], device=weight.device)
-    taps = weight.flatten(-2).index_select(-1, index.flatten()).unflatten(-1, (rotations, size, size))
-    return taps.transpose(1, 2).flatten(0, 1)
+    size, step = int(weight.shape[-1]), 8 // rotations
+    taps = weight.flatten(-2).unbind(-1)
+    all_turns = [taps[i] for s in range(rotations) for i in turned(size, s * step)]
+    return torch.stack(all_turns, -1).unflatten(-1, (rotations, size, size)).transpose(1, 2).flatten(0, 1)
 
 
 @lru_cache

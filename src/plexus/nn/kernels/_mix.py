@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from plexus.nn.kernels._threads import in_parts
 
 _WORTH_SHARING = 32  # blocks: half a megabyte of results
 
@@ -70,28 +68,10 @@ def unmix(x: Tensor, grads: Sequence[Tensor], weights: Tensor) -> tuple[Tensor, 
 
 
 def _in_parts(kernel: Callable[..., None], size: int, block: int, *arguments: Any) -> None:
-    """Runs a kernel over all blocks, shared out over threads where that pays.
-
-    These are threads of our own that sleep when idle: OpenMP's keep spinning, and a second pool beside torch's makes
-    both wait for each other on a machine with few cores.
-    """
-    blocks, threads = -(-size // block), torch.get_num_threads()
-    if threads == 1 or blocks < _WORTH_SHARING:
-        kernel(0, blocks, *arguments)
-        return
-    edges = [blocks * i // threads for i in range(threads + 1)]
-    others = [_pool(threads).submit(kernel, a, b, *arguments) for a, b in pairwise(edges[1:])]
-    kernel(edges[0], edges[1], *arguments)
-    for other in others:
-        other.result()
-
-
-@lru_cache(maxsize=1)
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads - 1, thread_name_prefix="plexus-mix")
-
-
-os.register_at_fork(after_in_child=_pool.cache_clear)
+    """Runs a kernel over all blocks, shared out over threads where that pays."""
+    blocks = -(-size // block)
+    most = 1 if blocks < _WORTH_SHARING else None
+    in_parts(lambda part, first, last: kernel(first, last, *arguments), blocks, most=most)
 
 
 def _fused(tensors: Sequence[Tensor]) -> bool:

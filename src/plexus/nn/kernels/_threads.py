@@ -1,0 +1,47 @@
+"""Shares the work of a kernel over threads that sleep when idle."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from itertools import pairwise
+
+import torch
+
+
+def in_parts(kernel: Callable[[int, int, int], None], size: int, *, most: int | None = None) -> None:
+    """Calls kernel(part, first, last) so that the ranges cover 0 .. size, at once over torch's number of threads.
+
+    These are threads of our own that sleep when idle: OpenMP's keep spinning, and a second pool beside torch's makes
+    both wait for each other on a machine with few cores.
+
+    Args:
+        kernel: releases the GIL.
+        size: what is to be shared.
+        most: parts at most.
+    """
+    parts = count(size, most)
+    if parts == 1:
+        kernel(0, 0, size)
+        return
+    edges = [size * i // parts for i in range(parts + 1)]
+    ranges = list(pairwise(edges))
+    others = [_pool(parts).submit(kernel, i, *ranges[i]) for i in range(1, parts)]
+    kernel(0, *ranges[0])
+    for other in others:
+        other.result()
+
+
+def count(size: int, most: int | None = None) -> int:
+    """How many parts `in_parts` makes."""
+    return max(1, min(size, torch.get_num_threads(), most or size))
+
+
+@lru_cache(maxsize=1)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads - 1, thread_name_prefix="plexus")
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)
