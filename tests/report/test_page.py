@@ -109,7 +109,7 @@ def test_the_embedded_data_comes_back(elements: Elements) -> None:
 
 def test_the_embedded_data_ends_no_element() -> None:
     hostile = {"</script><script>alert(1)</script>": ["<!--", "&amp;", "\u2028\u2029", "\ud800"]}
-    text = _page._embedded(hostile)
+    text = _page.embedded(hostile)
     assert text.isascii()
     assert not set(text) & set("<>&")
     assert json.loads(text) == hostile

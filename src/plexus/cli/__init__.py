@@ -25,6 +25,7 @@ for verb, summary in {
     "fit": "Learn a wiring from images; leave a model and its evidence in a folder.",
     "predict": "Classify images with a run's model.",
     "report": "Write a run's report page again.",
+    "probe": "Turn images through every angle and see how models hold up.",
     "prune": "Cut a run's learned network to another budget.",
 }.items():
     app.command(f"plexus.cli.{verb}:{verb}", name=verb, help=summary)

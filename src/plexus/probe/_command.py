@@ -70,7 +70,7 @@ def probe_models(
     chosen = choose_images(opened, data, images, seed=seed, size=size)
     names = _names(opened)
     pixels = chosen.pixels.float()
-    made = []
+    made: list[dict[str, Any]] = []
     for name, each in zip(names, opened, strict=True):
         _check_logits(each, chosen)
         start = time.monotonic()

@@ -124,7 +124,7 @@ def _run_model(folder: Path, spec: str, config: FitConfig, record: RunRecord) ->
         folder.absolute().name,
         spec,
         onnx,
-        tuple(facts["in_shape"]) if facts.get("in_shape") else onnx.in_shape,  # type: ignore[arg-type]
+        tuple(facts["in_shape"]) if facts.get("in_shape") else onnx.in_shape,
         tuple(facts.get("classes") or ()) or None,
         config,
         str(facts.get("fingerprint", "")),

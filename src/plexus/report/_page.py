@@ -39,23 +39,23 @@ def render(record: RunRecord | Mapping[str, Any]) -> str:
     """
     run = record if isinstance(record, RunRecord) else RunRecord.from_dict(record)
     run = RunRecord.from_dict(run.to_dict())
-    style, script = _static(STYLES), f'"use strict";\n(() => {{\n{_static(SCRIPTS)}}})();\n'
-    policy = f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'"
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            **_context(run),
-            policy=policy + "; form-action 'none'",
-            style=Markup(style),
-            script=Markup(script),
-        )
-    )
+    return document("page.html.j2", STYLES, SCRIPTS, _context(run))
 
 
 def write_report(record: RunRecord | Mapping[str, Any], path: str | Path) -> Path:
     """Writes `render`'s page to a file, whole or not at all, and returns its path."""
     return atomic_write(path, render(record))
+
+
+def document(template: str, styles: tuple[str, ...], scripts: tuple[str, ...], context: Mapping[str, Any]) -> str:
+    """A page from its template; `policy` admits its own style and script by hash, and embedded pictures."""
+    style, script = _static(styles), f'"use strict";\n(() => {{\n{_static(scripts)}}})();\n'
+    policy = f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'"
+    return (
+        _environment()
+        .get_template(template)
+        .render(**context, policy=policy + "; form-action 'none'", style=Markup(style), script=Markup(script))
+    )
 
 
 def _context(run: RunRecord) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def _context(run: RunRecord) -> dict[str, Any]:
         "gap": _words.gap(run),
         "masthead": _facts.masthead(run),
         "drawing": drawing,
-        "data": Markup(_embedded(drawing)),
+        "data": Markup(embedded(drawing)),
         "reaches": [(i, name) for i, (_, name) in enumerate(_view.REACHES, 1) if _has_reach(drawing, i)],
         "networks": _view.networks(run),
         "budget_chart": _charts.budget(run),
@@ -113,7 +113,7 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _embedded(value: Any) -> str:
+def embedded(value: Any) -> str:
     """JSON that ends no script element: everything but ASCII, and <, > and &, is written as an escape."""
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

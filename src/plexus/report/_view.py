@@ -89,6 +89,7 @@ def networks(record: RunRecord) -> dict[str, Any]:
             {
                 "name": str(entry.get("name", "")),
                 "label": str(entry.get("label") or entry.get("name", "")),
+                "neurons": str(entry.get("neurons") or ""),
                 "accuracy": percent(entry["accuracy"]),
                 "interval": f"{100 * pair[0]:.1f}\u2013{100 * pair[1]:.1f}" if pair else "",
                 "low": across(pair[0]) if pair else None,

@@ -1,0 +1,73 @@
+"""`plexus probe`: models against turned images."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from plexus.errors import ConfigError, RunError
+
+
+def probe(
+    *names: str,
+    angles: Annotated[float, Parameter(help="Degrees from one angle to the next; 0, 90, 180, 270 always count.")] = 1,
+    images: Annotated[int, Parameter(help="How many test images, drawn by the seed.")] = 1000,
+    mask: Annotated[
+        Literal["circle", "none"], Parameter(help="circle: black outside the inscribed circle, at 0 degrees too.")
+    ] = "circle",
+    out: Annotated[
+        Path | None, Parameter(help="Folder for the two files [default: RUN/probe, or probe-DATA for other models].")
+    ] = None,
+    seed: Annotated[int, Parameter(help="Of the choice of images; the split is the run's own.")] = 0,
+    size: Annotated[int | None, Parameter(help="Resize images to SIZE x SIZE; a run knows its size.")] = None,
+    mean: Annotated[float, Parameter(help="Subtracted from pixels 0..255; a run does its own.")] = 0.0,
+    std: Annotated[float, Parameter(help="Pixels are then divided by it; a run does its own.")] = 1.0,
+    batch_size: Annotated[int, Parameter(help="Images in one forward pass.")] = 128,
+    as_json: Annotated[bool, Parameter(name="--json", negative="", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Turn test images through all angles and write `rotation.json` and the page `rotation.html`.
+
+    plexus probe RUN|MODEL... DATA
+
+    Parameters
+    ----------
+    names
+        One or more models, then the data. A model is a run folder of `plexus fit`, an `.onnx` file, or
+        `FILE.py:function` that returns a module (`+WEIGHTS.safetensors` loads its weights). Data is `digits`, a folder
+        of images or parquet files, or a hub id, with the classes that the model knows; its test images are used.
+    """
+    if len(names) < 2:
+        raise ConfigError("name a model and data: plexus probe RUN|MODEL... DATA")
+    *models, data = names
+    folder = out if out is not None else _folder(models, data)
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder}: is a file; name a folder with --out")
+    from plexus.probe import probe_models
+    from plexus.report import rotation_lines, write_rotation
+
+    found = probe_models(
+        models, data, step=angles, images=images, mask=None if mask == "none" else mask, seed=seed, size=size,
+        mean=mean, std=std, batch_size=batch_size, command=shlex.join(["plexus", *sys.argv[1:]]), progress=True,
+    )  # fmt: skip
+    page = write_rotation(found, folder)
+    if as_json:
+        print(json.dumps(_figures(found), indent=1, ensure_ascii=False))
+    else:
+        print("\n".join([*rotation_lines(found), f"open {page}"]))
+
+
+def _folder(models: list[str], data: str) -> Path:
+    """Inside the run, where there is one; else beside the user."""
+    if len(models) == 1 and Path(models[0]).is_dir():
+        return Path(models[0]) / "probe"
+    return Path(f"probe-{Path(data).name or 'data'}")
+
+
+def _figures(found: dict[str, Any]) -> dict[str, Any]:
+    models = {m["name"]: m["curve"]["summary"]["groups"] for m in found["models"]}
+    return {"data": found["data"], "mask": found["mask"], "models": models}
