@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-pytest.register_assert_rewrite("tests.contract")
+pytest.register_assert_rewrite("tests.contract", "tests.contract_drop_in")
 
 # Time limits fail on a busy machine, and a random example that fails today must fail tomorrow.
 settings.register_profile("plexus", deadline=None, derandomize=True)

@@ -12,17 +12,22 @@ from torch import Tensor, nn
 Inputs = Callable[[torch.dtype], Sequence[Tensor]]
 
 
-def check_layer(make: Callable[[], nn.Module], inputs: Inputs, *, gradcheck: bool = True) -> None:
+def check_layer(
+    make: Callable[[], nn.Module], inputs: Inputs, *, gradcheck: bool = True, rounding: float = 0.0
+) -> None:
     """A layer keeps its dtype, its state and its independence, and its gradients are those of its formula.
+
+    Layers that stand for one of torch's promise more: see `tests.contract_drop_in`, which asks for all of this too.
 
     Args:
         make: builds the layer anew; every call draws other weights.
         inputs: its positional arguments in a dtype.
         gradcheck: compare gradients with finite differences in float64; False for layers that cost too much.
+        rounding: by how much outputs may differ once the state went through a file.
     """
     layer = make()
     _check_dtype(copy.deepcopy(layer), inputs)
-    _check_state(layer.eval(), make().eval(), inputs)
+    _check_state(layer.eval(), make().eval(), inputs, rounding)
     _check_copy(layer, inputs)
     if gradcheck:
         _check_gradients(make().double(), inputs(torch.float64))
@@ -38,7 +43,7 @@ def _check_dtype(layer: nn.Module, inputs: Inputs) -> None:
         assert not loose, f"{name or 'the layer'} holds tensors that are neither parameter nor buffer: {loose}"
 
 
-def _check_state(layer: nn.Module, other: nn.Module, inputs: Inputs) -> None:
+def _check_state(layer: nn.Module, other: nn.Module, inputs: Inputs, rounding: float) -> None:
     keys = list(layer.state_dict())
     assert list(layer.train().state_dict()) == keys
     layer.eval()
@@ -47,7 +52,7 @@ def _check_state(layer: nn.Module, other: nn.Module, inputs: Inputs) -> None:
     file.seek(0)
     other.load_state_dict(torch.load(file, weights_only=True), strict=True)
     given = inputs(torch.float32)
-    assert torch.equal(other(*given), layer(*given))
+    torch.testing.assert_close(other(*given), layer(*given), rtol=0.0, atol=rounding)
 
 
 def _check_copy(layer: nn.Module, inputs: Inputs) -> None:

@@ -112,7 +112,8 @@ def _target(to: Any) -> tuple[type[nn.Module], str]:
         raise ConfigError(f"convert: {kind.__name__} {few}, not {', '.join(wrong)}")
     if options.get("reduce") == "concat":
         raise ConfigError("convert: reduce='concat' multiplies the maps that the next layer gets; use 'squeeze'")
-    return kind, described(kind(1, 1, 3, **options) if kind in _CONVS else kind(2, 1, **options))
+    sizes = (1, 1, 3) if kind in _CONVS else (1, 1)
+    return kind, described(kind(*sizes, **options, device="meta"))
 
 
 def _is_kin(layer: nn.Module, family: tuple[type[nn.Module], ...]) -> bool:
