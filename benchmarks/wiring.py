@@ -15,13 +15,12 @@ measured again. Timings are ratios of medians, taken in turn in one process.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import tempfile
 from pathlib import Path
 
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
+from measure import Results
 from wiring_parts import accuracy, exactness, speed, table
 
 PARTS = {
@@ -31,26 +30,6 @@ PARTS = {
     "cifar": accuracy.cifar,
     "retrain": accuracy.retrain,
 }
-
-
-class Results:
-    """Named numbers in a JSON file, written after every one."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.values: dict[str, object] = json.loads(path.read_text()) if path.exists() else {}
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.values
-
-    def put(self, key: str, value: object) -> None:
-        self.values = json.loads(self.path.read_text()) if self.path.exists() else {}
-        self.values[key] = value
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=self.path.parent, delete=False) as file:
-            json.dump(self.values, file, indent=1, sort_keys=True)
-        Path(file.name).replace(self.path)
-        print(key, json.dumps(value), flush=True)
 
 
 def main() -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from measure import Step, medians, ratio
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
@@ -16,8 +15,7 @@ from plexus.models import Classifier, chain_of, head, preset
 from plexus.nn import Supernet
 from plexus.wiring import derive, prune
 
-SHAPE, BATCH, CLASSES, RUNS = (3, 32, 32), 64, 10, 15
-Step = Callable[[], None]
+SHAPE, BATCH, CLASSES = (3, 32, 32), 64, 10
 
 
 def run(results: Any, **_: Any) -> None:
@@ -44,9 +42,9 @@ def _deep(results: Any) -> None:
     }
     times = medians(steps)
     for name in ("step", "pruned step", "plain port"):
-        results.put(f"speed/deep {name}", _ratio(times[name], times["chain"]))
+        results.put(f"speed/deep {name}", ratio(times[name], times["chain"]))
     times = medians({"chain": _infer(chain), "pruned": _infer(pruned)})
-    results.put("speed/deep pruned inference", _ratio(times["pruned"], times["chain"]))
+    results.put("speed/deep pruned inference", ratio(times["pruned"], times["chain"]))
 
 
 def _concat(results: Any, name: str) -> None:
@@ -66,8 +64,8 @@ def _concat(results: Any, name: str) -> None:
     times = medians(steps)
     for base in ("", " all legos"):
         for key in ("step", "plain port"):
-            results.put(f"speed/{name} {key}{base}", _ratio(times[key], times[f"ready{base}"]))
-            results.put(f"speed/{name} {key} memory{base}", _ratio(memory[key], memory[f"ready{base}"]))
+            results.put(f"speed/{name} {key}{base}", ratio(times[key], times[f"ready{base}"]))
+            results.put(f"speed/{name} {key} memory{base}", ratio(memory[key], memory[f"ready{base}"]))
 
 
 def _convolutions(body: Supernet) -> list[nn.Module]:
@@ -112,18 +110,6 @@ class Port(nn.Module):
                 width = max(m.shape[1] for m in maps)
                 x = torch.stack([F.pad(m, (0, 0, 0, 0, 0, width - m.shape[1])) for m in maps]).sum(0)
         return x
-
-
-def medians(steps: dict[str, Step]) -> dict[str, float]:
-    """Milliseconds of each step, the median of runs taken in turn, after a warm-up."""
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for i in range(RUNS + 3):
-        for name, step in steps.items():
-            start = time.perf_counter()
-            step()
-            if i >= 3:
-                times[name].append(1000 * (time.perf_counter() - start))
-    return {name: statistics.median(t) for name, t in times.items()}
 
 
 def peak(forward: Callable[[], Any]) -> int:
@@ -184,7 +170,3 @@ def _seen(body: Supernet, lego: nn.Module, x: Tensor) -> Tensor:
     body(x)
     handle.remove()
     return found[0].requires_grad_(lego is not body.legos[0])
-
-
-def _ratio(a: float, b: float) -> dict[str, float]:
-    return {"ratio": a / b, "a": a, "b": b}

@@ -10,13 +10,13 @@ from typing import Any
 
 import llvmlite.binding
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-_HOST = llvmlite.binding.get_host_cpu_features()
-LANES = 16 if _HOST.get("avx512f") else 8 if _HOST.get("avx") else 4
-REGISTERS = 16 if LANES == 8 or (_HOST.get("sse2") and LANES == 4) else 32
+_FEATURES = config.CPU_FEATURES or llvmlite.binding.get_host_cpu_features().flatten()
+LANES = 16 if "+avx512f" in _FEATURES else 8 if "+avx" in _FEATURES else 4
+REGISTERS = 32 if LANES == 16 or "+neon" in _FEATURES else 16
 
 RING = (0, 1, 2, 5, 8, 7, 6, 3)
 """The taps around a 3x3 kernel, clockwise from the upper left, as places in its rows."""
