@@ -5,16 +5,17 @@ A vector holds LANES floats. Addresses are int64 and count bytes; memory needs n
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import llvmlite.binding
 from llvmlite import ir
-from numba import config, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-_FEATURES = config.CPU_FEATURES or llvmlite.binding.get_host_cpu_features().flatten()
+_FEATURES = os.environ.get("NUMBA_CPU_FEATURES") or llvmlite.binding.get_host_cpu_features().flatten()
 LANES = 16 if "+avx512f" in _FEATURES else 8 if "+avx" in _FEATURES else 4
 REGISTERS = 32 if LANES == 16 or "+neon" in _FEATURES else 16
 
