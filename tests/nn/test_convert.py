@@ -212,6 +212,15 @@ def test_it_warns_of_strides_heads_and_batch_norms_by_name() -> None:
     assert [w.split(":")[0] for w in convert(risky, UnitConv2d).warnings] == ["batch norm after a converted layer"]
 
 
+def test_it_warns_of_strides_elsewhere_too_but_not_of_pooling_in_tiles() -> None:
+    parts = [nn.Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.AvgPool2d((2, 2)), nn.MaxPool2d(3, 2, 1), nn.Conv2d(4, 4, 1, 2)]
+    (stride,) = convert(nn.Sequential(*parts), RotConv2d).warnings
+    assert stride.startswith("stride above 1 in 3, 4:")
+    assert not convert(nn.Sequential(*parts[:3]), UnitConv2d).warnings
+    (stride,) = convert(nn.Sequential(nn.Conv2d(3, 4, 3, stride=3)), RotConv2d).warnings
+    assert stride.startswith("stride above 1 in 0:")
+
+
 @pytest.mark.parametrize(
     "head",
     [

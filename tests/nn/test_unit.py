@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from plexus.errors import ConfigError
 from plexus.nn import UnitConv2d, UnitLinear
@@ -128,6 +129,8 @@ def test_the_penalty_sums_squared_distances_from_length_one() -> None:
     assert norm_penalty(net, only=lambda name, layer: isinstance(layer, nn.Linear)).item() == pytest.approx(each[3])
     assert norm_penalty(net[0]).item() == pytest.approx(each[0], rel=1e-12)
     assert norm_penalty(net.bfloat16()).dtype == torch.float32
+    computed = nn.Sequential(*(weight_norm(nn.Linear(3, 2)) for _ in range(4)))
+    torch.testing.assert_close(norm_penalty(computed), sum(norm_penalty(layer) for layer in computed))
 
 
 def test_the_penalty_draws_filters_to_length_one() -> None:

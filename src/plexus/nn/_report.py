@@ -84,7 +84,7 @@ def cautions(model: nn.Module, names: Sequence[str], kind: type[nn.Module], to: 
     if not names:
         return
     layers = dict(model.named_modules())
-    strides = [name for name in names if max(getattr(layers[name], "stride", (1,))) > 1]
+    strides = [name for name, layer in layers.items() if _jumps(layer, name in names)]
     if kind is RotConv2d and strides:
         yield (
             f"stride above 1 in {', '.join(strides)}: on even sizes with padding 1 this breaks even turns by 90 "
@@ -107,6 +107,18 @@ def cautions(model: nn.Module, names: Sequence[str], kind: type[nn.Module], to: 
             f"batch norm after a converted layer: {', '.join(norms)} hold statistics of the old outputs; re-estimate "
             "them on a few batches in train mode"
         )
+
+
+def _jumps(layer: nn.Module, converted: bool) -> bool:
+    """Whether a layer may sample its input off centre; pooling in tiles does not where sizes divide."""
+    if not isinstance(layer, (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)):
+        return False
+    stride, kernel = _pair(layer.stride), _pair(layer.kernel_size)
+    return max(stride) > 1 and (converted or stride != kernel)
+
+
+def _pair(size: int | tuple[int, ...]) -> tuple[int, ...]:
+    return size if isinstance(size, tuple) else (size, size)
 
 
 def _rigid_head(layers: dict[str, nn.Module]) -> str | None:

@@ -79,7 +79,8 @@ def norm_penalty(module: nn.Module, only: Only = None) -> Tensor:
         assert isinstance(part, _FILTERED)
         if is_lazy(part.weight):
             raise ConfigError(f"norm_penalty: layer {name!r} has no size yet; run the model once first")
-        weights[id(part.weight)] = part.weight
+        weight = part.weight  # once: a parametrised layer computes it anew at every look
+        weights[id(weight)] = weight
     return torch.cat([_distance(weight) for weight in weights.values()]).sum()
 
 
