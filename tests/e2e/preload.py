@@ -9,8 +9,10 @@ from torch import fx, nn
 
 import plexus.cli.fit
 import plexus.cli.predict
+import plexus.cli.probe
 import plexus.cli.prune
 import plexus.cli.report
+import plexus.probe._command
 import plexus.report
 import plexus.train._judge  # noqa: F401
 from plexus.train._export import to_onnx

@@ -20,6 +20,7 @@ app = App(
     help="Learn how a network's layers should be connected, prune the rest, keep a plain PyTorch model.",
     version=__version__,
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,  # `main` says that it stopped
 )
 for verb, summary in {
     "fit": "Learn a wiring from images; leave a model and its evidence in a folder.",
