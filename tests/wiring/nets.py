@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from typing import Any
 
@@ -10,7 +11,9 @@ from torch import Tensor, nn
 
 from plexus.graph import Wiring
 from plexus.models import Classifier, deep, head, preset
-from plexus.nn import Supernet
+from plexus.nn import DENSE, NEURONS, Supernet, convert
+from plexus.nn._lego import UNIT
+from plexus.wiring import derive
 from tests.nn.nets import supernet
 
 
@@ -56,6 +59,21 @@ def disturb(net: Gated, seed: int) -> None:
                         value.copy_(0.3 * torch.randn(value.shape, generator=draw))
 
 
+def of_neurons(net: Gated, kind: str, dense: str = "plain") -> Gated:
+    """The net with this neuron wherever its convolutions and its head allow it, filters of many lengths; in place."""
+    if kind != "plain":
+        convert(net.body.legos, NEURONS[kind])  # type: ignore[arg-type]
+    if dense != "plain":
+        convert(net.head, DENSE[dense])
+    draw = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for part in net.modules():
+            if isinstance(part, UNIT) and "weight" in part._parameters:
+                weight = part.get_parameter("weight")
+                weight.mul_(0.3 + 3 * torch.rand(len(weight), *[1] * (weight.dim() - 1), generator=draw))
+    return net
+
+
 def body_of(net: Gated | Supernet) -> Supernet:
     return net if isinstance(net, Supernet) else net.body
 
@@ -88,3 +106,17 @@ def assert_same(got: Tensor, expected: Tensor, tolerance: float = 1e-5) -> None:
     scale = max(1.0, expected.abs().max().item())
     assert got.shape == expected.shape
     assert (got - expected).abs().max().item() <= tolerance * scale
+
+
+def assert_derives(net: Gated | Supernet, x: Tensor, *, fold: bool = True, seeds: int = 2) -> None:
+    """Whole and with edges cut, in evaluation and in training."""
+    whole = body_of(net).wiring()
+    wirings = [whole, *(some_of(whole, 0.4, seed) for seed in range(seeds))]
+    for wiring in wirings:
+        gated = copy.deepcopy(net)
+        cut(gated, wiring)
+        plain = derive(net, wiring, fold=fold)
+        assert plain.training == net.training
+        with torch.no_grad():
+            assert_same(plain.train()(x), gated.train()(x))
+            assert_same(plain.eval()(x), gated.eval()(x))

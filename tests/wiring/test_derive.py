@@ -18,7 +18,7 @@ from plexus.models import head
 from plexus.nn import Recurrent, Supernet
 from plexus.wiring import derive, importance
 from tests.nn.nets import supernet
-from tests.wiring.nets import Gated, assert_same, body_of, classifier, cut, images, some_of
+from tests.wiring.nets import Gated, assert_derives, assert_same, classifier, cut, images, some_of
 
 MERGES: list[dict[str, Any]] = [
     {"merge": "concat"},
@@ -28,20 +28,6 @@ MERGES: list[dict[str, Any]] = [
     {"merge": "max"},
     {"merge": "max", "project": "conv"},
 ]
-
-
-def assert_derives(net: Gated | Supernet, x: Tensor, *, fold: bool = True, seeds: int = 2) -> None:
-    """Whole and with edges cut, in evaluation and in training."""
-    whole = body_of(net).wiring()
-    wirings = [whole, *(some_of(whole, 0.4, seed) for seed in range(seeds))]
-    for wiring in wirings:
-        gated = copy.deepcopy(net)
-        cut(gated, wiring)
-        plain = derive(net, wiring, fold=fold)
-        assert plain.training == net.training
-        with torch.no_grad():
-            assert_same(plain.train()(x), gated.train()(x))
-            assert_same(plain.eval()(x), gated.eval()(x))
 
 
 @pytest.mark.parametrize("merge", MERGES, ids=lambda o: "-".join(map(str, o.values())))

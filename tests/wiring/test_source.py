@@ -10,10 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
+import plexus.nn
 from plexus.errors import ConfigError
-from plexus.nn import Recurrent, Supernet
+from plexus.nn import Recurrent, RotConv2d, SphericalConv2d, Supernet, UnitConv2d, UnitLinear
 from plexus.wiring import derive, rebuild, to_source
-from tests.wiring.nets import classifier, images, some_of
+from plexus.wiring._trace import trace
+from tests.wiring.nets import assert_same, classifier, images, some_of
 
 
 def loaded(net: nn.Module, **options: Any) -> nn.Module:
@@ -117,6 +119,37 @@ class Operators(nn.Module):
         y = F.pad(y[..., 1:-1], [1, 1]).to(torch.float32).to(torch.device("cpu"))
         y += 1e-3 * (x.shape[1] // 2) + torch.stack([x, y], 0).sum(0, dtype=torch.float32)
         return y
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        RotConv2d(4, 6, 3, padding=1),
+        RotConv2d(4, 6, 3, rotations=4, bias=False, padding="same", dilation=2),
+        RotConv2d(4, 6, 5, stride=2, groups=2, padding=(2, 1), padding_mode="reflect"),
+    ],
+    ids=repr,
+)
+def test_rotating_convolutions_bring_their_few_lines(layer: nn.Module) -> None:
+    net = trace(nn.Sequential(layer, nn.Conv2d(6, 6, 1), RotConv2d(6, 2, 1)).eval())
+    again, x = loaded(net), torch.randn(2, 4, 9, 9)
+    with torch.no_grad():
+        assert_same(again(x), net(x), 1e-6)
+    assert not any(type(part).__module__.startswith("plexus") for part in again.modules())
+    assert "import plexus" not in to_source(net)
+
+
+def test_other_neurons_are_folded_first() -> None:
+    net = trace(nn.Sequential(UnitConv2d(3, 4, 3), SphericalConv2d(4, 4, 1), nn.Flatten(), UnitLinear(16, 2)))
+    with pytest.raises(ConfigError, match="0 is a UnitConv2d, which torch does not ship"):
+        to_source(net)
+    x = torch.randn(2, 3, 4, 4)
+    assert_same(loaded(plexus.nn.fold(net))(x), net(x), 1e-6)
+
+
+def test_a_reduction_that_cannot_be_written_is_named() -> None:
+    with pytest.raises(ConfigError, match="0 is a RotConv2d with reduce='concat'; only 'max' can be written out"):
+        to_source(trace(nn.Sequential(RotConv2d(1, 1, reduce="concat"))))
 
 
 def test_operations_of_a_users_module_are_written() -> None:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import NamedTuple, TypeGuard
 
 from torch import Tensor, nn
+from torch.func import functional_call
 
+from plexus.nn._rot_conv import RotConv2d
+from plexus.nn._spherical import SphericalConv2d, SphericalLinear
+from plexus.nn._unit import UnitConv2d, UnitLinear, unit_weight
 from plexus.nn.functional import per_map
 
 CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+UNIT: tuple[type[nn.Module], ...] = (UnitConv2d, UnitLinear, SphericalConv2d, SphericalLinear)
+OWN = (RotConv2d, *UNIT)  # layers of plexus that stand for torch's
 # f(s * x) = s * f(x) for any s: a factor passes through
 LINEAR_BY_MAP: tuple[type[nn.Module], ...] = (
     *(nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d),
@@ -54,8 +60,11 @@ def run_lego(lego: nn.Module, maps: Scaled, *, positive: bool) -> Scaled:
         for part in lego:
             maps = run_lego(part, maps, positive=positive)
         return maps
-    if isinstance(lego, CONVS) and folds_into(lego):
-        kernel = lego.weight * per_map(scale, lego.weight)
+    if isinstance(lego, CONVS) and reads_scaled(lego):
+        kernel = kernel_of(lego)
+        kernel = kernel * per_map(scale, kernel)
+        if type(lego) is RotConv2d:
+            return Scaled(functional_call(lego, {"weight": kernel}, maps.x))
         return Scaled(lego._conv_forward(maps.x, kernel, lego.bias))
     if passes(lego, positive=positive):
         return Scaled(lego(maps.x), scale)
@@ -67,9 +76,25 @@ def is_chain(module: nn.Module) -> TypeGuard[nn.Sequential]:
     return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
 
 
+def kernel_of(layer: nn.Module) -> Tensor:
+    """What a convolution or linear layer multiplies its inputs by, (O, I, ...); of all its rotations the first."""
+    if isinstance(layer, UnitConv2d | UnitLinear):
+        return unit_weight(layer.weight, layer.eps)
+    return layer.weight  # type: ignore[return-value]
+
+
+def reads_scaled(layer: nn.Module) -> bool:
+    """Whether a factor per input map can be multiplied into what this layer convolves with.
+
+    Rotations move taps within one input map, so factors may go into the kernel before it is rotated.
+    """
+    convolves = type(layer) in (*CONVS, RotConv2d, UnitConv2d, SphericalConv2d)
+    return bool(convolves and layer.groups == 1 and not has_hooks(layer))
+
+
 def folds_into(layer: nn.Module) -> bool:
-    """Whether a factor per input map can be multiplied into this layer's kernel."""
-    return bool(type(layer) in CONVS and layer.groups == 1 and not has_hooks(layer))
+    """Whether such a factor can be kept in the layer's own parameters: where no length is prescribed."""
+    return reads_scaled(layer) and type(layer) not in UNIT
 
 
 def passes(layer: nn.Module, *, positive: bool) -> bool:

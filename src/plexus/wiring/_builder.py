@@ -51,9 +51,11 @@ class Builder:
 
     Args:
         example: the blank batch, (N, C, *spatial).
+        fresh: whether all weights will be drawn anew, so that what they are now need not be kept.
     """
 
-    def __init__(self, example: Tensor) -> None:
+    def __init__(self, example: Tensor, *, fresh: bool = False) -> None:
+        self.fresh = fresh
         self.graph = fx.Graph()
         self.parts: dict[str, Any] = {}
         self.fitted: dict[tuple[fx.Node, tuple[int, ...]], Maps] = {}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import prod
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from plexus.errors import ConfigError
 from plexus.nn import Supernet
 from plexus.nn._modes import evaluating
+from plexus.nn._rot_conv import RotConv2d
 from plexus.wiring._parts import blank_batch, connections, first_kernel, split
 
 COSTS = ("bytes", "macs", "params")
@@ -21,7 +24,8 @@ def edge_costs(net: nn.Module, kind: str = "bytes") -> list[float]:
     """The cost of every edge relative to the mean edge, in the order of `Supernet.wiring().edges`.
 
     - `bytes`: numbers moved: the source read at its own size, and the merged maps touched at the target's.
-    - `macs`: multiply-adds: one per number added up (sum, max), or those of the kernel slices the edge owns (concat).
+    - `macs`: multiply-adds: one per number added up (sum, max), or those of the kernel slices the edge owns (concat);
+      a rotation-max convolution counts as one plain convolution.
     - `params`: parameters of those kernel slices; a sum owns none, and where no edge owns any, all cost the same.
 
     Args:
@@ -46,10 +50,12 @@ def edge_costs(net: nn.Module, kind: str = "bytes") -> list[float]:
     costs: dict[tuple[int, int], float] = {}
     for i, (_, connection, lego) in enumerate(connections(body)):
         target = connection.target_size(sizes[: i + 2])
-        kernel = connection.squeeze or (first_kernel(lego) if connection.merge == "concat" else None)
+        kernel = connection.squeeze.weight if connection.squeeze else None
+        if connection.merge == "concat":
+            kernel = first_kernel(lego)
         places = prod(target)
         for k, channels in enumerate(connection.channels):
-            slices = kernel.get_parameter("weight")[:, :channels].numel() if kernel is not None else 0
+            slices = kernel[:, :channels].numel() if kernel is not None else 0
             if kind == "bytes":
                 costs[i, k] = channels * (prod(sizes[k]) + places)
             elif kind == "macs":
@@ -64,15 +70,43 @@ def edge_costs(net: nn.Module, kind: str = "bytes") -> list[float]:
 def multiply_adds(net: nn.Module, in_shape: Sequence[int]) -> int:
     """Multiply-adds of one image's forward pass: convolutions and matrix products, as torch's flop counter sees them.
 
+    A `RotConv2d` counts as one plain convolution, whatever the route it takes: its rotations share their products, and
+    what is left to each are additions. `squeeze` adds its own 1x1 convolution.
+
     Example:
         >>> multiply_adds(nn.Conv2d(3, 4, 3, padding=1), (3, 8, 8))
         6912
     """
     parameter = next(net.parameters(), torch.zeros(()))
     counter = FlopCounterMode(display=False)
-    with evaluating(net), counter:
+    with evaluating(net), _rotations_as_one(net, counter) as amiss, counter:
         net(parameter.new_zeros(1, *in_shape))
-    return int(counter.get_total_flops()) // 2
+    return int(counter.get_total_flops()) // 2 + sum(amiss)
+
+
+@contextmanager
+def _rotations_as_one(net: nn.Module, counter: FlopCounterMode) -> Iterator[list[int]]:
+    """Collects, for every call of a `RotConv2d`, its multiply-adds less those that the counter saw."""
+    amiss: list[int] = []
+    started: list[int] = []
+
+    def before(*_: Any) -> None:
+        started.append(int(counter.get_total_flops()))
+
+    def after(layer: RotConv2d, _: Any, out: Tensor) -> None:
+        seen = (int(counter.get_total_flops()) - started.pop()) // 2
+        places = prod(out.shape) // out.shape[-3]
+        slices = [layer.weight] if layer.squeeze is None else [layer.weight, layer.squeeze.weight]
+        amiss.append(places * sum(part.numel() for part in slices) - seen)
+
+    layers = [module for module in net.modules() if isinstance(module, RotConv2d)]
+    handles = [layer.register_forward_pre_hook(before) for layer in layers]
+    handles += [layer.register_forward_hook(after) for layer in layers]
+    try:
+        yield amiss
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 @torch.no_grad()

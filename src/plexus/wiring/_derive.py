@@ -20,7 +20,7 @@ from plexus.wiring._parts import blank_batch, connections, split
 
 
 def derive(net: nn.Module, wiring: Wiring, *, fold: bool = True) -> nn.Module:
-    """The net that a wiring picks from a supernet, as plain torch modules: no gates, no class of plexus.
+    """The net that a wiring picks from a supernet, as plain modules: no gates, no class of plexus but its neurons.
 
     A cut edge counts as a gate of 0, so with nothing cut the result computes what the supernet does (to about 1e-6 in
     float32). Layers that do not reach the head are left out. Weights are copied. Without a head the result has all maps
@@ -28,7 +28,8 @@ def derive(net: nn.Module, wiring: Wiring, *, fold: bool = True) -> nn.Module:
 
     With `fold`, gates go into the kernel slices of the next convolution or linear layer, through max-pool,
     average-pool, ReLU and dropout on the way (they commute with factors >= 0); a sum keeps one factor per source but
-    the first. What is left is multiplied in as a constant.
+    the first. What is left is multiplied in as a constant, as before unit and spherical layers, whose kernels stay of
+    length 1; `plexus.nn.fold` makes plain layers of these.
 
     Args:
         net: a `Supernet`, or a classifier with one as `.body` and a `.head`.
@@ -117,7 +118,7 @@ def _alive(body: Supernet, wiring: Wiring) -> set[str]:
 
 @torch.no_grad()
 def _build(net: nn.Module, wiring: Wiring, *, fold: bool, whole: bool) -> fx.GraphModule:
-    """The net in evaluation mode; `whole` puts zeros where maps of its result were cut."""
+    """The net in evaluation mode; `whole` keeps its weights, and puts zeros where maps of its result were cut."""
     body, head = split(net)
     alive, names = _alive(body, wiring), body.node_names()
     with evaluating(net):
@@ -125,7 +126,7 @@ def _build(net: nn.Module, wiring: Wiring, *, fold: bool, whole: bool) -> fx.Gra
         maps = body(blank)
         if head is not None:
             head(maps)  # sizes what is lazy
-        builder = Builder(blank)
+        builder = Builder(blank, fresh=not whole)
         builder.shared = {builder.input.node}
         outputs: dict[str, Maps] = {INPUT: builder.input}
         if names[1] in alive:

@@ -91,11 +91,13 @@ def _strength(body: Supernet, batches: Sequence[Batch], *, plain: bool) -> dict[
     values = {}
     for source, target, connection, lego, k in _edges(body):
         gate = connection.split_gates()[k].abs()
-        kernel = connection.squeeze or (first_kernel(lego) if connection.merge == "concat" else None)
+        kernel = connection.squeeze.weight if connection.squeeze else None
+        if connection.merge == "concat":
+            kernel = first_kernel(lego)
         if plain:
             value = gate.mean()
         elif kernel is not None:
-            slices = kernel.get_parameter("weight")[:, connection.maps(k)]
+            slices = kernel[:, connection.maps(k)]
             value = (slices * per_map(gate, slices)).norm()
         else:
             value = gate.mean() * louder.get(source, 1.0)

@@ -10,15 +10,18 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from plexus.nn._lego import folds_into, passes
+from plexus.nn._lego import UNIT, folds_into, passes
 from plexus.wiring._builder import Builder, Maps, folded
+from plexus.wiring._narrow import narrowed
 from plexus.wiring._parts import flat
+from plexus.wiring._trace import is_layer, trace
 
 
 def apply(builder: Builder, module: nn.Module, maps: Maps, name: str) -> Maps:
     """A lego or head on maps that may owe something; its layers are copied, and become parts of the graph.
 
-    Factors and missing maps go into the first kernel they meet; layers they commute with are passed.
+    Factors and missing maps go into the first kernel they meet; layers they commute with are passed. Before a unit or
+    spherical layer factors are multiplied in, as its kernel has length 1; missing maps take their slices along.
 
     Args:
         builder: the graph under construction.
@@ -36,8 +39,8 @@ def apply(builder: Builder, module: nn.Module, maps: Maps, name: str) -> Maps:
 
 
 def _layer(builder: Builder, leaf: nn.Module, maps: Maps, name: str) -> Maps:
-    ships_with_torch = type(leaf).__module__.startswith("torch.nn")
-    if ships_with_torch and hasattr(leaf, "inplace"):
+    layer = is_layer(leaf)
+    if layer and hasattr(leaf, "inplace"):
         vars(leaf)["inplace"] = False  # a lego with one source reads it as it is, and so may others
     if maps.owes:
         positive = maps.scale is None or bool((maps.scale >= 0).all())
@@ -48,8 +51,12 @@ def _layer(builder: Builder, leaf: nn.Module, maps: Maps, name: str) -> Maps:
             return builder.module(leaf, maps, name)
         if type(leaf) is nn.Flatten and leaf.start_dim == 1 and leaf.end_dim in (-1, maps.example.dim() - 1):
             return builder.module(leaf, _flattened(maps), name)
+        if type(leaf) in UNIT and maps.index is not None and (cut := narrowed(leaf, maps.index, fresh=builder.fresh)):
+            leaf, lengths = cut
+            out = builder.module(leaf, builder.unscaled(maps, name), name)
+            return replace(Maps.plain(out.node, out.example), scale=None if builder.fresh else lengths)
         maps = builder.settled(maps, name)
-    if ships_with_torch:
+    if layer:
         out = builder.module(leaf, maps, name)
         return Maps.plain(out.node, out.example)
     return _custom(builder, leaf, maps, name)
@@ -90,8 +97,8 @@ def _custom(builder: Builder, module: nn.Module, maps: Maps, name: str) -> Maps:
 def _traced(module: nn.Module) -> fx.GraphModule | None:
     """The module as operations; None if it cannot be traced, or does other things in training than in evaluation."""
     try:
-        training = fx.symbolic_trace(copy.deepcopy(module).train())  # tracing leaves constants in what it traces
-        traced = fx.symbolic_trace(module)
+        training = trace(copy.deepcopy(module).train())  # tracing leaves constants in what it traces
+        traced = trace(module)
     except Exception:  # it runs the user's forward on symbols: any error of theirs can come out
         return None
     plain = sum(node.op == "placeholder" for node in traced.graph.nodes) == 1

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from plexus.errors import ConfigError
 from plexus.nn import Connection, Supernet
-from plexus.nn._lego import folds_into, is_chain, passes
+from plexus.nn._lego import is_chain, kernel_of, passes, reads_scaled
 
 
 def split(net: nn.Module) -> tuple[Supernet, nn.Module | None]:
@@ -42,11 +42,11 @@ def flat(module: nn.Module) -> list[nn.Module]:
     return [leaf for part in module for leaf in flat(part)]
 
 
-def first_kernel(lego: nn.Module | None) -> nn.Module | None:
-    """The convolution that a factor per input map would be folded into, if there is one."""
+def first_kernel(lego: nn.Module | None) -> Tensor | None:
+    """The kernel that a factor per input map would be folded into, (O, I, ...), if there is one."""
     for layer in flat(lego) if lego is not None else []:
-        if folds_into(layer):
-            return layer
+        if reads_scaled(layer):
+            return kernel_of(layer)
         if not passes(layer, positive=True):
             return None
     return None

@@ -13,6 +13,8 @@ import torch
 from torch import fx, nn
 
 from plexus.errors import ConfigError
+from plexus.nn._rot_conv import RotConv2d
+from plexus.wiring import _source_rotation as rotation
 
 _FROM_TORCH = {"device", "inf", "nan"}  # names that a graph's code may use without saying where they are from
 _BUILTIN = {"getattr", "NoneType", "fx_pytree", "pytree"}  # `getattr`, and names that are always listed but not used
@@ -24,7 +26,8 @@ def to_source(net: nn.Module, *, notes: Sequence[str] = (), constants: Mapping[s
     Its `state_dict` has the net's keys, so that the saved weights load into it.
 
     Args:
-        net: a `torch.fx.GraphModule` of plain torch layers.
+        net: a `torch.fx.GraphModule` of torch layers and of `RotConv2d` with reduce="max", whose few lines are carried
+            along; other neurons become torch layers by `plexus.nn.fold`.
         notes: lines for the file's docstring; any text, it stays text.
         constants: names and values to define at the top, for instance class names; numbers, strings, None and lists,
             tuples and dicts of such.
@@ -53,6 +56,8 @@ def to_source(net: nn.Module, *, notes: Sequence[str] = (), constants: Mapping[s
     header = [_plain(line) for line in notes] or ["A network with a learned wiring."]
     lines = ['"""' + header[0], *header[1:], '"""', "", "import torch", f"from torch import {', '.join([*used, 'nn'])}"]
     lines += ["", *(f"{name} = {_literal(name, value)}" for name, value in (constants or {}).items())]
+    if carried := rotation.definition(net.modules()):
+        lines += ["", "", *carried]
     lines += ["", "", "class Net(nn.Module):", "    def __init__(self):", "        super().__init__()"]
     lines += [*(f"        {line}" for line in layers), "", forward]
     return "\n".join(lines) + "\n"
@@ -96,6 +101,8 @@ def _zeros(value: torch.Tensor) -> str:
 
 def _constructor(name: str, module: nn.Module) -> str:
     """The call that builds a layer like this one: its repr, and whatever settings that leaves out."""
+    if type(module) is RotConv2d:
+        return rotation.constructor(name, module)
     if not type(module).__module__.startswith("torch.nn.modules"):
         raise ConfigError(
             f"to_source: {name} is a {type(module).__name__}, which torch does not ship; build it from torch.nn layers"

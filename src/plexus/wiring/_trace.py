@@ -1,0 +1,30 @@
+"""Modules as the operations they are made of; torch's own layers and neurons stay whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import fx, nn
+
+from plexus.nn._lego import OWN
+
+
+def is_layer(module: nn.Module) -> bool:
+    """Whether torch ships this module, or it is a neuron that stands for such a one."""
+    return type(module).__module__.startswith("torch.nn") or type(module) in OWN
+
+
+def trace(module: nn.Module) -> fx.GraphModule:
+    """`torch.fx.symbolic_trace` with neurons as layers.
+
+    Example:
+        >>> from plexus.nn._rot_conv import RotConv2d
+        >>> [name for name, _ in trace(nn.Sequential(RotConv2d(1, 2), nn.ReLU())).named_children()]
+        ['0', '1']
+    """
+    return fx.GraphModule(module, _Tracer().trace(module), type(module).__name__)
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> Any:
+        return type(m) in OWN or super().is_leaf_module(m, module_qualified_name)
