@@ -40,7 +40,8 @@ class RunRecord:
         edges: one entry per connection: source, target, gate, strength, ablation, cost, kept.
         budgets: descending keep; each with edges, kept (indices into `edges`), parameters, macs, val_accuracy.
         chosen: index into `budgets`.
-        results: test-set figures of each network: name, label, accuracy, ci, parameters, macs, latency_ms.
+        results: test-set figures of each network: name, label, accuracy, ci, parameters, macs, latency_ms; and neurons,
+            in words, where not all are plain.
         gap: accuracy before and after cutting, without any training in between.
         then: "finetune" or "retrain".
         confusion: counts, rows true and columns predicted.

@@ -38,6 +38,10 @@ def test_all_mistakes_are_told_at_once() -> None:
         ({"test": 0.0}, "test=0.0"),
         ({"gate_init": (0.5, 0.5, 0.5)}, "gate_init=[0.5, 0.5, 0.5]"),
         ({"precision": "8-bit"}, "precision='8-bit' is unknown"),
+        ({"neuron": "rot6"}, "neuron='rot6' is unknown; choose from plain, rot8, rot4, unit, spherical"),
+        ({"dense": "rot8"}, "dense='rot8' is unknown; choose from plain, unit, spherical"),
+        ({"neuron": "rot8", "last": 0}, "last=0 must be at least 1"),
+        ({"last": 2}, "last=2 counts convolutions that become another neuron; say which with neuron"),
     ],
 )
 def test_a_mistake_is_named(wrong: dict[str, Any], words: str) -> None:

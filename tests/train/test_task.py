@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from plexus.errors import TrainingError
-from plexus.nn import Supernet
+from plexus.nn import SphericalLinear, Supernet, UnitConv2d, convert
 from plexus.train._callbacks import set_masks
 from plexus.train._task import ClassifyTask, gated, one_cycle
 from plexus.wiring import edge_costs
@@ -57,6 +57,22 @@ def test_gates_have_their_own_rate_and_no_decay() -> None:
     assert (gates["initial_lr"], others["initial_lr"]) == (0.7, 1e-2)
     plain = ClassifyTask(nn.Linear(2, 2), normalize(), 2, schedule(), steps=3)
     assert len(plain.configure_optimizers()["optimizer"].param_groups) == 1
+
+
+def test_directions_have_no_decay() -> None:
+    net = supernet()
+    convert(net.body, UnitConv2d, last=2)
+    convert(net.head, SphericalLinear)
+    task = ClassifyTask(net, normalize(), 2, schedule(weight_decay=0.1), steps=3)
+    others, gates, directions = task.configure_optimizers()["optimizer"].param_groups
+    units = [part.weight for part in net.modules() if isinstance(part, UnitConv2d)]
+    angles = [part.angles for part in net.modules() if isinstance(part, SphericalLinear)]
+    assert {id(p) for p in directions["params"]} == {id(p) for p in (*units, *angles)}
+    assert len(units) == 2
+    assert len(angles) == 1
+    assert (directions["weight_decay"], directions["initial_lr"], others["weight_decay"]) == (0.0, 1e-2, 0.1)
+    listed = [id(p) for group in (others, gates, directions) for p in group["params"]]
+    assert sorted(listed) == sorted(id(p) for p in net.parameters())
 
 
 def trained(folder: Path, **changes: object) -> nn.Module:

@@ -37,6 +37,9 @@ class FitConfig:
         preset: deep | blocks | legos8.
         legos: FILE.py:function giving your own legos for an input shape, in place of a preset.
         width: maps of every lego of `deep`.
+        neuron: of the legos' convolutions: plain | rot8 | rot4 | unit | spherical.
+        last: how many of these become that neuron, counted from the last; all where it is not given.
+        dense: neuron of the head's linear layers: plain | unit | spherical.
         head: gap | flatten512.
         merge, gate, resize, activation, project: connection options; by default the preset's.
         gate_init: the gates' own start value: one number, or two (previous layer, all others).
@@ -55,7 +58,7 @@ class FitConfig:
         batch_size: images in a batch, per process.
         lr: peak learning rate (AdamW, one cycle).
         gate_lr: peak learning rate of the gates.
-        weight_decay: of all parameters but the gates.
+        weight_decay: of all parameters but the gates and the weights of unit and spherical neurons.
         devices, strategy, precision: passed on to Lightning's Trainer; precision is 32-true | bf16-mixed | 16-mixed.
 
     Raises:
@@ -78,6 +81,9 @@ class FitConfig:
     preset: str = "deep"
     legos: str | None = None
     width: int = 16
+    neuron: str = "plain"
+    last: int | None = None
+    dense: str = "plain"
     head: str = "gap"
     merge: str | None = None
     gate: str | None = None

@@ -17,6 +17,7 @@ from safetensors.torch import load, save
 from torch import fx, nn
 
 from plexus.errors import ConfigError, TrainingError
+from plexus.nn import fold
 from plexus.record import atomic_write
 from plexus.train._task import Normalize
 from plexus.wiring import to_source
@@ -56,7 +57,7 @@ def export(
     """Writes `model.safetensors`, `model.py` and `model.onnx`, and checks both against the net.
 
     Args:
-        net: a plain net from `derive` or `rebuild`.
+        net: a net from `derive` or `rebuild`; unit and spherical layers are folded.
         normalize: becomes the first step of all three.
         folder: where to.
         in_shape: one image's shape.
@@ -68,13 +69,14 @@ def export(
     Raises:
         TrainingError: a file that was written does not compute what the net does.
     """
-    whole = with_pixels(net, normalize).eval()
+    trained = with_pixels(net, normalize).eval()
+    whole = fold(trained)
     weights = save({k: v.contiguous() for k, v in whole.state_dict().items()})
     atomic_write(folder / "model.safetensors", weights)
     facts: dict[str, object] = {}
     pixels = torch.rand(3, *in_shape, generator=torch.Generator().manual_seed(0)) * 255
     with torch.no_grad():
-        expected = whole(pixels)
+        expected = trained(pixels)
     try:
         channels = {1: "grey", 3: "red, green, blue"}.get(in_shape[0], f"{in_shape[0]} channels")
         notes = [

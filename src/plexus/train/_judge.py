@@ -9,7 +9,7 @@ from plexus.graph import Wiring
 from plexus.record import atomic_write
 from plexus.train import _measure as measure
 from plexus.train._export import export
-from plexus.train._nets import describe
+from plexus.train._neurons import describe, neurons
 from plexus.train._training import Training
 from plexus.wiring import derive, edge_costs, importance, multiply_adds, parameters, prune
 
@@ -31,7 +31,8 @@ def judge(work: Training) -> None:
     body: Any = work.supernet.body
     record.nodes = list(body.node_names())
     shape = "x".join(map(str, (*data.in_shape[1:], data.in_shape[0])))
-    record.labels = {"input": shape, "head": f"{config.head}, {len(data.classes)} classes"}
+    dense = "" if config.dense == "plain" else f"{config.dense} "
+    record.labels = {"input": shape, "head": f"{dense}{config.head}, {len(data.classes)} classes"}
     record.labels |= {f"lego{i}": describe(lego) for i, lego in enumerate(body.legos, 1)}
     record.edges = _edges(work)
     record.budgets = _budgets(work)
@@ -104,8 +105,9 @@ def _results(work: Training) -> list[dict[str, Any]]:
         ("pruned", "pruned, when cut", work.cut),
         ("final", f"pruned, {_WORDS[work.config.then]}", work.final),
     ]
-    return [
-        measure.result(name, label, net, work.normalize, work.data.test, work.data.in_shape)
-        for name, label, net in rows
-        if net is not None
-    ]
+    results = []
+    for name, label, net in rows:
+        if net is not None:
+            entry = measure.result(name, label, net, work.normalize, work.data.test, work.data.in_shape)
+            results.append(entry | ({"neurons": words} if (words := neurons(net)) else {}))
+    return results

@@ -18,7 +18,9 @@ from plexus.models import Classifier, Preset, head, preset
 from plexus.models import deep as deep_legos
 from plexus.nn import Supernet
 from plexus.train._config import FitConfig
+from plexus.train._neurons import with_dense, with_neurons
 from plexus.wiring import rebuild
+from plexus.wiring._trace import trace
 
 _OPTIONS = ("merge", "gate", "resize", "activation", "project")
 
@@ -45,8 +47,11 @@ class Nets:
             self.options["gate_init"] = start[0] if len(start) == 1 else start
 
     def legos(self) -> list[nn.Module]:
-        """Fresh legos, unsized where they are lazy."""
-        return list(self.preset.legos(self.in_shape))
+        """Fresh legos, unsized where they are lazy; those of other neurons than plain are sized."""
+        legos = list(self.preset.legos(self.in_shape))
+        if self.config.neuron == "plain":
+            return legos
+        return with_neurons(Supernet(legos, self.in_shape, **self.options).legos, self.config)
 
     def supernet(self) -> Classifier:
         """The supernet and its head, from the run's seed."""
@@ -65,12 +70,13 @@ class Nets:
         body = rebuild(self.legos(), wiring, self.in_shape, **self.options)
         with torch.no_grad():
             maps = body.eval()(torch.zeros(2, *self.in_shape))
-        return torch.fx.symbolic_trace(self._headed(body, maps.shape[1]).train())
+        return trace(self._headed(body, maps.shape[1]).train())
 
     def _headed(self, body: nn.Module, channels: int) -> Classifier:
         net = Classifier(body, head(self.config.head, channels, self.classes))
         with torch.no_grad():
             net.eval()(torch.zeros(2, *self.in_shape))
+        with_dense(net.head, self.config)
         return net.train()
 
 
@@ -114,19 +120,3 @@ def _function(where: str) -> Callable[[Sequence[int]], list[nn.Module]]:
         return list(made)
 
     return legos
-
-
-def describe(lego: nn.Module) -> str:
-    """A lego in a few words: "conv 3x3, 16 maps, pool"."""
-    words = []
-    for layer in lego.modules():
-        kind = type(layer).__name__
-        if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
-            words.append(f"conv {'x'.join(map(str, layer.kernel_size))}, {layer.out_channels} maps")
-        elif isinstance(layer, nn.RNNBase):
-            words.append(f"{kind} {layer.hidden_size}")
-        elif "Pool" in kind:
-            words.append("pool")
-        elif "Dropout" in kind:
-            words.append("dropout")
-    return ", ".join(words) or type(lego).__name__

@@ -11,6 +11,8 @@ from typing import Any
 _CHOICES: dict[str, tuple[str, ...]] = {
     "preset": ("deep", "blocks", "legos8"),
     "head": ("gap", "flatten512"),
+    "neuron": ("plain", "rot8", "rot4", "unit", "spherical"),
+    "dense": ("plain", "unit", "spherical"),
     "cost": ("bytes", "macs", "params"),
     "anneal": ("fade", "off"),
     "rank": ("gate", "strength", "taylor", "ablation"),
@@ -24,7 +26,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 }
 _AT_LEAST: dict[str, float] = {
     "epochs": 3, "batch_size": 1, "width": 1, "penalty": 0, "weight_decay": 0,
-    "seed": 0, "limit": 2, "max_params": 1, "devices": 1, "gate_lr": 0, "size": 1, "warmup": 0,
+    "seed": 0, "limit": 2, "max_params": 1, "devices": 1, "gate_lr": 0, "size": 1, "warmup": 0, "last": 1,
 }  # fmt: skip
 Kinds = Mapping[str, tuple[type, ...]]
 
@@ -100,6 +102,8 @@ def _together(options: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong between options that are right by themselves."""
     if options.get("keep") is not None and options.get("max_params") is not None:
         yield "give one budget: keep or max_params"
+    if options.get("last") is not None and options.get("neuron") == "plain":
+        yield f"last={options['last']} counts convolutions that become another neuron; say which with neuron"
     if {"select", "cut"} <= options.keys() and not 0 < options["select"] < options["cut"] < 1:
         yield f"select={options['select']} and cut={options['cut']} must be shares of the epochs, select below cut"
 

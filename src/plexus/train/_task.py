@@ -16,6 +16,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from plexus.data import augment
 from plexus.errors import TrainingError
 from plexus.nn import Connection
+from plexus.nn._lego import UNIT
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Schedule:
         first: epochs of the cycle that came before this phase.
         lr: peak learning rate.
         gate_lr: peak learning rate of the gates.
-        weight_decay: of everything but the gates.
+        weight_decay: of everything but the gates, and the weights of unit and spherical layers: their lengths mean
+            nothing, gradients are at right angles to them.
         warmup: share of the cycle for which gates stay as they are.
         seed: of augmentation and dropout.
         augment: shift and flip the images.
@@ -140,12 +142,17 @@ class ClassifyTask(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         gates = [c.weight for c in gated(self.net) if c.weight.requires_grad]
-        others = [p for p in self.net.parameters() if not any(p is g for g in gates)]
+        spheres = directions(self.net)
+        apart = {id(p) for p in (*gates, *spheres)}
+        others = [p for p in self.net.parameters() if id(p) not in apart]
         groups: list[dict[str, Any]] = [{"params": others, "weight_decay": self.schedule.weight_decay}]
         rates = [self.schedule.lr]
         if gates:
             groups.append({"params": gates, "weight_decay": 0.0})
             rates.append(self.schedule.gate_lr)
+        if spheres:
+            groups.append({"params": spheres, "weight_decay": 0.0})
+            rates.append(self.schedule.lr)
         for group, rate in zip(groups, rates, strict=True):
             group["lr"] = rate
         optimizer = torch.optim.AdamW(groups)
@@ -174,3 +181,10 @@ def one_cycle(t: float) -> float:
 def gated(net: nn.Module) -> list[Connection]:
     """The connections of a net, in order."""
     return [module for module in net.modules() if isinstance(module, Connection)]
+
+
+def directions(net: nn.Module) -> list[nn.Parameter]:
+    """What unit and spherical layers learn beside their biases, each parameter once."""
+    layers = [module for module in net.modules() if isinstance(module, UNIT)]
+    found = {id(p): p for layer in layers for name, p in layer.named_parameters(recurse=False) if name != "bias"}
+    return list(found.values())
