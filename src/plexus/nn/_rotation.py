@@ -123,8 +123,10 @@ def _by_taps(
         padding = dilation if padding == "same" else [0, 0]
     offset = weight.new_zeros(len(weight)) if bias is None else bias
     batch = x if x.dim() == 4 else x.unsqueeze(0)
-    half = x.dtype != torch.float32  # 16-bit floats are summed in 32
-    batch, weight, offset = (t.float() if half else t for t in (batch, weight, offset))
+    half = x.dtype != torch.float32 and x.device.type == "cpu"  # the loops there know 32-bit floats only
+    if half:
+        batch, weight = batch.float(), weight.float()
+    offset = offset.to(batch.dtype)
     y, _ = rot_max_conv2d(batch, weight, offset, rotations, stride, padding, dilation)
     y = y if x.dim() == 4 else y.squeeze(0)
     return y.to(x.dtype) if half else y

@@ -7,6 +7,7 @@ multiply-adds as one plain convolution, serve all rotations: each is a sum of ni
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -33,13 +34,15 @@ def route(x: Tensor, weight: Tensor, reduce: str, groups: int) -> str:
     wanted = os.environ.get("PLEXUS_ROT_BACKEND", "auto")
     if wanted not in BACKENDS:
         raise ConfigError(f"PLEXUS_ROT_BACKEND={wanted!r}: expected one of {', '.join(BACKENDS)}")
-    able = reduce == "max" and groups == 1 and tuple(weight.shape[2:]) == (3, 3) and x.device.type == "cpu"
-    able = able and x.dtype in (torch.float32, torch.bfloat16, torch.float16) and x.dtype == weight.dtype
+    device = x.device.type
+    able = reduce == "max" and groups == 1 and tuple(weight.shape[2:]) == (3, 3) and x.dtype == weight.dtype
+    able = able and x.dtype in (torch.float32, torch.bfloat16, torch.float16)
+    able = able and (device == "cpu" or (device == "cuda" and find_spec("triton") is not None))
     if wanted == "taps" and not able:
         raise ConfigError(
             "PLEXUS_ROT_BACKEND='taps': only reduce='max' with 3x3 kernels, one group and 16- or 32-bit floats on the "
-            f"CPU can have it; got reduce={reduce!r}, kernels {tuple(weight.shape[2:])}, groups={groups}, {x.dtype} "
-            f"on {x.device}"
+            "CPU, or on a GPU with Triton, can have it; use auto or bank; got "
+            f"reduce={reduce!r}, kernels {tuple(weight.shape[2:])}, groups={groups}, {x.dtype} on {x.device}"
         )
     return "taps" if able and wanted != "bank" and not torch.onnx.is_in_onnx_export() else "bank"
 
@@ -119,6 +122,48 @@ def rot_max_conv2d_backward(
     return gx, gw
 
 
+@rot_max_conv2d.register_kernel("cuda")
+def by_triton(
+    x: Tensor, weight: Tensor, bias: Tensor, rotations: int, stride: list[int], padding: list[int], dilation: list[int]
+) -> tuple[Tensor, Tensor]:
+    """The same on a GPU; the winners are (N, H', W', O) there."""
+    from plexus.nn.kernels import _rotate_triton as loops
+
+    y, winner = _answers(_dense(x), weight, stride, padding, dilation)
+    if y.numel():
+        numbers = _shape(x, y, stride, padding, dilation)
+        out = _last(y)
+        loops.forward(_last(x), weight, bias, rotations, (*numbers[1:3], *numbers[4:]), out, winner)
+        if out.data_ptr() != y.data_ptr():
+            y.copy_(out.permute(0, 3, 1, 2))
+    return y, winner
+
+
+@rot_max_conv2d_backward.register_kernel("cuda")
+def back_by_triton(
+    grad: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    winner: Tensor,
+    rotations: int,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    need_x: bool,
+    need_weight: bool,
+) -> tuple[Tensor, Tensor]:
+    """Both gradients come out of one pass; what is not needed is left empty."""
+    from plexus.nn.kernels import _rotate_triton as loops
+
+    gx, gw = _gradients(_dense(x), weight, need_x, need_weight)
+    if not (grad.numel() and x.numel()):
+        return gx.zero_(), gw.zero_()
+    numbers = _shape(x, grad, stride, padding, dilation)
+    given = (_last(grad), winner, _last(x), weight, rotations, (*numbers[1:3], *numbers[4:]))
+    grad_x, grad_w = loops.backward(*given)
+    return gx.copy_(grad_x.permute(0, 3, 1, 2)) if need_x else gx, gw.copy_(grad_w) if need_weight else gw
+
+
 @rot_max_conv2d.register_fake
 def _(x, weight, bias, rotations, stride, padding, dilation):  # type: ignore[no-untyped-def]
     return _answers(_dense(x), weight, stride, padding, dilation)
@@ -186,6 +231,11 @@ def _in_lanes(winner: Tensor, images: int, blocks: int, pixels: int, lanes: int)
 def _dense(x: Tensor) -> Tensor:
     """The tensor without gaps, rows first or channels last."""
     return x if x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last) else x.contiguous()
+
+
+def _last(x: Tensor) -> Tensor:
+    """(N, C, H, W) as (N, H, W, C) without gaps."""
+    return x.permute(0, 2, 3, 1).contiguous()
 
 
 def _format(x: Tensor) -> torch.memory_format:

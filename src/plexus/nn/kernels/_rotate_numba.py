@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-def"
 """The loops of rotation-max convolutions with 3x3 kernels over units of one image and LANES kernels.
 
 Tap maps come as vectors over kernels, nine at every pixel in the order of the kernel's rows. A band of rows is worked
@@ -28,7 +29,7 @@ _back8, _back4 = given_back(8), given_back(4)
 
 
 @nb.njit(nogil=True, cache=True)
-def pack(weight, kernels, taps):  # type: ignore[no-untyped-def]
+def pack(weight, kernels, taps):
     """Kernels (O, C, 3, 3) at an address, as (blocks, C, 9, LANES)."""
     length = taps.shape[1] * 9
     for block in range(len(taps)):
@@ -39,7 +40,7 @@ def pack(weight, kernels, taps):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def unpack(taps, kernels, weight):  # type: ignore[no-untyped-def]
+def unpack(taps, kernels, weight):
     """The way back from `pack`."""
     length = taps.shape[1] * 9
     for block in range(len(taps)):
@@ -48,7 +49,7 @@ def unpack(taps, kernels, weight):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def turn(taps, turned):  # type: ignore[no-untyped-def]
+def turn(taps, turned):
     """Packed kernels (blocks, C, 9, LANES) as (blocks, 9, LANES, C rounded up to LANES), filled up with 0."""
     channels, padded = taps.shape[1], turned.shape[3]
     for block in range(len(taps)):
@@ -58,7 +59,7 @@ def turn(taps, turned):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def forward(first, last, x, x_at, taps, bias, shape, rotations, y, y_at, winner):  # type: ignore[no-untyped-def]
+def forward(first, last, x, x_at, taps, bias, shape, rotations, y, y_at, winner):
     """y and winner of units first .. last.
 
     Args:
@@ -118,7 +119,7 @@ def forward(first, last, x, x_at, taps, bias, shape, rotations, y, y_at, winner)
 
 
 @nb.njit(nogil=True, cache=True)
-def backward(first, last, g, g_at, winner, x, x_at, taps, shape, rotations, gx, gx_at, gtaps):  # type: ignore[no-untyped-def]
+def backward(first, last, g, g_at, winner, x, x_at, taps, shape, rotations, gx, gx_at, gtaps):
     """Gradients of images first .. last.
 
     Args:
@@ -181,7 +182,7 @@ def backward(first, last, g, g_at, winner, x, x_at, taps, shape, rotations, gx, 
 
 
 @nb.njit(nogil=True, cache=True)
-def _fill(a, a_row, a_step, b, out, rows, count):  # type: ignore[no-untyped-def]
+def _fill(a, a_row, a_step, b, out, rows, count):
     """out (rows, 9 LANES) = a (rows, count) times b (count, 9 LANES), three vectors of columns at a time."""
     for c in range(0, _ROW, 3 * _VECTOR):
         r = 0
@@ -195,7 +196,7 @@ def _fill(a, a_row, a_step, b, out, rows, count):  # type: ignore[no-untyped-def
 
 
 @nb.njit(nogil=True, cache=True)
-def _collect(a, a_row, a_step, b, out, rows, count):  # type: ignore[no-untyped-def]
+def _collect(a, a_row, a_step, b, out, rows, count):
     """out (rows, 9 LANES) += a (rows, count) times b (count, 9 LANES)."""
     for c in range(0, _ROW, 3 * _VECTOR):
         r = 0
@@ -209,7 +210,7 @@ def _collect(a, a_row, a_step, b, out, rows, count):  # type: ignore[no-untyped-
 
 
 @nb.njit(nogil=True, cache=True)
-def _grow(a, count, b, out, padded):  # type: ignore[no-untyped-def]
+def _grow(a, count, b, out, padded):
     """out (count, padded) += a (count, 9 LANES) times b (9 LANES, padded)."""
     row, c = padded * 4, 0
     while c < padded:
@@ -238,7 +239,7 @@ def _grow(a, count, b, out, padded):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _move(source, source_row, source_column, target, target_row, target_column, rows, columns):  # type: ignore[no-untyped-def]
+def _move(source, source_row, source_column, target, target_row, target_column, rows, columns):
     """Copies rows x columns floats; strides are in bytes."""
     tall = wide = 0
     if source_column == 4 and target_row == 4:

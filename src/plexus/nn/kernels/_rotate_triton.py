@@ -1,0 +1,161 @@
+# mypy: disable-error-code="no-untyped-def"
+"""Rotation-max convolution with 3x3 kernels on a GPU: tap maps by one matrix product, rotations by a Triton kernel.
+
+Tap maps are (pixels, 9, O), the taps in the order of the kernel's rows. They and their gradients have the type of the
+input; sums are in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import triton
+import triton.language as tl
+from torch import Tensor
+
+_PIXELS, _KERNELS = 32, 32  # a program's tile
+
+
+@triton.jit
+def _place(position: tl.constexpr):
+    """Row and column of a ring position, clockwise from the upper left, and of 8, the centre."""
+    if position == 8:
+        return 1, 1
+    if position < 3:
+        return 0, position
+    if position == 3:
+        return 1, 2
+    if position < 7:
+        return 2, 6 - position
+    return 1, 0
+
+
+@triton.jit
+def _best(
+    z,
+    bias,
+    y,
+    winner,
+    pixels,
+    kernels,
+    height,
+    width,
+    rows,
+    columns,
+    down,
+    right,
+    top,
+    left,
+    tall,
+    wide,
+    rotations: tl.constexpr,
+    block_p: tl.constexpr,
+    block_o: tl.constexpr,
+):
+    """y and winner, (pixels, O) each, from tap maps z."""
+    p = tl.program_id(0) * block_p + tl.arange(0, block_p)
+    o = tl.program_id(1) * block_o + tl.arange(0, block_o)
+    n, i, j = p // (rows * columns), p // columns % rows, p % columns
+    best = tl.full((block_p, block_o), float("-inf"), tl.float32)
+    index = tl.zeros((block_p, block_o), tl.int32)
+    for s in tl.static_range(rotations):
+        total = tl.zeros((block_p, block_o), tl.float32)
+        for r in tl.static_range(9):
+            a, b = _place(r)
+            tap_row, tap_column = _place(8 if r == 8 else (r - s * (8 // rotations)) % 8)
+            ii, jj = i * down - top + a * tall, j * right - left + b * wide
+            inside = (p < pixels) & (ii >= 0) & (ii < height) & (jj >= 0) & (jj < width)
+            at = ((n * height + ii) * width + jj).to(tl.int64) * 9 + tap_row * 3 + tap_column
+            mask = inside[:, None] & (o < kernels)[None, :]
+            total += tl.load(z + at[:, None] * kernels + o[None, :], mask=mask, other=0.0).to(tl.float32)
+        wins = total > best
+        best, index = tl.where(wins, total, best), tl.where(wins, s, index)
+    best += tl.load(bias + o, mask=o < kernels, other=0.0).to(tl.float32)[None, :]
+    at = p.to(tl.int64)[:, None] * kernels + o[None, :]
+    mask = (p < pixels)[:, None] & (o < kernels)[None, :]
+    tl.store(y + at, best.to(y.dtype.element_ty), mask=mask)
+    tl.store(winner + at, index.to(tl.uint8), mask=mask)
+
+
+@triton.jit
+def _back(
+    g,
+    winner,
+    gz,
+    pixels,
+    kernels,
+    height,
+    width,
+    rows,
+    columns,
+    down,
+    right,
+    top,
+    left,
+    tall,
+    wide,
+    rotations: tl.constexpr,
+    block_p: tl.constexpr,
+    block_o: tl.constexpr,
+):
+    """The gradient of the tap maps from that of y."""
+    p = tl.program_id(0) * block_p + tl.arange(0, block_p)
+    o = tl.program_id(1) * block_o + tl.arange(0, block_o)
+    n, i, j = p // (height * width), p // width % height, p % width
+    store = (p < pixels)[:, None] & (o < kernels)[None, :]
+    for q in tl.static_range(9):
+        total = tl.zeros((block_p, block_o), tl.float32)
+        for s in tl.static_range(1 if q == 8 else rotations):
+            a, b = _place(8 if q == 8 else (q + s * (8 // rotations)) % 8)
+            ii, jj = i + top - a * tall, j + left - b * wide
+            inside = (p < pixels) & (ii >= 0) & (jj >= 0) & (ii % down == 0) & (jj % right == 0)
+            ii, jj = ii // down, jj // right
+            inside = inside & (ii < rows) & (jj < columns)
+            at = ((n * rows + ii) * columns + jj).to(tl.int64)[:, None] * kernels + o[None, :]
+            mask = inside[:, None] & (o < kernels)[None, :]
+            part = tl.load(g + at, mask=mask, other=0.0).to(tl.float32)
+            if q < 8:
+                part = tl.where(tl.load(winner + at, mask=mask, other=255) == s, part, 0.0)
+            total += part
+        tap_row, tap_column = _place(q)
+        at = (p.to(tl.int64) * 9 + tap_row * 3 + tap_column)[:, None] * kernels + o[None, :]
+        tl.store(gz + at, total.to(gz.dtype.element_ty), mask=store)
+
+
+def forward(
+    x: Tensor, weight: Tensor, bias: Tensor, rotations: int, numbers: Sequence[int], y: Tensor, winner: Tensor
+) -> None:
+    """Fills y, (N, H', W', O), and winner, (N, H', W', O) uint8, from x, (N, H, W, C); all without gaps.
+
+    Args:
+        weight: (O, C, 3, 3).
+        numbers: H, W, H', W', then stride, padding, dilation, two each.
+    """
+    kernels, pixels = len(weight), y.numel() // len(weight)
+    z = x.flatten(0, 2) @ _columns(weight)
+    _best[_grid(pixels, kernels)](
+        z, bias, y, winner, pixels, kernels, *numbers, rotations=rotations, block_p=_PIXELS, block_o=_KERNELS
+    )
+
+
+def backward(
+    g: Tensor, winner: Tensor, x: Tensor, weight: Tensor, rotations: int, numbers: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """Gradients of x, (N, H, W, C), and of weight, from g, (N, H', W', O); arguments as in `forward`."""
+    kernels, pixels = len(weight), x.shape[:3].numel()
+    gz = x.new_empty(pixels, 9 * kernels)
+    _back[_grid(pixels, kernels)](
+        g, winner, gz, pixels, kernels, *numbers, rotations=rotations, block_p=_PIXELS, block_o=_KERNELS
+    )
+    gx = (gz @ _columns(weight).t()).view(x.shape)
+    gw = (x.flatten(0, 2).t() @ gz).view(-1, 9, kernels).permute(2, 0, 1)
+    return gx, gw.reshape(weight.shape)
+
+
+def _columns(weight: Tensor) -> Tensor:
+    """(O, C, 3, 3) as (C, 9 O)."""
+    return weight.flatten(2).permute(1, 2, 0).flatten(1)
+
+
+def _grid(pixels: int, kernels: int) -> tuple[int, int]:
+    return triton.cdiv(pixels, _PIXELS), triton.cdiv(kernels, _KERNELS)
