@@ -1,10 +1,12 @@
-"""What every test shares: no network, a reproducible hypothesis, and the system's Chromium."""
+"""What every test shares: no network, no GPU needed, a reproducible hypothesis, and the system's Chromium."""
 
 import os
 
 # Before any import that reads them: a test that reaches for the hub fails instead of waiting.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
+if not os.path.exists("/dev/nvidia0"):
+    os.environ["TRITON_INTERPRET"] = "1"  # GPU kernels run on the CPU, slowly
 
 import shutil
 from typing import Any
