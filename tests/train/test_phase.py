@@ -14,6 +14,7 @@ from torch import nn
 import plexus.record
 from plexus.errors import ConfigError, RunError, TrainingError
 from plexus.graph import Wiring
+from plexus.nn import SphericalConv2d, SphericalLinear, convert
 from plexus.train import FitConfig
 from plexus.train._callbacks import AtomicCheckpoints, Fade
 from plexus.train._phase import check_devices
@@ -55,6 +56,27 @@ def test_it_goes_on_to_the_same_bits(tmp_path: Path, epoch: int, batch: int) -> 
     bare = [[{k: v for k, v in e.items() if k != "seconds"} for e in found] for found in (entries, again, history)]
     assert bare[0] == bare[1] == bare[2]
     assert [e["epoch"] for e in history] == [0, 1, 2]
+
+
+def spherical() -> nn.Module:
+    """A net whose state has weights where it learns angles."""
+    net = supernet()
+    convert(net.body, SphericalConv2d)
+    convert(net.head, SphericalLinear)
+    return net
+
+
+def test_angles_go_on_and_are_read_back_to_the_same_bits(tmp_path: Path) -> None:
+    def angles(net: nn.Module) -> list[bytes]:
+        return [value.detach().numpy().tobytes() for value in net.parameters()]
+
+    plan = schedule(epochs=3, whole=3)
+    whole, _ = phases(tmp_path / "whole").run("learn", spherical(), plan)
+    work = phases(tmp_path / "stopped")
+    with pytest.raises(ZeroDivisionError):
+        work.run("learn", spherical(), plan, callbacks=[Stop(1, 2, ZeroDivisionError())])
+    assert angles(work.run("learn", spherical(), plan)[0]) == angles(whole)
+    assert angles(work.run("learn", spherical(), plan)[0]) == angles(whole)
 
 
 def test_ctrl_c_is_an_interrupt_and_not_an_exit(tmp_path: Path) -> None:

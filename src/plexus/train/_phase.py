@@ -25,6 +25,7 @@ from plexus.record import atomic_write
 from plexus.train._callbacks import AtomicCheckpoints, EveryEpoch, History, quiet
 from plexus.train._config import FitConfig
 from plexus.train._run import leader
+from plexus.train._state import exact_state, load_exact
 from plexus.train._task import ClassifyTask, Normalize, Schedule
 
 
@@ -84,7 +85,7 @@ class Phases:
                 self._fit(place, task, [*callbacks, history, EveryEpoch(place / "last.ckpt")])
             if leader():
                 place.mkdir(parents=True, exist_ok=True)
-                state = {k: v.contiguous() for k, v in net.state_dict().items()}
+                state = {k: v.contiguous() for k, v in exact_state(net).items()}
                 atomic_write(place / "weights.safetensors", save(state))
                 atomic_write(place / "history.json", json.dumps(history.epochs))
                 (place / "last.ckpt").unlink(missing_ok=True)
@@ -175,7 +176,7 @@ def _trainer(config: FitConfig, **more: Any) -> L.Trainer:
 def _read_back(place: Path, net: nn.Module) -> list[dict[str, Any]]:
     """Loads what a phase left into the net and returns its history."""
     try:
-        net.load_state_dict(load_file(place / "weights.safetensors"))
+        load_exact(net, load_file(place / "weights.safetensors"))
         return json.loads((place / "history.json").read_text())
     except (RuntimeError, ValueError, OSError, SafetensorError) as error:
         raise RunError(f"{place}: {_misfit(error)}") from None

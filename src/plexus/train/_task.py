@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from plexus.data import augment
 from plexus.errors import TrainingError
 from plexus.nn import Connection
 from plexus.nn._lego import UNIT
+from plexus.train._state import beside
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,22 @@ class ClassifyTask(L.LightningModule):
     def place(self) -> int:
         """Steps of the whole cycle taken so far."""
         return self.schedule.first * self.steps + self.global_step
+
+    def state_dict(self, *args: Any, **options: Any) -> Any:
+        """For checkpoints, which a run goes on from bit by bit."""
+        state = super().state_dict(*args, **options)
+        state.update(beside(self, state))
+        return state
+
+    @torch.no_grad()
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **options: Any) -> Any:
+        """What `state_dict` gave."""
+        extra = beside(self, super().state_dict())
+        rest = {k: v for k, v in state_dict.items() if k not in extra} if extra else state_dict
+        found = super().load_state_dict(rest, *args, **options)
+        for name, own in extra.items():
+            own.copy_(state_dict[name])
+        return found
 
     def prepare(self, images: Tensor) -> Tensor:
         """Pixels as the net reads them."""
