@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-_STARTS = 64
+_BETWEEN = 8  # starts from one sample to the next
 _NEWTON_STEPS = 4
 
 
@@ -16,7 +15,7 @@ def peak(samples: Tensor, dim: int) -> Tensor:
     """max_t p(t), where p(t) = sum_s y_s D(t - 2 pi s / k) passes through the k samples y_s.
 
     D(t) = (1 + 2 sum_{m < k/2} cos m t + cos(k/2 t)) / k is the Dirichlet kernel of k samples. The search compares the
-    peaks that a parabola promises at 64 angles and climbs from the best by Newton's method; no answer is below the
+    peaks that a parabola promises at 8 k angles and climbs from the best by Newton's method; no answer is below the
     largest sample. By the envelope theorem the gradient is that of p at the best angle, held fixed.
 
     Args:
@@ -48,45 +47,37 @@ def _kernel(angle: Tensor, count: int) -> Tensor:
 
 
 def _best_angle(y: Tensor) -> Tensor:
-    """The angle of the maximum, from Fourier coefficients a_m cos m t + b_m sin m t."""
-    count = y.shape[-1]
-    table = torch.tensor(_fourier(count), device=y.device, dtype=y.dtype)
-    cosines, sines = (y @ table[0]).unbind(-1), (y @ table[1]).unbind(-1)
+    """The angle of the maximum of a_0 + sum_m a_m cos m t + b_m sin m t through the samples."""
+    count, width = y.shape[-1], 2 * math.pi / (y.shape[-1] * _BETWEEN)
+    cosines, sines = (y @ table for table in _fourier(count, y))
+    orders = torch.arange(count // 2 + 1, device=y.device, dtype=y.dtype)
 
-    def slopes(t: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
-        at = torch.as_tensor(t, device=y.device, dtype=y.dtype)
-        value, first, second = cosines[0], torch.zeros_like(cosines[0]), torch.zeros_like(cosines[0])
-        for m in range(1, count // 2 + 1):
-            c, s = torch.cos(m * at), torch.sin(m * at)
-            wave = cosines[m] * c + sines[m] * s
-            value, second = value + wave, second - m * m * wave
-            first = first + m * (sines[m] * c - cosines[m] * s)
-        return value, first, second
+    def slopes(angle: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        at = angle.unsqueeze(-1) * orders
+        c, s = torch.cos(at), torch.sin(at)
+        wave = cosines.unsqueeze(-2) * c + sines.unsqueeze(-2) * s
+        first = (sines.unsqueeze(-2) * c - cosines.unsqueeze(-2) * s) * orders
+        return wave.sum(-1), first.sum(-1), -(wave * orders.square()).sum(-1)
 
-    width = 2 * math.pi / _STARTS
     tiny = torch.finfo(y.dtype).tiny
-    angle, height = torch.zeros_like(cosines[0]), torch.full_like(cosines[0], -torch.inf)
-    for i in range(_STARTS):
-        value, first, second = slopes(i * width)
+    starts = torch.arange(count, device=y.device, dtype=y.dtype) * (width * _BETWEEN)
+    angle, height = torch.zeros_like(y[..., :1]), torch.full_like(y[..., :1], -torch.inf)
+    for i in range(_BETWEEN):
+        value, first, second = slopes(starts + i * width)
         step = torch.where(second < 0, (first / (-second).clamp_min(tiny)).clamp(-width / 2, width / 2), 0.0)
-        promise = value + step * first + step * step * second / 2
-        angle = torch.where(promise > height, i * width, angle)
+        promise, where = (value + step * first + step * step * second / 2).max(-1, keepdim=True)
+        angle = torch.where(promise > height, starts[where] + i * width, angle)
         height = torch.maximum(height, promise)
     for _ in range(_NEWTON_STEPS):
         _, first, second = slopes(angle)
         angle = angle + (first / (-second).clamp_min(tiny)).clamp(-width, width)
-    return angle
+    return angle.squeeze(-1)
 
 
-@lru_cache
-def _fourier(count: int) -> tuple[list[list[float]], list[list[float]]]:
-    """The matrices that take samples to a_m and b_m, m = 0 .. k/2."""
-    half = count // 2
-    share = [(1 if m in (0, half) else 2) / count for m in range(half + 1)]
-    turns = [[2 * math.pi * m * s / count for m in range(half + 1)] for s in range(count)]
-    cosines = [[a * math.cos(t) for a, t in zip(share, row, strict=True)] for row in turns]
-    sines = [
-        [0.0 if m in (0, half) else a * math.sin(t) for m, (a, t) in enumerate(zip(share, row, strict=True))]
-        for row in turns
-    ]
-    return cosines, sines
+def _fourier(count: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """The matrices that take samples to a_m and b_m, m = 0 .. k/2, (k, k/2 + 1) each."""
+    orders = torch.arange(count // 2 + 1, device=like.device, dtype=like.dtype)
+    turns = torch.arange(count, device=like.device, dtype=like.dtype).unsqueeze(1) * orders * (2 * math.pi / count)
+    inner = (orders > 0) & (orders < count // 2)  # the mean and the highest order have no phase
+    share = torch.where(inner, 2.0, 1.0) / count
+    return torch.cos(turns) * share, torch.sin(turns) * share * inner

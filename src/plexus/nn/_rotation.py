@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -102,8 +101,9 @@ def rot_conv2d(
     else:
         y = answers.transpose(-3, -4).flatten(-4, -3)
         if squeeze is not None:
-            return F.conv2d(y, squeeze, bias)
-        bias = bias if bias is None else bias.repeat(rotations)
+            y = F.conv2d(y, squeeze)
+        elif bias is not None:
+            bias = bias.repeat(rotations)
     if bias is not None:
         y = y + bias.to(y.dtype).view(-1, 1, 1)
     last = x.dim() == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
@@ -154,7 +154,6 @@ def bank(weight: Tensor, rotations: int) -> Tensor:
     return torch.stack(all_turns, -1).unflatten(-1, (rotations, size, size)).transpose(1, 2).flatten(0, 1)
 
 
-@lru_cache
 def turned(size: int, steps: int) -> tuple[int, ...]:
     """For every tap of a kernel turned clockwise, row by row, the place it came from."""
     source = list(range(size * size))

@@ -184,7 +184,12 @@ def _decomposed(x, weight, bias, rotations, stride, padding, dilation):  # type:
     y, index = answers.unflatten(1, (len(weight), rotations)).max(2)
     missing = -len(weight) % WINNERS
     won = F.pad(index.to(torch.uint8).flatten(2), (0, 0, 0, missing))
-    won = won.unflatten(1, (-1, LANES)).transpose(2, 3).reshape(len(x), -1, y[0, 0].numel(), WINNERS).contiguous()
+    won = (
+        won.unflatten(1, (-1, LANES))
+        .transpose(2, 3)
+        .reshape(x.shape[0], -1, y.shape[2] * y.shape[3], WINNERS)
+        .contiguous()
+    )
     return y + bias.view(-1, 1, 1), won
 
 
@@ -211,8 +216,8 @@ def _answers(x: Tensor, weight: Tensor, stride: Any, padding: Any, dilation: Any
     """Empty results."""
     sizes = zip(x.shape[2:], stride, padding, dilation, strict=True)
     rows, columns = ((n + 2 * p - 2 * d - 1) // s + 1 for n, s, p, d in sizes)
-    y = x.new_empty(len(x), len(weight), rows, columns).contiguous(memory_format=_format(x))
-    winner = x.new_empty(len(x), -(-len(weight) // WINNERS), rows * columns, WINNERS, dtype=torch.uint8)
+    y = x.new_empty(x.shape[0], weight.shape[0], rows, columns).contiguous(memory_format=_format(x))
+    winner = x.new_empty(x.shape[0], -(-weight.shape[0] // WINNERS), rows * columns, WINNERS, dtype=torch.uint8)
     return y, winner
 
 
