@@ -50,8 +50,7 @@ def medians(steps: Mapping[str, Step], *, runs: int = 15) -> dict[str, float]:
 
 
 def growth(step: Step) -> int:
-    """Bytes by which this process grows at most while the step runs, the second time it runs. Linux only."""
-    step()
+    """Bytes by which this process grows at most while the step runs. Linux only; memory that was freed must be gone."""
     Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
     before = _status("VmRSS")
     step()

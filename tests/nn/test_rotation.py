@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -55,14 +56,14 @@ def test_a_kernel_without_rings_is_refused(shape: tuple[int, int]) -> None:
 @pytest.mark.parametrize("size", [1, 3, 5])
 def test_it_is_the_best_of_plain_convolutions(rotations: int, groups: int, size: int) -> None:
     x, w, b = drawn(2, 4, 9, 8), drawn(6, 4 // groups, size, size), drawn(6)
-    options = {"stride": 2, "padding": 2, "dilation": 1, "groups": groups}
-    each = [F.conv2d(x, ring_rotate(w, s * 8 // rotations), **options) for s in range(rotations)]  # type: ignore[arg-type]
+    options: dict[str, Any] = {"stride": 2, "padding": 2, "dilation": 1, "groups": groups}
+    each = [F.conv2d(x, ring_rotate(w, s * 8 // rotations), **options) for s in range(rotations)]
     best = torch.stack(each).amax(0) + b.view(-1, 1, 1)
-    torch.testing.assert_close(rot_conv2d(x, w, b, rotations=rotations, **options), best)  # type: ignore[arg-type]
-    joined = rot_conv2d(x, w, b, rotations=rotations, reduce="concat", **options)  # type: ignore[arg-type]
+    torch.testing.assert_close(rot_conv2d(x, w, b, rotations=rotations, **options), best)
+    joined = rot_conv2d(x, w, b, rotations=rotations, reduce="concat", **options)
     torch.testing.assert_close(joined, torch.cat([y + b.view(-1, 1, 1) for y in each], 1))
     mixer = drawn(6, 6 * rotations, 1, 1)
-    mixed = rot_conv2d(x, w, b, rotations=rotations, reduce="squeeze", squeeze=mixer, **options)  # type: ignore[arg-type]
+    mixed = rot_conv2d(x, w, b, rotations=rotations, reduce="squeeze", squeeze=mixer, **options)
     torch.testing.assert_close(mixed, F.conv2d(torch.cat(each, 1), mixer, b))
 
 

@@ -29,9 +29,9 @@ SHAPES = [
 ]
 
 
-def reference(x: Tensor, w: Tensor, b: Tensor, rotations: int, *options: list[int]) -> Tensor:
+def reference(given: list[Tensor], rotations: int, options: tuple[list[int], ...]) -> Tensor:
     """Float64 takes the bank."""
-    stride, padding, dilation = options
+    (x, w, b), (stride, padding, dilation) = given, options
     return rot_conv2d(x, w, b, rotations=rotations, stride=stride, padding=padding, dilation=dilation)
 
 
@@ -59,7 +59,7 @@ def test_the_operator_is_the_best_of_the_bank(shape: tuple[Any, ...], rotations:
     options = shape[5:]
     y, _ = _rotate.rot_max_conv2d(x, w, b, rotations, *options)
     double = [t.detach().double().requires_grad_() for t in (x, w, b)]
-    wanted = reference(*double, rotations, *options)
+    wanted = reference(double, rotations, options)
     assert y.shape == wanted.shape
     close(y, wanted)
     g = torch.randn(y.shape, generator=torch.Generator().manual_seed(1))
@@ -146,7 +146,7 @@ def test_triton_gives_the_same() -> None:
         x, w, b = (t.to(device) for t in tensors(shape, last=last))
         options = shape[5:]
         double = [t.double().requires_grad_() for t in (x, w, b)]
-        wanted = reference(*double, rotations, *options)
+        wanted = reference(double, rotations, options)
         y, winner = _rotate.by_triton(x, w, b, rotations, *options)
         close(y, wanted)
         g = torch.randn_like(y)

@@ -12,6 +12,7 @@ from torch.nn.parameter import is_lazy
 from plexus.errors import ConfigError
 from plexus.nn._only import Only, chosen
 from plexus.nn._weighted import may_fuse
+from plexus.nn.kernels import _unit as kernels
 
 EPS = 1e-8
 _FILTERED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -102,12 +103,15 @@ def _lengths(weight: Tensor, eps: float) -> Tensor:
 
 
 class _Unit(torch.autograd.Function):
-    """Keeps one result and allocates one gradient: fresh memory, not arithmetic, is what normalising costs."""
+    """One pass over the weights forward and one backward where there is a loop for them."""
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, eps: float) -> Tensor:
-        lengths = _lengths(weight, eps)
-        unit = weight / lengths
+        if kernels.fusible(weight):
+            unit, lengths = kernels.unit(weight, eps)
+        else:
+            lengths = _lengths(weight, eps)
+            unit = weight / lengths
         ctx.eps = eps
         ctx.save_for_backward(weight, unit, lengths)
         return unit
@@ -115,14 +119,13 @@ class _Unit(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         weight, unit, lengths = ctx.saved_tensors
-        over = list(range(1, weight.dim()))
         if torch.is_grad_enabled():  # a second derivative is wanted: lengths and directions depend on the weight
             lengths = _lengths(weight, ctx.eps)
             unit = weight / lengths
-            return (grad - unit * (grad * unit).sum(over, keepdim=True)) / lengths, None
-        product = grad * unit
-        along = product.sum(over, keepdim=True)
-        return torch.addcmul(grad, unit, along, value=-1, out=product).div_(lengths), None
+        elif kernels.fusible(weight, grad):
+            return kernels.unit_back(grad, unit, lengths), None
+        along = (grad * unit).sum(list(range(1, weight.dim())), keepdim=True)
+        return (grad - unit * along) / lengths.view_as(along), None
 
 
 class UnitConv2d(nn.Conv2d):
