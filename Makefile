@@ -53,6 +53,8 @@ format: install
 
 bench: install
 	$(BIN)/python benchmarks/wiring.py exact speed digits cifar retrain report
+	$(BIN)/python benchmarks/rotation.py train infer memory bank unit escnn cuda report
+	$(BIN)/python benchmarks/probe.py
 
 constraints: install
 	@{ echo "# Every version of a working installation; 'make constraints' writes this file from .venv."; \
