@@ -1,0 +1,70 @@
+"""Finds a study: by its name among plexus's own, or in a Python file."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from plexus.errors import ConfigError, PlexusError
+from plexus.study._study import Study
+
+_OTHERS = frozenset({"claims"})  # modules beside the studies that are none
+
+
+def names() -> list[str]:
+    """The names of plexus's own studies.
+
+    Example:
+        >>> "toy" in names()
+        False
+    """
+    here = Path(__file__).parent
+    return sorted(p.stem for p in here.glob("*.py") if not p.stem.startswith("_") and p.stem not in _OTHERS)
+
+
+def load(name: str | Path) -> Study:
+    """A study by its name, or the `STUDY` of a Python file.
+
+    Args:
+        name: one of `names()`, or a path that ends in `.py`.
+
+    Raises:
+        ConfigError: no such study or file, the file cannot be run, or it has no `STUDY`.
+    """
+    text = str(name)
+    if text in names():
+        return _study_of(importlib.import_module(f"plexus.study.{text}"), text)
+    if text.endswith(".py"):
+        return _study_of(_module(Path(text)), text)
+    near = difflib.get_close_matches(text, names(), n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names()) or 'none'}; or name a .py file"
+    raise ConfigError(f"unknown study {text!r}: {hint}")
+
+
+def _module(path: Path) -> ModuleType:
+    """The module in a file, known to `sys.modules` under a name of its own."""
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file; a study is one Python file with a constant STUDY")
+    spec = importlib.util.spec_from_file_location(f"plexus_study_{path.stem}", path.resolve())
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path}: cannot be loaded as Python")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses and pickles look their module up there
+    try:
+        spec.loader.exec_module(module)
+    except PlexusError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    except Exception as error:
+        raise ConfigError(f"{path}: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _study_of(module: ModuleType, name: str) -> Study:
+    study = getattr(module, "STUDY", None)
+    if not isinstance(study, Study):
+        raise ConfigError(f"{name}: has no study: give the file a constant STUDY = plexus.study.Study(...)")
+    return study
