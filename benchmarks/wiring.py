@@ -4,7 +4,7 @@ Command: python benchmarks/wiring.py PART... [--data FOLDER] [--seeds N] [--out 
     exact     derive with nothing cut, on every preset                                     (seconds)
     speed     training steps, inference and memory against the chain and ready-made inputs (2 minutes)
     digits    fit on scikit-learn's digits, 5 seeds                                        (4 minutes)
-    cifar     chain, gates fixed at 1, learned, pruned: 12 epochs each, 3 seeds            (25 minutes on one core)
+    cifar     chain, gates fixed at 1, learned, pruned: 8 epochs each, 5 seeds             (35 minutes on one core)
     retrain   the pattern of 45 edges trained anew against random, residual and chain, 5 seeds (30 minutes on one core)
     report    prints all results so far as a table
 Data: CIFAR-10 (uoft-cs/cifar10) as a folder of parquet files; 5,000 training images, validation images apart, all

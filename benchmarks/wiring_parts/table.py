@@ -119,7 +119,7 @@ def _cifar(runs: dict[str, Any], ones: dict[str, Any]) -> Iterator[tuple[str, st
         ("supernet", "learned, all edges"),
         ("final", "learned, pruned to 30 %"),
     ):
-        yield f"CIFAR-10, 12 epochs, {len(both)} seeds: {label}", "", _percent(rows[name]), True
+        yield f"CIFAR-10, 8 epochs, {len(both)} seeds: {label}", "", _percent(rows[name]), True
     for name, label, target in (("chain", "chain", 8.0), ("ones", "gates at 1", 2.0), ("supernet", "unpruned", -1.0)):
         gain = [a - b for a, b in zip(rows["final"], rows[name], strict=True)]
         yield f"CIFAR-10: pruned against {label}", f">= {target:+g} pt", _points(gain), np.mean(gain) >= target

@@ -11,7 +11,7 @@ from torch import nn
 from plexus.errors import TrainingError
 from plexus.nn import SphericalLinear, Supernet, UnitConv2d, convert
 from plexus.train._callbacks import set_masks
-from plexus.train._task import ClassifyTask, gated, one_cycle
+from plexus.train._task import ClassifyTask, gated, one_cycle, ramp
 from plexus.wiring import edge_costs
 from tests.train.nets import images, normalize, phases, schedule, supernet
 
