@@ -33,7 +33,7 @@ def test_one_cycle_is_torchs() -> None:
     assert one_cycle(2) == pytest.approx(0, abs=1e-12)
 
 
-def test_parts_of_a_cycle_make_the_whole() -> None:
+def test_parts_of_a_cycle_make_the_whole_but_for_a_ramp() -> None:
     def rates(first: int, epochs: int) -> list[float]:
         task = ClassifyTask(supernet(), normalize(), 2, schedule(first=first, epochs=epochs, whole=5), steps=3)
         made = task.configure_optimizers()
@@ -44,7 +44,10 @@ def test_parts_of_a_cycle_make_the_whole() -> None:
             made["lr_scheduler"]["scheduler"].step()
         return found
 
-    assert rates(0, 2) + rates(2, 3) == rates(0, 5)
+    whole = rates(0, 5)
+    assert rates(0, 2) == whole[:6]
+    assert rates(2, 3) == [rate * ramp(i / 3) for i, rate in enumerate(whole[6:])]
+    assert rates(2, 3)[2:] == whole[8:]
 
 
 def test_gates_have_their_own_rate_and_no_decay() -> None:
