@@ -27,6 +27,8 @@ for verb, summary in {
     "predict": "Classify images with a run's model.",
     "report": "Write a run's report page again.",
     "probe": "Turn images through every angle and see how models hold up.",
+    "study": "Run experiments: variants of one question, several seeds, statistics.",
+    "claims": "Say of each claim whether it holds, from the studies' records.",
     "prune": "Cut a run's learned network to another budget.",
 }.items():
     app.command(f"plexus.cli.{verb}:{verb}", name=verb, help=summary)

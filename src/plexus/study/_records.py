@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -84,8 +85,18 @@ def settings(scale: Scale) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """The value as it comes back from JSON."""
-    return json.loads(json.dumps(value, default=lambda v: dict(v) if isinstance(v, Mapping) else str(v)))
+    """The value as it comes back from JSON: tuples as lists, numbers of numpy and torch as plain ones, NaN as None."""
+    if hasattr(value, "item") and not isinstance(value, str | bytes):
+        value = value.item()
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    raise TypeError(f"{value!r:.60} is no plain JSON value")
 
 
 def _differ(now: Mapping[str, Any], then: Mapping[str, Any]) -> str | None:
