@@ -1,0 +1,73 @@
+"""Invented studies with their records: plausible, complete, and the same every time."""
+
+import math
+import random
+from typing import Any
+
+from plexus.study import Scale, Study, Variant
+
+NODES = ["input", *(f"lego{i}" for i in range(1, 8)), "head"]
+
+
+def trial(job: Any) -> dict[str, Any]:
+    """Never called: these records are invented."""
+    raise AssertionError(job)
+
+
+def make_study(variants: int = 4, *, name: str = "neurons", question: str = "Do unit norms help?") -> Study:
+    """A study whose first variant is the baseline."""
+    names = ("baseline", "norm_conv", "norm_dense", "norm_conv_dense", "elu", *(f"variant_{i}" for i in range(5, 60)))
+    return Study(
+        name=name,
+        question=question,
+        baseline="baseline",
+        variants=tuple(Variant(n, {"number": i}) for i, n in enumerate(names[:variants])),
+        scales={"quick": Scale(300, 2, 2), "standard": Scale(5000, 10, 5)},
+        data="uoft-cs/cifar10",
+        trial=trial,
+    )
+
+
+def make_records(study: Study, *, seeds: int = 5, effect: float = 1.5, extras: bool = False) -> list[dict[str, Any]]:
+    """Records at `standard`: variant i is `effect` * i points better and 8 * i percent faster, seeds differ by points.
+
+    With `extras` they hold gates, wirings and rotation curves, too.
+    """
+    rng = random.Random(f"{study.name} {len(study.variants)}")
+    found = []
+    for seed in range(seeds):
+        luck = rng.gauss(0, 1.5)
+        for i, v in enumerate(study.variants):
+            speed = 0.25 * (1 + 0.08 * i)
+            loss = [round(2.3 * math.exp(-speed * e) + 0.2 + rng.uniform(0, 0.02), 4) for e in range(10)]
+            top = 52 + luck + effect * i + rng.gauss(0, 0.3)
+            curve = [round(top * (1 - 0.6 * math.exp(-speed * (e + 1))), 2) for e in range(10)]
+            metrics: dict[str, Any] = {
+                "test_accuracy": round(top, 2), "val_accuracy": round(top + 0.4, 2), "train_loss": loss,
+                "val_loss": [x + 0.1 for x in loss], "val_accuracy_curve": curve, "parameters": 1_250_858,
+                "seconds": 60.0,
+            }  # fmt: skip
+            found.append(
+                {
+                    "study": study.name, "variant": v.name, "options": dict(v.options), "seed": seed,
+                    "scale": "standard", "settings": {"images": 5000, "epochs": 10, "options": {}},
+                    "data": {"spec": study.data, "fingerprint": "sha256:5f2b9c0e71d34a88", "images": 5000},
+                    "metrics": metrics | (_extras(i, rng) if extras else {}),
+                    "versions": {"plexus": "0.1.0", "torch": "2.13.0"},
+                    "machine": {"processor": "Example CPU 3.0 GHz", "cores": 2},
+                    "started": "2026-03-14T09:26:53Z", "seconds": 61.5,
+                }
+            )  # fmt: skip
+    return found
+
+
+def _extras(i: int, rng: random.Random) -> dict[str, Any]:
+    pairs = [(s, t) for k, t in enumerate(NODES) for s in NODES[:k] if k >= 2]
+    ends = [rng.random() for _ in pairs]
+    angles = list(range(0, 360, 10))
+    wave = [0.55 + 0.35 * math.cos(math.radians(a)) / (i + 1) for a in angles]
+    return {
+        "gates": [[round(0.5 + (end - 0.5) * e / 9, 4) for end in ends] for e in range(10)],
+        "wiring": {"nodes": NODES, "edges": [[s, t, 1.0] for (s, t), e in zip(pairs, ends, strict=True) if e > 0.6]},
+        "probe": {"angles": angles, "accuracy": [round(w, 4) for w in wave]},
+    }
