@@ -1,0 +1,68 @@
+"""Do sigmoid gates converge faster than bare weights, and does the start of the gates matter?
+
+The notes' four convolutions, each one lego, all connected by concatenation; flatten and 512 dense units behind. One
+thing at a time differs from the notes' default, a scalar gate sigmoid(w) with w = .5 at the start:
+
+- `none`: the weight itself, .5, in place of the gate, as in the notes; `none_0.62` starts where sigmoid(.5) does, so
+  that only the sigmoid is missing;
+- `init_0`, `init_1`, `gaussian`, `chain`: other starts of w. These are values before the sigmoid, as in the notes, and
+  so put the gates between .5 and .73 only;
+- `gate_0.05`, `gate_0.5`, `gate_0.95`: starts of the gate itself (`gate_0.5` is `init_0` by another name, and must
+  give its numbers);
+- `channel`: one gate for each map.
+
+    plexus study run gates --data CIFAR10_FOLDER --scale standard
+
+Training is the notes', see `neurons`: Adam at 1e-3 for gates and weights alike. A record holds `edges` and `gates`, one
+list of values before the first epoch and one after each; of channel gates the means.
+
+Cost: COST
+Expected: not run yet.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plexus.study._study import Job, Scale, Study, Variant
+
+SAME_START = 0.6224593312018546  # sigmoid(.5)
+
+
+def trial(job: Job) -> dict[str, Any]:
+    """Trains one supernet."""
+    from plexus.models import blocks
+    from plexus.study._nets import edges, supernet
+    from plexus.study._train import NOTES, Bench
+
+    bench = Bench(job, NOTES, small=16)
+    net = supernet(bench, blocks, "flatten512", **job.variant.options)
+    history = bench.train(net)
+    return bench.metrics(net, history) | {"edges": edges(net.body.wiring()), "gates": history.gates}  # type: ignore[operator]
+
+
+STUDY = Study(
+    name="gates",
+    question="Do sigmoid gates converge faster than bare weights, and does their start matter?",
+    baseline="sigmoid",
+    variants=(
+        Variant("sigmoid", {"init": 0.5}),
+        Variant("none", {"init": 0.5, "activation": "none"}),
+        Variant("none_0.62", {"gate_init": SAME_START, "activation": "none"}),
+        Variant("init_0", {"init": 0.0}),
+        Variant("init_1", {"init": 1.0}),
+        Variant("gate_0.05", {"gate_init": 0.05}),
+        Variant("gate_0.5", {"gate_init": 0.5}),
+        Variant("gate_0.95", {"gate_init": 0.95}),
+        Variant("gaussian", {"init": "gaussian"}),
+        Variant("chain", {"init": "chain"}),
+        Variant("channel", {"init": 0.5, "gate": "channel"}),
+    ),
+    scales={
+        "quick": Scale(images=96, epochs=2, seeds=1),
+        "standard": Scale(images=5_000, epochs=10, seeds=3),
+        "full": Scale(images=None, epochs=200, seeds=5, options={"patience": 10}),
+    },
+    data="uoft-cs/cifar10",
+    trial=trial,
+)

@@ -1,0 +1,62 @@
+"""Does it matter how a connection merges its sources, and how it brings them to one size?
+
+The notes' four convolutions, each one lego, all connected; global average pooling behind, since the notes' dense head
+would grow to 100 million parameters for `largest`. One factor at a time differs from the default, concatenation after
+area averaging to the smallest source:
+
+- merge: `sum`, `max` (missing maps count as 0), `squeeze` (concat, then a 1x1 convolution);
+- resize: `nearest`, `bilinear`, `bicubic`;
+- size: `largest`, which pads with zeros instead of averaging.
+
+    plexus study run merging --data CIFAR10_FOLDER --scale standard
+
+Training is the notes', see `neurons`; gates as in `gates`, w = .5 at the start. Nets of different merges have different
+numbers of parameters, which every record states.
+
+Cost: COST
+Expected: not run yet.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plexus.study._study import Job, Scale, Study, Variant
+
+
+def trial(job: Job) -> dict[str, Any]:
+    """Trains one supernet."""
+    from plexus.models import blocks
+    from plexus.study._nets import edges, supernet
+    from plexus.study._train import NOTES, Bench
+
+    bench = Bench(job, NOTES, small=16)
+    net = supernet(bench, blocks, "gap", **job.variant.options)
+    history = bench.train(net)
+    return bench.metrics(net, history) | {"edges": edges(net.body.wiring()), "gates": history.gates}  # type: ignore[operator]
+
+
+STUDY = Study(
+    name="merging",
+    question="Does it matter how connections merge and resize their sources?",
+    baseline="default",
+    variants=(
+        Variant("default", {"merge": "concat", "resize": "area", "size": "smallest"}),
+        *(
+            Variant(merge, {"merge": merge, "resize": "area", "size": "smallest"})
+            for merge in ("sum", "max", "squeeze")
+        ),
+        *(
+            Variant(resize, {"merge": "concat", "resize": resize, "size": "smallest"})
+            for resize in ("nearest", "bilinear", "bicubic")
+        ),
+        Variant("largest", {"merge": "concat", "resize": "area", "size": "largest"}),
+    ),
+    scales={
+        "quick": Scale(images=96, epochs=2, seeds=1),
+        "standard": Scale(images=5_000, epochs=10, seeds=3),
+        "full": Scale(images=None, epochs=200, seeds=5, options={"patience": 10}),
+    },
+    data="uoft-cs/cifar10",
+    trial=trial,
+)
