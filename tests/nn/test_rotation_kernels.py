@@ -16,7 +16,7 @@ from torch import Tensor
 
 from plexus.errors import ConfigError
 from plexus.nn.functional import rot_conv2d
-from plexus.nn.kernels import _rotate
+from plexus.nn.kernels import _rotate, _rotate_cuda
 
 # images, maps, kernels, height, width, stride, padding, dilation
 SHAPES = [
@@ -147,10 +147,10 @@ def test_triton_gives_the_same() -> None:
         options = shape[5:]
         double = [t.double().requires_grad_() for t in (x, w, b)]
         wanted = reference(double, rotations, options)
-        y, winner = _rotate.by_triton(x, w, b, rotations, *options)
+        y, winner = _rotate_cuda.forward(x, w, b, rotations, *options)
         close(y, wanted)
         g = torch.randn_like(y)
-        grads = _rotate.back_by_triton(g, x, w, winner, rotations, *options, need_x=True, need_weight=True)
+        grads = _rotate_cuda.backward(g, x, w, winner, rotations, *options, need_x=True, need_weight=True)
         for got, expected in zip(grads, torch.autograd.grad(wanted, double[:2], g.double()), strict=True):
             close(got, expected)
 

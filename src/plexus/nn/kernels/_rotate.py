@@ -16,11 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plexus.errors import ConfigError
+from plexus.nn.kernels import _rotate_cuda
+from plexus.nn.kernels._rotate_shapes import WINNERS, answers, dense, gradients, in_lanes, numbers, strides
 from plexus.nn.kernels._threads import count, in_parts
-
-WINNERS = 16
-"""Kernels are counted in sixteens where winners are kept."""
-
 
 BACKENDS = ("auto", "taps", "bank")
 
@@ -66,16 +64,16 @@ def rot_max_conv2d(
     from plexus.nn.kernels import _rotate_numba as loops
     from plexus.nn.kernels._vector import LANES
 
-    x, weight = _dense(x), weight.contiguous()
-    y, winner = _answers(x, weight, stride, padding, dilation)
-    blocks, shape = -(-len(weight) // LANES), _shape(x, y, stride, padding, dilation)
+    x, weight = dense(x), weight.contiguous()
+    y, winner = answers(x, weight, stride, padding, dilation)
+    blocks, shape = -(-len(weight) // LANES), numbers(x, y, stride, padding, dilation)
     taps = np.empty((blocks, x.shape[1], 9, LANES), np.float32)
     loops.pack(weight.data_ptr(), len(weight), taps)
     offset = np.zeros(blocks * LANES, np.float32)
     offset[: len(weight)] = bias.numpy()
-    won = _in_lanes(winner, len(x), blocks, shape[4] * shape[5], LANES)
+    won = in_lanes(winner, len(x), blocks, shape[4] * shape[5], LANES)
     if y.numel():
-        call = (_at(x), taps, offset.reshape(blocks, LANES), shape, rotations, y.data_ptr(), _at(y), won)
+        call = (strides(x), taps, offset.reshape(blocks, LANES), shape, rotations, y.data_ptr(), strides(y), won)
         in_parts(lambda part, first, last: loops.forward(first, last, x.data_ptr(), *call), len(x) * blocks)
     return y, winner
 
@@ -97,11 +95,11 @@ def rot_max_conv2d_backward(
     from plexus.nn.kernels import _rotate_numba as loops
     from plexus.nn.kernels._vector import LANES
 
-    grad, x, weight = _dense(grad), _dense(x), weight.contiguous()
-    gx, gw = _gradients(x, weight, need_x, need_weight)
+    grad, x, weight = dense(grad), dense(x), weight.contiguous()
+    gx, gw = gradients(x, weight, need_x, need_weight)
     blocks, channels = -(-len(weight) // LANES), x.shape[1]
-    shape = _shape(x, grad, stride, padding, dilation)
-    won = _in_lanes(winner, len(x), blocks, shape[4] * shape[5], LANES)
+    shape = numbers(x, grad, stride, padding, dilation)
+    won = in_lanes(winner, len(x), blocks, shape[4] * shape[5], LANES)
     taps = np.empty((blocks, channels, 9, LANES), np.float32)
     turned = np.empty((blocks if need_x else 0, 9, LANES, -(-channels // LANES) * LANES), np.float32)
     if need_x:
@@ -110,8 +108,8 @@ def rot_max_conv2d_backward(
     sums = np.zeros((count(len(x)), *(taps.shape if need_weight else (0, *taps.shape[1:]))), np.float32)
 
     def work(part: int, first: int, last: int) -> None:
-        given = (grad.data_ptr(), _at(grad), won, x.data_ptr(), _at(x), turned, shape, rotations)
-        loops.backward(first, last, *given, gx.data_ptr(), _at(gx), sums[part])
+        given = (grad.data_ptr(), strides(grad), won, x.data_ptr(), strides(x), turned, shape, rotations)
+        loops.backward(first, last, *given, gx.data_ptr(), strides(gx), sums[part])
 
     if grad.numel() and x.numel():
         in_parts(work, len(x))
@@ -122,56 +120,18 @@ def rot_max_conv2d_backward(
     return gx, gw
 
 
-@rot_max_conv2d.register_kernel("cuda")
-def by_triton(
-    x: Tensor, weight: Tensor, bias: Tensor, rotations: int, stride: list[int], padding: list[int], dilation: list[int]
-) -> tuple[Tensor, Tensor]:
-    """The same on a GPU; the winners are (N, H', W', O) there."""
-    from plexus.nn.kernels import _rotate_triton as loops
-
-    y, winner = _answers(_dense(x), weight, stride, padding, dilation)
-    if y.numel():
-        numbers = _shape(x, y, stride, padding, dilation)
-        out = _last(y)
-        loops.forward(_last(x), weight, bias, rotations, (*numbers[1:3], *numbers[4:]), out, winner)
-        if out.data_ptr() != y.data_ptr():
-            y.copy_(out.permute(0, 3, 1, 2))
-    return y, winner
-
-
-@rot_max_conv2d_backward.register_kernel("cuda")
-def back_by_triton(
-    grad: Tensor,
-    x: Tensor,
-    weight: Tensor,
-    winner: Tensor,
-    rotations: int,
-    stride: list[int],
-    padding: list[int],
-    dilation: list[int],
-    need_x: bool,
-    need_weight: bool,
-) -> tuple[Tensor, Tensor]:
-    """Both gradients come out of one pass; what is not needed is left empty."""
-    from plexus.nn.kernels import _rotate_triton as loops
-
-    gx, gw = _gradients(_dense(x), weight, need_x, need_weight)
-    if not (grad.numel() and x.numel()):
-        return gx.zero_(), gw.zero_()
-    numbers = _shape(x, grad, stride, padding, dilation)
-    given = (_last(grad), winner, _last(x), weight, rotations, (*numbers[1:3], *numbers[4:]))
-    grad_x, grad_w = loops.backward(*given)
-    return gx.copy_(grad_x.permute(0, 3, 1, 2)) if need_x else gx, gw.copy_(grad_w) if need_weight else gw
+rot_max_conv2d.register_kernel("cuda")(_rotate_cuda.forward)
+rot_max_conv2d_backward.register_kernel("cuda")(_rotate_cuda.backward)
 
 
 @rot_max_conv2d.register_fake
 def _(x, weight, bias, rotations, stride, padding, dilation):  # type: ignore[no-untyped-def]
-    return _answers(_dense(x), weight, stride, padding, dilation)
+    return answers(dense(x), weight, stride, padding, dilation)
 
 
 @rot_max_conv2d_backward.register_fake
 def _(grad, x, weight, winner, rotations, stride, padding, dilation, need_x, need_weight):  # type: ignore[no-untyped-def]
-    return _gradients(_dense(x), weight, need_x, need_weight)
+    return gradients(dense(x), weight, need_x, need_weight)
 
 
 @torch._decomp.register_decomposition([torch.ops.plexus.rot_max_conv2d.default])
@@ -210,48 +170,3 @@ def _back(ctx: Any, grad: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]
 
 
 rot_max_conv2d.register_autograd(_back, setup_context=_keep)
-
-
-def _answers(x: Tensor, weight: Tensor, stride: Any, padding: Any, dilation: Any) -> tuple[Tensor, Tensor]:
-    """Empty results."""
-    sizes = zip(x.shape[2:], stride, padding, dilation, strict=True)
-    rows, columns = ((n + 2 * p - 2 * d - 1) // s + 1 for n, s, p, d in sizes)
-    y = x.new_empty(x.shape[0], weight.shape[0], rows, columns).contiguous(memory_format=_format(x))
-    winner = x.new_empty(x.shape[0], -(-weight.shape[0] // WINNERS), rows * columns, WINNERS, dtype=torch.uint8)
-    return y, winner
-
-
-def _gradients(x: Tensor, weight: Tensor, need_x: bool, need_weight: bool) -> tuple[Tensor, Tensor]:
-    """Empty results."""
-    gx = torch.empty_like(x) if need_x else x.new_empty(0, 0, 0, 0)
-    gw = weight.new_empty(weight.shape) if need_weight else weight.new_empty(0)
-    return gx, gw
-
-
-def _in_lanes(winner: Tensor, images: int, blocks: int, pixels: int, lanes: int) -> np.ndarray:
-    """The winners as the loops count them: lanes divide WINNERS, so there is room for all."""
-    return winner.view(-1)[: images * blocks * pixels * lanes].view(images, blocks, pixels, lanes).numpy()
-
-
-def _dense(x: Tensor) -> Tensor:
-    """The tensor without gaps, rows first or channels last."""
-    return x if x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last) else x.contiguous()
-
-
-def _last(x: Tensor) -> Tensor:
-    """(N, C, H, W) as (N, H, W, C) without gaps."""
-    return x.permute(0, 2, 3, 1).contiguous()
-
-
-def _format(x: Tensor) -> torch.memory_format:
-    return torch.contiguous_format if x.is_contiguous() else torch.channels_last
-
-
-def _at(x: Tensor) -> tuple[int, int, int]:
-    """The strides of (N, C, pixel) in bytes."""
-    pixel = x.shape[1] if _format(x) is torch.channels_last else 1
-    return x.stride(0) * 4, x.stride(1) * 4, pixel * 4
-
-
-def _shape(x: Tensor, y: Tensor, stride: list[int], padding: list[int], dilation: list[int]) -> tuple[int, ...]:
-    return tuple(map(int, (*x.shape[1:], *y.shape[1:], *stride, *padding, *dilation)))
