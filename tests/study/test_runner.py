@@ -170,7 +170,7 @@ def test_the_reason_is_one_line(tmp_path: Path, fault: str, reason: str) -> None
 
 def test_a_trial_must_return_its_measure(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="must return a dict of metrics, not 3"):
-        run(toy(trial=lambda job: 3), scale="quick", seeds=1, results=tmp_path)  # type: ignore[arg-type, return-value]
+        run(toy(trial=lambda job: 3), scale="quick", seeds=1, results=tmp_path)
     with pytest.raises(TrainingError, match="the measure 'test_accuracy' must be a finite number, not None"):
         run(toy(trial=lambda job: {}), scale="quick", seeds=1, results=tmp_path)
 

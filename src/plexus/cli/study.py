@@ -114,7 +114,7 @@ def _largest(chosen: Study, results: Path) -> str:
     """The last of the study's scales that has records, or else the first."""
     from plexus.study import records
 
-    return next((s for s in reversed(chosen.scales) if records(results, chosen, s)), _default(chosen))
+    return next((s for s in reversed(list(chosen.scales)) if records(results, chosen, s)), _default(chosen))
 
 
 def _again() -> str:

@@ -53,7 +53,7 @@ class RayEngine:
             try:
                 yield from self._follow(under_way)
             finally:
-                for left in under_way:
+                for left in under_way:  # of a run that was stopped
                     self.ray.cancel(left, force=True)
 
     def _follow(self, under_way: dict[Any, Task]) -> Iterator[Event]:
