@@ -58,6 +58,11 @@ class History:
     val_accuracy: list[float] = field(default_factory=list)
     gates: list[list[float]] = field(default_factory=list)
 
+    def extend(self, later: History) -> None:
+        """Adds what a later part of the training has left."""
+        for mine, more in zip(vars(self).values(), vars(later).values(), strict=True):
+            mine += more
+
 
 class Pixels(nn.Module):
     """y = (x - mean) / std within a mask, and 0 outside.
