@@ -20,7 +20,7 @@ pytestmark = pytest.mark.e2e
 
 OWN = '''
 """Trials that do arithmetic; the third tells its process and stands still until a file is there."""
-import os, threading
+import os, sys, threading
 from plexus.study import Scale, Study, Variant
 
 def trial(job):
@@ -28,7 +28,7 @@ def trial(job):
         with open("pid.tmp", "w") as file:
             file.write(str(os.getpid()))
         os.rename("pid.tmp", "pid")
-        print("standing still", file=__import__("sys").stderr, flush=True)
+        print("standing still", file=sys.stderr, flush=True)
         threading.Event().wait()
     return {"test_accuracy": 50.0 + job.seed + job.variant.options["x"]}
 
@@ -107,8 +107,8 @@ def far(job: Job) -> dict[str, Any]:
     (place / node).touch()
     if node != (place / "head").read_text() and second:
         (place / "dead").write_text(f"{job.variant.name}~{job.seed}")
-        os.kill(os.getppid(), signal.SIGKILL)  # the raylet: the node's own process
-        threading.Event().wait()
+        for process in (os.getppid(), os.getpid()):  # the node's own process, the raylet, and this one
+            os.kill(process, signal.SIGKILL)
     while second and not (place / "dead").exists():
         threading.Event().wait(0.01)
     return {"test_accuracy": 50.0 + job.seed, "node": node, "threads": os.environ["OMP_NUM_THREADS"]}
@@ -127,7 +127,9 @@ def cluster() -> Iterator[Any]:
 
 
 @pytest.mark.filterwarnings("ignore")  # Ray's own
-def test_a_cluster_that_loses_a_node_loses_no_finished_trial(cluster: Any, tmp_path: Path) -> None:
+def test_a_cluster_that_loses_a_node_loses_no_finished_trial(
+    cluster: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     place, results = tmp_path / "shared", tmp_path / "results"
     place.mkdir()
     (place / "head").write_text(cluster.head_node.node_id)
@@ -156,3 +158,4 @@ def test_a_cluster_that_loses_a_node_loses_no_finished_trial(cluster: Any, tmp_p
     assert {m["threads"] for m in found.values()} == {"1"}
     after = {path.name: path.read_bytes() for path in results.rglob("*~*.json")}
     assert {k: after[k] for k in before} == before
+    assert "raylet" not in capfd.readouterr().out

@@ -6,8 +6,8 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, TextIO, cast
 
 from plexus.errors import ConfigError
 from plexus.study._runner import Event
@@ -131,9 +131,26 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
             f"no Ray cluster at {address!r}: {said}; start one with `ray start --head`, or pass --address local"
         ) from None
     try:
-        yield
+        with redirect_stdout(cast(TextIO, _Quiet(sys.stdout))):
+            yield
     finally:
         ray.shutdown()
+
+
+class _Quiet:
+    """Standard output without the pages that Ray prints there, whatever its log level, when a node dies."""
+
+    def __init__(self, out: TextIO) -> None:
+        self.out = out
+        self.dropped = False
+
+    def write(self, text: str) -> int:
+        """Passes on what is not Ray's; `print` writes a line and its end one after the other."""
+        end, self.dropped = self.dropped and text == "\n", "(raylet)" in text
+        return len(text) if end or self.dropped else self.out.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.out, name)
 
 
 @contextmanager

@@ -84,6 +84,8 @@ def run(
     place = Path(results) / study.name / scale
     spec = _absolute(study.data if data is None else data)
     with _alone(place):
+        for half in place.glob(".*.tmp"):  # of a run that was killed while it wrote
+            half.unlink()
         kept = _kept(study, scale, count, Path(results), spec, resume)
         done = {(r["variant"], r["seed"]) for r in kept}
         tasks = [
