@@ -85,7 +85,8 @@ def probe(net: nn.Module, bench: Bench) -> dict[str, Any]:
     from plexus.probe import rotation
 
     options, test = bench.job.scale.options, bench.data.test
-    count, angles = options["probe_images"], range(0, 360, options["angle_step"])
+    slow = bench.job.variant.options.get("reduce") == "continuous"
+    count, angles = options["slow_probe_images" if slow else "probe_images"], range(0, 360, options["angle_step"])
     model = nn.Sequential(bench.pixels, net)
     curve = rotation(model, test.images[:count].float(), test.labels[:count], angles, progress=False)
     groups = {name: curve.group(name) for name in ("upright", "exact", "interpolated")}
@@ -129,6 +130,11 @@ def turned(pixels: Tensor, random: torch.Generator) -> Tensor:
     return torch.cat([rotate(part, [angle])[0] for part, angle in zip(parts, angles, strict=False)])
 
 
+def _probed(images: int, slow: int, step: int) -> dict[str, int]:
+    """How many images the probe takes (of `continuous`, which is slow), and the angle between two turns."""
+    return {"probe_images": images, "slow_probe_images": slow, "angle_step": step}
+
+
 STUDY = Study(
     name="rotation",
     question="What do rotation-max neurons cost in accuracy, and how invariant do they make a network?",
@@ -140,11 +146,9 @@ STUDY = Study(
         *(Variant(name, {"net": "baseline", "reduce": name}) for name in REDUCED),
     ),
     scales={
-        "quick": Scale(images=96, epochs=1, seeds=1, options={"probe_images": 12, "angle_step": 45}),
-        "standard": Scale(images=5_000, epochs=12, seeds=3, options={"probe_images": 1_000, "angle_step": 10}),
-        "full": Scale(
-            images=None, epochs=200, seeds=5, options={"patience": 10, "probe_images": 1_000, "angle_step": 1}
-        ),
+        "quick": Scale(images=96, epochs=1, seeds=1, options=_probed(12, 12, 45)),
+        "standard": Scale(images=5_000, epochs=10, seeds=3, options=_probed(1_000, 200, 10)),
+        "full": Scale(images=None, epochs=200, seeds=5, options={"patience": 10, **_probed(1_000, 1_000, 1)}),
     },
     data="uoft-cs/cifar10",
     trial=trial,
