@@ -65,9 +65,42 @@ def _extras(i: int, rng: random.Random) -> dict[str, Any]:
     pairs = [(s, t) for k, t in enumerate(NODES) for s in NODES[:k] if k >= 2]
     ends = [rng.random() for _ in pairs]
     angles = list(range(0, 360, 10))
-    wave = [0.55 + 0.35 * math.cos(math.radians(a)) / (i + 1) for a in angles]
+    wave = [55 + 35 * math.cos(math.radians(a)) / (i + 1) for a in angles]
+    rotation = {"angles": angles, "accuracy": [round(w, 2) for w in wave], "angles_correct": 50.0 + i}
     return {
         "gates": [[round(0.5 + (end - 0.5) * e / 9, 4) for end in ends] for e in range(10)],
-        "wiring": {"nodes": NODES, "edges": [[s, t, 1.0] for (s, t), e in zip(pairs, ends, strict=True) if e > 0.6]},
-        "probe": {"angles": angles, "accuracy": [round(w, 4) for w in wave]},
+        "wiring": [[s, t, round(e, 2)] for (s, t), e in zip(pairs, ends, strict=True) if e > 0.6],
+        "rotation": rotation,
+        **({} if i else {"transplant": {"8_rot_1": {"test_accuracy": 20.0, "rotation": rotation}}}),
     }
+
+
+def make_search(seeds: int = 3) -> tuple[Study, list[dict[str, Any]]]:
+    """A search among 21 wirings; its gradient finds the best of five edges with one seed, the second with the next."""
+    names = [f"w{k}" for k in range(21)]
+    study = Study(
+        name="search",
+        question="Where do searches stand among all wirings?",
+        baseline="w0",
+        variants=(
+            *(Variant(n, {"wiring": [["input", "head"]] * (3 + k % 3)}) for k, n in enumerate(names)),
+            *(Variant(n, {"search": n}) for n in ("gradient", "evolution", "random")),
+        ),
+        scales={"standard": Scale(None, 4, seeds)},
+        data="digits",
+        trial=trial,
+    )
+    few = [n for k, n in enumerate(names) if 3 + k % 3 == 5]  # w2, w5, ..., w20: the last is the best
+    found = []
+    for record in make_records(study, seeds=seeds, effect=1.0):
+        seed, name = record["seed"], record["variant"]
+        record["metrics"]["edges"] = 5 if name not in names else 3 + names.index(name) % 3
+        if name not in names:
+            pick = {"gradient": few[-1 - seed % 2], "evolution": names[-2], "random": names[3]}[name]
+            record["metrics"] |= {"found": pick, "trainings": 1 if name == "gradient" else 8}
+            record["metrics"] |= (
+                {"chosen": {m: {"5": pick} for m in ("gate", "ablation")}} if name == "gradient" else {}
+            )
+        record["seconds"] = 0.2 if name == "gradient" else 1.0
+        found.append(record)
+    return study, found

@@ -44,7 +44,7 @@ def render_study(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]
     found = view.variants(summary)
     few = found if len(found) <= ROWS else []
     turned = view.turned(few)
-    ranked, marked = view.ranked(summary, found)
+    rankings = _rankings(summary)
     return document(
         "study.html.j2",
         STYLES,
@@ -68,16 +68,15 @@ def render_study(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]
                 "% of the epochs",
                 "Epochs to the same loss, against the baseline",
             ),
-            "polar": polar(turned) if turned else Markup(""),
-            "turned": turned,
+            "circles": [(group, polar(group)) for group in view.circles(turned, summary["baseline"])],
             "gates": [
                 (name, seed, charts.gates(history, f"Gates of {name}, seed {seed}, over the epochs"))
                 for name, seed, history in view.moved(few)[:SHOWN]
             ],
             "wirings": _wirings(few),
-            "ranking": charts.ranking(ranked, marked),
-            "marked": marked,
-            "csv": _tables(summary, found, turned, ranked, records),
+            "rankings": rankings,
+            "agreements": [(v["name"], v["agreement"]) for v in few if v.get("agreement")],
+            "csv": _tables(summary, found, turned, records),
             "making": view.making(summary),
             "data": Markup(embedded({})),
         },
@@ -104,14 +103,21 @@ def _convergence(found: Sequence[Mapping[str, Any]], base: str) -> list[dict[str
     return made
 
 
+def _rankings(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """All wirings, and those of as many edges as the learned one keeps."""
+    made = []
+    for edges in dict.fromkeys((None, view.budget(summary))):
+        ranked, marked = view.ranked(summary, edges=edges)
+        if ranked:
+            which = f"all {len(ranked)} wirings" if edges is None else f"the {len(ranked)} wirings of {edges:g} edges"
+            colors = list(dict.fromkeys((m["search"], m["color"]) for m in marked))
+            made.append({"title": which, "chart": charts.ranking(ranked, marked), "key": colors})
+    return made
+
+
 def _wirings(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [
-        w
-        | {
-            "picture": picture(
-                w["nodes"], w["edges"], f"{w['variant']} {w['kind']}, seed {w['seed']}".replace("  ", " ")
-            )
-        }
+        w | {"picture": picture(w["nodes"], w["edges"], f"{w['variant']}, seed {w['seed']}")}
         for w in wirings(found)[:SHOWN]
     ]
 
@@ -120,7 +126,6 @@ def _tables(
     summary: Mapping[str, Any],
     found: Sequence[Mapping[str, Any]],
     turned: Sequence[Mapping[str, Any]],
-    ranked: Sequence[Mapping[str, Any]],
     records: Sequence[Mapping[str, Any]],
 ) -> dict[str, str]:
     """The figures behind each chart, as links."""
@@ -144,7 +149,7 @@ def _tables(
             if v.get(key)
         ]
     rows["turned"] = [
-        {"model": t["name"], "angle": a, "accuracy": p}
+        {"model": t["name"], "kind": t["kind"], "angle": a, "accuracy": p}
         for t in turned
         for a, p in zip(t["summary"]["angles"], t["summary"]["accuracy"], strict=True)
     ]
@@ -155,11 +160,13 @@ def _tables(
         for i, value in enumerate(values, 1)
     ]
     rows["wirings"] = [
-        {"variant": w["variant"], "kind": w["kind"], "seed": w["seed"], "source": s, "target": t}
+        {"variant": w["variant"], "seed": w["seed"], "source": s, "target": t, "strength": strength}
         for w in wirings(found)
-        for s, t in w["edges"]
+        for s, t, strength in w["edges"]
     ]
+    ranked, marked = view.ranked(summary)
     rows["ranking"] = [{"rank": i, **r} for i, r in enumerate(ranked, 1)]
+    rows["found"] = [{"search": m["search"], "rank": m["at"], "mean": m["mean"], "what": m["text"]} for m in marked]
     rows["trials"] = [
         {"variant": r["variant"], "seed": r["seed"]}
         | {k: v for k, v in r["metrics"].items() if isinstance(v, int | float | str)}

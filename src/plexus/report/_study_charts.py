@@ -44,7 +44,9 @@ def panels(variants: Sequence[Variant], base: str, key: str, name: str, *, logar
     if not everything:
         return []
     scale = _scale(everything, logarithm, 3)
-    beside = [row | {"color": SOFT, "band": False, "dashed": False, "text": ""} for row in everything if row["name"] == base]
+    beside = [
+        row | {"color": SOFT, "band": False, "dashed": False, "text": ""} for row in everything if row["name"] == base
+    ]
     found = []
     for v in variants:
         if rows := [row | {"color": ACCENT, "dashed": False} for row in _curve(v, key)]:
@@ -178,7 +180,8 @@ def gates(paths: Sequence[Sequence[float]], name: str) -> Markup:
         for i, gate in enumerate(values)
         if math.isfinite(gate)
     ]
-    low, high = (f([0.0, 1.0, *(r["gate"] for r in rows)]) for f in (min, max))
+    known = [round(gate, 4) for values in paths for gate in values if math.isfinite(gate)]
+    low, high = min([0.0, *known]), max([1.0, *known])
     base = alt.Chart(alt.InlineData(values=rows), width=150, height=96).encode(
         alt.X(
             "at:Q", title=None, scale=alt.Scale(domain=[1, max(2, len(paths))], nice=False),
@@ -231,6 +234,10 @@ def ranking(ranked: Sequence[Mapping[str, Any]], marked: Sequence[Mapping[str, A
     return both(draw, "Every wiring by its mean over seeds, the best first")
 
 
+def _ranked(row: Mapping[str, Any], rank: int) -> str:
+    return f"{row['name']}, rank {rank}: {decimal(row['mean'], 2)}"
+
+
 def _chart(values: list[dict[str, Any]], width: int, rows: int) -> alt.Chart:
     return alt.Chart(alt.InlineData(values=values), width=width - LABELS - 16, height=ROW * rows)
 
@@ -238,9 +245,8 @@ def _chart(values: list[dict[str, Any]], width: int, rows: int) -> alt.Chart:
 def _rows(names: Sequence[str]) -> alt.Y:
     """A row for each name; the names are an expression's string literals, so that none of them is an expression."""
     axis = alt.Axis(
-        values=list(range(len(names))), labelExpr=f"{json.dumps(names)}[datum.value]", labelLimit=LABELS - 20, minExtent=LABELS,
-        maxExtent=LABELS, grid=False,
-        title=None, labelColor=INK,
+        values=list(range(len(names))), labelExpr=f"{json.dumps(names)}[datum.value]", labelLimit=LABELS - 20,
+        minExtent=LABELS, maxExtent=LABELS, grid=False, title=None, labelColor=INK,
     )  # fmt: skip
     return alt.Y("at:Q", axis=axis, scale=alt.Scale(domain=[len(names) - 0.5, -0.5], nice=False))
 

@@ -7,6 +7,7 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from plexus.report._rotation_view import COLORS
@@ -18,8 +19,8 @@ NAMED = 3
 
 
 def variants(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The variants that were trained, each with its color; the baseline first."""
-    known = [v for v in summary["variants"] if v["points"]]
+    """The variants to show in rows, each with its color, the baseline first; wirings are ranked instead."""
+    known = [v for v in summary["variants"] if v["points"] and ("wiring" not in v["options"] or v is _base(summary))]
     known.sort(key=lambda v: v["name"] != summary["baseline"])
     return [
         {**v, "color": f"var({COLORS[i % len(COLORS)]})", "dashed": (i // len(COLORS)) % 2 == 1}
@@ -27,9 +28,15 @@ def variants(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def _base(summary: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    return next((v for v in summary["variants"] if v["name"] == summary["baseline"]), None)
+
+
 def headline(summary: Mapping[str, Any]) -> str:
     """The verdict in one sentence."""
-    base = next((v for v in summary["variants"] if v["name"] == summary["baseline"]), None)
+    if (where := _found(summary)) is not None:
+        return where
+    base = _base(summary)
     groups: dict[str, list[str]] = {word: [] for word in WORDS}
     for v in summary["variants"]:
         if found := v.get("difference"):
@@ -48,6 +55,22 @@ def headline(summary: Mapping[str, Any]) -> str:
     return f"Against {summary['baseline']} ({decimal(base['mean'], 1)}): {'; '.join(said)}."
 
 
+def _found(summary: Mapping[str, Any]) -> str | None:
+    """Where searches stand in a ranking, if there is one: among wirings of as many edges, if the learned one says."""
+    places: dict[str, dict[str, float]] = {}
+    for edges in dict.fromkeys((budget(summary), None)):
+        wirings, marked = ranked(summary, edges=edges)
+        which = f"{len(wirings)} wirings" if edges is None else f"{len(wirings)} wirings of {edges:g} edges"
+        for name in dict.fromkeys(m["search"] for m in marked):
+            if not any(name in each for each in places.values()):
+                places.setdefault(which, {})[name] = median(m["at"] for m in marked if m["search"] == name)
+    said = [
+        f"of {which}, {', '.join(f'that of {name} is number {at:g}' for name, at in each.items())}"
+        for which, each in places.items()
+    ]
+    return f"In the median over seeds, {'; '.join(said)}." if said else None
+
+
 def _listed(names: Sequence[str]) -> str:
     if len(names) > NAMED + 1:
         return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
@@ -64,8 +87,8 @@ def lede(summary: Mapping[str, Any]) -> str:
     ]
     start = f"{data.get('spec', '')}: " if data.get("spec") else ""
     return (
-        f"{start}{', '.join(p for p in parts if p)}. Differences are paired by seed and corrected after Holm; one whose "
-        f"90 % interval lies within {summary['margin']:g} points of zero counts as none."
+        f"{start}{', '.join(p for p in parts if p)}. Differences are paired by seed and corrected after Holm; one "
+        f"whose 90 % interval lies within {summary['margin']:g} points of zero counts as none."
     )
 
 
@@ -119,26 +142,41 @@ def _mean(values: Iterable[float]) -> float | None:
 
 
 def turned(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rotation curves where records hold them, in the mean over seeds: anything with angles and accuracies."""
+    """Rotation curves where records hold them, in the mean over seeds: anything with angles and accuracies.
+
+    Curves of one kind (`transplant`, say, or none for what was trained) belong together.
+    """
     made = []
     for v in found:
         for path, angles in v["others"].items():
             start = path.removesuffix("angles")
             each = list(v["others"].get(f"{start}accuracy", {}).values()) if start != path else []
-            first = next(iter(angles.values()), None)
+            first: Any = next(iter(angles.values()), None)
             if not each or not _numbers(first) or any(not _numbers(c) or len(c) != len(first) for c in each):
                 continue
-            mean = [sum(column) / len(column) for column in zip(*each, strict=True)]
-            share = 100.0 if max(mean) > 1.5 else 1.0
-            kind = start.strip(".").removeprefix("probe").strip(".")
-            made.append(
-                {
-                    "name": f"{v['name']} {kind}".strip(), "color": v["color"], "dashed": v["dashed"] or bool(kind),
-                    "summary": {
-                        "angles": first, "exact": [a % 90 == 0 for a in first], "accuracy": [m / share for m in mean],
-                    },
-                }
-            )  # fmt: skip
+            share = 100.0 if max(max(c) for c in each) > 1.5 else 1.0
+            mean = [sum(column) / len(column) / share for column in zip(*each, strict=True)]
+            kind, _, name = start.strip(".").removesuffix("rotation").strip(".").partition(".")
+            exact = [a % 90 == 0 for a in first]
+            curve = {"angles": first, "exact": exact, "accuracy": mean}
+            made.append({"name": name or v["name"], "kind": kind, "summary": curve})
+    return made
+
+
+def circles(curves: Sequence[Mapping[str, Any]], base: str, *, each: int = 4) -> list[list[dict[str, Any]]]:
+    """The curves a few at a time, the baseline's among them every time, with colors."""
+    first = next((c for c in curves if c["name"] == base and not c["kind"]), None)
+    made = []
+    for kind in dict.fromkeys(c["kind"] for c in curves):
+        rest = [c for c in curves if c["kind"] == kind and c is not first]
+        for i in range(0, max(1, len(rest)), each):
+            group = [
+                {**c, "name": f"{c['kind']} {c['name']}".strip(), "color": f"var({COLORS[k]})", "dashed": False}
+                for k, c in enumerate(rest[i : i + each])
+            ]
+            if first is not None:
+                group.insert(0, {**first, "color": "var(--soft)", "dashed": True})
+            made.append(group)
     return made
 
 
@@ -156,10 +194,47 @@ def moved(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, list[list[
 
 
 def ranked(
-    summary: Mapping[str, Any], found: Sequence[Mapping[str, Any]]
+    summary: Mapping[str, Any], *, edges: float | None = None
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Every wiring of an exhaustive search, best first, and where the searches' choices stand among them."""
-    return [], []
+    """Every wiring of an exhaustive search, best first, and where what the searches found stands among them.
+
+    Args:
+        summary: whose variants are wirings, each with its edges as the option `wiring`, and searches, whose records
+            name the variant they `found`.
+        edges: rank wirings of this many edges only.
+    """
+    wirings = [v for v in summary["variants"] if "wiring" in v["options"] and v["points"]]
+    if edges is not None:
+        wirings = [v for v in wirings if edges in v["metrics"].get("edges", {}).values()]
+    wirings.sort(key=lambda v: -v["mean"])
+    place = {v["name"]: i for i, v in enumerate(wirings, 1)}
+    searches = [v for v in summary["variants"] if "found" in v["others"]] if wirings else []
+    marked = [
+        {
+            "at": place[name], "mean": wirings[place[name] - 1]["mean"], "search": v["name"],
+            "color": f"var({COLORS[i % len(COLORS)]})",
+            "text": f"{v['name']}, seed {seed}: {name}, rank {place[name]} of {len(wirings)}",
+        }
+        for i, v in enumerate(searches)
+        for seed, name in v["others"]["found"].items()
+        if name in place
+    ]  # fmt: skip
+    rows = [
+        {"name": v["name"], "mean": v["mean"], "low": min(v["points"].values()), "high": max(v["points"].values())}
+        for v in wirings
+    ]
+    return rows, marked
+
+
+def budget(summary: Mapping[str, Any]) -> float | None:
+    """How many edges the gradient's choice has, where that is one number."""
+    found = {
+        count
+        for v in summary["variants"]
+        if "found" in v["others"] and "chosen.gate" in " ".join(v["others"])
+        for count in v["metrics"].get("edges", {}).values()
+    }
+    return found.pop() if len(found) == 1 else None
 
 
 def _numbers(value: Any) -> bool:

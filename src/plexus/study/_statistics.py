@@ -20,6 +20,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -92,7 +93,7 @@ def paired(
 
     Args:
         baseline, variant: seed -> value.
-        resamples: of the bootstrap.
+        resamples: of the bootstrap; 0 for none.
         seed: of the bootstrap.
 
     Example:
@@ -126,8 +127,8 @@ def mean_of(values: Sequence[float], *, resamples: int = 10_000, seed: int = 0) 
 
 
 def _bootstrap(values: np.ndarray, resamples: int, seed: int) -> tuple[tuple[float, float] | None, str]:
-    """BCa where it is defined, else percentiles; nothing for fewer than three values."""
-    if len(values) < 3:
+    """BCa where it is defined, else percentiles; nothing for fewer than three values, or for no resamples."""
+    if len(values) < 3 or not resamples:
         return None, ""
     for method in ("BCa", "percentile"):
         with warnings.catch_warnings():
@@ -195,4 +196,4 @@ def area(curve: Sequence[float]) -> float:
     """
     if len(curve) == 1:
         return float(curve[0])
-    return sum((a + b) / 2 for a, b in zip(curve, curve[1:], strict=False)) / (len(curve) - 1)
+    return sum((a + b) / 2 for a, b in pairwise(curve)) / (len(curve) - 1)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from plexus.study._statistics import ALPHA, Difference, area, epochs_to, equivalent, holm, mean_of, paired
 from plexus.study._study import Study
 
 CURVES = ("train_loss", "val_loss", "val_accuracy_curve")
+RESAMPLES, MANY = 10_000, 40
+"""Bootstrap samples, and the number of variants beyond which nobody reads so many intervals."""
 SPEED_MARGIN = 10.0
 """Differences of speed below this, in percent of the baseline's epochs, count as none."""
 
@@ -46,10 +49,12 @@ def summary(study: Study, records: Sequence[Mapping[str, Any]], scale: str | Non
     variants = [_variant(study, v.name, [r for r in records if r["variant"] == v.name], level) for v in study.variants]
     base = next(v for v in variants if v["name"] == study.baseline)
     others = [v for v in variants if v is not base]
+    resamples = RESAMPLES if len(others) <= MANY else 0
     for v in others:
-        v["difference"] = _said(paired(base["points"], v["points"]), study.margin)
-        v["speed"] = _said(speed(base, v), SPEED_MARGIN)
-        v["area"]["difference"] = _said(paired(base["area"]["points"], v["area"]["points"]), study.margin)
+        v["difference"] = _said(paired(base["points"], v["points"], resamples=resamples), study.margin)
+        v["speed"] = _said(speed(base, v, resamples=resamples), SPEED_MARGIN)
+        areas = paired(base["area"]["points"], v["area"]["points"], resamples=resamples)
+        v["area"]["difference"] = _said(areas, study.margin)
     _correct([v["difference"] for v in others])
     _correct([v["speed"] for v in others])
     _correct([v["area"]["difference"] for v in others])
@@ -85,7 +90,7 @@ def _variant(study: Study, name: str, records: Sequence[Mapping[str, Any]], leve
             into.setdefault(path, {})[str(record["seed"])] = value
     curves = {key: {s: c for s, c in rest.pop(key, {}).items() if _is_curve(c)} for key in CURVES}
     points = metrics.get(study.measure, {})
-    middle = mean_of(list(points.values())) if points else None
+    middle = mean_of(list(points.values()), resamples=0) if points else None
     return {
         "name": name,
         "options": dict(study.variant(name).options),
@@ -100,7 +105,26 @@ def _variant(study: Study, name: str, records: Sequence[Mapping[str, Any]], leve
         "area": {"points": {s: area(c) for s, c in curves["val_accuracy_curve"].items()}},
         "metrics": metrics,
         "others": rest,
+        "agreement": _agreement(rest.get("wiring", {})),
+        "seconds": {str(r["seed"]): float(r["seconds"]) for r in records if _finite(r.get("seconds"))},
     }
+
+
+def _agreement(wirings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How alike the wirings of several seeds are, beyond chance; see `plexus.wiring.agreement`."""
+    known = [w for w in wirings.values() if isinstance(w, list) and w and all(len(e) == 3 for e in w)]
+    if len(known) < 2:
+        return None
+    from plexus.wiring import Wiring, agreement  # they know torch, which takes seconds to load
+
+    nodes = [sorted({str(end) for e in edges for end in e[:2]}, key=_place) for edges in known]
+    return asdict(agreement([Wiring(n, [tuple(e) for e in edges]) for n, edges in zip(nodes, known, strict=True)]))
+
+
+def _place(node: str) -> tuple[int, int]:
+    """input, lego1, lego2, ..., head."""
+    number = node.removeprefix("lego")
+    return (0, 0) if node == "input" else (1, int(number)) if number.isdigit() else (2, 0)
 
 
 def _leaves(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
@@ -140,19 +164,20 @@ def _level(study: Study, records: Sequence[Mapping[str, Any]]) -> float | None:
     return mean[math.ceil(len(mean) / 2) - 1]
 
 
-def speed(base: Mapping[str, Any], variant: Mapping[str, Any]) -> Difference | None:
+def speed(base: Mapping[str, Any], variant: Mapping[str, Any], *, resamples: int = 10_000) -> Difference | None:
     """Change of the epochs to the fixed loss, in percent of the baseline's; negative is faster.
 
     Args:
         base, variant: entries of a summary's variants. Seeds whose baseline never reaches the loss are left out; a
             variant that never does counts as if with its last epoch.
+        resamples: of the bootstrap.
     """
     changes = []
     for seed, epochs in variant["epochs_to"].items():
         if needed := base["epochs_to"].get(seed):
             last = len(variant["curves"]["train_loss"]["seeds"][seed])
             changes.append(100.0 * ((last if epochs is None else epochs) / needed - 1))
-    return mean_of(changes) if changes else None
+    return mean_of(changes, resamples=resamples) if changes else None
 
 
 def _said(difference: Difference | None, margin: float) -> dict[str, Any] | None:
@@ -169,10 +194,10 @@ def _correct(family: Sequence[dict[str, Any] | None]) -> None:
     known = [d for d in family if d is not None and d["p"] is not None]
     for difference, p in zip(known, holm([d["p"] for d in known]), strict=True):
         difference["p_holm"] = p
-    for difference in family:
-        if difference is not None:
-            difference.setdefault("p_holm", None)
-            difference["verdict"] = _word(difference)
+    for each in family:
+        if each is not None:
+            each.setdefault("p_holm", None)
+            each["verdict"] = _word(each)
 
 
 def _word(difference: Mapping[str, Any]) -> str:

@@ -1,0 +1,38 @@
+"""`plexus claims`: what holds, what fails, what is open."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from plexus.errors import ConfigError
+
+
+def claims(
+    *,
+    results: Annotated[Path, Parameter(help="Folder with the studies' records.")] = Path("results"),
+    scale: Annotated[
+        Literal["standard", "full"] | None, Parameter(help="[default: the larger that is complete].")
+    ] = None,
+    html: Annotated[Path | None, Parameter(help="Write the ledger as a page.")] = None,
+    markdown: Annotated[bool, Parameter(negative="", help="Print the ledger as Markdown.")] = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative="", help="Print the ledger as JSON.")] = False,
+) -> None:
+    """Judge every claim from the studies' records, by the rule written beside it."""
+    if markdown and as_json:
+        raise ConfigError("--markdown and --json both print; name one")
+    from plexus.report import claims_lines, claims_markdown, write_claims
+    from plexus.study.claims import ledger
+
+    found = ledger(results, scale=scale)
+    if html is not None:
+        page = write_claims(found, html)
+    if as_json:
+        print(json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False))
+    elif markdown:
+        print(claims_markdown(found), end="")
+    else:
+        print("\n".join([*claims_lines(found), *([f"open {page}"] if html is not None else [])]))

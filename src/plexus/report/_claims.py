@@ -1,0 +1,130 @@
+"""The ledger of claims, as a page, as Markdown and as lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from plexus.errors import RunError
+from plexus.record import atomic_write
+from plexus.report._page import document, embedded
+from plexus.report._words import NONE, decimal, plural, signed
+
+STYLES = ("base.css", "figures.css", "study.css")
+SCRIPTS = ("tools.js", "page.js")
+PLAIN = ("correlation", "% of the ranking", "% of the time")
+"""Units of figures that are no differences and carry no sign."""
+
+
+def render_claims(ledger: Mapping[str, Any]) -> str:
+    """The ledger as one HTML page; see `render` for what the page may do.
+
+    Args:
+        ledger: what `plexus.study.claims.ledger` returns.
+
+    Raises:
+        RunError: something else.
+    """
+    _check(ledger)
+    claims = [
+        claim | {"effect": effect(claim), "parts": [p | {"effect": effect(p)} for p in claim["parts"]]}
+        for claim in ledger["claims"]
+    ]
+    return document(
+        "claims.html.j2",
+        STYLES,
+        SCRIPTS,
+        {
+            "claims": claims,
+            "studies": ledger["studies"],
+            "headline": headline(ledger),
+            "data": Markup(embedded({})),
+        },
+    )
+
+
+def write_claims(ledger: Mapping[str, Any], path: str | Path) -> Path:
+    """Writes `render_claims`'s page to a file, whole or not at all, and returns its path."""
+    return atomic_write(path, render_claims(ledger))
+
+
+def claims_markdown(ledger: Mapping[str, Any]) -> str:
+    """The ledger as Markdown: a table of verdicts, then every claim with its rule and its parts."""
+    _check(ledger)
+    lines = [
+        "# Claims", "", headline(ledger), "",
+        "Written by `plexus claims --markdown` from the records in `results/`; no verdict is set by hand. Intervals",
+        "are Student's, 95 %, over seeds; where a part refutes a claim, its p is corrected after Holm over the parts.",
+        "*Beside* marks figures the verdict does not rest on, the notes' own procedure among them.", "",
+        "| | claim | study | verdict | effect |", "| ---: | --- | --- | --- | --- |",
+    ]  # fmt: skip
+    for claim in ledger["claims"]:
+        study = f"{claim['study']}, {claim['scale']}" if claim["scale"] else claim["study"]
+        word = f"**{claim['verdict']}**" if claim["parts"] else f"open: {claim['why']}"
+        lines.append(f"| {claim['id']} | {claim['sentence']} | {study} | {word} | {effect(claim)} |")
+    for claim in ledger["claims"]:
+        lines += ["", f"## {claim['id']}. {claim['sentence']}", "", f"{claim['verdict']}: {claim['why']}.", ""]
+        lines += [f"Rule: {claim['rule']}"]
+        lines += [""] * bool(claim["parts"])
+        lines += [f"- {'' if p['counted'] else '*beside* '}{_part(p)}" for p in claim["parts"]]
+    if ledger["studies"]:
+        lines += [
+            "",
+            "## Studies",
+            "",
+            "| study | scale | trials | seeds | data |",
+            "| --- | --- | ---: | ---: | --- |",
+        ]
+        lines += [
+            f"| {s['study']} | {s['scale']} | {s['trials']} of {s['expected']} | {len(s['seeds'])} | "
+            f"{s['data'].get('spec', '')}, {s['settings'].get('images') or 'all'} images, "
+            f"{plural(s['settings'].get('epochs', 0), 'epoch')} |"
+            for s in ledger["studies"]
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def claims_lines(ledger: Mapping[str, Any]) -> list[str]:
+    """The ledger for a terminal: a line for each claim."""
+    _check(ledger)
+    made = []
+    for claim in ledger["claims"]:
+        made.append(f"{claim['id']:>2}  {claim['verdict']:<6} {claim['sentence']}")
+        made.append(f"           {claim['study']}: {claim['why']}{f': {found}' if (found := effect(claim)) else ''}")
+    return [*made, headline(ledger)]
+
+
+def headline(ledger: Mapping[str, Any]) -> str:
+    """How many hold, fail and are open."""
+    counts = {word: sum(c["verdict"] == word for c in ledger["claims"]) for word in ("holds", "fails", "open")}
+    total = len(ledger["claims"])
+    return f"Of {total} claims {counts['holds']} hold, {counts['fails']} fail and {counts['open']} are open."
+
+
+def effect(found: Mapping[str, Any]) -> str:
+    """A figure with its interval and unit; empty where there is none."""
+    value, low, high = found["effect"], found["low"], found["high"]
+    if value is None:
+        return ""
+    unit = found["unit"]
+    digits = 0 if unit.startswith("% of the epochs") else 2
+    said = decimal(value, digits) if unit in PLAIN else signed(value, digits)
+    span = "" if low is None or high is None else f" ({decimal(low, digits)} to {decimal(high, digits)})"
+    return f"{said}{span} {unit}".strip()
+
+
+def _part(part: Mapping[str, Any]) -> str:
+    figure = effect(part) or NONE
+    ends = part["bootstrap"]
+    boot = f", bootstrap {decimal(ends[0], 2)} to {decimal(ends[1], 2)}" if ends else ""
+    seeds = f", {plural(part['n'], 'seed')}" if part["n"] else ""
+    note = f"; {part['note']}" if part["note"] else ""
+    return f"{part['verdict']}: {part['text']}: {figure}{boot}{seeds}{note}"
+
+
+def _check(ledger: Mapping[str, Any]) -> None:
+    if not isinstance(ledger, Mapping) or ledger.get("kind") != "claims" or ledger.get("format") != 1:
+        raise RunError('not a ledger of claims: expected "kind": "claims" and "format": 1')
