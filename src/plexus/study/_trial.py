@@ -11,6 +11,7 @@ import tempfile
 import time
 import traceback
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def perform(study: Study, task: Task) -> Outcome:
         "settings": settings(job.scale),
         "data": {"spec": public(job.data), **metrics.pop("data", {})},
         "metrics": metrics,
-        "versions": versions(),
+        "versions": dict(versions()),
         "machine": machine(),
         "started": f"{started:%Y-%m-%dT%H:%M:%SZ}",
         "seconds": seconds,
@@ -94,6 +95,7 @@ def public(data: str) -> str:
     return Path(data).name if Path(data).is_absolute() or Path(data).exists() else data
 
 
+@cache
 def versions() -> dict[str, str]:
     """The libraries a result depends on."""
     found = {"plexus": plexus.__version__, "python": platform.python_version()}
@@ -165,6 +167,7 @@ def _where(error: BaseException) -> list[str]:
     return [f"{Path(f.filename).name}:{f.lineno} in {f.name}" for f in frames]
 
 
+@cache
 def _processor() -> str:
     if sys.platform == "linux":
         for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
