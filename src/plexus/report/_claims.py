@@ -11,6 +11,7 @@ from markupsafe import Markup
 from plexus.errors import RunError
 from plexus.record import atomic_write
 from plexus.report._page import document, embedded
+from plexus.report._rotation_view import printable
 from plexus.report._words import NONE, decimal, plural, signed
 
 STYLES = ("base.css", "figures.css", "study.css")
@@ -64,7 +65,8 @@ def claims_markdown(ledger: Mapping[str, Any]) -> str:
     for claim in ledger["claims"]:
         study = f"{claim['study']}, {claim['scale']}" if claim["scale"] else claim["study"]
         word = f"**{claim['verdict']}**" if claim["parts"] else f"open: {claim['why']}"
-        lines.append(f"| {claim['id']} | {claim['sentence']} | {study} | {word} | {effect(claim)} |")
+        cells = (claim["id"], claim["sentence"], study, word, effect(claim))
+        lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
     for claim in ledger["claims"]:
         lines += ["", f"## {claim['id']}. {claim['sentence']}", "", f"{claim['verdict']}: {claim['why']}.", ""]
         lines += [f"Rule: {claim['rule']}"]
@@ -80,7 +82,7 @@ def claims_markdown(ledger: Mapping[str, Any]) -> str:
         ]
         lines += [
             f"| {s['study']} | {s['scale']} | {s['trials']} of {s['expected']} | {len(s['seeds'])} | "
-            f"{s['data'].get('spec', '')}, {s['settings'].get('images') or 'all'} images, "
+            f"{_cell(s['data'].get('spec', ''))}, {s['settings'].get('images') or 'all'} images, "
             f"{plural(s['settings'].get('epochs', 0), 'epoch')} |"
             for s in ledger["studies"]
         ]
@@ -94,14 +96,15 @@ def claims_lines(ledger: Mapping[str, Any]) -> list[str]:
     for claim in ledger["claims"]:
         made.append(f"{claim['id']:>2}  {claim['verdict']:<6} {claim['sentence']}")
         made.append(f"           {claim['study']}: {claim['why']}{f': {found}' if (found := effect(claim)) else ''}")
-    return [*made, headline(ledger)]
+    return [*map(printable, made), headline(ledger)]
 
 
 def headline(ledger: Mapping[str, Any]) -> str:
     """How many hold, fail and are open."""
     counts = {word: sum(c["verdict"] == word for c in ledger["claims"]) for word in ("holds", "fails", "open")}
-    total = len(ledger["claims"])
-    return f"Of {total} claims {counts['holds']} hold, {counts['fails']} fail and {counts['open']} are open."
+    words = {"holds": ("hold", "holds"), "fails": ("fail", "fails"), "open": ("are open", "is open")}
+    held, failed, left = (f"{n} {words[word][n == 1]}" for word, n in counts.items())
+    return f"Of {len(ledger['claims'])} claims {held}, {failed} and {left}."
 
 
 def effect(found: Mapping[str, Any]) -> str:
@@ -123,6 +126,11 @@ def _part(part: Mapping[str, Any]) -> str:
     seeds = f", {plural(part['n'], 'seed')}" if part["n"] else ""
     note = f"; {part['note']}" if part["note"] else ""
     return f"{part['verdict']}: {part['text']}: {figure}{boot}{seeds}{note}"
+
+
+def _cell(value: Any) -> str:
+    """Text that stays in its cell."""
+    return " ".join(str(value).replace("|", "\\|").split())
 
 
 def _check(ledger: Mapping[str, Any]) -> None:
