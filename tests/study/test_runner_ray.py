@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -151,10 +152,15 @@ def test_no_cluster_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             return False
 
         def init(self, **options: Any) -> None:
-            raise ConnectionError("Could not find any running Ray instance.\nPlease specify the one to connect to")
+            raise ConnectionError("Could not find any running Ray instance. Please specify the one to connect to")
 
     with pytest.raises(ConfigError, match=r"^no Ray cluster at 'auto': Could not find any running Ray instance; start"):
         run(STUDY, scale="quick", engine=engine(monkeypatch, Nowhere()), results=tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        free = "127.0.0.1:" + str(server.getsockname()[1])
+    for address, said in ((free, "refused"), ("head:six", "invalid literal")):
+        with pytest.raises(ConfigError, match=rf"^no Ray cluster at '{address}': .*{said}.*; start one with"):
+            run(STUDY, scale="quick", engine=engine(monkeypatch, Nowhere(), address=address), results=tmp_path)
 
 
 def test_only_the_lines_of_ray_are_dropped(capsys: pytest.CaptureFixture[str]) -> None:

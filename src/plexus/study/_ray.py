@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -119,14 +120,15 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
         yield
         return
     try:
+        _reach(address)
         ray.init(
             address=address,
             log_to_driver=False,
             logging_level=logging.ERROR,
             **({"include_dashboard": False} if address == "local" else {}),
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        said = str(error).strip().partition("\n")[0].rstrip(".")
+    except (OSError, ValueError, RuntimeError) as error:
+        said = str(error).strip().partition("\n")[0].partition(". ")[0].rstrip(".")
         raise ConfigError(
             f"no Ray cluster at {address!r}: {said}; start one with `ray start --head`, or pass --address local"
         ) from None
@@ -135,6 +137,18 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
             yield
     finally:
         ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Asks whether anything listens there: Ray itself tries for minutes.
+
+    Raises:
+        OSError: nothing does.
+        ValueError: the port is no number.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 class _Quiet:
