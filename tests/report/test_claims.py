@@ -22,7 +22,7 @@ def make_ledger(text: str = "ELU does not help.") -> dict[str, Any]:
         "verdict": "fails", "effect": 0.314, "low": -0.1, "high": 0.728, "unit": "points", "why": f"refuted: {text}",
         "parts": [PART | {"text": text}, PART | {"counted": False, "bootstrap": None, "note": text}],
     }  # fmt: skip
-    open_claim = {
+    open_claim: dict[str, Any] = {
         "id": 18, "scale": None, "verdict": "open", "effect": None, "low": None, "high": None, "unit": "", "parts": [],
         "why": "not run yet",
     }  # fmt: skip

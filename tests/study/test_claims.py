@@ -121,7 +121,7 @@ def test_a_rule_finds_what_was_put_in(number: int, word: str, make: Callable[[],
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda c: str(c.id))
 def test_two_seeds_settle_nothing(claim: Any) -> None:
-    makers = {"rotation": rotation, "gates": gates, "search": search}
+    makers: dict[str, Callable[..., Summary]] = {"rotation": rotation, "gates": gates, "search": search}
     make = makers.get(claim.study, lambda **how: summed(claim.study, **how)[1])
     found = judge(claim, make(seeds=2))
     assert found.word == "open"

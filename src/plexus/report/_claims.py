@@ -12,7 +12,8 @@ from plexus.errors import RunError
 from plexus.record import atomic_write
 from plexus.report._page import document, embedded
 from plexus.report._rotation_view import printable
-from plexus.report._words import NONE, decimal, plural, signed
+from plexus.report._study_view import rounded
+from plexus.report._words import NONE, plural, signed
 
 STYLES = ("base.css", "figures.css", "study.css")
 SCRIPTS = ("tools.js", "page.js")
@@ -114,15 +115,15 @@ def effect(found: Mapping[str, Any]) -> str:
         return ""
     unit = found["unit"]
     digits = 0 if unit.startswith("% of the epochs") else 2
-    said = decimal(value, digits) if unit in PLAIN else signed(value, digits)
-    span = "" if low is None or high is None else f" ({decimal(low, digits)} to {decimal(high, digits)})"
+    said = rounded(value, digits) if unit in PLAIN else signed(value, digits)
+    span = "" if low is None or high is None else f" ({rounded(low, digits)} to {rounded(high, digits)})"
     return f"{said}{span} {unit}".strip()
 
 
 def _part(part: Mapping[str, Any]) -> str:
     figure = effect(part) or NONE
     ends = part["bootstrap"]
-    boot = f", bootstrap {decimal(ends[0], 2)} to {decimal(ends[1], 2)}" if ends else ""
+    boot = f", bootstrap {rounded(ends[0], 2)} to {rounded(ends[1], 2)}" if ends else ""
     seeds = f", {plural(part['n'], 'seed')}" if part["n"] else ""
     note = f"; {part['note']}" if part["note"] else ""
     return f"{part['verdict']}: {part['text']}: {figure}{boot}{seeds}{note}"

@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
@@ -16,6 +17,11 @@ from plexus.report._words import NONE, count, decimal, duration, number, plural,
 WORDS = {"higher": "higher", "lower": "lower", "equivalent": "no different", "open": "not settled"}
 NAMED = 3
 """How many variants a sentence names."""
+
+
+def rounded(value: float, digits: int) -> str:
+    """With fixed decimals, and no sign on what rounds to zero."""
+    return decimal(round(value, digits) + 0.0, digits)
 
 
 def variants(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -128,7 +134,7 @@ def rows(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _span(pair: Any, digits: int = 2) -> str:
     if not pair or pair[0] is None or pair[1] is None:
         return ""
-    return f"{decimal(pair[0], digits)} to {decimal(pair[1], digits)}"
+    return f"{rounded(pair[0], digits)} to {rounded(pair[1], digits)}"
 
 
 def _p(value: Any) -> str:
@@ -164,17 +170,21 @@ def turned(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def circles(curves: Sequence[Mapping[str, Any]], base: str, *, each: int = 4) -> list[list[dict[str, Any]]]:
-    """The curves a few at a time, the baseline's among them every time, with colors."""
+    """The curves a few at a time, those that differ by a number together, the baseline's among them every time."""
     first = next((c for c in curves if c["name"] == base and not c["kind"]), None)
+    families: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for c in curves:
+        if c is not first or len(curves) == 1:
+            numbered = re.fullmatch(r"(.*)_\d+", c["name"])
+            families.setdefault((c["kind"], numbered[1] if numbered else ""), []).append(c)
     made = []
-    for kind in dict.fromkeys(c["kind"] for c in curves):
-        rest = [c for c in curves if c["kind"] == kind and c is not first]
-        for i in range(0, max(1, len(rest)), each):
+    for _, rest in sorted(families.items(), key=lambda family: family[0][0]):  # what was trained comes first
+        for i in range(0, len(rest), each):
             group = [
                 {**c, "name": f"{c['kind']} {c['name']}".strip(), "color": f"var({COLORS[k]})", "dashed": False}
                 for k, c in enumerate(rest[i : i + each])
             ]
-            if first is not None:
+            if first is not None and len(curves) > 1:
                 group.insert(0, {**first, "color": "var(--soft)", "dashed": True})
             made.append(group)
     return made
@@ -208,7 +218,7 @@ def ranked(
         wirings = [v for v in wirings if edges in v["metrics"].get("edges", {}).values()]
     wirings.sort(key=lambda v: -v["mean"])
     place = {v["name"]: i for i, v in enumerate(wirings, 1)}
-    searches = [v for v in summary["variants"] if "found" in v["others"]] if wirings else []
+    searches = [v for v in summary["variants"] if "found" in v["others"] and (edges is None or _chooses(v))]
     marked = [
         {
             "at": place[name], "mean": wirings[place[name] - 1]["mean"], "search": v["name"],
@@ -226,12 +236,17 @@ def ranked(
     return rows, marked
 
 
+def _chooses(v: Mapping[str, Any]) -> bool:
+    """Whether a search was told how many edges to keep."""
+    return any(path.startswith("chosen.") for path in v["others"])
+
+
 def budget(summary: Mapping[str, Any]) -> float | None:
     """How many edges the gradient's choice has, where that is one number."""
     found = {
         count
         for v in summary["variants"]
-        if "found" in v["others"] and "chosen.gate" in " ".join(v["others"])
+        if "found" in v["others"] and _chooses(v)
         for count in v["metrics"].get("edges", {}).values()
     }
     return found.pop() if len(found) == 1 else None

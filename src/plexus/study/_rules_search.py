@@ -76,10 +76,11 @@ def _near(text: str, found: Mapping[str, Any], table: Mapping[str, float], note:
         return Part(text, unit="% of the ranking", n=len(shares), note=why, counted=counted)
     inside = sum(s <= TOP for s in shares)
     middle = median(shares)
+    said = f"{inside} of {len(shares)} seeds are; {note}; shown from the best seed to the worst"
     chance = float(binom.sf(inside - 1, len(shares), TOP / 100)) if middle <= TOP else 1.0
     return Part(
         text, middle, min(shares), max(shares), "% of the ranking", chance,
-        float(binom.cdf(inside, len(shares), 0.5)), len(shares), f"{inside} of {len(shares)} seeds are; {note}",
+        float(binom.cdf(inside, len(shares), 0.5)), len(shares), said,
         counted,
     )  # fmt: skip
 
