@@ -116,6 +116,7 @@ def forward(first, last, x, x_at, taps, bias, shape, rotations, y, y_at, winner)
             put = y + n * y_at[0] + block * LANES * y_at[1] + start * columns * y_at[2]
             lanes = min(LANES, kernels - block * LANES)
             _move(out.ctypes.data, _VECTOR, 4, put, y_at[2], y_at[1], (stop - start) * columns, lanes)
+    _hold(z, out, nothing, at)
 
 
 @nb.njit(nogil=True, cache=True)
@@ -179,6 +180,8 @@ def backward(first, last, g, g_at, winner, x, x_at, taps, shape, rotations, gx, 
         if len(taps):
             row = 4 * padded
             _move(sums.ctypes.data, row, 4, gx + n * gx_at[0], gx_at[2], gx_at[1], height * width, channels)
+    _hold(gz, own, sums, at)
+    _hold(won, nobody, won, won)
 
 
 @nb.njit(nogil=True, cache=True)
@@ -251,3 +254,9 @@ def _move(source, source_row, source_column, target, target_row, target_column, 
     for r in range(rows):
         for c in range(wide if r < tall else 0, columns):
             copy(source + r * source_row + c * source_column, target + r * target_row + c * target_column)
+
+
+@nb.njit(nogil=True)
+def _hold(a, b, c, d):
+    """Called last with what is read by address: Numba frees an array once its name is not used any more."""
+    return len(a) + len(b) + len(c) + len(d)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import lru_cache
 from itertools import pairwise
 
@@ -28,10 +28,27 @@ def in_parts(kernel: Callable[[int, int, int], None], size: int, *, most: int | 
         return
     edges = [size * i // parts for i in range(parts + 1)]
     ranges = list(pairwise(edges))
-    others = [_pool(parts).submit(kernel, i, *ranges[i]) for i in range(1, parts)]
-    kernel(0, *ranges[0])
+    others: list[Future[None]] = []
+    try:
+        for i in range(1, parts):
+            others.append(_pool(parts).submit(kernel, i, *ranges[i]))
+        kernel(0, *ranges[0])
+    finally:
+        _all_done(others)
     for other in others:
         other.result()
+
+
+def _all_done(others: list[Future[None]]) -> None:
+    """Waits whatever happens: the others write to memory that is freed once the caller is left."""
+    stopped: KeyboardInterrupt | None = None
+    while not all(other.done() for other in others):
+        try:
+            wait(others)
+        except KeyboardInterrupt as error:
+            stopped = error
+    if stopped is not None:
+        raise stopped
 
 
 def count(size: int, most: int | None = None) -> int:
