@@ -365,7 +365,8 @@ def test_the_cut_keeps_the_strongest_edges_of_all_wirings_that_large(edges: int)
 
 
 def test_a_mutation_changes_one_edge_and_reaches_every_wiring() -> None:
-    random, masks = torch.Generator().manual_seed(0), (2, 4, 8)
+    random = torch.Generator().manual_seed(0)
+    masks: tuple[int, ...] = (2, 4, 8)
     reached = set()
     for _ in range(10_000):
         child = mutated(masks, random)

@@ -16,8 +16,8 @@ thing at a time differs from the notes' default, a scalar gate sigmoid(w) with w
 Training is the notes', see `neurons`: Adam at 1e-3 for gates and weights alike. A record holds `edges` and `gates`, one
 list of values before the first epoch and one after each; of channel gates the means.
 
-Cost: about an hour on two cores at `standard`: 33 trainings of 110 seconds (estimated from 400 images a second); `quick`
-10 seconds on digits.
+Cost: about an hour on two cores at `standard`: 33 trainings of 110 seconds (estimated from 400 images a second);
+`quick` 10 seconds on digits.
 Expected: not run yet.
 """
 

@@ -19,8 +19,8 @@ Every net that is compared gets all epochs of training as `plexus fit` trains: A
 kept, and of `full` every edge; agreement over seeds is computed from these. `gap` is the validation accuracy
 before and after the cut.
 
-Cost: about an hour on two cores at `standard`: 60 trainings of 45 to 75 seconds (estimated from 560 images a second with
-all edges, 900 with 45); `quick` 5 seconds on digits.
+Cost: about an hour on two cores at `standard`: 60 trainings of 45 to 75 seconds (estimated from 560 images a second
+with all edges, 900 with 45); `quick` 5 seconds on digits.
 Expected: not run yet.
 """
 
