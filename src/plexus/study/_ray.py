@@ -132,11 +132,11 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
         raise ConfigError(
             f"no Ray cluster at {address!r}: {said}; start one with `ray start --head`, or pass --address local"
         ) from None
-    try:
-        with redirect_stdout(cast(TextIO, _Quiet(sys.stdout))):
+    with redirect_stdout(cast(TextIO, _Quiet(sys.stdout))):  # the shutdown, too, has things to say
+        try:
             yield
-    finally:
-        ray.shutdown()
+        finally:
+            ray.shutdown()
 
 
 def _reach(address: str) -> None:
