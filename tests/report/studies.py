@@ -68,7 +68,7 @@ def _extras(i: int, rng: random.Random) -> dict[str, Any]:
     wave = [55 + 35 * math.cos(math.radians(a)) / (i + 1) for a in angles]
     rotation = {"angles": angles, "accuracy": [round(w, 2) for w in wave], "angles_correct": 50.0 + i}
     return {
-        "gates": [[round(0.5 + (end - 0.5) * e / 9, 4) for end in ends] for e in range(10)],
+        "gates": [[round(0.5 + (end - 0.5) * e / 10, 4) for end in ends] for e in range(11)],
         "wiring": [[s, t, round(e, 2)] for (s, t), e in zip(pairs, ends, strict=True) if e > 0.6],
         "rotation": rotation,
         **({} if i else {"transplant": {"8_rot_1": {"test_accuracy": 20.0, "rotation": rotation}}}),

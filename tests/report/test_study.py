@@ -11,8 +11,11 @@ import pytest
 
 from plexus.errors import RunError
 from plexus.report import _study_charts as charts
+from plexus.report import _study_curves as curves
+from plexus.report import _study_ranking as ranking
 from plexus.report import _study_view as view
 from plexus.report import render_study, write_study
+from plexus.report._study_csv import table
 from plexus.report._study_wirings import picture, wirings
 from plexus.report._words import MINUS
 from plexus.study._summary import summary
@@ -96,17 +99,19 @@ def test_every_figure_has_its_data(made: str) -> None:
     assert float(found["neurons-points.csv"][0]["test_accuracy"]) == first["test_accuracy"]
     edges = [r for r in found["neurons-wirings.csv"] if r["variant"] == "baseline" and r["seed"] == "0"]
     assert [[r["source"], r["target"], float(r["strength"])] for r in edges] == first["wiring"]
-    assert len(found["neurons-gates.csv"]) == 4 * 10 * len(first["gates"][0])
+    assert len(found["neurons-gates.csv"]) == 4 * 11 * len(first["gates"][0])
+    assert float(found["neurons-gates.csv"][0]["value"]) == first["gates"][0][0]
+    assert found["neurons-gates.csv"][0]["epoch"] == "0"
 
 
 def test_a_cell_is_no_formula() -> None:
-    link = view.table([{"=a": "=HYPERLINK(1)", "b": "+1", "c": "@x", "d": "-x", "e": -1.5, "f": 'q"q', "g": None}])
+    link = table([{"=a": "=HYPERLINK(1)", "b": "+1", "c": "@x", "d": "-x", "e": -1.5, "f": 'q"q', "g": None}])
     (row,) = csv.DictReader(io.StringIO(base64.b64decode(link.partition(",")[2]).decode()))
     assert row == {"'=a": "'=HYPERLINK(1)", "b": "'+1", "c": "'@x", "d": "'-x", "e": "-1.5", "f": 'q"q', "g": ""}
 
 
 def test_curves_of_turned_images_stand_beside_the_baseline() -> None:
-    groups = view.circles(view.turned(view.variants(SUMMARY)), "baseline")
+    groups = curves.circles(curves.turned(view.variants(SUMMARY)), "baseline")
     assert [[c["name"] for c in group] for group in groups] == [
         ["baseline", "norm_conv", "norm_dense", "norm_conv_dense"],
         ["baseline", "transplant 8_rot_1"],
@@ -127,17 +132,17 @@ def test_a_wiring_is_drawn_edge_by_edge() -> None:
 def test_the_ranking_marks_what_each_search_found() -> None:
     study, records = make_search()
     found = summary(study, records)
-    rows, marked = view.ranked(found)
+    rows, marked = ranking.ranked(found)
     assert [r["mean"] for r in rows] == sorted((r["mean"] for r in rows), reverse=True)
     assert len(rows) == 21
     places = {m["text"].split(":")[0]: m["at"] for m in marked}
     assert (places["gradient, seed 0"], places["gradient, seed 1"], places["evolution, seed 0"]) == (1, 4, 2)
-    few, marked = view.ranked(found, edges=5)
+    few, marked = ranking.ranked(found, edges=5)
     assert (len(few), [m["at"] for m in marked if m["search"] == "gradient"]) == (7, [1, 2, 1])
     page = render_study(found, records)
     assert "of 7 wirings of 5 edges, that of gradient is number 1;" in Elements(page).text
     assert len(tables(page)["search-ranking.csv"]) == 21
-    assert len(marks(wide(charts.ranking(rows, view.ranked(found)[1])))) == 21 + 9
+    assert len(marks(wide(charts.ranking(rows, ranking.ranked(found)[1])))) == 21 + 9
 
 
 def hostile() -> tuple[dict[str, Any], list[dict[str, Any]]]:

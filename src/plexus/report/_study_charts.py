@@ -71,7 +71,7 @@ def _curve(v: Variant, key: str) -> list[dict[str, Any]]:
 
 def _scale(rows: Sequence[Mapping[str, Any]], logarithm: bool, marks: int) -> tuple[alt.Scale, alt.Axis]:
     low, high = min(r["low"] for r in rows), max(r["high"] for r in rows)
-    if logarithm and low > 0:
+    if logarithm and low > 0 and high > 3 * low:
         return logarithmic([low, high])
     return alt.Scale(domain=[low, high if high > low else low + 1], nice=True), alt.Axis(tickCount=marks)
 
@@ -80,10 +80,11 @@ def _bands(
     rows: list[dict[str, Any]], scale: tuple[alt.Scale, alt.Axis], width: int, height: int, marks: int
 ) -> alt.LayerChart:
     last = max(2, *(row["at"] for row in rows))
+    whole = list(range(1, last + 1, max(1, math.ceil((last - 1) / marks))))
     base = alt.Chart(alt.InlineData(values=rows), width=width, height=height).encode(
         alt.X(
             "at:Q", title=None, scale=alt.Scale(domain=[1, last], nice=False),
-            axis=alt.Axis(tickCount=marks, tickMinStep=1),
+            axis=alt.Axis(values=whole, format="d"),
         ),
         alt.Color("color:N", scale=None, legend=None),
         detail="name:N",
@@ -173,10 +174,10 @@ def differences(variants: Sequence[Variant], key: str, margin: float, unit: str,
 
 
 def gates(paths: Sequence[Sequence[float]], name: str) -> Markup:
-    """How every gate of one training moved; `paths` is (epochs, gates)."""
+    """How every gate of one training moved; `paths` is (1 + epochs, gates), its first row the start."""
     rows = [
         {"at": epoch, "gate": round(gate, 4), "which": i, "text": f"gate {i + 1}, epoch {epoch}: {decimal(gate, 2)}"}
-        for epoch, values in enumerate(paths, 1)
+        for epoch, values in enumerate(paths)
         for i, gate in enumerate(values)
         if math.isfinite(gate)
     ]
@@ -184,8 +185,8 @@ def gates(paths: Sequence[Sequence[float]], name: str) -> Markup:
     low, high = min([0.0, *known]), max([1.0, *known])
     base = alt.Chart(alt.InlineData(values=rows), width=150, height=96).encode(
         alt.X(
-            "at:Q", title=None, scale=alt.Scale(domain=[1, max(2, len(paths))], nice=False),
-            axis=alt.Axis(values=[1, len(paths)]),
+            "at:Q", title=None, scale=alt.Scale(domain=[0, len(paths) - 1], nice=False),
+            axis=alt.Axis(values=[0, len(paths) - 1]),
         ),
         alt.Y("gate:Q", title=None, scale=alt.Scale(domain=[low, high]), axis=alt.Axis(tickCount=3, format="~g")),
         detail="which:N",
