@@ -129,6 +129,13 @@ def test_a_wiring_is_drawn_edge_by_edge() -> None:
     assert f'aria-label="{source} to {target}, {strength:.2f}"' in svg
 
 
+def test_a_wiring_with_strange_names_is_still_drawn() -> None:
+    found = wirings([{"name": "v", "others": {"wiring": {"0": [["strange", "head", 1.0], ["head", "input", 0.5]]}}}])
+    svg = picture(found[0]["nodes"], found[0]["edges"], "strange")
+    assert svg.count("<path") == 2
+    assert re.fullmatch(r"[MLC0-9. -]+", "".join(re.findall(r' d="([^"]*)"', svg)))
+
+
 def test_the_ranking_marks_what_each_search_found() -> None:
     study, records = make_search()
     found = summary(study, records)

@@ -47,7 +47,7 @@ def picture(nodes: Sequence[str], edges: Sequence[tuple[str, str, float]], name:
     most = max(abs(strength) for _, _, strength in edges) or 1.0
     drawn = []
     for source, target, strength in edges:
-        a, b, span = place[source], place[target], order[target] - order[source]
+        a, b, span = place[source], place[target], abs(order[target] - order[source])
         reach = next(i for i, (longest, _) in enumerate(REACHES, 1) if span <= longest)
         rise = base - 10 - (HEIGHT - 34) * (span / max(2, len(nodes) - 1)) ** 0.7
         bow = f"M{a} {base}L{b} {base}" if span == 1 else f"M{a} {base}C{a} {rise:.0f} {b} {rise:.0f} {b} {base}"
