@@ -111,6 +111,78 @@ def test_the_decomposition_has_the_same_winners() -> None:
         torch.testing.assert_close(mine, theirs)
 
 
+@pytest.mark.parametrize(
+    ("x", "weight", "bias", "match"),
+    [
+        (torch.zeros(1, 64, 8, 8), torch.zeros(4, 3, 3, 3), torch.zeros(4), "do not fit"),
+        (torch.zeros(1, 3, 8, 8), torch.zeros(4, 3, 1, 1), torch.zeros(4), "do not fit"),
+        (torch.zeros(1, 3, 8, 8), torch.zeros(4, 3, 3, 3), torch.zeros(3), r"bias of shape \(4,\)"),
+        (torch.zeros(1, 3, 8, 8).half(), torch.zeros(4, 3, 3, 3).half(), torch.zeros(4).half(), "float32 on the CPU"),
+        (torch.zeros(1, 3, 8, 8), torch.zeros(4, 3, 3, 3).double(), torch.zeros(4), "one type"),
+        (torch.zeros(1, 3, 2, 2), torch.zeros(4, 3, 3, 3), torch.zeros(4), "smaller than a 3x3 kernel"),
+    ],
+)
+def test_the_operator_refuses_what_its_loops_must_not_see(x: Tensor, weight: Tensor, bias: Tensor, match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        torch.ops.plexus.rot_max_conv2d(x, weight, bias, 8, [1, 1], [0, 0], [1, 1])
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"stride": 0}, "stride"),
+        ({"padding": -1}, "padding"),
+        ({"dilation": 0}, "dilation"),
+        ({"padding": "same", "stride": 2}, "'same' with stride 1"),
+        ({"padding": "full"}, "padding='full'"),
+    ],
+)
+def test_options_are_those_of_a_convolution(options: dict[str, Any], match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        rot_conv2d(torch.zeros(1, 3, 8, 8), torch.zeros(4, 3, 3, 3), **options)
+
+
+def test_an_exported_net_runs_under_autocast() -> None:
+    from plexus.nn import RotConv2d
+
+    net, x = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), RotConv2d(8, 16, 3)).eval(), torch.randn(2, 3, 12, 12)
+    program = torch.export.export(net, (x,)).module()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(program(x).float(), net(x).float(), rtol=0.05, atol=0.05)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # torch's own forward mode
+def test_derivatives_of_every_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """functorch's, forward ones and second ones, as the bank has them."""
+    x, w, b = tensors((2, 3, 4, 6, 6, [1, 1], [1, 1], [1, 1]), last=False)
+
+    def f(x: Tensor) -> Tensor:
+        return rot_conv2d(x, w, b, padding=1).square().sum()
+
+    def second() -> Tensor:
+        leaf = x.clone().requires_grad_()
+        (g,) = torch.autograd.grad(f(leaf), leaf, create_graph=True)
+        return torch.autograd.grad(g.square().sum(), leaf)[0]
+
+    def all_kinds() -> list[Tensor]:
+        forward = torch.func.jvp(f, (x,), (torch.ones_like(x),))[1]
+        each = torch.func.vmap(torch.func.grad(lambda image: f(image.unsqueeze(0))))(x)
+        return [forward, torch.func.grad(f)(x), each, second()]
+
+    mine = all_kinds()
+    monkeypatch.setenv("PLEXUS_ROT_BACKEND", "bank")
+    for got, wanted in zip(mine, all_kinds(), strict=True):
+        close(got, wanted)
+
+
+def test_what_is_not_a_number_stays_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, w, _ = tensors((1, 2, 3, 6, 6, [1, 1], [1, 1], [1, 1]), last=False)
+    x[0, 0, 2, 2] = torch.nan
+    lost = rot_conv2d(x, w, padding=1).isnan()
+    monkeypatch.setenv("PLEXUS_ROT_BACKEND", "bank")
+    assert torch.equal(lost, rot_conv2d(x, w, padding=1).isnan())
+
+
 def test_the_exported_program_holds_the_operator_and_decomposes() -> None:
     from plexus.nn import RotConv2d
 
@@ -159,9 +231,14 @@ def test_triton_gives_the_same() -> None:
 @pytest.mark.e2e
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names an x86 processor")
 def test_narrow_vectors_give_the_same() -> None:
-    """The loops as a processor without AVX-512 gets them."""
+    """The loops as a processor without AVX-512 gets them; the decomposition counts winners as they do."""
     code = (
         "import torch; from plexus.nn.functional import rot_conv2d; torch.manual_seed(0)\n"
+        "from plexus.nn.kernels._rotate import rot_max_conv2d, rot_max_conv2d_backward, _decomposed\n"
+        "p, q, o = torch.randn(2, 3, 5, 5), torch.randn(4, 3, 3, 3), (8, [1, 1], [1, 1], [1, 1])\n"
+        "wins = [f(p, q, torch.zeros(4), *o)[1] for f in (rot_max_conv2d, _decomposed)]\n"
+        "gs = [rot_max_conv2d_backward(torch.ones(2, 4, 5, 5), p, q, v, *o, True, True)[0] for v in wins]\n"
+        "assert (gs[0] - gs[1]).abs().max() < 1e-5\n"
         "x, w = torch.randn(2, 5, 9, 9), torch.randn(21, 5, 3, 3, requires_grad=True)\n"
         "d = w.detach().double().requires_grad_()\n"
         "a, b = rot_conv2d(x, w, padding=1), rot_conv2d(x.double(), d, padding=1)\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +90,13 @@ def cautions(model: nn.Module, names: Sequence[str], kind: type[nn.Module], to: 
             f"stride above 1 in {', '.join(strides)}: on even sizes with padding 1 this breaks even turns by 90 "
             "degrees; prefer stride 1 and a 2x2 max-pool"
         )
+    replaced = {id(layers[name]): name for name in names}
+    hidden = [f"{replaced[id(v)]} in {key}" for key, v in _kept_aside(layers) if id(v) in replaced]
+    if hidden:
+        yield (
+            f"also held outside torch's registry: {', '.join(hidden)}; what runs from there stays as it was: use "
+            "nn.ModuleList or nn.ModuleDict"
+        )
     if kind is RotConv2d and (end := _rigid_head(layers)):
         yield end
     if getattr(to, "keywords", {}).get("reduce") == "squeeze":
@@ -107,6 +114,17 @@ def cautions(model: nn.Module, names: Sequence[str], kind: type[nn.Module], to: 
             f"batch norm after a converted layer: {', '.join(norms)} hold statistics of the old outputs; re-estimate "
             "them on a few batches in train mode"
         )
+
+
+def _kept_aside(layers: Mapping[str, nn.Module]) -> Iterator[tuple[str, Any]]:
+    """What modules hold in plain lists, tuples and dicts, and whose methods they hold, with the attribute's name."""
+    for name, module in layers.items():
+        for key, value in vars(module).items():
+            if key.startswith("_"):
+                continue
+            held = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else [value]
+            for part in held:
+                yield f"{name}.{key}".strip("."), getattr(part, "__self__", part)
 
 
 def _jumps(layer: nn.Module, converted: bool) -> bool:

@@ -120,6 +120,8 @@ def _by_taps(
     dilation: list[int],
 ) -> Tensor:
     if isinstance(padding, str):
+        if padding not in ("same", "valid") or (padding == "same" and stride != [1, 1]):
+            raise ConfigError(f"padding={padding!r}: expected numbers, 'valid', or 'same' with stride 1")
         padding = dilation if padding == "same" else [0, 0]
     offset = weight.new_zeros(len(weight)) if bias is None else bias
     batch = x if x.dim() == 4 else x.unsqueeze(0)
@@ -135,7 +137,8 @@ def _by_taps(
 def _pair(value: int | str | Sequence[int]) -> Any:
     if isinstance(value, str):
         return value
-    return [value, value] if isinstance(value, int) else list(value)
+    both = [value] if isinstance(value, int) else list(value)
+    return both * 2 if len(both) == 1 else both
 
 
 def _autocast(x: Tensor) -> Tensor:

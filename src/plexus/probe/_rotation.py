@@ -64,7 +64,7 @@ def rotation(
     n = max(1, min(len(images), batch_size // min(_SHARED, len(turns))))
     found: list[list[Tensor]] = [[], [], []]
     upright: list[Tensor] = []
-    with evaluating(model), torch.inference_mode(), _bar(progress, len(turns) * len(images)) as step:
+    with evaluating(model), torch.no_grad(), _bar(progress, len(turns) * len(images)) as step:
         for start in range(0, len(images), n):
             x, y = images[start : start + n].to(place), labels[start : start + n].to(place, torch.int64)
             first = _logits(model, rotate(x, [0], mask)[0], y)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from plexus.errors import ConfigError
 from plexus.nn.kernels import _rotate_cuda
-from plexus.nn.kernels._rotate_shapes import WINNERS, answers, dense, gradients, in_lanes, numbers, strides
+from plexus.nn.kernels._rotate_shapes import WINNERS, answers, check, dense, gradients, in_lanes, numbers, strides
 from plexus.nn.kernels._threads import count, in_parts
 
 BACKENDS = ("auto", "taps", "bank")
@@ -35,7 +35,7 @@ def route(x: Tensor, weight: Tensor, reduce: str, groups: int) -> str:
     device = x.device.type
     able = reduce == "max" and groups == 1 and tuple(weight.shape[2:]) == (3, 3) and x.dtype == weight.dtype
     able = able and x.dtype in (torch.float32, torch.bfloat16, torch.float16)
-    able = able and (device == "cpu" or (device == "cuda" and find_spec("triton") is not None))
+    able = able and not _transformed() and (device == "cpu" or (device == "cuda" and find_spec("triton") is not None))
     if wanted == "taps" and not able:
         raise ConfigError(
             "PLEXUS_ROT_BACKEND='taps': only reduce='max' with 3x3 kernels, one group and 16- or 32-bit floats on the "
@@ -43,6 +43,13 @@ def route(x: Tensor, weight: Tensor, reduce: str, groups: int) -> str:
             f"reduce={reduce!r}, kernels {tuple(weight.shape[2:])}, groups={groups}, {x.dtype} on {x.device}"
         )
     return "taps" if able and wanted != "bank" and not torch.onnx.is_in_onnx_export() else "bank"
+
+
+def _transformed() -> bool:
+    """Whether somebody wants derivatives that the operator has no formula for: functorch's, and forward ones."""
+    if torch.compiler.is_compiling():
+        return False
+    return torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0
 
 
 @torch.library.custom_op("plexus::rot_max_conv2d", mutates_args=(), device_types="cpu")
@@ -64,6 +71,7 @@ def rot_max_conv2d(
     from plexus.nn.kernels import _rotate_numba as loops
     from plexus.nn.kernels._vector import LANES
 
+    check(x, weight, bias, rotations, stride, padding, dilation)
     x, weight = dense(x), weight.contiguous()
     y, winner = answers(x, weight, stride, padding, dilation)
     blocks, shape = -(-len(weight) // LANES), numbers(x, y, stride, padding, dilation)
@@ -71,7 +79,7 @@ def rot_max_conv2d(
     loops.pack(weight.data_ptr(), len(weight), taps)
     offset = np.zeros(blocks * LANES, np.float32)
     offset[: len(weight)] = bias.numpy()
-    won = in_lanes(winner, len(x), blocks, shape[4] * shape[5], LANES)
+    won = in_lanes(winner, shape[4] * shape[5], LANES)
     if y.numel():
         call = (strides(x), taps, offset.reshape(blocks, LANES), shape, rotations, y.data_ptr(), strides(y), won)
         in_parts(lambda part, first, last: loops.forward(first, last, x.data_ptr(), *call), len(x) * blocks)
@@ -95,11 +103,18 @@ def rot_max_conv2d_backward(
     from plexus.nn.kernels import _rotate_numba as loops
     from plexus.nn.kernels._vector import LANES
 
+    check(x, weight, None, rotations, stride, padding, dilation)
+    y, like = answers(x, weight, stride, padding, dilation)
+    if (grad.shape, grad.dtype, winner.shape, winner.dtype) != (y.shape, y.dtype, like.shape, like.dtype):
+        raise ConfigError(
+            f"rot_max_conv2d_backward: grad {tuple(grad.shape)} is not that of the answers {tuple(y.shape)}"
+        )
+    winner = winner.contiguous()
     grad, x, weight = dense(grad), dense(x), weight.contiguous()
     gx, gw = gradients(x, weight, need_x, need_weight)
     blocks, channels = -(-len(weight) // LANES), x.shape[1]
     shape = numbers(x, grad, stride, padding, dilation)
-    won = in_lanes(winner, len(x), blocks, shape[4] * shape[5], LANES)
+    won = in_lanes(winner, shape[4] * shape[5], LANES)
     taps = np.empty((blocks, channels, 9, LANES), np.float32)
     turned = np.empty((blocks if need_x else 0, 9, LANES, -(-channels // LANES) * LANES), np.float32)
     if need_x:
@@ -126,6 +141,7 @@ rot_max_conv2d_backward.register_kernel("cuda")(_rotate_cuda.backward)
 
 @rot_max_conv2d.register_fake
 def _(x, weight, bias, rotations, stride, padding, dilation):  # type: ignore[no-untyped-def]
+    check(x, weight, bias, rotations, stride, padding, dilation)
     return answers(dense(x), weight, stride, padding, dilation)
 
 
@@ -144,12 +160,9 @@ def _decomposed(x, weight, bias, rotations, stride, padding, dilation):  # type:
     y, index = answers.unflatten(1, (len(weight), rotations)).max(2)
     missing = -len(weight) % WINNERS
     won = F.pad(index.to(torch.uint8).flatten(2), (0, 0, 0, missing))
-    won = (
-        won.unflatten(1, (-1, LANES))
-        .transpose(2, 3)
-        .reshape(x.shape[0], -1, y.shape[2] * y.shape[3], WINNERS)
-        .contiguous()
-    )
+    blocks, pixels = (weight.shape[0] + missing) // WINNERS, y.shape[2] * y.shape[3]
+    won = won.unflatten(1, (blocks * (WINNERS // LANES), LANES)).transpose(2, 3)
+    won = won.reshape(x.shape[0], blocks, pixels, WINNERS).contiguous()
     return y + bias.view(-1, 1, 1), won
 
 
@@ -163,10 +176,16 @@ def _back(ctx: Any, grad: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]
     need_x, need_weight, need_bias = ctx.needs_input_grad[:3]
     x, weight, winner = ctx.saved_tensors
     gx = gw = None
-    if need_x or need_weight:
+    if torch.is_grad_enabled() and (need_x or need_weight):  # a second derivative is wanted: the bank has all
+        wanted = [t for t, need in ((x, need_x), (weight, need_weight)) if need]
+        answers_again = _decomposed(x, weight, weight.new_zeros(weight.shape[0]), *ctx.options)[0]
+        found = iter(torch.autograd.grad(answers_again, wanted, grad, create_graph=True))
+        gx, gw = next(found) if need_x else None, next(found) if need_weight else None
+    elif need_x or need_weight:
         gx, gw = rot_max_conv2d_backward(grad, x, weight, winner, *ctx.options, need_x, need_weight)
     gb = grad.sum((0, 2, 3)) if need_bias else None
     return gx if need_x else None, gw if need_weight else None, gb, None, None, None, None
 
 
 rot_max_conv2d.register_autograd(_back, setup_context=_keep)
+torch.library.register_autocast("plexus::rot_max_conv2d", "cpu", torch.float32)

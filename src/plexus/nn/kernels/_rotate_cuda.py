@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from plexus.nn.kernels._rotate_shapes import answers, dense, gradients, last, numbers
+from plexus.nn.kernels._rotate_shapes import answers, check, dense, gradients, last, numbers
 
 
 def forward(
@@ -13,6 +13,7 @@ def forward(
     """What the operator gives; the winners are (N, H', W', O) here."""
     from plexus.nn.kernels import _rotate_triton as loops
 
+    check(x, weight, bias, rotations, stride, padding, dilation)
     y, winner = answers(dense(x), weight, stride, padding, dilation)
     if y.numel():
         given = numbers(x, y, stride, padding, dilation)

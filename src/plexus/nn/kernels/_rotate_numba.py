@@ -69,7 +69,7 @@ def forward(first, last, x, x_at, taps, bias, shape, rotations, y, y_at, winner)
         bias: (blocks, LANES).
         shape: C, H, W, O, H', W', then stride, padding, dilation, two each.
         y: the address of the output; y_at: its strides in bytes, (N, O, pixel).
-        winner: (N, blocks, H' * W', LANES) uint8.
+        winner: (N, at least blocks, H' * W', LANES) uint8.
     """
     channels, height, width, kernels, rows, columns, down, right, top, left, tall, wide = shape
     blocks = len(taps)
@@ -133,7 +133,7 @@ def backward(first, last, g, g_at, winner, x, x_at, taps, shape, rotations, gx, 
         gtaps: (blocks, C, 9, LANES), to which the gradient of the taps is added; none where it is not needed.
     """
     channels, height, width, kernels, rows, columns, down, right, top, left, tall, wide = shape
-    blocks, outs = winner.shape[1], rows * columns
+    blocks, outs = -(-kernels // LANES), rows * columns
     band = max(1, min(height, _CACHE // (width * _TAPS)))
     gz = np.empty((band * width, _TAPS), np.float32)
     own = np.zeros((outs + 1, LANES), np.float32)  # the last row stays 0

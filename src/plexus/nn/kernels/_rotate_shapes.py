@@ -8,14 +8,53 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from plexus.errors import ConfigError
+
 WINNERS = 16
 """Kernels are counted in sixteens where winners are kept."""
 
 
-def answers(x: Tensor, weight: Tensor, stride: Any, padding: Any, dilation: Any) -> tuple[Tensor, Tensor]:
-    """Empty results."""
+def check(
+    x: Tensor, weight: Tensor, bias: Tensor | None, rotations: int, stride: Any, padding: Any, dilation: Any
+) -> None:
+    """Refuses what the loops, which work on addresses, must never see.
+
+    Raises:
+        ConfigError: names the argument, what was expected and what came.
+    """
+    if x.dim() != 4 or weight.dim() != 4 or tuple(weight.shape[2:]) != (3, 3) or weight.shape[1] != x.shape[1]:
+        raise ConfigError(
+            f"rot_conv2d: x {tuple(x.shape)} and weight {tuple(weight.shape)} do not fit: expected (N, C, H, W) and "
+            "(O, C, 3, 3)"
+        )
+    if bias is not None and tuple(bias.shape) != (weight.shape[0],):
+        raise ConfigError(f"rot_conv2d: expected a bias of shape ({weight.shape[0]},), got {tuple(bias.shape)}")
+    kinds = {t.dtype for t in (x, weight, bias) if t is not None}
+    if len(kinds) > 1 or (x.device.type == "cpu" and kinds != {torch.float32}):
+        raise ConfigError(f"rot_max_conv2d: expected one type, float32 on the CPU, got {', '.join(map(str, kinds))}")
+    if rotations not in (4, 8):
+        raise ConfigError(f"rotations={rotations!r}: expected 4 or 8")
+    for name, value, least in (("stride", stride, 1), ("padding", padding, 0), ("dilation", dilation, 1)):
+        if len(value) != 2 or min(value) < least:
+            raise ConfigError(f"{name}={tuple(value)}: expected two integers of at least {least}")
+    rows, columns = extent(x, stride, padding, dilation)
+    if rows < 1 or columns < 1 or 0 in x.shape[1:]:
+        raise ConfigError(
+            f"rot_conv2d: images of {x.shape[2]}x{x.shape[3]} with padding {tuple(padding)} are smaller than a 3x3 "
+            f"kernel with dilation {tuple(dilation)}"
+        )
+
+
+def extent(x: Tensor, stride: Any, padding: Any, dilation: Any) -> tuple[int, int]:
+    """Rows and columns of the output."""
     sizes = zip(x.shape[2:], stride, padding, dilation, strict=True)
     rows, columns = ((n + 2 * p - 2 * d - 1) // s + 1 for n, s, p, d in sizes)
+    return rows, columns
+
+
+def answers(x: Tensor, weight: Tensor, stride: Any, padding: Any, dilation: Any) -> tuple[Tensor, Tensor]:
+    """Empty results."""
+    rows, columns = extent(x, stride, padding, dilation)
     y = x.new_empty(x.shape[0], weight.shape[0], rows, columns).contiguous(memory_format=layout(x))
     winner = x.new_empty(x.shape[0], -(-weight.shape[0] // WINNERS), rows * columns, WINNERS, dtype=torch.uint8)
     return y, winner
@@ -28,9 +67,9 @@ def gradients(x: Tensor, weight: Tensor, need_x: bool, need_weight: bool) -> tup
     return gx, gw
 
 
-def in_lanes(winner: Tensor, images: int, blocks: int, pixels: int, lanes: int) -> np.ndarray:
-    """The winners as the loops count them: lanes divide WINNERS, so there is room for all."""
-    return winner.view(-1)[: images * blocks * pixels * lanes].view(images, blocks, pixels, lanes).numpy()
+def in_lanes(winner: Tensor, pixels: int, lanes: int) -> np.ndarray:
+    """The winners as the loops count them, (N, blocks, pixels, lanes); lanes divide WINNERS."""
+    return winner.view(winner.shape[0], winner.shape[1] * (WINNERS // lanes), pixels, lanes).numpy()
 
 
 def dense(x: Tensor) -> Tensor:

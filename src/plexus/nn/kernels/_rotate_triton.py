@@ -68,7 +68,7 @@ def _best(
             at = ((n * height + ii) * width + jj).to(tl.int64) * 9 + tap_row * 3 + tap_column
             mask = inside[:, None] & (o < kernels)[None, :]
             total += tl.load(z + at[:, None] * kernels + o[None, :], mask=mask, other=0.0).to(tl.float32)
-        wins = total > best
+        wins = (total > best) | (total != total)  # what is not a number stays seen
         best, index = tl.where(wins, total, best), tl.where(wins, s, index)
     best += tl.load(bias + o, mask=o < kernels, other=0.0).to(tl.float32)[None, :]
     at = p.to(tl.int64)[:, None] * kernels + o[None, :]

@@ -31,7 +31,7 @@ def in_parts(kernel: Callable[[int, int, int], None], size: int, *, most: int | 
     others: list[Future[None]] = []
     try:
         for i in range(1, parts):
-            others.append(_pool(parts).submit(kernel, i, *ranges[i]))
+            others.append(_pool(torch.get_num_threads()).submit(kernel, i, *ranges[i]))
         kernel(0, *ranges[0])
     finally:
         _all_done(others)
@@ -58,7 +58,7 @@ def count(size: int, most: int | None = None) -> int:
 
 @lru_cache(maxsize=1)
 def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads - 1, thread_name_prefix="plexus")
+    return ThreadPoolExecutor(max(1, threads - 1), thread_name_prefix="plexus")
 
 
 os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -50,4 +50,4 @@ def _shared(weight: Tensor, kernel) -> None:  # type: ignore[no-untyped-def]
 
 
 def _rows(x: Tensor):  # type: ignore[no-untyped-def]
-    return x.detach().view(len(x), -1).numpy()
+    return x.detach().flatten(1).numpy()

@@ -7,7 +7,7 @@ import numba as nb
 import numpy as np
 
 
-@nb.njit(fastmath=True, nogil=True, cache=True)
+@nb.njit(fastmath={"reassoc", "contract", "nsz", "arcp"}, error_model="numpy", nogil=True, cache=True)
 def unit_kernel(first, last, weight, eps, unit, lengths):
     """u = w / |w| for rows first .. last; a row no longer than eps stays as it is and counts as of length 1."""
     for o in range(first, last):
@@ -24,7 +24,7 @@ def unit_kernel(first, last, weight, eps, unit, lengths):
             u[i] = w[i] * scale
 
 
-@nb.njit(fastmath=True, nogil=True, cache=True)
+@nb.njit(fastmath={"reassoc", "contract", "nsz", "arcp"}, error_model="numpy", nogil=True, cache=True)
 def unit_back_kernel(first, last, grad, unit, lengths, out):
     """(g - u <u, g>) / |w| for rows first .. last."""
     for o in range(first, last):

@@ -92,6 +92,7 @@ def best_of(rotations: int) -> Any:
         best, index = sums[0], _constant(_WORDS, 0)
         for s in range(1, rotations):
             wins = builder.fcmp_ordered(">", sums[s], best)
+            wins = builder.or_(wins, builder.fcmp_unordered("uno", sums[s], sums[s]))  # what is not a number stays seen
             best = builder.select(wins, sums[s], best)
             index = builder.select(wins, _constant(_WORDS, s), index)
         _store(builder, builder.fadd(best, _load(builder, bias, 0)), y, 0)
