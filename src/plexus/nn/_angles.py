@@ -9,6 +9,7 @@ from torch import Tensor
 
 _BETWEEN = 8  # starts from one sample to the next
 _NEWTON_STEPS = 4
+_TILE = 16384  # samples of a circle searched at a time, so that the tables' products stay in the cache
 
 
 def peak(samples: Tensor, dim: int) -> Tensor:
@@ -48,30 +49,35 @@ def _kernel(angle: Tensor, count: int) -> Tensor:
 
 def _best_angle(y: Tensor) -> Tensor:
     """The angle of the maximum of a_0 + sum_m a_m cos m t + b_m sin m t through the samples."""
+    flat = y.reshape(-1, y.shape[-1])
+    tiles = (flat,) if torch.compiler.is_compiling() else flat.split(_TILE)
+    return torch.cat([_climbed(tile) for tile in tiles]).view(y.shape[:-1])
+
+
+def _climbed(y: Tensor) -> Tensor:
+    """The same for samples (N, k)."""
     count, width = y.shape[-1], 2 * math.pi / (y.shape[-1] * _BETWEEN)
-    cosines, sines = (y @ table for table in _fourier(count, y))
-    orders = torch.arange(count // 2 + 1, device=y.device, dtype=y.dtype)
-
-    def slopes(angle: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        at = angle.unsqueeze(-1) * orders
-        c, s = torch.cos(at), torch.sin(at)
-        wave = cosines.unsqueeze(-2) * c + sines.unsqueeze(-2) * s
-        first = (sines.unsqueeze(-2) * c - cosines.unsqueeze(-2) * s) * orders
-        return wave.sum(-1), first.sum(-1), -(wave * orders.square()).sum(-1)
-
     tiny = torch.finfo(y.dtype).tiny
-    starts = torch.arange(count, device=y.device, dtype=y.dtype) * (width * _BETWEEN)
-    angle, height = torch.zeros_like(y[..., :1]), torch.full_like(y[..., :1], -torch.inf)
-    for i in range(_BETWEEN):
-        value, first, second = slopes(starts + i * width)
-        step = torch.where(second < 0, (first / (-second).clamp_min(tiny)).clamp(-width / 2, width / 2), 0.0)
-        promise, where = (value + step * first + step * step * second / 2).max(-1, keepdim=True)
-        angle = torch.where(promise > height, starts[where] + i * width, angle)
-        height = torch.maximum(height, promise)
+    to_cosines, to_sines = _fourier(count, y)
+    starts = torch.arange(count * _BETWEEN, device=y.device, dtype=y.dtype) * width
+    orders = torch.arange(count // 2 + 1, device=y.device, dtype=y.dtype).unsqueeze(1)
+    c, s = torch.cos(orders * starts), torch.sin(orders * starts)
+    value = y @ (to_cosines @ c + to_sines @ s)
+    first = y @ (to_sines @ (orders * c) - to_cosines @ (orders * s))
+    second = y @ (-(to_cosines @ (orders.square() * c)) - to_sines @ (orders.square() * s))
+    step = torch.where(second < 0, (first / (-second).clamp_min(tiny)).clamp(-width / 2, width / 2), 0.0)
+    angle = starts[(value + step * (first + step * second / 2)).argmax(-1)]
+    cosines, sines = (y @ to_cosines).unbind(-1), (y @ to_sines).unbind(-1)
     for _ in range(_NEWTON_STEPS):
-        _, first, second = slopes(angle)
-        angle = angle + (first / (-second).clamp_min(tiny)).clamp(-width, width)
-    return angle.squeeze(-1)
+        c = c1 = torch.cos(angle)
+        s = s1 = torch.sin(angle)
+        slope, bend = torch.zeros_like(angle), torch.zeros_like(angle)
+        for m in range(1, count // 2 + 1):
+            slope = slope + m * (sines[m] * c - cosines[m] * s)
+            bend = bend + m * m * (cosines[m] * c + sines[m] * s)
+            c, s = c * c1 - s * s1, s * c1 + c * s1
+        angle = angle + (slope / bend.clamp_min(tiny)).clamp(-width, width)
+    return angle
 
 
 def _fourier(count: int, like: Tensor) -> tuple[Tensor, Tensor]:
