@@ -16,9 +16,9 @@ The entry `rotation` of a record, in percent: `accuracy` by angle and by group o
 percentage of angles at which an image is classified correctly, with its `quartiles` over images (least, lower, median,
 upper, greatest). `probability` of the true class is the mean by angle, `one` that of the first image.
 
-Cost: about 80 minutes on two cores at `standard` (estimated from short runs: 50 to 80 seconds to
-train, 20 to probe, four minutes for the eight twins; `concat` and `squeeze` 4 to 5 minutes; `continuous` about 7); `quick`
-30 seconds on digits.
+Cost: about 90 minutes on two cores at `standard` (estimated from short runs: 50 to 80 seconds to train, 20 to probe,
+four minutes for the eight twins; `concat` and `squeeze` 4 to 5 minutes, `continuous` about 7); `quick` 30 seconds on
+digits.
 Expected: not run yet.
 """
 
