@@ -17,10 +17,21 @@ from torch import Tensor
 
 from plexus.errors import ConfigError
 from plexus.nn.kernels import _rotate_cuda
-from plexus.nn.kernels._rotate_shapes import WINNERS, answers, check, dense, gradients, in_lanes, numbers, strides
+from plexus.nn.kernels._rotate_shapes import (
+    WINNERS,
+    answers,
+    check,
+    dense,
+    extent,
+    gradients,
+    in_lanes,
+    numbers,
+    strides,
+)
 from plexus.nn.kernels._threads import count, in_parts
 
 BACKENDS = ("auto", "taps", "bank")
+_TRITON = find_spec("triton") is not None
 
 
 def route(x: Tensor, weight: Tensor, reduce: str, groups: int) -> str:
@@ -35,7 +46,7 @@ def route(x: Tensor, weight: Tensor, reduce: str, groups: int) -> str:
     device = x.device.type
     able = reduce == "max" and groups == 1 and tuple(weight.shape[2:]) == (3, 3) and x.dtype == weight.dtype
     able = able and x.dtype in (torch.float32, torch.bfloat16, torch.float16)
-    able = able and not _transformed() and (device == "cpu" or (device == "cuda" and find_spec("triton") is not None))
+    able = able and not _transformed() and (device == "cpu" or (device == "cuda" and _TRITON))
     if wanted == "taps" and not able:
         raise ConfigError(
             "PLEXUS_ROT_BACKEND='taps': only reduce='max' with 3x3 kernels, one group and 16- or 32-bit floats on the "
@@ -104,11 +115,10 @@ def rot_max_conv2d_backward(
     from plexus.nn.kernels._vector import LANES
 
     check(x, weight, None, rotations, stride, padding, dilation)
-    y, like = answers(x, weight, stride, padding, dilation)
-    if (grad.shape, grad.dtype, winner.shape, winner.dtype) != (y.shape, y.dtype, like.shape, like.dtype):
-        raise ConfigError(
-            f"rot_max_conv2d_backward: grad {tuple(grad.shape)} is not that of the answers {tuple(y.shape)}"
-        )
+    rows, columns = extent(x, stride, padding, dilation)
+    wanted = (len(x), len(weight), rows, columns), (len(x), -(-len(weight) // WINNERS), rows * columns, WINNERS)
+    if (tuple(grad.shape), tuple(winner.shape)) != wanted or (grad.dtype, winner.dtype) != (x.dtype, torch.uint8):
+        raise ConfigError(f"rot_max_conv2d_backward: grad {tuple(grad.shape)} is not that of the answers {wanted[0]}")
     winner = winner.contiguous()
     grad, x, weight = dense(grad), dense(x), weight.contiguous()
     gx, gw = gradients(x, weight, need_x, need_weight)
@@ -156,8 +166,8 @@ def _decomposed(x, weight, bias, rotations, stride, padding, dilation):  # type:
     from plexus.nn._rotation import bank
     from plexus.nn.kernels._vector import LANES
 
-    answers = F.conv2d(x, bank(weight, rotations), None, stride, padding, dilation)
-    y, index = answers.unflatten(1, (len(weight), rotations)).max(2)
+    responses = F.conv2d(x, bank(weight, rotations), None, stride, padding, dilation)
+    y, index = responses.unflatten(1, (len(weight), rotations)).max(2)
     missing = -len(weight) % WINNERS
     won = F.pad(index.to(torch.uint8).flatten(2), (0, 0, 0, missing))
     blocks, pixels = (weight.shape[0] + missing) // WINNERS, y.shape[2] * y.shape[3]
@@ -178,8 +188,8 @@ def _back(ctx: Any, grad: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]
     gx = gw = None
     if torch.is_grad_enabled() and (need_x or need_weight):  # a second derivative is wanted: the bank has all
         wanted = [t for t, need in ((x, need_x), (weight, need_weight)) if need]
-        answers_again = _decomposed(x, weight, weight.new_zeros(weight.shape[0]), *ctx.options)[0]
-        found = iter(torch.autograd.grad(answers_again, wanted, grad, create_graph=True))
+        again = _decomposed(x, weight, weight.new_zeros(weight.shape[0]), *ctx.options)[0]
+        found = iter(torch.autograd.grad(again, wanted, grad, create_graph=True))
         gx, gw = next(found) if need_x else None, next(found) if need_weight else None
     elif need_x or need_weight:
         gx, gw = rot_max_conv2d_backward(grad, x, weight, winner, *ctx.options, need_x, need_weight)

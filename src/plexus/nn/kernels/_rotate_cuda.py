@@ -36,7 +36,7 @@ def backward(
     need_x: bool,
     need_weight: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Both gradients come out of one pass; what is not needed is left empty."""
+    """Gradients of x and weight; the one that is not needed is empty."""
     from plexus.nn.kernels import _rotate_triton as loops
 
     gx, gw = gradients(dense(x), weight, need_x, need_weight)
@@ -44,5 +44,9 @@ def backward(
         return gx.zero_(), gw.zero_()
     shape = numbers(x, grad, stride, padding, dilation)
     given = (last(grad), winner, last(x), weight, rotations, (*shape[1:3], *shape[4:]))
-    grad_x, grad_w = loops.backward(*given)
-    return gx.copy_(grad_x.permute(0, 3, 1, 2)) if need_x else gx, gw.copy_(grad_w) if need_weight else gw
+    grad_x, grad_w = loops.backward(*given, need_x=need_x, need_weight=need_weight)
+    if grad_x is not None:
+        gx.copy_(grad_x.permute(0, 3, 1, 2))
+    if grad_w is not None:
+        gw.copy_(grad_w)
+    return gx, gw

@@ -98,7 +98,7 @@ def forward(first, last, x, x_at, taps, bias, shape, rotations, y, y_at, winner)
             begin, count = fresh * width, (end - fresh) * width
             target = z.ctypes.data + (fresh - low) * width * _ROW
             source = here + begin * x_at[2]
-            _fill(source, x_at[2], x_at[1], weights, target, count, channels)
+            _fill(source, x_at[2], x_at[1], weights, target, count, channels, False)
             won = winner[n, block].ctypes.data + start * columns * LANES
             for i in range(start, stop):
                 for j in range(columns):
@@ -174,7 +174,7 @@ def backward(first, last, g, g_at, winner, x, x_at, taps, shape, rotations, gx, 
                 count, source = (stop - start) * width, gz.ctypes.data
                 pixel = x + n * x_at[0] + start * width * x_at[2]
                 if len(gtaps):
-                    _collect(pixel, x_at[1], x_at[2], source, gtaps[block].ctypes.data, channels, count)
+                    _fill(pixel, x_at[1], x_at[2], source, gtaps[block].ctypes.data, channels, count, True)
                 if len(taps):
                     _grow(source, count, taps[block].ctypes.data, sums.ctypes.data + start * width * padded * 4, padded)
         if len(taps):
@@ -185,31 +185,22 @@ def backward(first, last, g, g_at, winner, x, x_at, taps, shape, rotations, gx, 
 
 
 @nb.njit(nogil=True, cache=True)
-def _fill(a, a_row, a_step, b, out, rows, count):
-    """out (rows, 9 LANES) = a (rows, count) times b (count, 9 LANES), three vectors of columns at a time."""
+def _fill(a, a_row, a_step, b, out, rows, count, more):
+    """out (rows, 9 LANES) = a (rows, count) times b (count, 9 LANES), or += with `more`; three vectors at a time."""
     for c in range(0, _ROW, 3 * _VECTOR):
         r = 0
         while r < rows:
-            if r + _TALL <= rows:
-                _tall(a + r * a_row, a_row, a_step, b + c, _ROW, out + r * _ROW + c, _ROW, count)
-                r += _TALL
+            source, target = a + r * a_row, out + r * _ROW + c
+            many = r + _TALL <= rows
+            if many and more:
+                _tall_more(source, a_row, a_step, b + c, _ROW, target, _ROW, count)
+            elif many:
+                _tall(source, a_row, a_step, b + c, _ROW, target, _ROW, count)
+            elif more:
+                _short_more(source, a_row, a_step, b + c, _ROW, target, _ROW, count)
             else:
-                _short(a + r * a_row, a_row, a_step, b + c, _ROW, out + r * _ROW + c, _ROW, count)
-                r += 1
-
-
-@nb.njit(nogil=True, cache=True)
-def _collect(a, a_row, a_step, b, out, rows, count):
-    """out (rows, 9 LANES) += a (rows, count) times b (count, 9 LANES)."""
-    for c in range(0, _ROW, 3 * _VECTOR):
-        r = 0
-        while r < rows:
-            if r + _TALL <= rows:
-                _tall_more(a + r * a_row, a_row, a_step, b + c, _ROW, out + r * _ROW + c, _ROW, count)
-                r += _TALL
-            else:
-                _short_more(a + r * a_row, a_row, a_step, b + c, _ROW, out + r * _ROW + c, _ROW, count)
-                r += 1
+                _short(source, a_row, a_step, b + c, _ROW, target, _ROW, count)
+            r += _TALL if many else 1
 
 
 @nb.njit(nogil=True, cache=True)

@@ -139,17 +139,26 @@ def forward(
 
 
 def backward(
-    g: Tensor, winner: Tensor, x: Tensor, weight: Tensor, rotations: int, numbers: Sequence[int]
-) -> tuple[Tensor, Tensor]:
-    """Gradients of x, (N, H, W, C), and of weight, from g, (N, H', W', O); arguments as in `forward`."""
+    g: Tensor,
+    winner: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    rotations: int,
+    numbers: Sequence[int],
+    *,
+    need_x: bool,
+    need_weight: bool,
+) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients of x, (N, H, W, C), and of weight, as needed, from g, (N, H', W', O); arguments as in `forward`."""
     kernels, pixels = len(weight), x.shape[:3].numel()
     gz = x.new_empty(pixels, 9 * kernels)
     _back[_grid(pixels, kernels)](
         g, winner, gz, pixels, kernels, *numbers, rotations=rotations, block_p=_PIXELS, block_o=_KERNELS
     )
-    gx = (gz @ _columns(weight).t()).view(x.shape)
-    gw = (x.flatten(0, 2).t() @ gz).view(-1, 9, kernels).permute(2, 0, 1)
-    return gx, gw.reshape(weight.shape)
+    gx = (gz @ _columns(weight).t()).view(x.shape) if need_x else None
+    if not need_weight:
+        return gx, None
+    return gx, (x.flatten(0, 2).t() @ gz).view(-1, 9, kernels).permute(2, 0, 1).reshape(weight.shape)
 
 
 def _columns(weight: Tensor) -> Tensor:
