@@ -44,7 +44,7 @@ STUDY = Study(
     ),
     scales={
         "quick": Scale(images=160, epochs=2, seeds=2),
-        "standard": Scale(images=8_000, epochs=10, seeds=5),
+        "standard": Scale(images=8_000, epochs=10, seeds=3),
         "full": Scale(images=None, epochs=200, seeds=5, options={"patience": 10}),
     },
     data="uoft-cs/cifar10",

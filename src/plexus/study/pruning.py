@@ -212,7 +212,7 @@ STUDY = Study(
     ),
     scales={
         "quick": Scale(images=96, epochs=3, seeds=1),
-        "standard": Scale(images=5_000, epochs=8, seeds=5),
+        "standard": Scale(images=5_000, epochs=8, seeds=3),
         "full": Scale(images=None, epochs=200, seeds=5),
     },
     data="uoft-cs/cifar10",
