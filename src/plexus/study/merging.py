@@ -55,7 +55,7 @@ STUDY = Study(
     ),
     scales={
         "quick": Scale(images=96, epochs=2, seeds=1),
-        "standard": Scale(images=3_000, epochs=8, seeds=3),
+        "standard": Scale(images=2_000, epochs=8, seeds=3),
         "full": Scale(images=None, epochs=200, seeds=5, options={"patience": 10}),
     },
     data="uoft-cs/cifar10",

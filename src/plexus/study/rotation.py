@@ -149,7 +149,7 @@ STUDY = Study(
     ),
     scales={
         "quick": Scale(images=96, epochs=1, seeds=1, options=_probed(12, 12, 45)),
-        "standard": Scale(images=3_000, epochs=8, seeds=3, options=_probed(1_000, 200, 10)),
+        "standard": Scale(images=2_000, epochs=8, seeds=3, options=_probed(1_000, 200, 10)),
         "full": Scale(images=None, epochs=200, seeds=5, options={"patience": 10, **_probed(1_000, 1_000, 1)}),
     },
     data="uoft-cs/cifar10",
