@@ -16,6 +16,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"report"}),
     frozenset({"study"}),
     frozenset({"probe"}),
+    frozenset({"segment"}),
     frozenset({"train"}),
     frozenset({"wiring"}),
     frozenset({"models"}),
@@ -28,8 +29,21 @@ FLOORS: tuple[frozenset[str], ...] = (
 )
 HEIGHT = {name: -floor for floor, names in enumerate(FLOORS) for name in names}
 BOTTOM = min(HEIGHT.values())
-TORCHLESS = frozenset({"", "report", "graph", "record", "errors", "essays"})
+TORCHLESS = frozenset({"", "report", "audit", "metrics", "graph", "record", "errors", "essays"})
+TORCH_WHEN_ASKED = frozenset({"audit"})  # inside a function, for fingerprints by a model of the user
 TORCH = frozenset({"torch", "lightning", "lightning_utilities", "pytorch_lightning", "torchmetrics"})
+
+
+class OnImport(ast.NodeTransformer):
+    """Leaves what runs when a module is imported: no functions, nothing for type checkers alone."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        """Drop a function."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        """Drop what stands under ``if TYPE_CHECKING``."""
+        guard = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        return node.orelse if guard else self.generic_visit(node)
 
 
 def imported(tree: ast.AST, package: str) -> Iterator[str]:
@@ -64,10 +78,12 @@ def offenses(module: str, source: str, *, is_package: bool = False) -> list[str]
     if here not in HEIGHT:
         return [f"{module}: '{here}' has no place in the order"]
     found = []
+    at_once = OnImport().visit(ast.parse(source)) if here in TORCH_WHEN_ASKED else ast.parse(source)
+    needed = set(imported(at_once, "")) if here in TORCHLESS else set()
     for name in imported(ast.parse(source), module if is_package else module.rpartition(".")[0]):
         top = name.partition(".")[0]
         there = room(name)
-        if top in TORCH and here in TORCHLESS:
+        if top in TORCH and name in needed:
             found.append(f"{module}: imports {name}, and '{here}' knows no torch")
         if top != "plexus" or here == there != "":
             continue
@@ -110,6 +126,11 @@ def test_a_module_imports_only_what_stands_below(module: str) -> None:
         ("plexus.record", "from plexus.report import write"),
         ("plexus.errors", "from plexus.metrics import accuracy"),
         ("plexus.report.page", "import torch.nn"),
+        ("plexus.audit.fingerprint", "import torch"),
+        ("plexus.audit.fingerprint", "import torch\ndef f():\n    from torch import nn"),
+        ("plexus.metrics.dice", "def f():\n    import torch"),
+        ("plexus.segment.task", "from plexus.probe import rotation"),
+        ("plexus.train.task", "from plexus.segment import predict"),
         ("plexus.report.page", "def f():\n    from torch import nn"),
         ("plexus.graph", "import torch"),
         ("plexus.essays.squares", "from plexus.errors import PlexusError"),
@@ -133,6 +154,8 @@ def test_a_wrong_import_is_found(module: str, source: str) -> None:
         ("plexus.essays.squares", "from plexus.essays.kleiber import law\nfrom .fitness import run"),
         ("plexus.cli.fit", "import torch\nfrom plexus.report import write"),
         ("plexus.__main__", "from plexus.cli import main"),
+        ("plexus.audit.fingerprint", "if TYPE_CHECKING:\n    import torch\ndef f():\n    from torch import nn"),
+        ("plexus.segment.task", "from plexus.train import fit\nfrom plexus.audit import folds"),
     ],
 )
 def test_a_right_import_passes(module: str, source: str) -> None:
@@ -149,6 +172,7 @@ LIGHT = {
     "errors": {"torch", "lightning", "datasets", "numpy"},
     "graph": {"torch", "lightning"},
     "record": {"torch", "lightning"},
+    "metrics": {"torch", "lightning"},
     "report": {"torch", "lightning"},
     "cli": {"torch", "lightning", "datasets"},
 }

@@ -1,13 +1,29 @@
 """Image data sets: found, decoded, split by a seed, augmented and served in batches.
 
 `load` gives an `ImageData` of three `Split`s; `loader` makes batches of one; `augment` varies a batch; `decode` and
-`read_image` read single files just as `load` does.
+`read_image` read single files just as `load` does. `open_samples` finds images with their classes, masks, groups and
+splits as a `SampleSet`, for audits and segmentation; of its images each is decoded when asked for.
 """
 
 from plexus.data._augment import augment
 from plexus.data._batches import EpochSampler, loader
-from plexus.data._decode import decode, read_image
+from plexus.data._decode import UnreadableError, decode, read_image
 from plexus.data._load import load
+from plexus.data._samples import Sample, SampleSet
+from plexus.data._samples_open import open_samples
 from plexus.data._types import ImageData, Split
 
-__all__ = ["EpochSampler", "ImageData", "Split", "augment", "decode", "load", "loader", "read_image"]
+__all__ = [
+    "EpochSampler",
+    "ImageData",
+    "Sample",
+    "SampleSet",
+    "Split",
+    "UnreadableError",
+    "augment",
+    "decode",
+    "load",
+    "loader",
+    "open_samples",
+    "read_image",
+]

@@ -30,8 +30,7 @@ def find_columns(features: Mapping[str, Any], where: str, label: str | None = No
     Raises:
         DataError: none or several candidates; names the columns.
     """
-    images = [name for name, kind in features.items() if type(kind).__name__ == "Image"]
-    images = images or [name for name, kind in features.items() if _holds_bytes(kind)]
+    images = image_columns(features)
     if len(images) != 1:
         found = f"several image columns ({', '.join(images)})" if images else "no image column"
         raise DataError(f"{where}: {found} among {', '.join(features)}: give data with one column of images")
@@ -48,6 +47,12 @@ def find_columns(features: Mapping[str, Any], where: str, label: str | None = No
         remedy = "name one with --label" if labels else "add a column of class names"
         raise DataError(f"{where}: {found} among {', '.join(features)}: {remedy}")
     return images[0], labels[0]
+
+
+def image_columns(features: Mapping[str, Any]) -> list[str]:
+    """Return the columns of feature `Image`, or else those of plain bytes."""
+    images = [name for name, kind in features.items() if type(kind).__name__ == "Image"]
+    return images or [name for name, kind in features.items() if _holds_bytes(kind)]
 
 
 def parts_from_tables(

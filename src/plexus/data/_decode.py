@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -32,12 +33,30 @@ class UnreadableError(DataError):
     """Why one image cannot be used; the caller adds its name."""
 
 
+_QUIET_LOCK = threading.Lock()
+_quiet_now: list[warnings.catch_warnings[None]] = []  # one entry for every block that runs, the filters' keeper first
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Pillow's warnings back: what matters in them is an error here, and the rest is not the user's concern."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    """Keep Pillow's warnings back: what matters in them is an error here, and the rest is not the user's concern.
+
+    Blocks may run in several threads at once: the filters, which all threads share, come back after the last.
+    """
+    keeper = warnings.catch_warnings()
+    with _QUIET_LOCK:
+        if not _quiet_now:
+            keeper.__enter__()
+            warnings.simplefilter("ignore")
+        _quiet_now.append(keeper)
+    try:
         yield
+    finally:
+        with _QUIET_LOCK:
+            first = _quiet_now[0]
+            _quiet_now.pop()
+            if not _quiet_now:
+                first.__exit__(None, None, None)
 
 
 def decode(source: str | Path | bytes) -> Image.Image:
@@ -96,12 +115,25 @@ def read_image(path: str | Path, in_shape: Sequence[int]) -> Tensor:
 
 def read(source: str | Path | bytes) -> Image.Image:
     """Do what `decode` does; raise `UnreadableError` without a name. Call it under `quiet`."""
+    with open_checked(source) as image:
+        with suppress(Exception):  # damaged EXIF: viewers too show such an image as it lies
+            ImageOps.exif_transpose(image, in_place=True)
+        return _normalized(image)
+
+
+@contextmanager
+def open_checked(source: str | Path | bytes) -> Iterator[Image.Image]:
+    """Open and load an image, `telling` what goes wrong in the block. Call it under `quiet`."""
+    with telling(), _open(source) as image:
+        image.load()
+        yield image
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """Turn whatever goes wrong at an image into `UnreadableError` without a name."""
     try:
-        with _open(source) as image:
-            image.load()
-            with suppress(Exception):  # damaged EXIF: viewers too show such an image as it lies
-                ImageOps.exif_transpose(image, in_place=True)
-            return _normalized(image)
+        yield
     except UnreadableError:
         raise
     except UnidentifiedImageError:

@@ -27,7 +27,10 @@ def open_parquet(root: Path, files: Sequence[PurePosixPath], where: str, label: 
     Raises:
         DataError: a broken file, files that do not agree, or no train split.
     """
-    tables = with_train(_read_parquet(root, parquet_splits(files, where), where, label), where)
+    splits = parquet_splits(files, where)
+    tables = with_train(
+        read_parquet(root, splits, where, lambda features, at: find_columns(features, at, label)), where
+    )
     parts, classes = parts_from_tables(tables, where, label)
     return Source(root.resolve().name, where, parts, classes, ", ")
 
@@ -79,21 +82,35 @@ def open_hub(
     return Source(spec.rpartition("/")[2], spec, parts, classes, ", ")
 
 
-def _read_parquet(
-    root: Path, splits: Mapping[str, list[PurePosixPath]], where: str, label: str | None
+def read_parquet(
+    root: Path,
+    splits: Mapping[str, list[PurePosixPath]],
+    where: str,
+    choose: Callable[[Mapping[str, Any], str], Sequence[str]],
 ) -> dict[str, Any]:
+    """Load some columns of parquet files as one `datasets` table per split.
+
+    Args:
+        root: the folder.
+        splits: the files of each split, as paths below it.
+        where: the folder's name in messages.
+        choose: picks the columns, given the features of the first file and that file's name.
+
+    Raises:
+        DataError: a broken file, or files that do not agree.
+    """
     import pyarrow.parquet as pq
     from datasets import Features, load_dataset
 
     base = root.resolve()
-    columns: tuple[str, str] | None = None
+    columns: Sequence[str] | None = None
     kinds: Any = None
     for file in (file for files in splits.values() for file in files):
         try:
             features = Features.from_arrow_schema(pq.read_schema(root / file))
         except Exception as error:
             raise DataError(f"{where}: {file} cannot be read ({_line(error)}): replace it or take it out") from None
-        columns = columns or find_columns(features, f"{where}: {file}", label)
+        columns = columns or choose(features, f"{where}: {file}")
         here = [features.get(column) for column in columns]
         kinds = kinds or here
         if here != kinds:  # labels would silently change their meaning
