@@ -11,12 +11,10 @@ from torch import Tensor, nn
 
 from plexus.errors import ConfigError
 from plexus.graph import Wiring
+from plexus.models._unet_options import check_options, check_size
 from plexus.models._unet_parts import modern, nerve
 from plexus.models._unet_skips import Skips, chosen, own_skips, strongest
 from plexus.nn import functional as PF
-
-PRESETS = ("modern", "nerve")
-NEURONS = ("plain", "rot8", "rot4", "unit")
 
 
 class Segmentation(NamedTuple):
@@ -57,6 +55,9 @@ class UNet(nn.Module):
         stem: modern: 2 computes at half the size throughout, for about a quarter of the time; the mask's logits are
             interpolated.
 
+    Attributes:
+        options: the arguments as they were understood, `skips` apart.
+
     Shape:
         (N, C, H, W) to (N, 1, H, W) and (N,); modern repeats the edge up to a multiple of stem * 2^(levels-1) and
         crops the mask.
@@ -88,10 +89,10 @@ class UNet(nn.Module):
         stem: int = 1,
     ) -> None:
         super().__init__()
-        _check(in_channels, preset, width, levels, neuron, dropout, stem)
+        check_options(in_channels, preset, width, levels, neuron, dropout, stem)
         notes = preset == "nerve"
         dropout = (0.5 if notes else 0.1) if dropout is None else dropout
-        self.in_size = _size(in_size, 2 ** (levels - 1)) if notes else None
+        self.in_size = check_size(in_size, 2 ** (levels - 1)) if notes else None
         self.options: dict[str, Any] = {
             "in_channels": in_channels, "preset": preset, "width": width, "levels": levels, "neuron": neuron,
             "in_size": self.in_size, "dropout": dropout, "stem": stem,
@@ -162,7 +163,10 @@ class UNet(nn.Module):
         own = own_skips(self.options["levels"])
         if not self.gated:
             return own
-        return Wiring(own.nodes, [e for name, skips in self.skips.items() for e in skips.edges(name)])
+        return Wiring(own.nodes, [e for name, skips in self._skips().items() for e in skips.edges(name)])
+
+    def _skips(self) -> dict[str, Skips]:
+        return {name: skips for name, skips in self.skips.items() if isinstance(skips, Skips)}
 
     def prune(self, keep: float | int) -> UNet:
         """A smaller net with the strongest skips alone; it computes what this one does with the other gates at 0.
@@ -186,36 +190,11 @@ class UNet(nn.Module):
             raise ConfigError('UNet.prune: this net has no gates; build it with skips="all"')
         kept = strongest(self.wiring(), keep)
         small = UNet(**self.options, skips=kept)
-        state = self.state_dict()
-        for name, skips in small.skips.items():
-            old = self.skips[name]
-            assert isinstance(old, Skips)
-            assert isinstance(skips, Skips)
-            rows = [old.sources.index(s) for s in skips.sources]
+        state, all_of = self.state_dict(), self._skips()
+        for name, skips in small._skips().items():
+            rows = [all_of[name].sources.index(s) for s in skips.sources]
             for entry in ("weight", "mask"):
                 state[f"skips.{name}.join.{entry}"] = state[f"skips.{name}.join.{entry}"][rows]
         like = next(self.parameters())
         small.to(like.device, like.dtype).load_state_dict({k: state[k] for k in small.state_dict()})
         return small.train(self.training)
-
-
-def _check(
-    in_channels: int, preset: str, width: int, levels: int, neuron: str, dropout: float | None, stem: int
-) -> None:
-    for name, value, known in (("preset", preset, PRESETS), ("neuron", neuron, NEURONS)):
-        if value not in known:
-            raise ConfigError(f"UNet: {name}={value!r} is unknown; choose from {', '.join(known)}")
-    for name, number, least in (("in_channels", in_channels, 1), ("width", width, 1), ("levels", levels, 2)):
-        if number < least:
-            raise ConfigError(f"UNet: {name}={number} must be {least} or more")
-    if dropout is not None and not 0 <= dropout < 1:
-        raise ConfigError(f"UNet: dropout={dropout} must be a share, 0 or more and below 1")
-    if stem not in ((1,) if preset == "nerve" else (1, 2)):
-        raise ConfigError(f"UNet: stem={stem} is unknown; choose 1, or 2 with preset='modern'")
-
-
-def _size(in_size: Sequence[int] | None, multiple: int) -> tuple[int, int]:
-    if in_size is None or len(in_size) != 2 or any(side < 1 or side % multiple for side in in_size):
-        given = None if in_size is None else tuple(in_size)
-        raise ConfigError(f"UNet: preset='nerve' needs in_size=(H, W), multiples of {multiple}, got {given}")
-    return int(in_size[0]), int(in_size[1])

@@ -46,8 +46,8 @@ class Residual(nn.Module):
         kept = x
         if self.shortcut is not None:
             kept = self.shortcut(x if self.stride == 1 else F.avg_pool2d(x, self.stride))
-        x = self.conv1(F.relu(self.norm1(x)))
-        return kept + self.conv2(F.relu(self.norm2(x)))
+        x = self.conv1(F.relu(self.norm1(x), inplace=True))
+        return kept + self.conv2(F.relu(self.norm2(x), inplace=True))
 
 
 class Raise(nn.Module):

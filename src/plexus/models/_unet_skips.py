@@ -43,7 +43,13 @@ def chosen(skips: str | Wiring, levels: int) -> Wiring:
         ConfigError: another word, or a wiring with an edge that a U-Net of these levels has no place for.
     """
     if isinstance(skips, Wiring):
-        return every_skip(levels).keep((e.source, e.target) for e in skips.edges)
+        known = every_skip(levels).strengths()
+        for e in skips.edges:
+            if (e.source, e.target) not in known:
+                raise ConfigError(
+                    f"UNet: skips has the edge {e.source} -> {e.target}, for which {levels} levels have no place"
+                )
+        return skips
     if skips not in ("same", "all"):
         raise ConfigError(f"UNet: skips={skips!r} is unknown; choose same, all, or give a Wiring")
     return own_skips(levels) if skips == "same" else every_skip(levels)

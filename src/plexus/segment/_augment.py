@@ -29,8 +29,8 @@ def augment_pair(
     .. math:: y(q) = (1 + u)\,x(c + R_a(q - c - d) + e(q))
 
     at pixels q about the centre c, with angle a, shift d, gain u and elastic displacement e. Image and mask go through
-    one bilinear resampling that repeats the edge; the mask is 1 where at least half a pixel of it arrives. With no
-    rotation and no displacement a shift, by whole pixels always, keeps every value.
+    one bilinear resampling that repeats the edge; the mask is 1 where at least half a pixel of it arrives. Shifts
+    are by whole pixels, so that with no rotation and no e they keep every value, to rounding.
 
     Args:
         images: (N, C, H, W), floating point.
@@ -38,7 +38,7 @@ def augment_pair(
         generator: where the randomness comes from; its device may differ from the images'.
         rotation: the largest angle in degrees, uniform to both sides.
         shift: the largest shift as a share of each side, uniform over whole pixels.
-        gain: the largest u, uniform to both sides; below 1.
+        gain: the largest u, uniform to both sides.
         elastic: standard deviation of e at 5x5 control points, as a share of the shorter side; bicubic between them.
         flip: mirror left to right with probability 1/2.
 
@@ -70,12 +70,12 @@ def augment_pair(
     if rotation or bool(by.any()) or bool(mirrored.any()) or elastic:
         field = _field(n, height, width, elastic, generator).to(place) if elastic else None
         grid = _grid(angle.to(place), by.to(place), mirrored.to(place), height, width, field)
-        layers = masks.view(n, -1, height, width)
+        layers = masks if masks.dim() == 4 else masks[:, None]
         wide = torch.promote_types(images.dtype, torch.float32)
         both = torch.cat([images.to(wide), layers.to(wide)], 1)
         both = F.grid_sample(both, grid.to(wide), padding_mode="border", align_corners=True)
         moved = both[:, :channels].to(images.dtype)
-        targets = (both[:, channels:] >= 0.5).to(masks.dtype).view(masks.shape)
+        targets = (both[:, channels:] >= 0.5).to(masks.dtype).reshape(masks.shape)
     factor = 1 + gain * (2 * dice[:, 3] - 1)
     return moved * factor.to(place, images.dtype).view(n, 1, 1, 1), targets.clone() if targets is masks else targets
 

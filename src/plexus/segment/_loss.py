@@ -10,6 +10,7 @@ from plexus.errors import ConfigError, DataError
 from plexus.models import Segmentation
 
 KINDS = ("image", "batch")
+_TINY = 1e-12  # smooth=0 and nothing anywhere: 0 / 0 counts as 0
 
 
 def segmentation_loss(
@@ -41,7 +42,7 @@ def segmentation_loss(
         smooth: s, in pixels.
 
     Returns:
-        A scalar, in float32 or wider; -1 is the least, for `image` and `batch` alike.
+        A scalar, in float32 or wider; the least is -1, where all is right and certain.
 
     Raises:
         ConfigError: an unknown kind, or a weight or smoothing below 0.
@@ -85,6 +86,3 @@ def _dice(
         return whole * (count > 0)
     each = (2 * common + smooth) / (total + smooth).clamp_min(_TINY)
     return (each * counted).sum() / count.clamp_min(1)
-
-
-_TINY = 1e-12  # smooth=0 and nothing anywhere: 0 / 0 counts as 0
