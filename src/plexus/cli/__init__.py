@@ -30,6 +30,8 @@ for verb, summary in {
     "study": "Run experiments: variants of one question, several seeds, statistics.",
     "claims": "Say of each claim whether it holds, from the studies' records.",
     "prune": "Cut a run's learned network to another budget.",
+    "audit": "Find near-duplicates, contradictory labels and leaks in a set of images.",
+    "segment": "Train and use segmenters for targets that may be absent.",
 }.items():
     app.command(f"plexus.cli.{verb}:{verb}", name=verb, help=summary)
 
@@ -51,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         where = error.filename or "the disk"
-        _leave(f"{where}: the disk is full; make room, then go on with `plexus fit --resume RUN`", 1)
+        _leave(f"{where}: the disk is full; make room, then go on; a run with --resume RUN", 1)
 
 
 def _leave(message: str, code: int) -> None:

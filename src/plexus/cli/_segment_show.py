@@ -1,0 +1,71 @@
+"""What a segmentation prints."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+
+class Lines:
+    """A line per epoch, where no live progress bar can be shown."""
+
+    def __init__(self) -> None:
+        self.quiet = Console(stderr=True).is_terminal
+
+    def __call__(self, entry: dict[str, Any]) -> None:
+        if not self.quiet:
+            losses = f"loss {entry['train_loss']:.3f}   validation loss {entry['val_loss']:.3f}"
+            line = f"fold {entry['fold']} epoch {entry['epoch'] + 1:>3}   {losses}   Dice {entry['val_dice']:.3f}"
+            print(line, file=sys.stderr, flush=True)
+
+
+def trained(work: Callable[[Lines], Path]) -> None:
+    """Runs a training, then writes its page and prints its figures; a stop from the keyboard says how to go on."""
+    from plexus.report import write_segment
+    from plexus.segment._folder import read_record
+    from plexus.train import last_run, leader
+
+    try:
+        folder = work(Lines())
+        if not leader():
+            return
+        record = read_record(folder / "record.json")
+        page = write_segment(record, folder / "report.html")
+    except KeyboardInterrupt:
+        place = last_run()
+        if leader():
+            hint = f"; go on with `plexus segment train --resume {shlex.quote(str(place))}`" if place else ""
+            print(f"\nplexus: stopped{hint}", file=sys.stderr, flush=True)
+        sys.exit(130)
+    for note in record["data"]["notes"]:
+        print(f"plexus: {note}", file=sys.stderr)
+    show(record, page)
+
+
+def show(record: dict[str, Any], page: Path) -> None:
+    """The figures of every gate as a table, and where to look."""
+    table = Table(title=None, box=None, pad_edge=False)
+    table.add_column("gate", justify="left")
+    for title in ("Dice", "95 %", "where present", "false positives", "false negatives"):
+        table.add_column(title, justify="right")
+    for kind, row in record["results"].items():
+        dice, there, errors = row["dice"], row["dice_present"], row["presence"]
+        table.add_row(
+            f"{kind} (chosen)" if kind == record["chosen"] else kind,
+            f"{dice['mean']:.3f}",
+            f"{dice['low']:.3f} .. {dice['high']:.3f}",
+            f"{there['mean']:.3f}" if there else "-",
+            f"{errors['false_positives']} of {errors['negatives']}",
+            f"{errors['false_negatives']} of {errors['positives']}",
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    where = escape(f"{record['data']['images']} images, {record['measured_on']}")
+    console.print(f"{where}; open [bold]{escape(str(page))}[/bold]", soft_wrap=True)

@@ -1,0 +1,150 @@
+"""A run measured on data that it was not trained on."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plexus.data import open_samples
+from plexus.errors import DataError, RunError
+from plexus.record import atomic_write
+from plexus.segment._data import Pairs, load_pairs
+from plexus.segment._folder import FORMAT, KIND, to_json, versions
+from plexus.segment._forward import to_bytes
+from plexus.segment._images import Run, Told, open_finished
+from plexus.segment._judge import figures
+from plexus.segment._measure import KINDS, Answers
+
+_AT_ONCE = 16
+
+
+def evaluate(
+    run: str | Path,
+    data: str | Path,
+    *,
+    out: str | Path | None = None,
+    gate: str | None = None,
+    flips: bool = False,
+    window: bool = False,
+    unseen: bool = False,
+    group_from: str | None = None,
+    mask_suffix: str | None = None,
+    missing_mask: str | None = None,
+    skip_unreadable: bool = False,
+    command: str = "",
+    tell: Told = lambda line: None,
+) -> dict[str, Any]:
+    """Measures a run on other images with masks, and writes `evaluation.json`; gates stay as the run chose them.
+
+    Args:
+        run: a finished run; the mean of its nets answers.
+        data: images with masks; of data with a test split, that split.
+        out: where to write; by default RUN/evaluation.
+        gate: whose masks are described one by one; by default the run's own.
+        flips, window, skip_unreadable: see `predict`.
+        unseen: leave out images that are among those of the run.
+        group_from, mask_suffix, missing_mask: see `SegmentConfig`; by default as in the run.
+        command: the command line that reproduces it.
+        tell: called with a line for whatever makes the figures doubtful.
+
+    Returns:
+        The record, as the run's own is; its measured_on names the data.
+
+    Raises:
+        RunError: the run is not finished or broken.
+        DataError: data that cannot be used.
+    """
+    start, folder, opened = time.monotonic(), Path(run), open_finished(run)
+    config = opened.config
+    kind = opened.record["chosen"] if gate is None else gate
+    kinds = dict.fromkeys([*KINDS, opened.record["chosen"], kind])
+    gates = {each: opened.gate(each) for each in kinds}
+    source = open_samples(
+        data, masks=True, group_from=group_from or config.group_from, mask_suffix=mask_suffix or config.mask_suffix,
+        missing_mask=missing_mask or config.missing_mask,  # type: ignore[arg-type]
+    )  # fmt: skip
+    notes = []
+    test = [i for i, sample in enumerate(source.samples) if sample.split == "test"]
+    if test and len(test) < len(source):
+        notes.append(f"of {len(source)} images the {len(test)} of the test split are measured")
+        source = source.take(test)
+    pairs = load_pairs(
+        source, config.shape, channels=int(opened.record["data"]["channels"]), skip_unreadable=skip_unreadable,
+        missing_mask=missing_mask or config.missing_mask,
+    )  # fmt: skip
+    pairs = _seen(folder, pairs, unseen, notes, tell)
+    found = _answers(opened, pairs, flips=flips, window=window)
+    made = figures(found, pairs, {each: [g] * len(pairs) for each, g in gates.items()}, kind, seed=config.seed)
+    record = {
+        "format": FORMAT,
+        "kind": KIND,
+        "created": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "command": command,
+        "seed": config.seed,
+        "finished": True,
+        "config": asdict(config) | {"gate": kind, "flips": flips, "window": window},
+        "versions": versions(),
+        "machine": opened.record["machine"],
+        "data": {
+            "name": source.name,
+            "fingerprint": pairs.fingerprint,
+            "images": len(pairs),
+            "present": int(pairs.present.sum()),
+            "groups": len({g for g in pairs.groups if g is not None}) or None,
+            "size": list(config.shape),
+            "skipped": list(pairs.skipped),
+            "notes": [*source.notes, *notes],
+        },
+        "model": opened.record["model"],
+        "folds": opened.record["folds"],
+        "gate": gates[kind].to_dict(),
+        "gates": {each: g.to_dict() for each, g in gates.items()},
+        "measured_on": source.name,
+        **made,
+        "seconds": {"total": time.monotonic() - start},
+    }
+    place = Path(out) if out is not None else folder / "evaluation"
+    if place.exists() and not place.is_dir():
+        raise RunError(f"{place}: is a file; name a folder with --out")
+    place.mkdir(parents=True, exist_ok=True)
+    atomic_write(place / "evaluation.json", to_json(record))
+    return record
+
+
+def _seen(folder: Path, pairs: Pairs, unseen: bool, notes: list[str], tell: Told) -> Pairs:
+    """Images whose files were in the run: told, or left out."""
+    try:
+        listing = json.loads((folder / "images.json").read_bytes())["images"]
+        known = {entry["sha256"] for entry in listing}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise RunError(f"{folder / 'images.json'}: missing or broken, so nobody knows what the run has seen") from None
+    again = [i for i, sha in enumerate(pairs.hashes) if sha.removeprefix("sha256:") in known]
+    if not again:
+        return pairs
+    which = f"{len(again)} of {len(pairs)} images (first: {pairs.names[again[0]]})"
+    if unseen:
+        if len(again) == len(pairs):
+            raise DataError(f"all {len(pairs)} images were in the run's training or validation: name other data")
+        notes.append(f"{which} were in the run's training or validation and are left out")
+        rest = sorted(set(range(len(pairs))) - set(again))
+        return pairs.take(rest)
+    line = f"{which} were in the run's training or validation, which flatters the figures"
+    notes.append(line)
+    tell(f"{line}; leave them out with --unseen")
+    return pairs
+
+
+def _answers(run: Run, pairs: Pairs, *, flips: bool, window: bool) -> Answers:
+    maps, logits = [], []
+    for first in range(0, len(pairs), _AT_ONCE):
+        rows = range(first, min(first + _AT_ONCE, len(pairs)))
+        for small, logit in run.answer([pairs.source.pixels(i) for i in rows], flips=flips, window=window):
+            maps.append(to_bytes(small))
+            logits.append(logit)
+    return Answers(maps, np.array(logits, np.float32), np.full(len(pairs), -1))

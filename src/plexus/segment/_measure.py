@@ -1,0 +1,209 @@
+"""How good the masks of a run are, gate by gate, at the size of the images themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plexus.metrics import bootstrap, dice, hausdorff95, presence
+from plexus.segment._config import read_gate
+from plexus.segment._data import Mask, Pairs, in_parallel
+from plexus.segment._folds import grouped_folds
+from plexus.segment._forward import Floats, enlarge, from_bytes
+from plexus.segment._gate import Gate, choose_gate
+
+BINS = 10
+KINDS = ("none", "0.5", "expected")
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What nets said of some images.
+
+    Args:
+        probability: uint8 in steps of 1/255, each (H, W), at the size of the nets.
+        logit: of presence, (N,).
+        fold: which net said it; -1 where it was the mean of all.
+    """
+
+    probability: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]
+    logit: Floats
+    fold: NDArray[np.int64]
+
+
+def kinds_with(gate: str) -> tuple[str, ...]:
+    """The gates that are compared: the three, and the user's own."""
+    own = read_gate(gate)
+    return KINDS if gate in KINDS or own == 0.5 else (*KINDS, gate)
+
+
+def gates_for(kind: str, found: Answers, pairs: Pairs, *, seed: int) -> tuple[Gate, list[Gate]]:
+    """The gate that all images choose, and for each image the gate that only the other folds' images chose.
+
+    Args:
+        kind: none | expected | a probability.
+        found: answers of nets that did not see the images.
+        pairs: the images with their masks.
+        seed: of the parts, where there is one validation split only: it is then dealt out by groups.
+    """
+    probability, truth = _maps(found), pairs.masks[:, 0].numpy() > 0
+    groups = pairs.groups if pairs.source.has_groups else None
+    fold = found.fold
+    if len(np.unique(fold)) < 2:
+        parts = min(5, len({g if g is not None else i for i, g in enumerate(pairs.groups)}))
+        fold = grouped_folds(pairs.present.tolist(), pairs.groups, parts, seed) if parts > 1 else fold
+    whole = choose_gate(kind, probability, found.logit, truth, groups=groups)
+    each: dict[int, Gate] = {}
+    for k in np.unique(fold).tolist():
+        others = np.flatnonzero(fold != k)
+        if not len(others):
+            each[k] = whole
+            continue
+        at = others.tolist()
+        theirs = [groups[i] for i in at] if groups else None
+        each[k] = choose_gate(kind, [probability[i] for i in at], found.logit[others], truth[others], groups=theirs)
+    return whole, [each[k] for k in fold.tolist()]
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Figures of one gate, one entry per image.
+
+    Args:
+        dice: 1 where both masks are empty, 0 where one is.
+        both_empty: whether neither has a pixel.
+        hausdorff95: pixels; NaN where a mask is empty.
+        area: of the mask, as a share of the image.
+        emptied: whether the gate took a mask away.
+        probability: of presence, calibrated.
+    """
+
+    dice: NDArray[np.float64]
+    both_empty: NDArray[np.bool_]
+    hausdorff95: NDArray[np.float64]
+    area: NDArray[np.float64]
+    emptied: NDArray[np.bool_]
+    probability: NDArray[np.float64]
+
+
+def measure(found: Answers, pairs: Pairs, gates: dict[str, Sequence[Gate]]) -> dict[str, Measured]:
+    """Figures of several gates; images are read again one by one, at their own size.
+
+    Args:
+        found: the nets' answers.
+        pairs: the images.
+        gates: kind -> the gate of each image.
+    """
+    rows = in_parallel(lambda i: list(_image(i, found, pairs, gates)), len(pairs))
+    made = {}
+    for at, kind in enumerate(gates):
+        columns = [np.array(column) for column in zip(*(row[at] for row in rows), strict=True)]
+        made[kind] = Measured(*columns)
+    return made
+
+
+def _image(
+    i: int, found: Answers, pairs: Pairs, gates: dict[str, Sequence[Gate]]
+) -> Iterator[tuple[float, bool, float, float, bool, float]]:
+    truth, known = pairs.truth(i), {}
+    small = from_bytes(found.probability[i])
+    large = enlarge(small, pairs.sizes[i])
+    for each in gates.values():
+        gate = each[i]
+        mask, emptied = gated(gate, small, large, float(found.logit[i]))
+        key = (gate.mask_threshold, bool(mask.any()))
+        if key not in known:
+            score = float(dice(mask[None], truth[None])[0])
+            known[key] = score, not (mask.any() or truth.any()), float(hausdorff95(mask[None], truth[None])[0])
+        p = float(gate.presence(found.logit[i : i + 1])[0])
+        yield *known[key], float(mask.mean()), emptied, p
+
+
+def gated(gate: Gate, small: Floats, large: Floats, logit: float) -> tuple[Mask, bool]:
+    """The mask of one image at its own size, and whether the gate took it away.
+
+    The gate decides on the nets' own map, where its threshold and least area were chosen.
+
+    Args:
+        gate: what decides.
+        small: probabilities at the size of the nets.
+        large: the same, at the image's own size.
+        logit: of presence.
+    """
+    mask = large >= gate.mask_threshold
+    if gate.apply(small[None], np.array([logit], np.float32))[0].any():
+        return mask, False
+    return np.zeros_like(mask), bool(mask.any())
+
+
+def summary(found: Measured, pairs: Pairs, *, seed: int) -> dict[str, Any]:
+    """The figures of one gate over all images, with 95 % intervals that resample groups."""
+    present, groups = pairs.present, pairs.groups
+    keys = np.array([f"g{g}" if g is not None else f"i{i}" for i, g in enumerate(groups)])
+
+    def interval(values: NDArray[np.float64]) -> dict[str, Any] | None:
+        use = np.isfinite(values)
+        if not use.any():
+            return None
+        made = bootstrap(values[use], keys[use], seed=seed)
+        return {"mean": made.mean, "low": made.low, "high": made.high, "n": made.n}
+
+    said = found.area > 0
+    known = presence(found.probability, present)
+    return {
+        "dice": interval(found.dice),
+        "dice_present": interval(np.where(present, found.dice, np.nan)),
+        "dice_nan_skipped": interval(np.where(found.both_empty, np.nan, found.dice)),
+        "hausdorff95": interval(found.hausdorff95),
+        "presence": {
+            "auc": known.auc,
+            "accuracy": float((said == present).mean()),
+            "false_positives": int((said & ~present).sum()),
+            "false_negatives": int((~said & present).sum()),
+            "positives": int(present.sum()),
+            "negatives": int((~present).sum()),
+        },
+    }
+
+
+def entries(found: Measured, pairs: Pairs, fold: NDArray[np.int64]) -> list[dict[str, Any]]:
+    """One line per image."""
+    areas = in_parallel(lambda i: float(pairs.truth(i).mean()), len(pairs))
+    return [
+        {
+            "name": pairs.names[i],
+            "group": pairs.groups[i],
+            "fold": int(fold[i]) if fold[i] >= 0 else None,
+            "truth_area": areas[i],
+            "area": float(found.area[i]),
+            "presence": float(found.probability[i]),
+            "dice": float(found.dice[i]),
+            "hausdorff95": float(found.hausdorff95[i]),
+            "emptied": bool(found.emptied[i]),
+        }
+        for i in range(len(pairs))
+    ]
+
+
+def calibration(found: Measured, pairs: Pairs) -> list[dict[str, Any]]:
+    """Predicted against observed presence, in bins of equal width; empty bins are left out."""
+    place = np.minimum((found.probability * BINS).astype(int), BINS - 1)
+    return [
+        {
+            "low": b / BINS,
+            "high": (b + 1) / BINS,
+            "predicted": float(found.probability[place == b].mean()),
+            "observed": float(pairs.present[place == b].mean()),
+            "count": int((place == b).sum()),
+        }
+        for b in range(BINS)
+        if (place == b).any()
+    ]
+
+
+def _maps(found: Answers) -> list[Floats]:
+    return [from_bytes(kept).astype(np.float16) for kept in found.probability]

@@ -1,0 +1,182 @@
+"""The training of a run, fold by fold, and its record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from plexus.data import SampleSet, open_samples
+from plexus.errors import DataError
+from plexus.record import atomic_write
+from plexus.segment._config import SegmentConfig
+from plexus.segment._data import load_pairs
+from plexus.segment._folder import open_run, to_json
+from plexus.segment._folds import assigned, grouped_folds, validation_fold
+from plexus.segment._nets import Segmenter, build
+from plexus.segment._phase import FoldTraining
+from plexus.train._callbacks import quiet
+from plexus.train._phase import _trainer
+from plexus.train._run import leader
+
+
+class Work:
+    """Images, folds and record of one run.
+
+    Args:
+        folder: the run folder.
+        config: options of the run.
+        listen: called with every epoch's entry.
+        progress: show live progress bars.
+
+    Raises:
+        PlexusError: data that cannot be used, folds that do not fit it, devices that are not there.
+    """
+
+    def __init__(
+        self, folder: Path, config: SegmentConfig, listen: Callable[[dict[str, Any]], None], *, progress: bool
+    ) -> None:
+        self.folder, self.config, self.listen, self.progress = folder, config, listen, progress
+        samples = open_samples(
+            config.data, masks=True, group_from=config.group_from, mask_suffix=config.mask_suffix,
+            missing_mask=config.missing_mask,
+        )  # fmt: skip
+        names = [sample.name for sample in samples.samples]
+        samples, self.notes = _for_training(samples, config)
+        self.dropped: tuple[str, ...] = ()
+        if config.folds is not None:
+            found = assigned([s.name for s in samples.samples], names, config.folds, config.cv)
+            self.dropped = tuple(s.name for s, fold in zip(samples.samples, found, strict=True) if fold < 0)
+            samples = samples.take(np.flatnonzero(found >= 0).tolist())
+            if self.dropped:
+                self.notes.append(f"{len(self.dropped)} images that the audit dropped are left out")
+        self.pairs = load_pairs(
+            samples, config.shape, missing_mask=config.missing_mask, skip_unreadable=config.skip_unreadable
+        )
+        self.fold = self._folds(names)
+        self._check()
+        self.seconds: dict[str, float] = {}
+        self.record: dict[str, Any] = {}
+
+    @property
+    def folds(self) -> list[int]:
+        """Numbers of the nets."""
+        return sorted(set(self.fold[self.fold >= 0].tolist()))
+
+    @property
+    def crossed(self) -> bool:
+        """Whether every image is validated by some net."""
+        return self.config.folds is not None or self.config.cv is not None
+
+    def begin(self) -> None:
+        """Writes what is known before the training."""
+        pairs, config = self.pairs, self.config
+        self.record = open_run(self.folder)[1] | {
+            "config": asdict(config),
+            "data": {
+                "name": pairs.source.name,
+                "fingerprint": pairs.fingerprint,
+                "images": len(pairs),
+                "present": int(pairs.present.sum()),
+                "groups": len({g for g in pairs.groups if g is not None}) or None,
+                "size": list(config.shape),
+                "skipped": list(pairs.skipped),
+                "notes": [*pairs.source.notes, *self.notes],
+                "trained_size": [float(np.median([size[axis] for size in pairs.sizes])) for axis in (0, 1)],
+                "channels": int(pairs.images.shape[1]),
+            },
+            "folds": [],
+        }
+        self.record["machine"]["threads"] = torch.get_num_threads()
+        self.save()
+        if leader():
+            rows = zip(pairs.names, pairs.groups, pairs.hashes, self.fold.tolist(), strict=True)
+            images = [{"name": n, "group": g, "sha256": h.removeprefix("sha256:"), "fold": f} for n, g, h, f in rows]
+            listing = {"format": 1, "kind": "segment-images", "images": images}
+            atomic_write(self.folder / "images.json", to_json(listing))
+
+    def train(self) -> list[Segmenter]:
+        """The net of every fold; what is done already is read back."""
+        nets = []
+        for k in self.folds:
+            start = time.monotonic()
+            learn, held = self._rows(k)
+            fold = FoldTraining(
+                self.folder, self.config, k, self.pairs.split(learn), self.pairs.split(held),
+                listen=self.listen, progress=self.progress,
+            )  # fmt: skip
+            nets.append(fold.run())
+            self.record["folds"].append(
+                {"fold": k, "train": len(learn), "validation": len(held), "epochs": fold.epochs}
+            )
+            spent = max(time.monotonic() - start, sum(entry["seconds"] for entry in fold.epochs))
+            self.seconds[f"fold {k}"] = spent
+            self.record["seconds"] = dict(self.seconds)
+            self.save()
+        return nets
+
+    def save(self) -> None:
+        """Writes the record as it stands."""
+        if leader():
+            atomic_write(self.folder / "record.json", to_json(self.record))
+
+    def _rows(self, k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return np.flatnonzero(self.fold != k), np.flatnonzero(self.fold == k)
+
+    def _folds(self, names: list[str]) -> NDArray[np.int64]:
+        config, pairs = self.config, self.pairs
+        if config.folds is not None:
+            fold = assigned(pairs.names, names, config.folds, config.cv)
+            self._tell_split_groups(fold)
+            return fold
+        if config.cv is not None:
+            return grouped_folds(pairs.present.tolist(), pairs.groups, config.cv, config.seed)
+        declared = np.array([sample.split == "val" for sample in pairs.source.samples])
+        if declared.any() and not declared.all():
+            return np.where(declared, 0, -1)
+        return validation_fold(pairs.present.tolist(), pairs.groups, config.val, config.seed)
+
+    def _tell_split_groups(self, fold: NDArray[np.int64]) -> None:
+        """An audit without groups may deal a patient's images out to several folds."""
+        seen: dict[str, set[int]] = {}
+        for group, k in zip(self.pairs.groups, fold.tolist(), strict=True):
+            if group is not None:
+                seen.setdefault(group, set()).add(k)
+        if torn := sum(len(ks) > 1 for ks in seen.values()):
+            self.notes.append(f"{torn} groups are in more than one fold of {self.config.folds}: figures may flatter")
+
+    def _check(self) -> None:
+        """What would fail later is told now."""
+        for k in self.folds:
+            learn, held = self._rows(k)
+            where = f"fold {k}" if self.crossed else "the training images"
+            if not len(learn) or not len(held):
+                raise DataError(f"{where}: no image is left to train or to validate on; add images or ask for fewer")
+            if not self.pairs.present[learn].any():
+                raise DataError(
+                    f"{where}: not one of the {len(learn)} training images has anything in its mask; no net can learn "
+                    "from that: check --mask-suffix, add images, or ask for fewer folds"
+                )
+        build(self.config, int(self.pairs.images.shape[1]), 0)
+        with quiet():
+            _trainer(self.config, logger=False, enable_progress_bar=False)  # type: ignore[arg-type]
+
+
+def _for_training(samples: SampleSet, config: SegmentConfig) -> tuple[SampleSet, list[str]]:
+    """Images of the test split are never trained on; then at most `limit` of the rest, drawn by the seed."""
+    rows = [i for i, sample in enumerate(samples.samples) if sample.split != "test"]
+    notes = []
+    if left := len(samples) - len(rows):
+        notes.append(f"{left} images of the test split are left for `plexus segment evaluate`")
+    if not rows:
+        raise DataError(f"{config.data}: holds images of a test split only; name data to train on")
+    if config.limit is not None and config.limit < len(rows):
+        order = np.random.default_rng(np.random.SeedSequence(config.seed, spawn_key=(1,))).permutation(len(rows))
+        rows = sorted(rows[i] for i in order[: config.limit])
+    return samples.take(rows), notes
