@@ -1,0 +1,229 @@
+"""The whole audit of a set, as findings that the page and the files are made from."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import plexus
+from plexus.audit._clean import Cleaned, clean, leak
+from plexus.audit._clusters import Cluster, clusters
+from plexus.audit._contradictions import MIN_DICE, Contradiction, compared
+from plexus.audit._fingerprint import fingerprint
+from plexus.audit._fingerprints import Fingerprints, Problem
+from plexus.audit._folds import Folds, folds
+from plexus.audit._labels import Labels, read_labels
+from plexus.audit._near import NearDuplicates, near_duplicates
+from plexus.audit._threshold import FALSE_POSITIVE_RATE
+from plexus.data import SampleSet
+from plexus.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """Everything that was found.
+
+    Args:
+        findings: what `findings.json` holds.
+        folds: of the images that stay, or None where there are too few.
+        cleaned: which images stay.
+    """
+
+    findings: dict[str, Any]
+    folds: Folds | None
+    cleaned: Cleaned
+
+
+def audit(
+    samples: SampleSet,
+    *,
+    kind: str = "thumbnail",
+    model: nn.Module | str | Path | None = None,
+    threshold: float | None = None,
+    false_positive_rate: float = FALSE_POSITIVE_RATE,
+    scope: str = "all",
+    search: str = "auto",
+    min_dice: float = MIN_DICE,
+    k: int = 5,
+    seed: int = 0,
+    decisions: Mapping[str, str] | None = None,
+    cache: Path | None = None,
+    workers: int | None = None,
+    progress: bool = False,
+    command: str = "",
+    now: datetime.datetime | None = None,
+) -> Audit:
+    """Fingerprints, pairs, contradictions, leaks, clusters, what to keep and folds.
+
+    Args:
+        samples: of `plexus.data.open_samples`.
+        kind, model: see `fingerprint`.
+        threshold, false_positive_rate, scope, search: see `near_duplicates`.
+        min_dice: see `contradictions`.
+        k: number of folds.
+        seed: of the random pairs and of the folds.
+        decisions: see `clean`.
+        cache: a folder, or None for none.
+        workers: threads; default one for each core.
+        progress: show bars where stderr is a terminal.
+        command: the command line that reproduces it.
+        now: the time to stamp it with.
+
+    Raises:
+        PlexusError: see its children; each message says what to do.
+    """
+    seconds: dict[str, float] = {}
+    prints = fingerprint(samples, kind, model=model, cache=cache, workers=workers, progress=progress)
+    start = time.monotonic()
+    labels = read_labels(samples, cache=cache, workers=workers, progress=progress)
+    seconds["masks"] = time.monotonic() - start
+    near = near_duplicates(
+        prints, threshold=threshold, false_positive_rate=false_positive_rate, scope=scope, search=search, seed=seed,
+        progress=progress,
+    )  # fmt: skip
+    start = time.monotonic()
+    found, overlaps = compared(samples, near, min_dice=min_dice, labels=labels)
+    parts = clusters(prints, near)
+    cleaned = clean(prints, near, found, labels, decisions)
+    notes = [*samples.notes, *near.notes]
+    dealt = None
+    try:
+        gone = [s.name for s, keep in zip(samples.samples, cleaned.keep, strict=True) if not keep]
+        dealt = folds(samples, near, k, seed, dropped=gone, labels=labels)
+    except DataError as error:
+        notes.append(f"no folds were made: {error}")
+    seconds |= {**prints.seconds, **near.seconds, "rest": time.monotonic() - start}
+    problems = [*prints.problems, *labels.problems]
+    pairs = _pairs(samples, near, found, overlaps)
+    findings = {
+        "format": FORMAT,
+        "kind": "audit",
+        "created": f"{now or datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "command": command,
+        "seed": seed,
+        "versions": {"plexus": plexus.__version__, "python": platform.python_version(), "numpy": np.__version__},
+        "data": _data(samples, notes),
+        "settings": {
+            "fingerprint": kind if model is None or not isinstance(model, str | Path) else f"{kind} {model}",
+            "threshold": round(near.threshold, 6),
+            "threshold_from": near.threshold_from,
+            "false_positive_rate": false_positive_rate,
+            "scope": scope,
+            "min_dice": min_dice,
+        },
+        "calibration": {
+            "edges": list(near.calibration.edges),
+            "unrelated": list(near.calibration.unrelated),
+            "candidates": list(near.calibration.candidates),
+        },
+        "images": _images(samples, prints, labels, parts, dealt, cleaned),
+        "pairs": pairs,
+        "clusters": [
+            {"id": i, "images": list(c.images), "diameter": round(c.diameter, 6), "flagged": c.flagged}
+            for i, c in enumerate(parts)
+        ],
+        "problems": [{"name": p.name, "kind": p.kind, "text": p.text} for p in problems],
+        "summary": _summary(pairs, parts, problems, cleaned),
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+    }
+    return Audit(findings, dealt, cleaned)
+
+
+def _data(samples: SampleSet, notes: Sequence[str]) -> dict[str, Any]:
+    splits = Counter(s.split for s in samples.samples)
+    return {
+        "name": samples.name,
+        "layout": samples.layout,
+        "images": len(samples),
+        "classes": list(samples.classes),
+        "groups": len({s.group for s in samples.samples if s.group is not None}),
+        "splits": {split: splits[split] for split in samples.splits},
+        "masks": samples.has_masks,
+        "notes": list(notes),
+    }
+
+
+def _images(
+    samples: SampleSet,
+    prints: Fingerprints,
+    labels: Labels,
+    parts: Sequence[Cluster],
+    dealt: Folds | None,
+    cleaned: Cleaned,
+) -> list[dict[str, Any]]:
+    cluster = {i: number for number, c in enumerate(parts) for i in c.images}
+    fold = dealt.fold if dealt else {}
+    found = []
+    for i, sample in enumerate(samples.samples):
+        area = labels.area[i]
+        found.append(
+            {
+                "name": sample.name,
+                "label": sample.label,
+                "group": sample.group,
+                "split": sample.split,
+                "present": labels.present[i],
+                "area": None if area is None else round(area, 6),
+                "size": prints.sizes[i].tolist(),
+                "cluster": cluster.get(i),
+                "fold": fold.get(sample.name),
+                "keep": cleaned.keep[i],
+                "why": cleaned.why[i],
+            }
+        )
+    return found
+
+
+def _pairs(
+    samples: SampleSet, near: NearDuplicates, found: Sequence[Contradiction], overlaps: Sequence[float | None]
+) -> list[dict[str, Any]]:
+    """Contradictions first, then leaks, then the nearest."""
+    kinds = {c.pair: c.kind for c in found}
+    pairs = []
+    for p, (a, b) in enumerate(zip(near.a.tolist(), near.b.tolist(), strict=True)):
+        dice = overlaps[p]
+        pairs.append(
+            {
+                "a": a,
+                "b": b,
+                "distance": round(float(near.distance[p]), 6),
+                "exact": bool(near.exact[p]),
+                "shift": None if near.shift is None else [round(float(s), 1) + 0.0 for s in near.shift[p]],
+                "contradiction": kinds.get(p),
+                "dice": None if dice is None else round(dice, 4),
+                "leak": leak(samples.samples[a].split, samples.samples[b].split),
+            }
+        )
+    return sorted(pairs, key=lambda q: (q["contradiction"] is None, q["leak"] is None, q["distance"], q["a"], q["b"]))
+
+
+def _summary(
+    pairs: Sequence[Mapping[str, Any]], parts: Sequence[Cluster], problems: Sequence[Problem], cleaned: Cleaned
+) -> dict[str, Any]:
+    kinds = Counter(pair["contradiction"] for pair in pairs)
+    kept = sum(cleaned.keep)
+    return {
+        "pairs": len(pairs),
+        "exact": sum(pair["exact"] for pair in pairs),
+        "contradictions": {kind: kinds[kind] for kind in ("class", "presence", "overlap")},
+        "leaks": sum(pair["leak"] is not None for pair in pairs),
+        "clusters": len(parts),
+        "flagged": sum(c.flagged for c in parts),
+        "unreadable": sum(p.kind in ("unreadable", "mask") for p in problems),
+        "degenerate": sum(p.kind in ("constant", "zero") for p in problems),
+        "kept": kept,
+        "dropped": len(cleaned.keep) - kept,
+    }

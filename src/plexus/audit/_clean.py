@@ -1,0 +1,146 @@
+"""What to keep of a set: a stated rule, which decisions of a person override."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from plexus.audit._clusters import components
+from plexus.audit._contradictions import Contradiction
+from plexus.audit._fingerprints import Fingerprints, Problem
+from plexus.audit._labels import Labels
+from plexus.audit._near import NearDuplicates
+
+ORDER = {"train": 0, "val": 1, "test": 2}
+"""Of two near-duplicates in different splits the one in the earlier split goes."""
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """Which images stay, and why the others go.
+
+    Args:
+        keep: of every image.
+        why: a few words for those that go, else None.
+    """
+
+    keep: tuple[bool, ...]
+    why: tuple[str | None, ...]
+
+
+class Rule:
+    """The state of cleaning: what has gone so far.
+
+    Args:
+        fingerprints: of all images.
+        decisions: keep, drop or unsure by name.
+    """
+
+    def __init__(self, fingerprints: Fingerprints, decisions: Mapping[str, str]) -> None:
+        self.names, self.splits = fingerprints.names, fingerprints.splits
+        self.why: list[str | None] = [None] * len(self.names)
+        self.decided = [decisions.get(name) for name in self.names]
+
+    def stays(self, i: int) -> bool:
+        return self.why[i] is None
+
+    def may_go(self, i: int) -> bool:
+        """A decision to keep it protects an image, and so does being a test image."""
+        return self.decided[i] != "keep" and self.splits[i] != "test"
+
+    def problems(self, problems: Sequence[Problem]) -> None:
+        """Images without content, or without a mask that can be read; no decision makes them readable."""
+        row = {name: i for i, name in enumerate(self.names)}
+        for problem in problems:
+            i = row[problem.name]
+            if problem.kind in ("unreadable", "mask") or self.decided[i] != "keep":
+                self.why[i] = self.why[i] or f"{problem.kind}: {problem.text}"
+
+    def decisions(self) -> None:
+        for i, decided in enumerate(self.decided):
+            if decided == "drop" and self.stays(i):
+                self.why[i] = "decided"
+
+    def leaks(self, near: NearDuplicates) -> None:
+        """Nearest first."""
+        for a, b in zip(near.a.tolist(), near.b.tolist(), strict=True):
+            if leak(self.splits[a], self.splits[b]) is None or not (self.stays(a) and self.stays(b)):
+                continue
+            first, second = sorted((a, b), key=lambda i: ORDER[str(self.splits[i])])
+            if self.may_go(first):
+                self.why[first] = f"leak: near-duplicate of {self.names[second]} in {self.splits[second]}"
+
+    def copies(self, near: NearDuplicates, contradictory: set[int]) -> None:
+        """Of exact copies with equal labels the first by name stays."""
+        pairs = [p for p in np.flatnonzero(near.exact).tolist() if p not in contradictory]
+        alive = [p for p in pairs if self.stays(int(near.a[p])) and self.stays(int(near.b[p]))]
+        part = components(len(self.names), near.a[alive], near.b[alive])
+        order = np.argsort(part, kind="stable")
+        for rows in np.split(order, np.flatnonzero(np.diff(part[order])) + 1):
+            if len(rows) < 2:
+                continue
+            first = min(rows.tolist(), key=lambda i: (self.may_go(i), self.names[i]))
+            for i in rows.tolist():
+                if i != first and self.may_go(i):
+                    self.why[i] = f"copy of {self.names[first]}"
+
+    def contradictions(self, found: Sequence[Contradiction], labels: Labels) -> None:
+        """The image with most contradictions goes, again and again, until none is left that may go."""
+        open_pairs = {(c.a, c.b) for c in found if self.stays(c.a) and self.stays(c.b)}
+        partners: dict[int, set[int]] = {}
+        for a, b in open_pairs:
+            partners.setdefault(a, set()).add(b)
+            partners.setdefault(b, set()).add(a)
+        count = Counter({i: len(others) for i, others in partners.items()})
+        rank = {i: k for k, i in enumerate(sorted(count, key=lambda i: self.names[i]))}
+        while candidates := [i for i, n in count.items() if n and self.may_go(i)]:
+            worst = max(candidates, key=lambda i: (count[i], labels.present[i] is False, rank[i]))
+            others = sorted(partners.pop(worst), key=lambda i: rank[i])
+            self.why[worst] = f"contradicts {self.names[others[0]]}"
+            del count[worst]
+            for other in others:
+                partners[other].discard(worst)
+                count[other] -= 1
+
+
+def clean(
+    fingerprints: Fingerprints,
+    near: NearDuplicates,
+    found: Sequence[Contradiction],
+    labels: Labels,
+    decisions: Mapping[str, str] | None = None,
+) -> Cleaned:
+    """Says of every image whether to keep it; nothing is deleted.
+
+    1. Images that cannot be read, or are constant, and those whose mask cannot be read, go.
+    2. Of near-duplicates in different splits the one in train goes, before the one in val; test images always stay.
+    3. Of exact copies with equal labels the first by name stays.
+    4. The image with most contradictions goes (of several: one with an empty mask, then the later name), and so on
+       until no contradictory pair is left, or only pairs of test images. A whole cluster never goes.
+
+    Decisions of a person come before 2 to 4.
+
+    Args:
+        fingerprints: of the images.
+        near: their near-duplicates.
+        found: of `contradictions`.
+        labels: of `read_labels`.
+        decisions: ``keep``, ``drop`` or ``unsure`` by name; unsure changes nothing.
+    """
+    rule = Rule(fingerprints, decisions or {})
+    rule.problems([*fingerprints.problems, *labels.problems])
+    rule.decisions()
+    rule.leaks(near)
+    rule.copies(near, {c.pair for c in found})
+    rule.contradictions(found, labels)
+    return Cleaned(tuple(why is None for why in rule.why), tuple(rule.why))
+
+
+def leak(one: str | None, two: str | None) -> list[str] | None:
+    """Two different splits, in the order train, val, test."""
+    if one not in ORDER or two not in ORDER or one == two:
+        return None
+    return sorted((one, two), key=lambda split: ORDER[split])

@@ -1,0 +1,78 @@
+"""Connected components of near-duplicates, and how far their ends are apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from plexus.audit._fingerprints import I64, Fingerprints
+from plexus.audit._near import NearDuplicates
+
+FLAGGED = 50
+"""A component of more images is a chain of likenesses more often than one scene."""
+WHOLE = 100
+"""Up to so many images all pairs of a component are compared."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Images that are connected by near-duplicate pairs.
+
+    Args:
+        images: indices, ascending.
+        diameter: the largest distance between two of them; for more than 100 images the largest that a search from
+            end to end met.
+        flagged: whether there are more than 50.
+    """
+
+    images: tuple[int, ...]
+    diameter: float
+    flagged: bool
+
+
+def components(n: int, a: I64, b: I64) -> I64:
+    """The component of each of n images, numbered in the order of their first images.
+
+    Example:
+        >>> components(4, np.array([1]), np.array([3])).tolist()
+        [0, 1, 2, 1]
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(n, n))
+    _, found = connected_components(graph, directed=False)
+    _, first, inverse = np.unique(found, return_index=True, return_inverse=True)
+    rank: I64 = np.empty(len(first), np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    ordered: I64 = rank[inverse]
+    return ordered
+
+
+def clusters(fingerprints: Fingerprints, near: NearDuplicates) -> tuple[Cluster, ...]:
+    """All components of two images or more, the largest first.
+
+    Args:
+        fingerprints: of the images.
+        near: their near-duplicates.
+    """
+    part = components(len(fingerprints), near.a, near.b)
+    order = np.argsort(part, kind="stable")
+    found = []
+    for rows in np.split(order, np.flatnonzero(np.diff(part[order])) + 1):
+        if len(rows) > 1:
+            found.append(Cluster(tuple(rows.tolist()), diameter(fingerprints, rows), len(rows) > FLAGGED))
+    return tuple(sorted(found, key=lambda c: (-len(c.images), c.images)))
+
+
+def diameter(fingerprints: Fingerprints, rows: I64) -> float:
+    """The largest distance between two images."""
+    if len(rows) <= WHOLE:
+        first, second = np.triu_indices(len(rows), 1)
+        return float(fingerprints.compare(rows[first], rows[second])[0].max())
+    start, largest = rows[0], 0.0
+    for _ in range(4):  # to the farthest, and from there to the farthest again
+        distance, _ = fingerprints.compare(np.full(len(rows), start), rows)
+        start, largest = rows[int(distance.argmax())], max(largest, float(distance.max()))
+    return largest

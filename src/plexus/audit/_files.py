@@ -1,0 +1,137 @@
+"""The files of an audit: findings, pairs for a spreadsheet, folds, decisions, and the cleaned set."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from plexus.audit._audit import Audit
+from plexus.data import SampleSet
+from plexus.errors import DataError, RunError
+from plexus.record import atomic_write
+
+DECISIONS = ("keep", "drop", "unsure")
+
+
+def write_files(found: Audit, folder: str | Path) -> Path:
+    """Writes `findings.json`, `pairs.csv` and, where there are folds, `folds.json`; returns the folder."""
+    folder = make_folder(folder)
+    atomic_write(folder / "findings.json", json.dumps(found.findings, ensure_ascii=False, indent=1, allow_nan=False))
+    atomic_write(folder / "pairs.csv", pairs_csv(found.findings))
+    if found.folds is not None:
+        atomic_write(folder / "folds.json", json.dumps(found.folds.to_dict(), ensure_ascii=False, indent=1))
+    else:
+        (folder / "folds.json").unlink(missing_ok=True)  # of an earlier audit
+    return folder
+
+
+def make_folder(folder: str | Path) -> Path:
+    """Makes a folder where there is none.
+
+    Raises:
+        RunError: it cannot be made.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder}: is a file; name a folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{folder}: cannot make this folder: {error.strerror}; name another") from None
+    return folder
+
+
+def pairs_csv(findings: Mapping[str, Any]) -> str:
+    """One line for each pair; a text that a spreadsheet would take for a formula begins with an apostrophe."""
+    out = io.StringIO()
+    table = csv.writer(out)
+    sides = ("name", "label", "group", "split", "present", "area", "keep")
+    table.writerow(
+        ["distance", "exact", "contradiction", "dice", "leak", "shift_rows", "shift_columns", "cluster"]
+        + [f"{side}_{what}" for side in "ab" for what in sides]
+    )
+    images = findings["images"]
+    for pair in findings["pairs"]:
+        a, b = images[pair["a"]], images[pair["b"]]
+        row = [pair["distance"], pair["exact"], pair["contradiction"], pair["dice"]]
+        row += ["-".join(pair["leak"]) if pair["leak"] else None, *(pair["shift"] or (None, None)), a["cluster"]]
+        table.writerow([_cell(value) for value in row + [image[what] for image in (a, b) for what in sides]])
+    return out.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """Numbers stay; a text never begins a formula."""
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r", "\n"):
+        return "'" + value
+    return value
+
+
+def read_decisions(path: str | Path, samples: SampleSet) -> dict[str, str]:
+    """Decisions that the page saved.
+
+    Raises:
+        DataError: no such file, another format, or a name that is not in the data.
+    """
+    try:
+        raw = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise DataError(f"{path}: cannot read the decisions: {error.strerror}; save them from audit.html") from None
+    except ValueError:
+        raise DataError(f"{path}: not JSON, or cut short; save the decisions from audit.html again") from None
+    found = raw.get("decisions") if isinstance(raw, dict) else None
+    if not isinstance(found, dict) or raw.get("kind") != "audit-decisions" or raw.get("format") != 1:
+        raise DataError(f"{path}: not a decisions file; save the decisions from audit.html")
+    names = {sample.name for sample in samples.samples}
+    for name, decision in found.items():
+        if decision not in DECISIONS:
+            raise DataError(f"{path}: {name}: {decision!r} is no decision; choose from {', '.join(DECISIONS)}")
+        if name not in names:
+            raise DataError(
+                f"{path}: {name}: there is no such image in {samples.where}; name the data they were made on"
+            )
+    return found
+
+
+def write_clean(samples: SampleSet, found: Audit, folder: str | Path, *, link: bool = False) -> Path:
+    """Writes the names of what to keep as `keep.txt`, one a line, and with ``link`` a tree of links to these files.
+
+    Args:
+        samples: the set.
+        found: its audit.
+        folder: a new or empty folder.
+        link: symbolic links below ``folder``, in the layout of the data, masks too.
+
+    Raises:
+        RunError: the folder is not empty, or cannot be made, or the set is no folder of files.
+    """
+    folder = make_folder(folder)
+    if any(folder.iterdir()):
+        raise RunError(f"{folder}: is not empty; name a new folder for the cleaned set")
+    kept = [i for i, keep in enumerate(found.cleaned.keep) if keep]
+    if link:
+        if samples.layout in ("manifest", "parquet"):
+            raise RunError(f"{samples.where}: a {samples.layout} is not a folder to link; leave --link out")
+        base = _base(samples)
+        for i in kept:
+            for place in (samples.images[i], samples.masks[i]):
+                if isinstance(place, Path):
+                    _link(place, folder / Path(os.path.abspath(place)).relative_to(base))
+    names = [samples.samples[i].name.replace("\n", "\\n") for i in kept]
+    atomic_write(folder / "keep.txt", "".join(f"{name}\n" for name in names))
+    return folder
+
+
+def _base(samples: SampleSet) -> Path:
+    """The folder that the names are below."""
+    return Path(os.path.abspath(Path(samples.where).expanduser()))
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.is_symlink():
+        target.symlink_to(os.path.abspath(source))

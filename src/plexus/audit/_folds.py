@@ -1,0 +1,137 @@
+"""Folds that keep groups and near-duplicates together, with every label spread evenly."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from plexus.audit._clusters import components
+from plexus.audit._fingerprints import I64
+from plexus.audit._labels import Labels, read_labels
+from plexus.audit._near import NearDuplicates
+from plexus.data import SampleSet
+from plexus.errors import ConfigError, DataError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Which fold each image is in.
+
+    Args:
+        k: number of folds.
+        seed: of the order in which equals are dealt.
+        fold: 0..k-1 by name.
+        dropped: names that are in none.
+    """
+
+    k: int
+    seed: int
+    fold: dict[str, int]
+    dropped: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `folds.json` holds."""
+        return {
+            "format": FORMAT, "kind": "folds", "k": self.k, "seed": self.seed, "folds": self.fold,
+            "dropped": list(self.dropped),
+        }  # fmt: skip
+
+
+def folds(
+    samples: SampleSet,
+    near: NearDuplicates,
+    k: int = 5,
+    seed: int = 0,
+    *,
+    dropped: Collection[str] = (),
+    labels: Labels | None = None,
+) -> Folds:
+    """Deals images to k folds so that no group and no cluster of near-duplicates is torn apart.
+
+    What hangs together, by groups and pairs, is dealt as one, the largest first, each to the fold where the counts of
+    every label and of all images stay most even.
+
+    Args:
+        samples: the set.
+        near: its near-duplicates.
+        k: number of folds.
+        seed: of the order among parts of one size.
+        dropped: names of images that go into no fold; they tear nothing apart, and still tie others together.
+        labels: of `read_labels`, where they were read before; presence counts where there are no classes.
+
+    Raises:
+        ConfigError: k below 2.
+        DataError: fewer parts than folds.
+
+    Source: greedy dealing as in scikit-learn's StratifiedGroupKFold.
+
+    Example:
+        >>> folds(open_samples("nerves"), near, k=5).fold["train/0001.png"]  # doctest: +SKIP
+        3
+    """
+    if k < 2:
+        raise ConfigError(f"folds={k}: give 2 or more")
+    gone = set(dropped)
+    kept = np.array([sample.name not in gone for sample in samples.samples], bool)
+    parts = _parts(samples, near)
+    strata = _strata(samples, labels)
+    counts = np.zeros((int(parts.max(initial=-1)) + 1, int(strata.max(initial=-1)) + 1), np.int64)
+    np.add.at(counts, (parts[kept], strata[kept]), 1)
+    filled = np.flatnonzero(counts.sum(1))
+    if len(filled) < k:
+        raise DataError(
+            f"{samples.where}: {len(filled)} groups of images that belong together cannot fill {k} folds; give fewer"
+        )
+    fold = np.full(len(counts), -1)
+    fold[filled] = deal(counts[filled], k, seed)
+    chosen = {s.name: int(fold[parts[i]]) for i, s in enumerate(samples.samples) if kept[i]}
+    return Folds(k, seed, chosen, tuple(s.name for s in samples.samples if s.name in gone))
+
+
+def deal(counts: I64, k: int, seed: int) -> I64:
+    """The fold of each part, given how many images of each label it has, (P, L).
+
+    Example:
+        >>> deal(np.array([[2, 0], [0, 2], [1, 1], [1, 1]]), 2, seed=0).tolist().count(0)
+        2
+    """
+    total = counts.sum(0)
+    weight = 1 / np.maximum(total, 1)
+    order = np.random.default_rng(seed).permutation(len(counts))
+    order = order[np.argsort(-counts[order].sum(1), kind="stable")]
+    have = np.zeros((k, counts.shape[1]))
+    fold = np.empty(len(counts), np.int64)
+    for part in order:
+        # the sum of squares of all shares grows by this much in each fold; all images count as one label more
+        growth = ((2 * have + counts[part]) * counts[part] * weight**2).sum(1)
+        size = counts[part].sum()
+        growth += (2 * have.sum(1) + size) * size / max(int(total.sum()), 1) ** 2
+        chosen = int(np.lexsort((have.sum(1), growth.round(15)))[0])
+        fold[part] = chosen
+        have[chosen] += counts[part]
+    return fold
+
+
+def _parts(samples: SampleSet, near: NearDuplicates) -> I64:
+    """What hangs together by pairs and groups."""
+    first: dict[str, int] = {}
+    a, b = [near.a], [near.b]
+    for i, sample in enumerate(samples.samples):
+        if sample.group is not None:
+            a.append(np.array([first.setdefault(sample.group, i)]))
+            b.append(np.array([i]))
+    return components(len(samples), np.concatenate(a), np.concatenate(b))
+
+
+def _strata(samples: SampleSet, labels: Labels | None) -> I64:
+    """A number for each label: the class, or with masks whether a target is there."""
+    if labels is None:
+        labels = read_labels(samples)
+    keys = [(s.label, p) for s, p in zip(samples.samples, labels.present, strict=True)]
+    number = {key: i for i, key in enumerate(sorted(set(keys), key=repr))}
+    return np.array([number[key] for key in keys], np.int64)

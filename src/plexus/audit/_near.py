@@ -1,0 +1,222 @@
+"""Near-duplicate pairs: calibrate, search, register, decide."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plexus.audit._fingerprints import F32, I64, Fingerprints
+from plexus.audit._scan import bar
+from plexus.audit._search import Candidates, approximate, exact, grouped
+from plexus.audit._threshold import FALSE_POSITIVE_RATE, FEW, Calibration, histogram, threshold_of
+from plexus.errors import ConfigError
+
+SAMPLED = 20_000
+"""Unrelated pairs that are compared."""
+MANY = 200_000
+"""Images from which on faiss searches, where it is installed."""
+SHARE = 8
+"""Unrelated candidates for each image that the search may bring along."""
+LOOSEST, TIGHTEST = 0.35, 0.6
+"""Of the bound on dot products in the search; pairs are decided by their distance after it."""
+
+
+@dataclass(frozen=True, eq=False)
+class NearDuplicates:
+    """Pairs of images that are nearer than a threshold, nearest first.
+
+    Args:
+        names: of all images.
+        a, b: indices into them, a < b, (P,).
+        distance: (P,), 0 for equal images.
+        shift: rows and columns in pixels by which b lies further down and right, (P, 2); None without registration.
+        exact: whether both hold the same pixels, (P,).
+        threshold: the largest distance.
+        threshold_from: ``data``, ``given``, or ``default`` where there are too few pairs to learn from.
+        false_positive_rate: that the threshold was made for.
+        scope: ``all``, or ``group`` where only images of one group were compared.
+        calibration: the distances of unrelated pairs and of candidates.
+        notes: what the reader of the result should know, one line each.
+    """
+
+    names: tuple[str, ...]
+    a: I64
+    b: I64
+    distance: F32
+    shift: F32 | None
+    exact: NDArray[np.bool_]
+    threshold: float
+    threshold_from: str
+    false_positive_rate: float
+    scope: str
+    calibration: Calibration
+    notes: tuple[str, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+
+def near_duplicates(
+    fingerprints: Fingerprints,
+    *,
+    threshold: float | None = None,
+    false_positive_rate: float = FALSE_POSITIVE_RATE,
+    scope: str = "all",
+    search: str = "auto",
+    neighbours: int = 64,
+    seed: int = 0,
+    progress: bool = False,
+) -> NearDuplicates:
+    """Finds all pairs of images that are nearer than unrelated images come to each other.
+
+    Random pairs, of different groups where groups are known, give the distances of the unrelated, and from them the
+    threshold (see `threshold_of`). The search takes tiled products of vectors with a loose bound; thumbnails are then
+    compared anew at the shift that fits best, and that distance decides.
+
+    Args:
+        fingerprints: of `fingerprint`.
+        threshold: the largest distance; default: from the data.
+        false_positive_rate: share of unrelated pairs that may come as near, in (0, .01].
+        scope: ``all``, or ``group``: only images of the same group.
+        search: ``exact``, ``faiss``, or ``auto``: faiss for more than 200,000 images, where it is installed.
+        neighbours: candidates that are kept for each image.
+        seed: of the random pairs.
+        progress: show a bar where stderr is a terminal.
+
+    Raises:
+        ConfigError: an argument out of range; groups asked for and not known.
+
+    Example:
+        >>> from plexus.audit import fingerprint
+        >>> images = np.random.default_rng(0).integers(0, 256, (5, 72, 96), dtype=np.uint8)
+        >>> near = near_duplicates(fingerprint([*images, images[2]]))
+        >>> [(int(a), int(b), bool(e)) for a, b, e in zip(near.a, near.b, near.exact)]
+        [(2, 5, True)]
+    """
+    _check(threshold, false_positive_rate, scope, search, neighbours)
+    groups = _numbered(fingerprints)
+    if scope == "group" and (groups < 0).all():
+        raise ConfigError("scope 'group' needs groups, and none are known: give --group-from REGEX, or --scope all")
+    start = time.monotonic()
+    a, b = _unrelated(fingerprints.usable, groups, seed)
+    unrelated, _ = fingerprints.compare(a, b)
+    vectors = fingerprints.vectors
+    limit, source = threshold, "given"
+    if limit is None:
+        limit = threshold_of(unrelated.astype(np.float64), false_positive_rate)
+        source = "default" if len(a) < FEW else "data"
+    least = _least(fingerprints, a, b, limit)
+    calibrated = time.monotonic()
+    found = _candidates(vectors, groups if scope == "group" else None, least, search, neighbours, seed, progress)
+    distance, shift = fingerprints.compare(found.a, found.b)
+    same = _equal(fingerprints, found.a, found.b)
+    distance[same] = 0  # not 1e-7
+    near = np.flatnonzero(distance <= limit)
+    near = near[np.lexsort((found.b[near], found.a[near], distance[near]))]
+    a, b = found.a[near], found.b[near]
+    done = time.monotonic()
+    return NearDuplicates(
+        fingerprints.names, a, b, distance[near], None if shift is None else shift[near], same[near],
+        limit, source, false_positive_rate, scope,
+        histogram(unrelated.astype(np.float64), distance.astype(np.float64), limit),
+        _notes(source, found, neighbours),
+        {"calibration": calibrated - start, "search": done - calibrated},
+    )  # fmt: skip
+
+
+def _check(threshold: float | None, rate: float, scope: str, search: str, neighbours: int) -> None:
+    if threshold is not None and not 0 <= threshold < 2:
+        raise ConfigError(f"threshold={threshold:g}: give a distance of 0 or more, and below 2")
+    if not 0 < rate <= 0.01:
+        raise ConfigError(f"false_positive_rate={rate:g}: give a share of unrelated pairs above 0, at most 0.01")
+    if scope not in ("all", "group"):
+        raise ConfigError(f"scope={scope!r} is unknown; choose from all, group")
+    if search not in ("auto", "exact", "faiss"):
+        raise ConfigError(f"search={search!r} is unknown; choose from auto, exact, faiss")
+    if neighbours < 1:
+        raise ConfigError(f"neighbours={neighbours}: give 1 or more")
+
+
+def _numbered(fingerprints: Fingerprints) -> I64:
+    """Groups as numbers, -1 for none."""
+    known = {group: i for i, group in enumerate(sorted({g for g in fingerprints.groups if g is not None}))}
+    return np.array([-1 if g is None else known[g] for g in fingerprints.groups], np.int64)
+
+
+def _unrelated(usable: NDArray[np.bool_], groups: I64, seed: int) -> tuple[I64, I64]:
+    """Random pairs; of different groups where there are any."""
+    rows = np.flatnonzero(usable)
+    n = len(rows)
+    if n * (n - 1) // 2 <= SAMPLED:
+        first, second = (side.astype(np.int64) for side in np.triu_indices(n, 1))
+    else:
+        random = np.random.default_rng(seed)
+        first, second = random.integers(0, n, SAMPLED), random.integers(0, n - 1, SAMPLED)
+        second += second >= first
+    a, b = rows[first], rows[second]
+    if len(np.unique(groups[rows])) > 1:
+        apart = (groups[a] != groups[b]) & (groups[a] >= 0) & (groups[b] >= 0)
+        if apart.sum() >= min(FEW, len(a)):
+            a, b = a[apart], b[apart]
+    return np.minimum(a, b), np.maximum(a, b)
+
+
+def _least(fingerprints: Fingerprints, a: I64, b: I64, limit: float) -> float:
+    """The bound of the search: the distance itself, or with registration one that few unrelated pairs reach."""
+    if not fingerprints.registered:
+        return 1 - limit - 1e-6
+    v = fingerprints.vectors
+    dots = np.einsum("pd,pd->p", v[a], v[b]) if len(a) < 1000 else _dots(v, a, b)
+    n = int(fingerprints.usable.sum())
+    bulk = float(np.quantile(dots, max(0.0, 1 - 2 * SHARE / n))) if len(dots) else LOOSEST
+    return min(max(bulk, LOOSEST), TIGHTEST, max(1 - limit, 0.1))
+
+
+def _dots(v: F32, a: I64, b: I64) -> F32:
+    return np.concatenate(
+        [np.einsum("pd,pd->p", v[a[i : i + 1024]], v[b[i : i + 1024]]) for i in range(0, len(a), 1024)]
+    )
+
+
+def _candidates(
+    vectors: F32, groups: I64 | None, least: float, search: str, most: int, seed: int, progress: bool
+) -> Candidates:
+    if groups is not None:
+        return grouped(vectors, groups, least, most)
+    if search == "faiss" or (search == "auto" and len(vectors) > MANY and _has_faiss()):
+        return approximate(vectors, least, most, seed=seed)
+    with bar("comparing images", len(vectors), progress) as step:
+        return exact(vectors, least, most, step)
+
+
+def _has_faiss() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("faiss") is not None
+
+
+def _equal(fingerprints: Fingerprints, a: I64, b: I64) -> NDArray[np.bool_]:
+    """The same file, or the same pixels in another one."""
+    same = (fingerprints.digests[a] == fingerprints.digests[b]).all(1)
+    checks, sizes, rows = fingerprints.checks, fingerprints.sizes, fingerprints.rows
+    alike = np.flatnonzero(~same & (checks[a] == checks[b]) & (sizes[a] == sizes[b]).all(1))
+    same[alike] = [np.array_equal(rows[i], rows[j]) for i, j in zip(a[alike], b[alike], strict=True)]
+    found: NDArray[np.bool_] = same
+    return found
+
+
+def _notes(source: str, found: Candidates, neighbours: int) -> tuple[str, ...]:
+    notes = []
+    if source == "default":
+        notes.append("too few pairs of images to learn a threshold from: a usual one is used")
+    if found.truncated:
+        notes.append(
+            f"{found.truncated} images have more than {neighbours} neighbours each; only the nearest of these are pairs"
+        )
+    if found.recall < 1:
+        notes.append(f"searched approximately: a recall of {found.recall:.4f} was measured")
+    return tuple(notes)

@@ -1,0 +1,91 @@
+"""Small pictures of the images in pairs, and the outlines of their masks."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from plexus.audit._scan import bar
+from plexus.data import SampleSet
+from plexus.errors import DataError
+
+SIDE = 256
+"""Longer side in pixels."""
+MOST = 4000
+"""Images of the first pairs; a page with more would be too heavy to open."""
+COLOUR = (255, 196, 0, 255)
+
+Picture = dict[str, str | None]
+
+
+def pictures(
+    samples: SampleSet, findings: Mapping[str, Any], *, most: int = MOST, progress: bool = False
+) -> dict[int, Picture]:
+    """JPEG and outline of the images that are in pairs, as data URIs.
+
+    Args:
+        samples: the set.
+        findings: of its audit.
+        most: images at most, those of the first pairs.
+        progress: show a bar where stderr is a terminal.
+    """
+    wanted: dict[int, None] = {}
+    for pair in findings["pairs"]:
+        if len(wanted | {pair["a"]: None, pair["b"]: None}) > most:
+            break
+        wanted |= {pair["a"]: None, pair["b"]: None}
+    found: dict[int, Picture] = {}
+    with ThreadPoolExecutor(os.cpu_count()) as threads, bar("drawing pictures", len(wanted), progress) as step:
+        for i, made in zip(wanted, threads.map(lambda i: _picture(samples, i), wanted), strict=True):
+            if made is not None:
+                found[i] = made
+            step(1)
+    return found
+
+
+def _picture(samples: SampleSet, i: int) -> Picture | None:
+    try:
+        pixels = samples.pixels(i)
+    except DataError:
+        return None
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    image.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)
+    if max(image.size) < SIDE:
+        scale = SIDE / max(image.size)
+        size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+        image = image.resize(size, Image.Resampling.NEAREST)
+    try:
+        mask = samples.mask(i)
+    except DataError:
+        mask = None
+    drawn = None if mask is None else _uri(Image.fromarray(outline(mask, image.size)), "PNG", optimize=True)
+    return {"image": _uri(image, "JPEG", quality=80), "mask": drawn}
+
+
+def outline(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The border of a mask, inside it, at another size (columns, rows), as RGBA.
+
+    Example:
+        >>> outline(np.ones((5, 5), bool), (5, 5))[..., 3].astype(bool).sum()
+        np.int64(16)
+    """
+    grey = Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.BILINEAR)
+    inside = np.pad(np.asarray(grey) > 127, 1)
+    core = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
+    found = np.zeros((size[1], size[0], 4), np.uint8)
+    found[inside[1:-1, 1:-1] & ~core] = COLOUR
+    return found
+
+
+def _uri(image: Image.Image, kind: str, **options: Any) -> str:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(out.getvalue()).decode()}"

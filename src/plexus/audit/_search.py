@@ -1,0 +1,160 @@
+"""Candidates for near-duplicates: pairs of vectors with a large dot product, exactly or by faiss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plexus.errors import ConfigError
+
+I64 = NDArray[np.int64]
+F32 = NDArray[np.float32]
+
+ROWS, COLUMNS = 1024, 8192
+"""Of a tile of products: 32 MiB."""
+ASKED = 1000
+"""Images whose neighbours are looked for exactly too, to measure the recall of faiss."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Pairs a < b, and what was left out.
+
+    Args:
+        a, b: indices, (P,).
+        truncated: images with more neighbours than were kept.
+        recall: of an approximate search; 1 where it was exact.
+    """
+
+    a: I64
+    b: I64
+    truncated: int
+    recall: float = 1.0
+
+
+def exact(vectors: F32, least: float, most: int = 64, step: Callable[[int], None] | None = None) -> Candidates:
+    """Pairs whose dot product is above a bound, by tiled products: memory for one tile and for what is found.
+
+    Args:
+        vectors: (N, D), of norm 1, or 0 for images that have no neighbours.
+        least: the bound.
+        most: nearest later images that are kept for each image.
+        step: called with the number of images done.
+
+    Example:
+        >>> v = np.eye(3, dtype=np.float32)[[0, 1, 0]]
+        >>> found = exact(v, 0.5)
+        >>> found.a.tolist(), found.b.tolist()
+        ([0], [2])
+    """
+    n, truncated = len(vectors), 0
+    a: list[I64] = []
+    b: list[I64] = []
+    for i in range(0, n, ROWS):
+        block = vectors[i : i + ROWS]
+        rows: list[I64] = []
+        columns: list[I64] = []
+        values: list[F32] = []
+        for j in range(i, n, COLUMNS):
+            tile = block @ vectors[j : j + COLUMNS].T
+            if j == i:  # only later images
+                tile[np.tril_indices(len(block), 0, tile.shape[1])] = -2
+            flat = np.flatnonzero(tile > least)
+            rows.append(flat // tile.shape[1])
+            columns.append(flat % tile.shape[1] + j)
+            values.append(tile.ravel()[flat])
+        row, column, more = _nearest(np.concatenate(rows), np.concatenate(columns), np.concatenate(values), most)
+        truncated += more
+        a.append(row + i)
+        b.append(column)
+        if step:
+            step(len(block))
+    none = np.zeros(0, np.int64)
+    return Candidates(np.concatenate([none, *a]), np.concatenate([none, *b]), truncated)
+
+
+def _nearest(row: I64, column: I64, value: F32, most: int) -> tuple[I64, I64, int]:
+    """The `most` largest values of each row."""
+    if not len(row):
+        return row, column, 0
+    order = np.lexsort((-value, row))
+    row, column = row[order], column[order]
+    counts = np.bincount(row)
+    starts = np.cumsum(counts) - counts
+    kept = np.arange(len(row)) - starts[row] < most
+    return row[kept], column[kept], int((counts > most).sum())
+
+
+def grouped(vectors: F32, groups: I64, least: float, most: int = 64) -> Candidates:
+    """What `exact` finds within each group; images with group -1 have none.
+
+    Example:
+        >>> v = np.ones((4, 1), np.float32)
+        >>> found = grouped(v, np.array([0, 1, 0, -1]), 0.5)
+        >>> found.a.tolist(), found.b.tolist()
+        ([0], [2])
+    """
+    order = np.argsort(groups, kind="stable")
+    order = order[groups[order] >= 0]
+    none = np.zeros(0, np.int64)
+    a, b, truncated = [none], [none], 0
+    for rows in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
+        if len(rows) > 1:
+            found = exact(vectors[rows], least, most)
+            a.append(rows[found.a])
+            b.append(rows[found.b])
+            truncated += found.truncated
+    return Candidates(np.concatenate(a), np.concatenate(b), truncated)
+
+
+def approximate(vectors: F32, least: float, most: int = 64, *, seed: int = 0) -> Candidates:
+    """What `exact` finds, up to a recall that is measured on 1,000 images, by an inverted file of faiss.
+
+    Raises:
+        ConfigError: faiss is not installed.
+
+    Source: Johnson, Douze, Jegou, "Billion-scale similarity search with GPUs" (2017); index IVFFlat.
+    """
+    try:
+        import faiss
+    except ImportError:
+        raise ConfigError("the search 'faiss' needs faiss: pip install 'plexus-nn[faiss]', or --search exact") from None
+    n, width = vectors.shape
+    data = np.ascontiguousarray(vectors)
+    lists = max(1, min(round(4 * n**0.5), n // 40))
+    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(width), width, lists, faiss.METRIC_INNER_PRODUCT)
+    index.cp.seed = seed + 1
+    index.train(data[np.random.default_rng(seed).permutation(n)[: 64 * lists]])
+    index.add(data)
+    index.nprobe = max(1, lists // 24)
+    wanted = min(most + 1, n)
+    pairs: list[NDArray[np.int64]] = []
+    truncated = 0
+    for i in range(0, n, ROWS):
+        value, found = index.search(data[i : i + ROWS], wanted)
+        row, k = np.nonzero((value > least) & (found >= 0) & (found != np.arange(i, i + len(value))[:, None]))
+        truncated += int((np.bincount(row, minlength=1) >= most).sum())
+        here, there = row + i, found[row, k].astype(np.int64)
+        pairs.append(np.minimum(here, there) * n + np.maximum(here, there))
+    both = np.unique(np.concatenate([np.zeros(0, np.int64), *pairs]))
+    a, b = np.divmod(both, n)
+    return Candidates(a, b, truncated, _recall(data, both, least, most, seed))
+
+
+def _recall(vectors: F32, found: I64, least: float, most: int, seed: int) -> float:
+    """The share of some images' true neighbours, at most `most` each, that was found."""
+    n, hits, total = len(vectors), 0, 0
+    asked = np.sort(np.random.default_rng(seed).permutation(n)[:ASKED])
+    for start in range(0, len(asked), 64):
+        rows = asked[start : start + 64]
+        products = vectors[rows] @ vectors.T
+        products[np.arange(len(rows)), rows] = -2
+        near = np.argpartition(-products, min(most, n - 1) - 1, axis=1)[:, :most]
+        row, k = np.nonzero(np.take_along_axis(products, near, 1) > least)
+        here, there = rows[row], near[row, k]
+        keys = np.minimum(here, there) * n + np.maximum(here, there)
+        hits, total = hits + int(np.isin(keys, found).sum()), total + len(keys)
+    return hits / total if total else 1.0

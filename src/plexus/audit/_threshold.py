@@ -1,0 +1,73 @@
+"""How near unrelated images come to each other, and the threshold that follows from it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+F64 = NDArray[np.float64]
+
+FALSE_POSITIVE_RATE = 1e-6
+"""Share of unrelated pairs that may be taken for near-duplicates."""
+FEW = 200
+"""Fewer unrelated pairs than this tell nothing of their tail."""
+USUAL = 0.35
+"""The distance that is used then."""
+NARROWEST, WIDEST = 0.02, 0.6
+"""No threshold leaves these distances: true copies lie below the one, and beyond the other less is shared than not."""
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """A histogram of distances: of unrelated pairs, drawn at random, and of the candidates that were compared.
+
+    Args:
+        edges: of the bins.
+        unrelated, candidates: how many pairs lie in each.
+    """
+
+    edges: tuple[float, ...]
+    unrelated: tuple[int, ...]
+    candidates: tuple[int, ...]
+
+
+def threshold_of(distances: F64, false_positive_rate: float = FALSE_POSITIVE_RATE) -> float:
+    r"""The distance that unrelated pairs undercut at a stated rate, extrapolated from the bulk of them.
+
+    In $z = \operatorname{artanh}(1 - d)$ the upper tail is taken for exponential: with the quantiles $q_{.9}$ and
+    $q_{.99}$ its scale is $\sigma = (q_{.99} - q_{.9}) / \ln 10$, and
+    $P(z > q_{.9} + \sigma \ln(.1 / p)) = p$.
+    Pairs that the middle of the distribution alone (median and $q_{.9}$) would already call far too near, the
+    duplicates among the random pairs, are left out before.
+
+    Args:
+        distances: of pairs that are unrelated, or nearly all of them; 0..2.
+        false_positive_rate: p, in (0, .01].
+
+    Source: quantile estimator of an exponential tail (Pickands 1975, shape 0), in Fisher's z.
+
+    Example:
+        >>> z = np.random.default_rng(0).exponential(0.1, 100_000)
+        >>> abs(np.arctanh(1 - threshold_of(1 - np.tanh(z), 1e-4)) - 0.1 * np.log(1e4)) < 0.05
+        np.True_
+    """
+    if len(distances) < FEW:
+        return USUAL
+    z = np.arctanh(np.clip(1 - np.asarray(distances, np.float64), -0.999999, 0.999999))
+    middle, upper = np.quantile(z, [0.5, 0.9])
+    scale = max((upper - middle) / math.log(5), 1e-6)
+    bulk = z[z <= upper + scale * math.log(0.1 / min(false_positive_rate, FALSE_POSITIVE_RATE))]
+    upper, top = np.quantile(bulk, [0.9, 0.99])
+    scale = max((top - upper) / math.log(10), 1e-6)
+    return float(1 - math.tanh(upper + scale * math.log(0.1 / false_positive_rate)))
+
+
+def histogram(unrelated: F64, candidates: F64, threshold: float) -> Calibration:
+    """Both distributions over the same bins."""
+    far = float(np.quantile(unrelated, 0.999)) if len(unrelated) else 1.0
+    edges = np.linspace(0, max(far, 1.5 * threshold, 1e-6), 41)
+    counts = (np.histogram(np.clip(d, 0, edges[-1]), edges)[0].tolist() for d in (unrelated, candidates))
+    return Calibration(tuple(edges.round(6).tolist()), *map(tuple, counts))

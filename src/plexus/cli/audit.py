@@ -1,0 +1,116 @@
+"""`plexus audit`: near-duplicates and contradictions of an image set."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from plexus.errors import ConfigError, RunError
+
+
+def audit(
+    data: str,
+    *,
+    out: Annotated[Path | None, Parameter(help="Folder for the files [default: audit-DATA].")] = None,
+    group_from: Annotated[
+        str | None, Parameter(help="Regex on the file name; its first group, or all of it, names the patient or video.")
+    ] = None,
+    scope: Annotated[
+        Literal["all", "group"], Parameter(help="Compare all images, or only those of one group.")
+    ] = "all",
+    fingerprint: Annotated[
+        str, Parameter(help="thumbnail, blockhist (the notes'), or a model: FILE.py:function[+WEIGHTS] or MODEL.onnx.")
+    ] = "thumbnail",
+    threshold: Annotated[
+        float | None, Parameter(help="Largest distance of near-duplicates [default: from the data].")
+    ] = None,
+    false_positive_rate: Annotated[
+        float, Parameter(help="Share of unrelated pairs that may come as near; makes the threshold.")
+    ] = 1e-6,
+    min_dice: Annotated[
+        float, Parameter(help="Masks of near-duplicates that overlap less contradict each other.")
+    ] = 0.5,
+    folds: Annotated[int, Parameter(help="How many folds to deal.")] = 5,
+    write_clean: Annotated[
+        Path | None, Parameter(help="A new folder for keep.txt, the names of what the cleaning rule keeps.")
+    ] = None,
+    link: Annotated[bool, Parameter(negative="", help="With --write-clean: links to these files, too.")] = False,
+    decisions: Annotated[
+        Path | None, Parameter(help="Decisions saved from audit.html; they override the rule.")
+    ] = None,
+    label: Annotated[str | None, Parameter(help="The column of the class, in a table.")] = None,
+    mask_suffix: Annotated[str, Parameter(help="What NAME_mask.png has after NAME.")] = "_mask",
+    missing_mask: Annotated[
+        Literal["error", "empty"], Parameter(help="empty: an image without a mask file has no target.")
+    ] = "error",
+    search: Annotated[
+        Literal["auto", "exact", "faiss"], Parameter(help="auto: faiss for more than 200,000 images, where installed.")
+    ] = "auto",
+    cache: Annotated[Path | None, Parameter(help="Folder of fingerprints [default: ~/.cache/plexus/audit].")] = None,
+    seed: Annotated[int, Parameter(help="Of the random pairs and of the folds.")] = 0,
+    as_json: Annotated[bool, Parameter(name="--json", negative="", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Find near-duplicates, contradictory labels, leaks and broken images; nothing is deleted.
+
+    Leaves `findings.json`, `pairs.csv`, `folds.json` and the page `audit.html`.
+
+    Parameters
+    ----------
+    data
+        A folder of class folders, of images with masks (NAME.png and NAME_mask.png, or images/ and masks/) or of plain
+        images; a CSV file with a column `path`; or a folder of parquet files.
+    """
+    if link and write_clean is None:
+        raise ConfigError("--link belongs to --write-clean: name the folder of the links")
+    folder = out if out is not None else Path(f"audit-{Path(data).absolute().name or 'data'}")
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder}: is a file; name a folder with --out")
+    if write_clean is not None and write_clean.is_dir() and any(write_clean.iterdir()):
+        raise RunError(f"{write_clean}: is not empty; name a new folder for the cleaned set")
+    from plexus import audit as auditing
+    from plexus.data import open_samples
+    from plexus.report import write_audit
+
+    samples = open_samples(data, group_from=group_from, label=label, mask_suffix=mask_suffix, missing_mask=missing_mask)
+    model = None if fingerprint in ("thumbnail", "blockhist") else fingerprint
+    if model is not None and not (model.endswith(".onnx") or ".py:" in model):
+        raise ConfigError(
+            f"--fingerprint {model}: unknown; choose thumbnail, blockhist, FILE.py:function or MODEL.onnx"
+        )
+    found = auditing.audit(
+        samples, kind="embedding" if model else fingerprint, model=model, threshold=threshold,
+        false_positive_rate=false_positive_rate, scope=scope, search=search, min_dice=min_dice, k=folds, seed=seed,
+        decisions=auditing.read_decisions(decisions, samples) if decisions is not None else None,
+        cache=auditing.cache_folder(cache), progress=True, command=shlex.join(["plexus", *sys.argv[1:]]),
+    )  # fmt: skip
+    auditing.write_files(found, folder)
+    page = write_audit(found.findings, auditing.pictures(samples, found.findings, progress=True), folder / "audit.html")
+    if write_clean is not None:
+        auditing.write_clean(samples, found, write_clean, link=link)
+    if as_json:
+        print(json.dumps({"settings": found.findings["settings"], **found.findings["summary"]}, indent=1))
+    else:
+        print("\n".join([*_lines(found.findings), f"open {page}"]))
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    """The summary in words."""
+    data, settings, summary = found["data"], found["settings"], found["summary"]
+    kinds = summary["contradictions"]
+    wrong = ", ".join(f"{count} of {kind}" for kind, count in kinds.items() if count)
+    lines = [
+        f"{data['images']} images; near-duplicates up to distance {settings['threshold']:.4g}"
+        f" (threshold from {settings['threshold_from']})",
+        f"{summary['pairs']} near-duplicate pairs, {summary['exact']} of them exact copies,"
+        f" in {summary['clusters']} clusters ({summary['flagged']} of more than 50 images)",
+        f"{sum(kinds.values())} contradictory pairs{f': {wrong}' if wrong else ''}",
+        f"{summary['leaks']} pairs across splits",
+        f"{summary['unreadable']} unreadable and {summary['degenerate']} constant images",
+        f"the cleaning rule keeps {summary['kept']} and drops {summary['dropped']}; nothing was deleted",
+    ]
+    return lines + [f"note: {note}" for note in data["notes"]]
