@@ -14,8 +14,8 @@ from plexus.audit._search import Candidates, approximate, exact, grouped
 from plexus.audit._threshold import FALSE_POSITIVE_RATE, FEW, Calibration, histogram, threshold_of
 from plexus.errors import ConfigError
 
-SAMPLED = 20_000
-"""Unrelated pairs that are compared."""
+SAMPLED, AMONG = 10_000, 400
+"""Unrelated pairs that are compared, and the number of images that they are drawn from."""
 MANY = 200_000
 """Images from which on faiss searches, where it is installed."""
 SHARE = 8
@@ -149,20 +149,15 @@ def _numbered(fingerprints: Fingerprints) -> I64:
 
 def _unrelated(usable: NDArray[np.bool_], groups: I64, seed: int) -> tuple[I64, I64]:
     """Random pairs; of different groups where there are any."""
-    rows = np.flatnonzero(usable)
-    n = len(rows)
-    if n * (n - 1) // 2 <= SAMPLED:
-        first, second = (side.astype(np.int64) for side in np.triu_indices(n, 1))
-    else:
-        random = np.random.default_rng(seed)
-        first, second = random.integers(0, n, SAMPLED), random.integers(0, n - 1, SAMPLED)
-        second += second >= first
+    random = np.random.default_rng(seed)
+    rows = np.sort(random.permutation(np.flatnonzero(usable))[:AMONG])
+    first, second = np.triu_indices(len(rows), 1)
     a, b = rows[first], rows[second]
-    if len(np.unique(groups[rows])) > 1:
-        apart = (groups[a] != groups[b]) & (groups[a] >= 0) & (groups[b] >= 0)
-        if apart.sum() >= min(FEW, len(a)):
-            a, b = a[apart], b[apart]
-    return np.minimum(a, b), np.maximum(a, b)
+    apart = (groups[a] != groups[b]) & (groups[a] >= 0) & (groups[b] >= 0)
+    if apart.sum() >= FEW:
+        a, b = a[apart], b[apart]
+    chosen = np.sort(random.permutation(len(a))[:SAMPLED])
+    return a[chosen], b[chosen]
 
 
 def _least(fingerprints: Fingerprints, a: I64, b: I64, limit: float) -> float:

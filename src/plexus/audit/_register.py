@@ -34,13 +34,22 @@ def register(copies: U8, a: I64, b: I64, batch: int = 1024) -> tuple[F32, F32]:
         distances (P,), in 0..2; and shifts (P, 2), rows and columns in boxes, by which b lies further down and right.
     """
     distance, shift = np.empty(len(a), np.float32), np.empty((len(a), 2), np.float32)
-    order = np.lexsort((b, a))  # pairs of one image stand together: each spectrum is made once or twice
-    for start in range(0, len(a), batch):
-        rows = order[start : start + batch]
+    order = np.lexsort((b, a))  # pairs of one image stand together: few spectra are made more than once
+    start = 0
+    while start < len(a):
+        rows = order[start : start + 16 * batch]
         used, where = np.unique(np.concatenate([a[rows], b[rows]]), return_inverse=True)
-        unit = band(spectra(copies[used]), REGISTERED, HIGH)
-        cross = unit[where[: len(rows)]] * unit[where[len(rows) :]].conj()
-        distance[rows], shift[rows] = _peaks(cross)
+        if len(used) > 4 * batch:  # memory: 5 KiB for each spectrum
+            rows = rows[: 2 * batch]
+            used, where = np.unique(np.concatenate([a[rows], b[rows]]), return_inverse=True)
+        unit = np.concatenate(
+            [band(spectra(copies[used[i : i + batch]]), REGISTERED, HIGH) for i in range(0, len(used), batch)]
+        )
+        one, two = where[: len(rows)], where[len(rows) :]
+        for i in range(0, len(rows), batch):
+            part = slice(i, i + batch)
+            distance[rows[part]], shift[rows[part]] = _peaks(unit[one[part]] * unit[two[part]].conj())
+        start += len(rows)
     return np.maximum(distance, 0), shift
 
 

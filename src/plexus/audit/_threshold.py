@@ -16,8 +16,8 @@ FEW = 200
 """Fewer unrelated pairs than this tell nothing of their tail."""
 USUAL = 0.35
 """The distance that is used then."""
-NARROWEST, WIDEST = 0.02, 0.6
-"""No threshold leaves these distances: true copies lie below the one, and beyond the other less is shared than not."""
+WIDEST = 0.6
+"""No threshold is wider: images with less in common are no near-duplicates, however unlike others are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ def threshold_of(distances: F64, false_positive_rate: float = FALSE_POSITIVE_RAT
     duplicates among the random pairs, are left out before.
 
     Args:
-        distances: of pairs that are unrelated, or nearly all of them; 0..2.
+        distances: of pairs that are unrelated, or nearly all of them; 0..2. With fewer than 200 the answer is .35.
         false_positive_rate: p, in (0, .01].
 
     Source: quantile estimator of an exponential tail (Pickands 1975, shape 0), in Fisher's z.
@@ -62,7 +62,7 @@ def threshold_of(distances: F64, false_positive_rate: float = FALSE_POSITIVE_RAT
     bulk = z[z <= upper + scale * math.log(0.1 / min(false_positive_rate, FALSE_POSITIVE_RATE))]
     upper, top = np.quantile(bulk, [0.9, 0.99])
     scale = max((top - upper) / math.log(10), 1e-6)
-    return float(1 - math.tanh(upper + scale * math.log(0.1 / false_positive_rate)))
+    return float(min(1 - math.tanh(upper + scale * math.log(0.1 / false_positive_rate)), WIDEST))
 
 
 def histogram(unrelated: F64, candidates: F64, threshold: float) -> Calibration:
