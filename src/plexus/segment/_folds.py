@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plexus.audit._folds import deal
 from plexus.errors import DataError
 
 Indices = NDArray[np.int64]
@@ -30,27 +31,23 @@ def grouped_folds(present: Sequence[bool], groups: Sequence[str | None], k: int,
     Raises:
         DataError: fewer groups than folds.
 
-    Source: scikit-learn's `StratifiedGroupKFold`.
+    Source: `plexus.audit.folds`, which deals the same way.
 
     Example:
         >>> grouped_folds([True] * 4, ["a", "a", "b", "b"], 2, seed=0)[[0, 2]].tolist() in ([0, 1], [1, 0])
         True
     """
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    y, by = np.asarray(present, np.int64), _numbered(groups)
-    count = int(by.max()) + 1 if len(by) else 0
+    by = _numbered(groups)
+    count = int(by.max(initial=-1)) + 1
     if count < k:
         what = "groups" if any(g is not None for g in groups) else "images"
         raise DataError(f"{count} {what} cannot be dealt out to {k} folds: ask for fewer folds or add {what}")
-    found = np.full(len(y), -1, np.int64)
-    pieces, turn = StratifiedGroupKFold(k, shuffle=True, random_state=seed % 2**32), np.zeros(len(y))
-    with np.errstate(all="ignore"):
-        for i, (_, rows) in enumerate(_quiet(pieces, turn, y, by)):
-            found[rows] = i
-    if (np.bincount(found, minlength=k) == 0).any():
+    counts = np.zeros((count, 2), np.int64)
+    np.add.at(counts, (by, np.asarray(present, np.int64)), 1)
+    fold = deal(counts, k, seed)[by]
+    if (np.bincount(fold, minlength=k) == 0).any():
         raise DataError(f"the groups are too uneven for {k} folds: one of them would have no image; ask for fewer")
-    return found
+    return fold
 
 
 def validation_fold(present: Sequence[bool], groups: Sequence[str | None], share: float, seed: int) -> Indices:
@@ -108,7 +105,7 @@ def assigned(names: Sequence[str], everything: Sequence[str], path: str | Path, 
     if strange := [name for name in [*folds, *dropped] if name not in known]:
         raise DataError(f"{path}: names {_some(strange)} not in the data: audit this data again, or name its folder")
     if missing := [name for name in names if name not in folds and name not in gone]:
-        raise DataError(f"{path}: misses {_some(missing)} of the data: audit this data again")
+        raise DataError(f"{path}: misses {_few(missing)} of the data: audit this data again")
     found = np.array([-1 if name in gone else folds[name] for name in names], np.int64)
     if empty := [fold for fold in range(k) if not (found == fold).any()]:
         raise DataError(f"{path}: no image of the data is in fold {empty[0]}: audit this data again")
@@ -116,8 +113,11 @@ def assigned(names: Sequence[str], everything: Sequence[str], path: str | Path, 
 
 
 def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return f"{names[0]!r}{more}, which {'are' if more else 'is'}" if more else f"{names[0]!r}, which is"
+    return f"{_few(names)}, which {'is' if len(names) == 1 else 'are'}"
+
+
+def _few(names: Sequence[str]) -> str:
+    return f"{names[0]!r}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
 
 def _whole(value: Any) -> bool:
@@ -129,11 +129,3 @@ def _numbered(groups: Sequence[str | None]) -> Indices:
     keys = [("", i) if group is None else (group, -1) for i, group in enumerate(groups)]
     place = {key: i for i, key in enumerate(dict.fromkeys(keys))}
     return np.array([place[key] for key in keys], np.int64)
-
-
-def _quiet(pieces: Any, x: NDArray[np.float64], y: Indices, by: Indices) -> Any:
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # fewer present images than folds: some folds then have none
-        return list(pieces.split(x, y, by))

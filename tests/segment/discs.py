@@ -1,0 +1,40 @@
+"""Synthetic ultrasound: a bright disc in speckle, or speckle alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from plexus.segment import SegmentConfig
+
+SIDE = 32
+
+
+def disc(i: int, *, present: bool, side: int = SIDE) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Image and mask number i."""
+    rng = np.random.default_rng(i)
+    y, x = np.mgrid[:side, :side]
+    cy, cx = rng.uniform(0.3 * side, 0.7 * side, 2)
+    mask = ((y - cy) ** 2 + (x - cx) ** 2 <= (side / 5) ** 2) & present
+    speckle = rng.rayleigh(30, (side, side)) + 90 * mask
+    return np.clip(speckle, 0, 255).astype(np.uint8), mask
+
+
+def write_discs(folder: Path, count: int = 16, *, absent: int = 4, side: int = SIDE, first: int = 0) -> Path:
+    """NAME.png and NAME_mask.png; every `absent`-th image is empty; two successive ones are of one patient."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(first, first + count):
+        pixels, mask = disc(i, present=i % absent != absent - 1, side=side)
+        Image.fromarray(pixels).save(folder / f"p{i // 2}-{i}.png")
+        Image.fromarray(mask.astype(np.uint8) * 255).save(folder / f"p{i // 2}-{i}_mask.png")
+    return folder
+
+
+def small(data: Path, **more: Any) -> SegmentConfig:
+    """The smallest training there is."""
+    options: dict[str, Any] = {"epochs": 2, "width": 4, "levels": 3, "size": SIDE, "batch_size": 4, **more}
+    return SegmentConfig(data=str(data), **options)
