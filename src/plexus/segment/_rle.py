@@ -66,7 +66,7 @@ def decode(text: str, shape: tuple[int, int]) -> NDArray[np.bool_]:
     if (np.diff(runs[:, 0]) < 0).any():
         runs = runs[np.argsort(runs[:, 0], kind="stable")]
     starts, ends = runs[:, 0] - 1, runs.sum(1) - 1
-    if (runs < 1).any() or (ends > height * width).any():
+    if (runs < 1).any() or (runs > height * width).any() or (ends > height * width).any():
         raise DataError(f"run lengths {text[:40]!r} leave an image of {height} rows and {width} columns")
     if (starts[1:] < ends[:-1]).any():
         raise DataError(f"run lengths {text[:40]!r} overlap: every pixel may be named once")
