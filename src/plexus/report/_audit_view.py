@@ -109,8 +109,8 @@ def payload(found: Found) -> dict[str, Any]:
     places: dict[int, int] = {}
     pairs = []
     for k, pair in enumerate(found["pairs"]):
-        ends = [pair.get("a"), pair.get("b")] if isinstance(pair, Mapping) else []
-        if not ends or not all(type(i) is int and 0 <= i < len(images) for i in ends):
+        ends = [i for end in "ab" if type(i := pair.get(end)) is int] if isinstance(pair, Mapping) else []
+        if len(ends) != 2 or not all(0 <= i < len(images) for i in ends):
             raise RunError(f"broken findings: pair {k} does not name two of the {len(images)} images; audit again")
         a, b = (places.setdefault(i, len(places)) for i in ends)
         leak = pair.get("leak")

@@ -21,7 +21,7 @@ Row = Mapping[str, Any]
 
 def gates(results: Mapping[str, Row], chosen: str, key: str, name: str) -> Markup:
     """One figure of every gate with its interval; empty where none was measured."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for gate, entry in results.items():
         if known := estimate(entry.get(key)):
             mean, low, high, n = known
@@ -34,8 +34,8 @@ def gates(results: Mapping[str, Row], chosen: str, key: str, name: str) -> Marku
     def draw(width: int) -> alt.LayerChart:
         order = [row["gate"] for row in rows]
         axis = alt.Axis(tickCount=4 if width <= NARROW else 6, grid=True, gridColor=LINE)
-        base = alt.Chart(alt.InlineData(values=rows), width=width - 90, height=34 * len(rows)).encode(
-            alt.Y("gate:N", title=None, sort=order, axis=alt.Axis(grid=False, labelLimit=80)),
+        base = alt.Chart(alt.InlineData(values=rows), width=width - 100, height=34 * len(rows)).encode(
+            alt.Y("gate:N", title=None, sort=order, axis=alt.Axis(grid=False, labelLimit=80, minExtent=72)),
             alt.Color("color:N", scale=None, legend=None),
         )
         scale = alt.Scale(zero=False, nice=True)
@@ -88,7 +88,7 @@ def _split(images: Sequence[Row], present: bool) -> list[Row]:
 
 def calibration(bins: Any) -> Markup:
     """The share of images with a target against the probability foretold; points as large as their bins."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for entry in bins or ():
         predicted, observed, n = (number(entry.get(key)) for key in ("predicted", "observed", "count"))
         if predicted is not None and observed is not None and n:
@@ -120,7 +120,7 @@ def errors(images: Sequence[Row], results: Mapping[str, Row], chosen: str) -> Ma
     Empty unless there are images of both kinds.
     """
     curve = operating(images)
-    points = []
+    points: list[dict[str, Any]] = []
     for gate, entry in results.items():
         p = entry.get("presence") or {}
         there, empty = number(p.get("positives")), number(p.get("negatives"))
@@ -142,9 +142,15 @@ def errors(images: Sequence[Row], results: Mapping[str, Row], chosen: str) -> Ma
             rows = [{"x": x, "y": y, "order": i} for i, (x, y) in enumerate(curve)]
             line = alt.Chart(alt.InlineData(values=rows)).mark_line(aria=False, color=ACCENT, strokeWidth=1.8)
             layers.append(line.encode(x, y, order="order:Q"))
-        base = alt.Chart(alt.InlineData(values=points)).encode(x, y, alt.Color("color:N", scale=None, legend=None))
+        shapes = alt.Scale(domain=[p["gate"] for p in points], range=["circle", "square", "triangle-up", "diamond"])
+        shape = alt.Shape("gate:N", scale=shapes, legend=None)
+        color = alt.Color("color:N", scale=None, legend=None)
+        base = alt.Chart(alt.InlineData(values=points)).encode(x, y, color, shape)
+        keys = [p | {"x": 0.62, "y": 0.07 + 0.09 * i} for i, p in enumerate(reversed(points))]
+        key = alt.Chart(alt.InlineData(values=keys)).encode(x, y, color)
         layers.append(base.mark_point(filled=True, size=80, opacity=1).encode(description="text:N"))
-        layers.append(base.mark_text(aria=False, align="left", dx=9, dy=9, fontSize=11).encode(text="gate:N"))
+        layers.append(key.mark_point(aria=False, filled=True, size=60, opacity=1).encode(shape))
+        layers.append(key.mark_text(aria=False, align="left", dx=10, fontSize=11, limit=90).encode(text="gate:N"))
         return _square(width, *layers)
 
     return both(draw, "Targets found against empty images given a mask")

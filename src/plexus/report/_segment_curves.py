@@ -28,7 +28,8 @@ def dice(folds: Sequence[Mapping[str, Any]]) -> Markup:
 
 def rows(folds: Sequence[Mapping[str, Any]], key: str, name: str, color: str) -> list[dict[str, Any]]:
     """One entry per epoch and fold, and one per epoch for the mean of the folds that have come so far."""
-    made, epochs = [], {}
+    made: list[dict[str, Any]] = []
+    epochs: dict[int, list[float]] = {}
     for fold in folds:
         for at, epoch in enumerate(fold.get("epochs") or (), 1):
             if (value := number(epoch.get(key))) is not None:

@@ -93,7 +93,7 @@ async function drawDifference(pair) {
   const size = side(pair, "a").size ?? [height, width];
   const place = pair.shift ? [(-pair.shift[1] * width) / size[1], (-pair.shift[0] * height) / size[0]] : [0, 0];
   const found = subtract(pixelsOf(drawn[0], width, height, [0, 0]), pixelsOf(drawn[1], width, height, place), byId("match").checked);
-  const context = canvas.getContext("2d");
+  const context = canvas.getContext("2d", { willReadFrequently: true });
   context.putImageData(new ImageData(found.pixels, width, height), 0, 0);
   if (byId("outlines").checked) {
     if (drawn[2]) context.drawImage(tinted(drawn[2], width, height, TINTS.a), 0, 0);
@@ -105,7 +105,7 @@ async function drawDifference(pair) {
 }
 
 function pixelsOf(image, width, height, place) {
-  const context = new OffscreenCanvas(width, height).getContext("2d");
+  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
   context.drawImage(image, place[0], place[1], width, height);
   return context.getImageData(0, 0, width, height).data;
 }

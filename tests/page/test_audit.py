@@ -1,0 +1,392 @@
+"""The page of an audit in a browser: pairs are looked at and decided, by mouse and by keyboard, and nothing else."""
+
+import base64
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from plexus.report import write_audit
+from tests.report.audits import hostile_audit, make_audit, make_pictures
+from tests.report.records import HOSTILE
+
+pytestmark = pytest.mark.page
+
+AUDITS: dict[str, Callable[[], dict[str, Any]]] = {
+    "twelve": make_audit,
+    "none": lambda: make_audit(0, problems=[], calibration=None),
+    "many": lambda: make_audit(3000),
+    "hostile": hostile_audit,
+}
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+Opener = Callable[[str], Page]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A page by its name, written once."""
+    folder = tmp_path_factory.mktemp("audits")
+
+    def find(name: str) -> Path:
+        path = folder / f"{name}.html"
+        findings = AUDITS[name]()
+        return path if path.exists() else write_audit(findings, make_pictures(findings), path)
+
+    return find
+
+
+@pytest.fixture
+def audited(page: Page, written: Callable[[str], Path]) -> Iterator[Opener]:
+    """Opens a page; anything the browser complains about or asks for fails the test."""
+    noise: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: noise.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: noise.append(f"error: {error}"))
+    page.on("request", lambda request: asked.append(request.url))
+
+    def show(name: str) -> Page:
+        page.goto(written(name).as_uri())
+        return page
+
+    yield show
+    assert noise == []
+    assert {url for url in asked if not url.startswith(("data:", "blob:"))} == {page.url}
+
+
+def pressed(page: Page, side: str) -> list[str]:
+    return page.locator(f"#about-{side} [aria-pressed=true]").evaluate_all("all => all.map(b => b.dataset.word)")
+
+
+@pytest.mark.parametrize("name", ["twelve", "none", "hostile"])
+def test_no_width_makes_the_page_scroll_sideways(audited: Opener, page: Page, name: str) -> None:
+    audited(name)
+    for width in (360, 640, 800, 1280):
+        page.set_viewport_size({"width": width, "height": 740})
+        assert page.evaluate(OVERFLOW) == 0
+        expect(page.locator("h1")).to_be_visible()
+
+
+def test_text_of_the_findings_does_nothing_and_is_shown(audited: Opener, page: Page) -> None:
+    audited("hostile")
+    page.keyboard.press("j")
+    page.keyboard.press("d")
+    page.keyboard.press("4")
+    for place in (
+        "h1 ~ p",
+        ".masthead",
+        "#rows",
+        "#about-a",
+        "#facts",
+        ".clusters",
+        ".problems",
+        "#command",
+        ".making",
+    ):
+        expect(page.locator(place).first).to_contain_text(HOSTILE)
+    assert page.evaluate("window.pwned") is None
+    assert page.evaluate("[...document.images].every(i => i.src.startsWith('data:image/'))")
+
+
+def test_keys_move_and_decide(audited: Opener, page: Page) -> None:
+    audited("twelve")
+    expect(page.locator("#place")).to_have_text("Pair 1 of 12")
+    names = [image["name"] for image in make_audit()["images"]]
+    expect(page.locator("#about-a .name")).to_have_text(names[0])
+    page.keyboard.press("2")
+    page.keyboard.press("4")
+    assert (pressed(page, "a"), pressed(page, "b")) == (["drop"], ["keep"])
+    page.keyboard.press("3")
+    assert pressed(page, "a") == ["unsure"]
+    page.keyboard.press("3")
+    assert pressed(page, "a") == []  # the same again takes it back
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("j")
+    expect(page.locator("#about-b .name")).to_have_text(names[5])
+    page.keyboard.press("5")
+    page.keyboard.press("k")
+    expect(page.locator("#place")).to_have_text("Pair 2 of 12")
+    page.keyboard.press("n")
+    expect(page.locator("#place")).to_have_text("Pair 4 of 12")  # the third is settled by a drop
+    expect(page.locator("#decisions")).to_contain_text("2 images decided (1 keep, 1 drop), 1 of 12 pairs settled.")
+
+
+def test_the_mouse_does_the_same(audited: Opener, page: Page) -> None:
+    audited("twelve")
+    page.locator(".row").nth(4).click()
+    expect(page.locator("#place")).to_have_text("Pair 5 of 12")
+    page.locator("#about-a [data-word=unsure]").click()
+    page.locator("#about-b [data-word=drop]").click()
+    assert (pressed(page, "a"), pressed(page, "b")) == (["unsure"], ["drop"])
+    assert page.locator(".row[aria-selected=true] .marks i").evaluate_all("all => all.map(i => i.className)") == [
+        "unsure", "drop",
+    ]  # fmt: skip
+    page.locator("#before").click()
+    page.locator("#after").click()
+    assert pressed(page, "b") == ["drop"]
+    page.locator("#undecided").click()
+    expect(page.locator("#place")).to_have_text("Pair 6 of 12")
+
+
+def test_letters_belong_to_whoever_types(audited: Opener, page: Page) -> None:
+    audited("twelve")
+    page.keyboard.press("/")
+    expect(page.locator("#query")).to_be_focused()
+    page.keyboard.type("1_2")
+    assert pressed(page, "a") == []
+    expect(page.locator("#shown")).to_have_text("1 of 12 pairs")
+    page.keyboard.press("Escape")
+    expect(page.locator("#list")).to_be_focused()
+    page.keyboard.press("?")
+    expect(page.locator("#help dl")).to_be_visible()
+    page.locator("#keys").uncheck()
+    page.locator("h1").click()
+    page.keyboard.press("1")
+    assert pressed(page, "a") == []
+
+
+def test_the_keyboard_reaches_everything_to_operate(audited: Opener, page: Page) -> None:
+    audited("twelve")
+    reached = set()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.id || document.activeElement.dataset.word || ''"))
+    wanted = {"theme", "kind", "decided", "order", "query", "list", "after", "undecided", "outlines", "keep", "drop"}
+    assert wanted | {"unsure", "save", "load", "copy"} <= reached
+
+
+def test_the_list_is_a_list_to_the_keyboard(audited: Opener, page: Page) -> None:
+    audited("many")
+    page.locator("#list").focus()
+    for key, place in (("ArrowDown", 2), ("End", 3000), ("ArrowUp", 2999), ("Home", 1)):
+        page.keyboard.press(key)
+        expect(page.locator("#place")).to_have_text(f"Pair {place:,} of 3,000")
+        expect(page.locator(".row[aria-selected=true]")).to_be_in_viewport()
+        active = page.locator("#list").get_attribute("aria-activedescendant")
+        expect(page.locator(f"#{active}")).to_have_attribute("aria-posinset", str(place))
+
+
+def test_thousands_of_pairs_stay_few_elements_and_answer_at_once(audited: Opener, page: Page) -> None:
+    audited("many")
+    size = "document.querySelectorAll('*').length"
+    before = page.evaluate(size)
+    assert before < 900
+    press = "key => document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }))"
+    for step in range(1, 60):  # what a key does is done when it returns, without a frame in between
+        page.evaluate(press, "j")
+        page.evaluate(press, "2")
+        assert page.locator("#place").text_content() == f"Pair {step + 1} of 3,000"
+        assert pressed(page, "a") == ["drop"]
+    page.locator("#list").evaluate("list => { list.scrollTop = 100000; }")
+    expect(page.locator(".row").first).to_have_attribute("aria-setsize", "3000")
+    expect(page.locator("#pair-2180")).to_be_visible()
+    assert page.locator(".row").count() < 40
+    assert page.evaluate(size) < before + 100
+    expect(page.locator("#decisions")).to_contain_text("59 images decided (59 drop), 59 of 3,000 pairs settled.")
+
+
+def test_filters_and_sorting(audited: Opener, page: Page) -> None:
+    audited("twelve")
+    pairs = make_audit()["pairs"]
+    counts = {
+        "contradiction": sum(p["contradiction"] is not None for p in pairs),
+        "leak": sum(bool(p["leak"]) for p in pairs),
+        "exact": sum(p["exact"] for p in pairs), "all": 12,
+    } | {kind: sum(p["contradiction"] == kind for p in pairs) for kind in ("class", "presence", "overlap")}  # fmt: skip
+    for kind, count in counts.items():
+        page.locator("#kind").select_option(kind)
+        assert page.locator(".row").count() == count
+    page.locator("#kind").select_option("all")
+    page.locator("#order").select_option("distance")
+    shown = [float(text) for text in page.locator(".row .far").all_text_contents()]
+    assert shown == sorted(p["distance"] for p in pairs)
+    page.keyboard.press("Tab")
+    page.locator("#about-a [data-word=drop]").click()
+    page.locator("#decided").select_option("no")
+    assert page.locator(".row").count() == 11
+    page.locator("#decided").select_option("yes")
+    assert page.locator(".row").count() == 1
+    page.locator("#query").fill("nothing has this name")
+    expect(page.locator("#place")).to_have_text("No pair fits.")
+    expect(page.locator("#about-a")).to_be_hidden()
+    page.keyboard.press("Escape")
+    page.keyboard.press("2")
+
+
+def test_decisions_are_saved_and_loaded_again(audited: Opener, page: Page, tmp_path: Path) -> None:
+    audited("twelve")
+    names = [image["name"] for image in make_audit()["images"]]
+    for key in "25j16":
+        page.keyboard.press(key)
+    with page.expect_download() as waiting:
+        page.locator("#save").click()
+    assert waiting.value.suggested_filename == "scans-decisions.json"
+    saved = json.loads(Path(waiting.value.path()).read_text(encoding="utf-8"))
+    decisions = {names[0]: "drop", names[1]: "drop", names[2]: "keep", names[3]: "unsure"}
+    assert saved == {"format": 1, "kind": "audit-decisions", "decisions": decisions}
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.locator("#clear").click()
+    expect(page.locator("#decisions")).to_have_text("Nothing decided yet.")
+    other = tmp_path / "mine.json"
+    other.write_text(json.dumps(saved | {"decisions": decisions | {"elsewhere.png": "keep"}}))
+    page.locator("#load").set_input_files(other)
+    expect(page.locator("#decisions")).to_contain_text("Loaded 5 decisions, 1 of them on images of no pair here.")
+    assert (pressed(page, "a"), pressed(page, "b")) == (["keep"], ["unsure"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", '{"kind": "audit-decisions"}', '{"format": 1, "kind": "audit-decisions", "decisions": {"a": "x"}}'],
+)
+def test_a_file_that_holds_no_decisions_is_refused(audited: Opener, page: Page, tmp_path: Path, text: str) -> None:
+    audited("twelve")
+    page.keyboard.press("1")
+    foreign = tmp_path / "foreign.json"
+    foreign.write_text(text)
+    page.locator("#load").set_input_files(foreign)
+    expect(page.locator("#decisions")).to_contain_text("foreign.json holds no decisions of an audit.")
+    assert pressed(page, "a") == ["keep"]
+
+
+def test_decisions_outlive_the_page(audited: Opener, page: Page) -> None:
+    audited("twelve")
+    page.keyboard.press("2")
+    expect(page.locator("#decisions")).to_contain_text("Kept in this browser until cleared.")
+    page.reload()
+    assert pressed(page, "a") == ["drop"]
+
+
+def test_a_browser_that_keeps_nothing_is_told(audited: Opener, page: Page) -> None:
+    page.add_init_script("Object.defineProperty(window, 'localStorage', { get() { throw new Error('no'); } })")
+    audited("twelve")
+    page.keyboard.press("2")
+    expect(page.locator("#decisions")).to_contain_text("Kept only while this page is open: save them.")
+
+
+def test_a_name_that_means_something_to_scripts_is_a_name(audited: Opener, page: Page) -> None:
+    audited("hostile")
+    expect(page.locator("#about-a .name")).to_have_text("__proto__")
+    page.keyboard.press("2")
+    with page.expect_download() as waiting:
+        page.locator("#save").click()
+    assert json.loads(Path(waiting.value.path()).read_text())["decisions"] == {"__proto__": "drop"}
+
+
+def test_blinking_swaps_and_aligns(audited: Opener, page: Page) -> None:
+    audited("twelve")
+    expect(page.locator("#screen-a")).to_be_visible()
+    expect(page.locator("#screen-b")).to_be_visible()
+    page.keyboard.press("b")
+    expect(page.locator("#screen-a")).to_be_visible()
+    expect(page.locator("#screen-b")).to_be_hidden()
+    page.keyboard.press("b")
+    expect(page.locator("#screen-a")).to_be_hidden()
+    expect(page.locator("#screen-b")).to_be_visible()
+    # B lies 3 pixels of 160 further right and 2 of 120 higher: it is moved back by as much
+    move = page.locator("#screen-b img").first.evaluate(
+        """i => { const m = new DOMMatrix(getComputedStyle(i).transform);
+        return [m.e / i.offsetWidth, m.f / i.offsetHeight]; }"""
+    )
+    assert move == pytest.approx([-3 / 160, 2 / 120], abs=1e-4)
+    boxes = [page.locator(f"#screen-{end}").bounding_box() for end in "ab"]
+    assert boxes[0] == boxes[1]
+    page.locator("#swap").click()
+    expect(page.locator("#screen-a")).to_be_visible()
+    page.keyboard.press("s")
+    expect(page.locator("#screen-b")).to_be_visible()
+
+
+def test_blinking_by_itself_goes_on_until_told(audited: Opener, page: Page) -> None:
+    page.clock.install()
+    audited("twelve")
+    page.keyboard.press("b")
+    page.clock.run_for(5000)
+    expect(page.locator("#screen-b")).to_be_hidden()  # nothing moves unasked
+    page.locator("#auto").check()
+    page.clock.run_for(750)
+    expect(page.locator("#screen-b")).to_be_visible()
+    page.clock.run_for(700)
+    expect(page.locator("#screen-b")).to_be_hidden()
+
+
+def test_outlines_can_be_hidden(audited: Opener, page: Page) -> None:
+    audited("twelve")
+    outline = page.locator("#screen-a .outline")
+    expect(outline).to_be_visible()
+    page.keyboard.press("o")
+    expect(outline).to_be_hidden()
+    page.locator("#outlines").check()
+    expect(outline).to_be_visible()
+
+
+def light(page: Page) -> float:
+    """Mean brightness of the difference, where nothing is drawn over it."""
+    return float(
+        page.locator("#difference").evaluate(
+            """canvas => { const d = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+            let s = 0; for (let i = 0; i < d.length; i += 4) s += d[i] + d[i + 1] + d[i + 2]; return s / d.length; }"""
+        )
+    )
+
+
+def test_the_difference_is_small_where_the_shift_and_the_light_are_known(audited: Opener, page: Page) -> None:
+    audited("twelve")
+    page.locator("#outlines").uncheck()
+    page.locator("[name=mode][value=difference]").check()
+    remark = page.locator("#remark")
+    expect(remark).to_contain_text("grey levels apart on average")
+    expect(remark).to_contain_text("moved back by its shift of 3.0 px right, 2.0 px up")
+    aligned = light(page)
+    value = float((remark.text_content() or "").split()[0])
+    page.locator("#match").uncheck()
+    expect(remark).not_to_contain_text(f"{value} of 255")
+    assert light(page) > 1.5 * aligned
+    page.locator("#match").check()
+    page.locator("#after").click()  # without a shift
+    expect(remark).not_to_contain_text("moved back")
+    assert float((remark.text_content() or "").split()[0]) > 1.5 * value
+    expect(page.locator("#difference")).to_have_attribute("aria-label", re.compile("Difference of A and B"))
+
+
+def test_the_difference_of_pictures_is_exact(page: Page, tmp_path: Path) -> None:
+    """Two flat pictures of 100 and 90 grey levels: 10 apart, and none once the brightness is matched."""
+    findings = make_audit()
+    findings["pairs"] = [findings["pairs"][0] | {"shift": None}]
+    uris = []
+    for grey in (100, 90):
+        buffer = io.BytesIO()
+        Image.new("L", (32, 24), grey).save(buffer, "PNG")
+        uris.append("data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode())
+    pictures: dict[int, dict[str, str | None]] = {i: {"image": uri, "mask": None} for i, uri in enumerate(uris)}
+    page.goto(write_audit(findings, pictures, tmp_path / "flat.html").as_uri())
+    page.keyboard.press("d")
+    expect(page.locator("#remark")).to_contain_text("0.0 of 255 grey levels apart")
+    page.locator("#match").uncheck()
+    expect(page.locator("#remark")).to_contain_text("10.0 of 255 grey levels apart")
+    assert light(page) == pytest.approx((0.35 + 0.6 + 1) * 40 / 4, abs=0.01)  # of four channels, four times as strong
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_pressed_stands_out_in_both_themes(audited: Opener, page: Page, scheme: str) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    audited("twelve")
+    page.keyboard.press("2")
+    brightness = "e => getComputedStyle(e).{}.match(/\\d+/g).slice(0, 3).reduce((a, b) => a + +b, 0)"
+    paper = page.locator("html").evaluate(brightness.format("backgroundColor"))
+    button = page.locator("#about-a [data-word=drop]")
+    assert (paper < 200) == (scheme == "dark")
+    assert abs(paper - button.evaluate(brightness.format("backgroundColor"))) > 200
+    assert (
+        abs(button.evaluate(brightness.format("color")) - button.evaluate(brightness.format("backgroundColor"))) > 200
+    )
+
+
+def test_the_chart_tells_its_bars(audited: Opener, page: Page) -> None:
+    audited("twelve")
+    page.locator(".wide [aria-label^='0.05 to 0.1: 6 candidate']").first.hover()
+    expect(page.locator("#tip")).to_contain_text("0.05 to 0.1: 6 candidate pairs")
