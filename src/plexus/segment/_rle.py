@@ -30,9 +30,15 @@ def encode(mask: ArrayLike, *, min_area: int = 10) -> str:
         raise ValueError(f"mask must be bool (H, W), got {inside.dtype} {inside.shape}")
     if np.count_nonzero(inside) < max(min_area, 1):
         return ""
-    flat = np.zeros(inside.size + 2, bool)
-    flat[1:-1] = inside.ravel(order="F")
-    turns = np.flatnonzero(flat[1:] != flat[:-1])
+    height, width = inside.shape
+    turn = np.empty_like(inside)  # where a pixel differs from the one before it: found by rows, which is how they lie
+    turn[1:] = inside[1:] != inside[:-1]
+    turn[0, 1:] = inside[0, 1:] != inside[-1, :-1]
+    turn[0, 0] = inside[0, 0]
+    row, column = np.divmod(np.flatnonzero(turn), width)
+    turns = np.sort(column * height + row)
+    if inside[-1, -1]:
+        turns = np.append(turns, inside.size)
     turns[1::2] -= turns[::2]
     turns[::2] += 1
     return " ".join(map(str, turns.tolist()))
@@ -46,7 +52,7 @@ def decode(text: str, shape: tuple[int, int]) -> NDArray[np.bool_]:
         shape: rows and columns of the mask.
 
     Returns:
-        The mask, (H, W).
+        The mask, (H, W), in the order of its columns in memory.
 
     Raises:
         DataError: not pairs of whole numbers, runs that overlap, or that leave the image.
@@ -73,4 +79,4 @@ def decode(text: str, shape: tuple[int, int]) -> NDArray[np.bool_]:
     turns = np.column_stack([starts, ends]).ravel()
     lengths = np.diff(turns, prepend=0, append=height * width)
     flat = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
-    return np.ascontiguousarray(flat.reshape(width, height).T)
+    return flat.reshape(width, height).T
