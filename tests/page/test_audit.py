@@ -301,6 +301,24 @@ def test_blinking_swaps_and_aligns(audited: Opener, page: Page) -> None:
     expect(page.locator("#screen-b")).to_be_visible()
 
 
+def test_images_of_two_sizes_blink_in_one_place(page: Page, tmp_path: Path) -> None:
+    findings = make_audit()
+    findings["images"][1]["size"] = [300, 100]
+    pictures = make_pictures(findings)
+    pictures[1]["image"] = flat(90, (20, 60))
+    page.goto(write_audit(findings, pictures, tmp_path / "sizes.html").as_uri())
+    page.keyboard.press("b")
+    boxes = [page.locator(f"#screen-{end} img").first for end in "ab"]
+    assert len({tuple(box.evaluate("i => [i.offsetWidth, i.offsetHeight]")) for box in boxes}) == 1
+    expect(page.locator("#remark")).to_contain_text("B is drawn at the size of A and moved back by its shift of 3.0 px")
+
+
+def flat(grey: int, size: tuple[int, int] = (32, 24)) -> str:
+    buffer = io.BytesIO()
+    Image.new("L", size, grey).save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
 def test_blinking_by_itself_goes_on_until_told(audited: Opener, page: Page) -> None:
     page.clock.install()
     audited("twelve")
@@ -357,12 +375,7 @@ def test_the_difference_of_pictures_is_exact(page: Page, tmp_path: Path) -> None
     """Two flat pictures of 100 and 90 grey levels: 10 apart, and none once the brightness is matched."""
     findings = make_audit()
     findings["pairs"] = [findings["pairs"][0] | {"shift": None}]
-    uris = []
-    for grey in (100, 90):
-        buffer = io.BytesIO()
-        Image.new("L", (32, 24), grey).save(buffer, "PNG")
-        uris.append("data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode())
-    pictures: dict[int, dict[str, str | None]] = {i: {"image": uri, "mask": None} for i, uri in enumerate(uris)}
+    pictures: dict[int, dict[str, str | None]] = {i: {"image": flat(g), "mask": None} for i, g in enumerate((100, 90))}
     page.goto(write_audit(findings, pictures, tmp_path / "flat.html").as_uri())
     page.keyboard.press("d")
     expect(page.locator("#remark")).to_contain_text("0.0 of 255 grey levels apart")

@@ -70,9 +70,13 @@ def tiles(found: Found) -> list[tuple[str, str, str]]:
     """Counts of the summary: figure, name, remark."""
     kinds = contradictions(found)
     remark = ", ".join(f"{count(n)} of {kind}" for kind, n in kinds.items() if n)
-    flagged = _counted(found, "flagged")
+    flagged, exact = _counted(found, "flagged"), _counted(found, "exact")
     shown = [
-        (_counted(found, "pairs"), "near-duplicate pairs", f"{count(_counted(found, 'exact'))} exact copies"),
+        (
+            _counted(found, "pairs"),
+            "near-duplicate pairs",
+            f"{count(exact)} exact {'copy' if exact == 1 else 'copies'}",
+        ),
         (sum(kinds.values()), "contradictory", remark),
         (_counted(found, "leaks"), "leaks between splits", ""),
         (_counted(found, "clusters"), "clusters", f"{count(flagged)} flagged" if flagged else ""),

@@ -4,12 +4,11 @@ const TINTS = { a: "#5b8cff", b: "#ff9d5c" };
 const GAIN = 4; // small differences are to be seen
 let blinking = null;
 
-function picture(index, end, shift) {
+function picture(index, end, shift, size) {
   const [image, mask] = pictures[index] ?? [null, null];
   if (!image) return [make("span", { class: "nopicture" }, "no picture")];
   const shown = [make("img", { src: image, alt: `${end.toUpperCase()}: ${images[index].name}` })];
   if (mask) shown.push(make("img", { class: "outline", src: mask, alt: "" }));
-  const size = images[index].size;
   if (shift && size) for (const node of shown) node.style.transform = `translate(${(-100 * shift[1]) / size[1]}%, ${(-100 * shift[0]) / size[0]}%)`;
   return shown;
 }
@@ -23,14 +22,19 @@ function paintStage() {
   screens.className = `screens ${state.mode}${byId("outlines").checked ? "" : " plain"}`;
   if (!pair) return;
   byId("facts").replaceChildren(...facts(pair));
+  const size = side(pair, "a").size;
+  const blink = state.mode === "blink";
+  screens.style.gridTemplateColumns = state.mode === "side" || !size ? "" : `minmax(0, ${Math.round(Math.min(460, (560 * size[1]) / size[0]))}px)`;
   for (const end of ENDS) {
-    const shift = end === "b" && state.mode === "blink" ? pair.shift : null;
+    const shift = end === "b" && blink ? pair.shift : null;
     const screen = byId(`screen-${end}`);
-    screen.replaceChildren(make("span", { class: "letter" }, end.toUpperCase()), ...picture(pair[end], end, shift));
-    screen.classList.toggle("behind", state.mode === "blink" && state.front !== end);
+    screen.replaceChildren(make("span", { class: "letter" }, end.toUpperCase()), ...picture(pair[end], end, shift, size));
+    screen.classList.toggle("sized", blink && size !== null);
+    screen.style.aspectRatio = blink && size ? `${size[1]} / ${size[0]}` : "";
+    screen.classList.toggle("behind", blink && state.front !== end);
     paintSide(pair, end);
   }
-  byId("remark").textContent = state.mode === "blink" && pair.shift ? `B is moved back by its shift of ${moved(pair)} and lies on A.` : "";
+  byId("remark").textContent = blink ? laid(pair) : "";
   if (state.mode === "difference") drawDifference(pair);
 }
 
@@ -41,6 +45,13 @@ function facts(pair) {
   if (known(pair.dice)) add(`Dice of the masks ${decimal(pair.dice, 3)}`);
   if (pair.shift) add(`B lies ${moved(pair)}`);
   return parts;
+}
+
+// What was done to B before it lies on A, as the audit does when it compares them.
+function laid(pair) {
+  const [a, b] = ENDS.map((end) => String(side(pair, end).size));
+  const said = [a !== b && "drawn at the size of A", pair.shift && `moved back by its shift of ${moved(pair)}`].filter(Boolean);
+  return said.length ? `B is ${said.join(" and ")}.` : "";
 }
 
 function moved(pair) {
@@ -101,7 +112,7 @@ async function drawDifference(pair) {
   }
   const mean = decimal(found.mean, 1);
   canvas.setAttribute("aria-label", `Difference of A and B: ${mean} grey levels on average`);
-  byId("remark").textContent = `${mean} of 255 grey levels apart on average, drawn ${GAIN} times as strong: A brighter is blue, B brighter is orange.${pair.shift ? ` B is moved back by its shift of ${moved(pair)}.` : ""}`;
+  byId("remark").textContent = `${mean} of 255 grey levels apart on average, drawn ${GAIN} times as strong: A brighter is blue, B brighter is orange. ${laid(pair)}`;
 }
 
 function pixelsOf(image, width, height, place) {
