@@ -69,9 +69,9 @@ def _from_values(values: NDArray[Any]) -> tuple[Mask, str | None]:
     found = (
         np.flatnonzero(np.bincount(values.ravel(), minlength=256)) if values.dtype == np.uint8 else np.unique(values)
     )
-    low, high = found[0], found[-1]
+    low, high = float(found[0]), float(found[-1])
     if not np.isfinite([low, high]).all() or low < 0:
-        raise UnreadableError(f"mask values from {low} to {high}: {_FIXED}")
+        raise UnreadableError(f"mask values from {low:g} to {high:g}: {_FIXED}")
     if len(found) == 1 or (len(found) == 2 and low == 0):
         return values > 0, None
     white = 1 if values.dtype.kind == "f" and high <= 1 else 255 if high <= 255 else 65535

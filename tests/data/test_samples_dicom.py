@@ -1,0 +1,97 @@
+"""DICOM files are pictures like others."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import plexus.data._dicom as dicom
+from plexus.data import open_samples
+from plexus.data._decode import UnreadableError
+from plexus.errors import ConfigError
+
+pydicom = pytest.importorskip("pydicom")
+
+
+def write(path: Path, pixels: NDArray[Any], photometric: str = "MONOCHROME2", **tags: Any) -> Path:
+    """Write an uncompressed DICOM file."""
+    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, UltrasoundImageStorage, generate_uid
+
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = UltrasoundImageStorage
+    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=["test"])
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+    data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    data.Rows, data.Columns = pixels.shape[:2]
+    data.SamplesPerPixel = 3 if pixels.ndim == 3 else 1
+    if pixels.ndim == 3:
+        data.PlanarConfiguration = 0
+    data.PhotometricInterpretation = photometric
+    bits = pixels.dtype.itemsize * 8
+    data.BitsAllocated = data.BitsStored = bits
+    data.HighBit, data.PixelRepresentation = bits - 1, 0
+    for name, value in tags.items():
+        setattr(data, name, value)
+    data.PixelData = pixels.tobytes()
+    data.save_as(path, enforce_file_format=True)
+    return path
+
+
+RAMP = (np.arange(24, dtype=np.uint8) * 10).reshape(4, 6)
+
+
+def test_eight_bits_are_kept_and_monochrome1_is_inverted(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(open_samples(write(tmp_path / "a.dcm", RAMP)).pixels(0), RAMP)
+    found = open_samples(write(tmp_path / "b.dcm", RAMP, "MONOCHROME1"))
+    np.testing.assert_array_equal(found.pixels(0), 255 - RAMP)
+    assert found.size(0) == (4, 6)
+    assert found.pixels(0, (2, 3)).shape == (2, 3)
+
+
+def test_colour_stays_colour(tmp_path: Path) -> None:
+    pixels = np.stack([RAMP, RAMP // 2, 255 - RAMP], -1)
+    np.testing.assert_array_equal(open_samples(write(tmp_path / "c.dcm", pixels, "RGB")).pixels(0), pixels)
+
+
+def test_a_window_decides_and_else_the_range(tmp_path: Path) -> None:
+    wide = RAMP.astype(np.uint16) * 16
+    tags = {"WindowCenter": 1000, "WindowWidth": 801, "RescaleSlope": 2, "RescaleIntercept": -100}
+    low, high = 1000 - 400.5, 1000 + 400.5 - 1
+    expected = np.rint(np.clip((2.0 * wide - 100 - low) / (high - low), 0, 1) * 255)
+    np.testing.assert_array_equal(open_samples(write(tmp_path / "w.dcm", wide, **tags)).pixels(0), expected)
+    expected = np.rint((wide - wide.min()) / float(np.ptp(wide)) * 255)
+    np.testing.assert_array_equal(open_samples(write(tmp_path / "r.dcm", wide)).pixels(0), expected)
+
+
+def test_a_folder_may_mix_them_with_masks(tmp_path: Path) -> None:
+    from tests.data.images import png
+
+    write(tmp_path / "a.dcm", RAMP)
+    (tmp_path / "a_mask.png").write_bytes(png((RAMP > 99).astype(np.uint8) * 255))
+    found = open_samples(tmp_path)
+    assert (found.layout, found.samples[0].mask) == ("pairs", "a_mask.png")
+    np.testing.assert_array_equal(found.mask(0), RAMP > 99)
+
+
+def test_class_folders_of_dicom(tmp_path: Path) -> None:
+    for name in ("x", "y"):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name / "1.dcm", RAMP)
+    assert [(s.name, s.label) for s in open_samples(tmp_path).samples] == [("x/1.dcm", "x"), ("y/1.dcm", "y")]
+
+
+def test_damage_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.dcm").write_bytes(b"torn")
+    with pytest.raises(UnreadableError, match="cannot be read as DICOM"):
+        open_samples(tmp_path / "a.dcm").pixels(0)
+
+
+def test_without_pydicom_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "a.dcm", RAMP)
+    monkeypatch.setattr(dicom, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"DICOM files need pydicom: pip install 'plexus-nn\[dicom\]'"):
+        open_samples(tmp_path)
