@@ -9,6 +9,7 @@ from typing import Any
 
 from plexus.errors import ConfigError
 from plexus.study import _rules as rules
+from plexus.study import _rules_masks as masks
 from plexus.study import _rules_rotation as turns
 from plexus.study._evidence import Judge
 from plexus.study._find import load
@@ -79,6 +80,13 @@ CLAIMS: tuple[Claim, ...] = (
         rules.UNIT, rules.unit,
     ),
     Claim(14, "ELU does not help significantly.", "neurons", rules.ELU, rules.elu),
+    Claim(
+        15, "Dropping contradictory near-duplicates improves Dice; the share of contradictions is about 40 %.",
+        "duplicates", masks.CONTRADICTIONS, masks.contradictions,
+    ),
+    Claim(
+        16, "Gating masks by the presence of the target improves mean Dice.", "absence", masks.GATE, masks.gate,
+    ),
     Claim(
         18, "The gradient-learned wiring ranks near the top of all wirings, at a fraction of the cost.", "search",
         RANK, rank,
