@@ -36,5 +36,13 @@ def write_discs(folder: Path, count: int = 16, *, absent: int = 4, side: int = S
 
 def small(data: Path, **more: Any) -> SegmentConfig:
     """The smallest training there is."""
-    options: dict[str, Any] = {"epochs": 2, "width": 4, "levels": 3, "size": SIDE, "batch_size": 4, **more}
+    options: dict[str, Any] = {
+        "epochs": 2,
+        "width": 4,
+        "levels": 3,
+        "size": SIDE,
+        "batch_size": 4,
+        "onnx": False,
+        **more,
+    }
     return SegmentConfig(data=str(data), **options)

@@ -68,6 +68,7 @@ class SegmentConfig:
         elastic: deviation of smooth random displacements, as a share of the side; 0 is none.
         flip: mirror half of the images left to right.
         gate: when a mask is left empty: expected (by the expected Dice) | none | a probability such as 0.5.
+        onnx: write every net as ONNX, too.
         devices, strategy, precision: passed on to Lightning's Trainer; precision is 32-true | bf16-mixed | 16-mixed.
 
     Raises:
@@ -112,6 +113,7 @@ class SegmentConfig:
     elastic: float = 0.0
     flip: bool = False
     gate: str = "expected"
+    onnx: bool = True
     devices: int = 1
     strategy: str = "auto"
     precision: str = "32-true"

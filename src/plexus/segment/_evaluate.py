@@ -113,8 +113,10 @@ def evaluate(
     if place.exists() and not place.is_dir():
         raise RunError(f"{place}: is a file; name a folder with --out")
     place.mkdir(parents=True, exist_ok=True)
-    atomic_write(place / "evaluation.json", to_json(record))
-    return record
+    text = to_json(record)
+    atomic_write(place / "evaluation.json", text)
+    plain: dict[str, Any] = json.loads(text)
+    return plain
 
 
 def _seen(folder: Path, pairs: Pairs, unseen: bool, notes: list[str], tell: Told) -> Pairs:

@@ -53,8 +53,9 @@ def judge(work: Work, nets: Sequence[Segmenter]) -> None:
         if (own := wiring_of(net.net)) is not None:
             entry["wiring"] = json.loads(own.to_json())
         save_net(net, work.folder / f"model-{entry['fold']}.safetensors")
-        shape = (record["data"]["channels"], *config.shape)
-        entry["onnx_difference"] = export_onnx(net, work.folder / f"model-{entry['fold']}.onnx", shape)
+        if config.onnx:
+            shape = (record["data"]["channels"], *config.shape)
+            entry["onnx_difference"] = export_onnx(net, work.folder / f"model-{entry['fold']}.onnx", shape)
     work.seconds["judge"] = time.monotonic() - start
     work.seconds["total"] = sum(work.seconds.values())
     record["seconds"] = dict(work.seconds)

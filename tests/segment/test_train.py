@@ -1,0 +1,223 @@
+"""A run leaves nets, answers and a record; stopped and gone on with, the very same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+
+from plexus.data import open_samples
+from plexus.errors import DataError, RunError
+from plexus.segment import SegmentConfig, finished, resume, train
+from plexus.segment._data import load_pairs
+from plexus.segment._folder import read_record
+from plexus.segment._forward import answers, enlarge, from_bytes, to_bytes
+from plexus.segment._gate import Gate
+from plexus.segment._nets import load_net
+from tests.segment.discs import disc, small, write_discs
+
+KEYS = {
+    "format", "kind", "created", "command", "seed", "finished", "config", "versions", "machine", "data", "model",
+    "folds", "gate", "gates", "measured_on", "results", "chosen", "images", "calibration", "shown", "seconds",
+}  # fmt: skip
+
+
+def test_the_record_says_all(crossed: Path) -> None:
+    record = read_record(crossed / "record.json")
+    assert set(record) == KEYS
+    assert finished(crossed)
+    assert record["measured_on"] == "out-of-fold images"
+    assert record["data"] | {"images": 16, "present": 12, "groups": 8, "size": [32, 32]} == record["data"]
+    assert [fold["fold"] for fold in record["folds"]] == [0, 1]
+    for fold in record["folds"]:
+        assert (fold["train"], fold["validation"]) == (8, 8)
+        assert [entry["epoch"] for entry in fold["epochs"]] == [0, 1, 2]
+    assert set(record["results"]) == {"none", "0.5", "expected"}
+    assert record["chosen"] == record["gate"]["kind"] == "expected"
+    assert SegmentConfig.read(crossed / "config.yaml").cv == 2
+    assert not list(crossed.glob("*.onnx"))  # the small runs leave it out
+
+
+def test_nobody_is_judged_by_a_net_that_saw_the_patient(crossed: Path) -> None:
+    record = read_record(crossed / "record.json")
+    folds: dict[str, set[int]] = {}
+    for image in record["images"]:
+        folds.setdefault(image["group"], set()).add(image["fold"])
+    assert len(folds) == 8
+    assert all(len(fold) == 1 for fold in folds.values())
+
+
+def test_kept_answers_are_those_of_the_kept_nets(crossed: Path, scans: Path) -> None:
+    kept = np.load(crossed / "oof.npz", allow_pickle=False)
+    pairs = load_pairs(open_samples(scans, masks=True), (32, 32))
+    assert kept["name"].tolist() == list(pairs.names)
+    assert np.array_equal(np.unpackbits(kept["truth"], axis=-1, count=32), pairs.masks[:, 0].numpy())
+    for fold in (0, 1):
+        rows = np.flatnonzero(kept["fold"] == fold)
+        maps, logits = answers([load_net(crossed / f"model-{fold}.safetensors")], pairs.images[rows])
+        assert np.abs(to_bytes(maps).astype(int) - kept["probability"][rows]).max() <= 1
+        np.testing.assert_allclose(logits, kept["logit"][rows], atol=1e-5)
+
+
+def test_the_figures_follow_from_the_kept_answers(crossed: Path, scans: Path) -> None:
+    """Gate `none`, by hand: Dice per image, 1 where both are empty."""
+    record = read_record(crossed / "record.json")
+    kept = np.load(crossed / "oof.npz", allow_pickle=False)
+    pairs = load_pairs(open_samples(scans, masks=True), (32, 32))
+    threshold = Gate.from_dict(record["gates"]["none"]).mask_threshold
+    scores = []
+    for i in range(len(pairs)):
+        mask, truth = from_bytes(kept["probability"][i]) >= threshold, pairs.truth(i)
+        total = int(mask.sum()) + int(truth.sum())
+        scores.append(2 * int((mask & truth).sum()) / total if total else 1.0)
+    if threshold == 0.5:  # the same in every fold
+        assert record["results"]["none"]["dice"]["mean"] == pytest.approx(np.mean(scores))
+        assert record["results"]["none"]["dice"]["n"] == 16
+    present = record["results"]["expected"]
+    lines = record["images"]
+    assert present["dice"]["mean"] == pytest.approx(np.mean([line["dice"] for line in lines]))
+    assert present["dice_present"]["mean"] == pytest.approx(
+        np.mean([line["dice"] for line in lines if line["truth_area"] > 0])
+    )
+    assert present["presence"]["positives"] == 12
+    assert present["presence"]["false_positives"] == sum(line["area"] > 0 and line["truth_area"] == 0 for line in lines)
+    assert present["presence"]["false_negatives"] == sum(line["area"] == 0 and line["truth_area"] > 0 for line in lines)
+
+
+def test_the_worst_come_first(crossed: Path) -> None:
+    record = read_record(crossed / "record.json")
+    scores = [entry["dice"] for entry in record["shown"]]
+    assert scores == sorted(scores)
+    assert len(scores) == 16
+    for key in ("image", "truth", "prediction", "error"):
+        assert record["shown"][0][key].startswith("data:image/")
+    assert sum(b["count"] for b in record["calibration"]) == 16
+
+
+def test_images_keep_their_own_size(tmp_path: Path) -> None:
+    """Nets read 16 pixels; figures are of 40."""
+    run = train(small(write_discs(tmp_path / "d", 8, side=40), size=16, epochs=1), run=tmp_path / "run")
+    record = read_record(run / "record.json")
+    kept = np.load(run / "oof.npz", allow_pickle=False)
+    assert kept["probability"].shape[1:] == (16, 16)
+    for i, line in enumerate(record["images"]):
+        number = int(line["name"].partition("-")[2].removesuffix(".png"))
+        truth = disc(number, present=number % 4 != 3, side=40)[1]
+        assert line["truth_area"] == truth.mean()
+        if not line["emptied"]:
+            large = enlarge(from_bytes(kept["probability"][i]), (40, 40))
+            threshold = Gate.from_dict(record["gate"]).mask_threshold
+            assert line["area"] == (large >= threshold).mean() or line["area"] == 0
+
+
+class StopError(Exception):
+    """The power fails."""
+
+
+def stop_after(entries: int) -> Any:
+    seen = []
+
+    def listen(entry: dict[str, Any]) -> None:
+        seen.append(entry)
+        if len(seen) > entries:
+            raise StopError
+
+    return listen
+
+
+@pytest.mark.parametrize("entries", [1, 4])
+def test_a_stopped_run_goes_on_to_the_same_weights(crossed: Path, scans: Path, tmp_path: Path, entries: int) -> None:
+    config = small(scans, cv=2, group_from=r"^p\d+", epochs=3)
+    with pytest.raises(StopError):
+        train(config, run=tmp_path / "run", listen=stop_after(entries))
+    assert not finished(tmp_path / "run")
+    heard: list[dict[str, Any]] = []
+    assert resume(tmp_path / "run", listen=heard.append) == tmp_path / "run"
+    assert len(heard) == 6 - entries
+    for fold in (0, 1):
+        ours, theirs = (load_file(run / f"model-{fold}.safetensors") for run in (tmp_path / "run", crossed))
+        assert ours.keys() == theirs.keys()
+        assert all(ours[name].equal(theirs[name]) for name in ours)
+    assert (tmp_path / "run" / "oof.npz").exists()
+    first, second = (read_record(run / "record.json") for run in (tmp_path / "run", crossed))
+    assert first["results"] == second["results"]
+
+
+def test_learned_skips_are_cut_and_kept(scans: Path, tmp_path: Path) -> None:
+    config = small(scans, wiring="skips", keep=0.5, epochs=2)
+    record = read_record(train(config, run=tmp_path / "run") / "record.json")
+    whole = 2 * 3 - 1  # every decoder level sees every encoder level, but for the one it stands on
+    assert len(record["model"]["wiring"]["edges"]) == whole // 2
+    assert [entry["epoch"] for entry in record["folds"][0]["epochs"]] == [0, 1]
+    net = load_net(tmp_path / "run" / "model-0.safetensors")
+    assert len(net.net.wiring().edges) == whole // 2
+
+
+def folds_file(scans: Path, path: Path, **more: Any) -> Path:
+    names = [sample.name for sample in open_samples(scans, masks=True).samples]
+    raw = {"format": 1, "kind": "folds", "k": 2, "seed": 0, "dropped": names[:2]}
+    raw["folds"] = {name: int(name.startswith(("p0", "p1", "p2", "p3"))) for name in names[2:]}
+    path.write_text(json.dumps(raw | more))
+    return path
+
+
+def test_an_audits_folds_are_followed(scans: Path, tmp_path: Path) -> None:
+    file = folds_file(scans, tmp_path / "folds.json")
+    wanted = json.loads(file.read_text())
+    record = read_record(train(small(scans, folds=str(file), epochs=1), run=tmp_path / "run") / "record.json")
+    assert {line["name"]: line["fold"] for line in record["images"]} == wanted["folds"]
+    assert not {line["name"] for line in record["images"]} & set(wanted["dropped"])
+    assert any("2 images that the audit dropped" in note for note in record["data"]["notes"])
+
+
+def test_a_test_split_is_left_alone(tmp_path: Path) -> None:
+    for k, split in enumerate(("train", "val", "test")):
+        write_discs(tmp_path / "d" / split, 4, first=4 * k)
+    record = read_record(train(small(tmp_path / "d", epochs=1), run=tmp_path / "run") / "record.json")
+    assert record["data"]["images"] == 8
+    assert record["measured_on"] == "validation images"
+    assert {line["name"].partition("/")[0] for line in record["images"]} == {"val"}
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "said"),
+    [
+        (lambda d: write_discs(d, 6, absent=1), {}, "not one of the .* training images has anything in its mask"),
+        (lambda d: write_discs(d, 2), {"cv": 5}, "2 images cannot be dealt out to 5 folds"),
+        (lambda d: write_discs(d, 4), {"group_from": "."}, "all images are of one group"),
+        (lambda d: d, {}, "no such file or folder"),
+        (lambda d: write_discs(d, 4), {"folds": "none.json"}, "none.json: cannot read the folds"),
+    ],
+)
+def test_data_that_cannot_be_used_leaves_nothing_behind(
+    tmp_path: Path, make: Any, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(DataError, match=said) as told:
+        train(small(make(tmp_path / "d"), **options), run=tmp_path / "run")
+    assert "\n" not in str(told.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_belongs_to_its_images(tmp_path: Path) -> None:
+    data = write_discs(tmp_path / "d", 8)
+    with pytest.raises(StopError):
+        train(small(data), run=tmp_path / "run", listen=stop_after(0))
+    with pytest.raises(RunError, match="go on with `plexus segment train --resume"):
+        train(small(data), run=tmp_path / "run")
+    write_discs(data, 2, first=10)
+    with pytest.raises(RunError, match="are not those the run started with"):
+        resume(tmp_path / "run")
+
+
+def test_folders_that_are_no_runs(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="not a run folder"):
+        resume(tmp_path)
+    (tmp_path / "config.yaml").write_text("data: x\n")
+    for content, said in (("{", "cut short"), ('{"format": 1, "kind": "fit"}', "not the record of a segmentation")):
+        (tmp_path / "record.json").write_text(content)
+        with pytest.raises(RunError, match=said):
+            resume(tmp_path)
