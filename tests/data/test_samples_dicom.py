@@ -59,7 +59,7 @@ def test_colour_stays_colour(tmp_path: Path) -> None:
 
 def test_a_window_decides_and_else_the_range(tmp_path: Path) -> None:
     wide = RAMP.astype(np.uint16) * 16
-    tags = {"WindowCenter": 1000, "WindowWidth": 801, "RescaleSlope": 2, "RescaleIntercept": -100}
+    tags: dict[str, Any] = {"WindowCenter": 1000, "WindowWidth": 801, "RescaleSlope": 2, "RescaleIntercept": -100}
     low, high = 1000 - 400.5, 1000 + 400.5 - 1
     expected = np.rint(np.clip((2.0 * wide - 100 - low) / (high - low), 0, 1) * 255)
     np.testing.assert_array_equal(open_samples(write(tmp_path / "w.dcm", wide, **tags)).pixels(0), expected)

@@ -46,7 +46,7 @@ def test_of_two_values_the_other_is_inside(value: int) -> None:
 @pytest.mark.parametrize("value", [0, 1, 255])
 def test_a_constant_mask_is_empty_or_full(value: int) -> None:
     mask, note = read_mask(png(np.full((3, 4), value, np.uint8)))
-    assert (mask.shape, mask.all(), mask.any(), note) == ((3, 4), value > 0, value > 0, None)
+    assert (mask.tolist(), note) == ([[value > 0] * 4] * 3, None)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_soft_masks_join_the_notes_once_each(tmp_path: Path) -> None:
     for name in ("b", "a"):
         pair(tmp_path, png(grey(1, 1, 4)), soft, name)
     found = open_samples(tmp_path)
-    assert found.notes == ()
+    assert not found.notes
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(found.mask, [0, 1] * 10))
     assert found.notes == (f"2 masks with {SOFT} (first: a.png)",)
