@@ -121,6 +121,22 @@ def test_resume_does_what_is_missing_and_nothing_else(tmp_path: Path) -> None:
     assert content(tmp_path / "toy") == {k.removeprefix("toy/"): v for k, v in after.items()}
 
 
+def test_some_variants_can_be_run_first_and_the_others_later(tmp_path: Path) -> None:
+    run(STUDY, scale="quick", only=["much", "none"], results=tmp_path)
+    assert {(r["variant"], r["seed"]) for r in records(tmp_path, STUDY, "quick")} == {
+        (v, s) for v in ("none", "much") for s in (0, 1)
+    }
+    run(STUDY, scale="quick", resume=True, results=tmp_path)
+    run(STUDY, scale="quick", results=tmp_path / "at once")
+    assert metrics(tmp_path) == metrics(tmp_path / "at once")
+
+
+def test_a_variant_that_is_none_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^study 'toy' has no variant 'mcuh': there are none, some, much$"):
+        run(STUDY, scale="quick", only=["mcuh"], results=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_resume_takes_more_seeds(tmp_path: Path) -> None:
     run(STUDY, scale="quick", seeds=1, results=tmp_path)
     run(STUDY, scale="quick", seeds=3, results=tmp_path, resume=True)

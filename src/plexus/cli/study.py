@@ -39,6 +39,9 @@ def run(
     data: Annotated[str | None, Parameter(help="`digits`, a folder or a hub id [default: the study's own].")] = None,
     scale: Annotated[str | None, Parameter(help="quick, standard or full [default: quick].")] = None,
     seeds: Annotated[int | None, Parameter(help="How many, from 0 [default: the scale's number].")] = None,
+    only: Annotated[
+        tuple[str, ...], Parameter(help="Variants to run; the rest can follow with --resume.", consume_multiple=True)
+    ] = (),
     engine: Annotated[Literal["local", "ray"], Parameter(help="This machine, or a Ray cluster.")] = "local",
     address: Annotated[str, Parameter(help="Of the Ray cluster: auto, local (starts one here) or HOST:PORT.")] = "auto",
     jobs: Annotated[int, Parameter(help="Trials at once on this machine, with a share of its cores each.")] = 1,
@@ -63,8 +66,8 @@ def run(
     try:
         with Show() as show:
             start(
-                chosen, scale=scale, seeds=seeds, data=data, engine=engine, address=address, jobs=jobs, cpus=cpus,
-                gpus=gpus, results=results, resume=resume, listen=show,
+                chosen, scale=scale, seeds=seeds, only=only, data=data, engine=engine, address=address, jobs=jobs,
+                cpus=cpus, gpus=gpus, results=results, resume=resume, listen=show,
             )  # fmt: skip
     except KeyboardInterrupt:
         print(f"\nplexus: stopped; go on with `{_again()}`", file=sys.stderr, flush=True)

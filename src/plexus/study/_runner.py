@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -38,6 +38,7 @@ def run(
     *,
     scale: str,
     seeds: int | None = None,
+    only: Collection[str] = (),
     data: str | None = None,
     engine: str | Engine = "local",
     address: str = "auto",
@@ -57,6 +58,7 @@ def run(
         study: what to run.
         scale: one of the study's scales.
         seeds: how many, from 0; the scale's own number unless given.
+        only: names of variants; the others are left for another time. None names all.
         data: instead of the study's own, a spec for `plexus.data.load`.
         engine: "local" runs trials in this process or in `jobs` processes; "ray" on a Ray cluster.
         address: of the cluster; "auto" finds a running one, "local" starts one on this machine.
@@ -67,7 +69,7 @@ def run(
         listen: called as trials start and end.
 
     Raises:
-        ConfigError: no such scale, seeds or jobs below 1, an unknown engine, Ray is not there.
+        ConfigError: no such scale or variant, seeds or jobs below 1, an unknown engine, Ray is not there.
         RunError: records are there already, or made with other options, or another run is at work on them.
         TrainingError: trials failed; the others are done.
 
@@ -80,6 +82,9 @@ def run(
     count = study.scales[scale].seeds if seeds is None else seeds
     if count < 1:
         raise ConfigError(f"seeds must be 1 or more, not {count}")
+    if strangers := sorted(set(only) - {v.name for v in study.variants}):
+        known = ", ".join(v.name for v in study.variants)
+        raise ConfigError(f"study {study.name!r} has no variant {strangers[0]!r}: there are {known}")
     work = _engine(engine, address=address, jobs=jobs, cpus=cpus, gpus=gpus)
     place = Path(results) / study.name / scale
     spec = _absolute(study.data if data is None else data)
@@ -92,7 +97,7 @@ def run(
             Task(v.name, seed, scale, spec, _scratch(study, place, v, scale, seed, spec))
             for seed in range(count)
             for v in study.variants
-            if (v.name, seed) not in done
+            if (v.name, seed) not in done and (not only or v.name in only)
         ]
         failed = _Books(study, scale, Path(results), kept, tasks, work, listen or (lambda _: None)).keep()
     if failed:
