@@ -188,6 +188,22 @@ def test_a_run_that_has_not_finished_shows_its_epochs() -> None:
     assert "This run has not finished: 0 epochs" in render_segment({"format": 1, "kind": "segment", "data": {}})
 
 
+def test_marks_of_the_axes_are_whole() -> None:
+    folds = [{"fold": 0, "epochs": [{"val_dice": v} for v in (0.1, 0.2, 0.3)]}]
+    assert re.findall(r">(\d)</text>", wide(curves.dice(folds)))[:3] == ["1", "2", "3"]
+    record = make_segment()
+    few = [image for image in view.images(record) if image["truth_area"] == 0][:2]
+    histogram = wide(charts.histogram([image | {"dice": 0.0} for image in few], present=False))
+    assert re.findall(r">(\d)</text>", histogram) == ["0", "1", "2"]
+
+
+def test_intervals_say_what_they_resample() -> None:
+    record = make_segment()
+    assert view.lede(record).endswith("by bootstrap over groups.")
+    record["data"]["groups"] = None
+    assert view.lede(record).endswith("by bootstrap over images.")
+
+
 def test_an_evaluation_names_its_data() -> None:
     assert view.headline(make_segment(measured_on="others")) == "Dice 0.674 (0.643 to 0.702) over 60 images of others."
 

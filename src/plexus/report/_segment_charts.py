@@ -60,7 +60,8 @@ def histogram(images: Sequence[Row], *, present: bool) -> Markup:
         for low, high, n in zip(edges.tolist(), edges[1:].tolist(), counts.tolist(), strict=False)
         if n
     ]
-    mean = float(np.mean(values))
+    mean, most = float(np.mean(values)), int(counts.max())
+    step = next(s * 10**p for p in range(9) for s in (1, 2, 5) if most <= 6 * s * 10**p)
     what = "with" if present else "without"
 
     def draw(width: int) -> alt.LayerChart:
@@ -69,7 +70,8 @@ def histogram(images: Sequence[Row], *, present: bool) -> Markup:
             alt.Chart(alt.InlineData(values=rows), width=width - 50, height=180)
             .mark_bar(color=ACCENT if present else "var(--supernet)", stroke="var(--paper)", strokeWidth=0.6)
             .encode(
-                x, alt.X2("high:Q"), alt.Y("count:Q", title=None, axis=alt.Axis(tickCount=5, tickMinStep=1)),
+                x, alt.X2("high:Q"),
+                alt.Y("count:Q", title=None, axis=alt.Axis(values=list(range(0, most + step, step)), format="d")),
                 alt.Y2("zero:Q"), description="text:N",
             )
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -54,10 +55,15 @@ def _curves(
     last = max(2, *(row["at"] for row in found))
 
     def draw(width: int) -> alt.LayerChart:
-        below = alt.Axis(tickCount=5 if width <= NARROW else 9, tickMinStep=1, format="d")
+        marks = list(range(1, last + 1, max(1, math.ceil((last - 1) / (5 if width <= NARROW else 9)))))
         y = alt.Y("value:Q", title=None, scale=scale, axis=axis)
         base = alt.Chart(alt.InlineData(values=found), width=width - 50, height=210).encode(
-            alt.X("at:Q", title="epochs", scale=alt.Scale(domain=[1, last], nice=False), axis=below),
+            alt.X(
+                "at:Q",
+                title="epochs",
+                scale=alt.Scale(domain=[1, last], nice=False),
+                axis=alt.Axis(values=marks, format="d"),
+            ),
             alt.Color("color:N", scale=None, legend=None),
             detail="line:N",
         )

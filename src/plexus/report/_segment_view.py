@@ -59,7 +59,8 @@ def lede(record: Record) -> str:
     text = f"With the gate {name}: {_errors(own)}."
     if plain is not None and name != "none" and (before := estimate(plain.get("dice"))):
         text += f" With none: {_errors(plain)}, Dice {decimal(before[0])}."
-    return text + " Intervals are 95\u00a0% by bootstrap over groups."
+    over = "groups" if number(record["data"].get("groups")) else "images"
+    return text + f" Intervals are 95\u00a0% by bootstrap over {over}."
 
 
 def _errors(entry: Mapping[str, Any]) -> str:
