@@ -27,6 +27,12 @@ Window = Annotated[bool, Parameter(negative="", help="Slide over images larger t
 Skip = Annotated[bool, Parameter(negative="", help="Leave out images that cannot be read.")]
 
 
+def _parameter(name: str, text: str) -> Parameter:
+    if name == "size":
+        return Parameter(help=text, show_default=False, consume_multiple=True, negative="")
+    return Parameter(help=text, show_default=False)
+
+
 def _options() -> type:
     """SegmentConfig's fields as options that may be left out, so that a config file can fill them."""
     text = re.sub(r"\n {12,}", " ", SegmentConfig.__doc__ or "")
@@ -38,10 +44,7 @@ def _options() -> type:
             continue
         kind = _TYPES[str(f.type).removesuffix(" | None")]
         shown = "" if f.default is None else f" [default: {f.default}]"
-        many = {"consume_multiple": True, "negative": ""} if f.name == "size" else {}
-        made.append(
-            (f.name, Annotated[kind | None, Parameter(help=lines[f.name] + shown, show_default=False, **many)], None)
-        )
+        made.append((f.name, Annotated[kind | None, _parameter(f.name, lines[f.name] + shown)], None))
     options = make_dataclass("Options", made, kw_only=True)
     options.__module__ = __name__
     return options

@@ -119,10 +119,8 @@ class SegmentConfig:
     precision: str = "32-true"
 
     def __post_init__(self) -> None:
-        if isinstance(self.gate, int | float) and not isinstance(self.gate, bool):
-            object.__setattr__(self, "gate", f"{self.gate:g}")
-        if isinstance(self.size, tuple | list) and len(self.size) == 1:
-            object.__setattr__(self, "size", self.size[0])
+        for name in ("gate", "size"):
+            object.__setattr__(self, name, _read(name, getattr(self, name)))
         if wrong := _faults(asdict(self)):
             raise ConfigError("; ".join(wrong))
 

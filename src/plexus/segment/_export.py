@@ -26,7 +26,7 @@ OUTPUTS = ("mask_logits", "presence_logit")
 class _Plain(nn.Module):
     """Answers with a plain tuple."""
 
-    def __init__(self, net: Segmenter) -> None:
+    def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
 

@@ -77,8 +77,15 @@ def read_folds(path: str | Path) -> tuple[dict[str, int], tuple[str, ...], int]:
         raise DataError(f"{path}: not JSON, or cut short; name the folds.json of an audit") from None
     if not isinstance(raw, dict) or raw.get("kind") != "folds" or raw.get("format") != 1:
         raise DataError(f"{path}: not a folds file; name the folds.json that `plexus audit` wrote")
-    folds, dropped, k = raw.get("folds"), raw.get("dropped", []), raw.get("k")
-    if not _whole(k) or k < 2 or not isinstance(folds, dict) or not isinstance(dropped, list):
+    given: dict[str, Any] = raw
+    folds, dropped, k = (given.get(key) for key in ("folds", "dropped", "k"))
+    if (
+        not isinstance(k, int)
+        or isinstance(k, bool)
+        or k < 2
+        or not isinstance(folds, dict)
+        or not isinstance(dropped, list)
+    ):
         raise DataError(f"{path}: broken folds file: expected k of 2 or more, folds by name and dropped names")
     for name, fold in folds.items():
         if not _whole(fold) or not 0 <= fold < k:

@@ -81,4 +81,5 @@ def windowed(
         at = np.s_[y : y + size[0], x : x + size[1]]
         total[at] += weight * probability
         weights[at] += weight
-    return total / weights, float(logits.max())
+    total /= weights
+    return total, float(logits.max())
