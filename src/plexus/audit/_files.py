@@ -116,22 +116,19 @@ def write_clean(samples: SampleSet, found: Audit, folder: str | Path, *, link: b
     if link:
         if samples.layout in ("manifest", "parquet"):
             raise RunError(f"{samples.where}: a {samples.layout} is not a folder to link; leave --link out")
-        base = _base(samples)
         for i in kept:
-            for place in (samples.images[i], samples.masks[i]):
-                if isinstance(place, Path):
-                    _link(place, folder / Path(os.path.abspath(place)).relative_to(base))
+            sample = samples.samples[i]
+            _link(samples.images[i], folder / sample.name)
+            if sample.mask:
+                _link(samples.masks[i], folder / sample.mask)
     names = [samples.samples[i].name.replace("\n", "\\n") for i in kept]
     atomic_write(folder / "keep.txt", "".join(f"{name}\n" for name in names))
     return folder
 
 
-def _base(samples: SampleSet) -> Path:
-    """The folder that the names are below."""
-    return Path(os.path.abspath(Path(samples.where).expanduser()))
-
-
-def _link(source: Path, target: Path) -> None:
+def _link(source: object, target: Path) -> None:
+    if not isinstance(source, Path):  # bytes of a table
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.is_symlink():
         target.symlink_to(os.path.abspath(source))

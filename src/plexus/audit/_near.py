@@ -14,13 +14,13 @@ from plexus.audit._search import Candidates, approximate, exact, grouped
 from plexus.audit._threshold import FALSE_POSITIVE_RATE, FEW, Calibration, histogram, threshold_of
 from plexus.errors import ConfigError
 
-SAMPLED, AMONG = 10_000, 400
+SAMPLED, AMONG = 6_000, 400
 """Unrelated pairs that are compared, and the number of images that they are drawn from."""
 MANY = 200_000
 """Images from which on faiss searches, where it is installed."""
-SHARE = 8
+SHARE = 4
 """Unrelated candidates for each image that the search may bring along."""
-LOOSEST, TIGHTEST = 0.35, 0.6
+LOOSEST, TIGHTEST = 0.4, 0.6
 """Of the bound on dot products in the search; pairs are decided by their distance after it."""
 
 

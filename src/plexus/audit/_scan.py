@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -148,9 +147,12 @@ def bar(title: str, total: int, show: bool) -> Iterator[Callable[[int], None]]:
         yield lambda count: progress.advance(task, count)
 
 
-def _check(pixels: NDArray[np.uint8]) -> int:
-    flat: Any = np.ascontiguousarray(pixels)
-    return zlib.crc32(flat)
+def _check(pixels: NDArray[np.uint8]) -> np.int64:
+    """The sum of the pixels, eight at a time: equal images have equal ones, and it costs next to nothing."""
+    flat = np.ascontiguousarray(pixels).ravel()
+    whole = len(flat) // 8 * 8
+    with np.errstate(over="ignore"):
+        return flat[:whole].view(np.int64).sum() + np.int64(flat[whole:].sum())
 
 
 def _line(error: Exception) -> str:

@@ -60,9 +60,9 @@ def exact(vectors: F32, least: float, most: int = 64, step: Callable[[int], None
         values: list[F32] = []
         for j in range(i, n, COLUMNS):
             tile = block @ vectors[j : j + COLUMNS].T
-            if j == i:  # only later images
-                tile[np.tril_indices(len(block), 0, tile.shape[1])] = -2
             flat = np.flatnonzero(tile > least)
+            later = flat % tile.shape[1] + j > flat // tile.shape[1] + i
+            flat = flat[later]
             rows.append(flat // tile.shape[1])
             columns.append(flat % tile.shape[1] + j)
             values.append(tile.ravel()[flat])

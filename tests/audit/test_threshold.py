@@ -1,0 +1,48 @@
+"""The threshold that unrelated pairs undercut at a stated rate."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from plexus.audit._threshold import USUAL, WIDEST, histogram, threshold_of
+
+
+@pytest.mark.parametrize("rate", [1e-3, 1e-4, 1e-6])
+def test_an_exponential_tail_gives_its_own_quantile(rate: float) -> None:
+    z = np.quantile(np.random.default_rng(0).exponential(0.07, 200_000), np.linspace(0, 1, 20_001))
+    expected = 1 - math.tanh(0.07 * math.log(1 / rate))
+    assert np.arctanh(1 - threshold_of(1 - np.tanh(z), rate)) == pytest.approx(np.arctanh(1 - expected), rel=0.05)
+
+
+def test_duplicates_among_the_pairs_hardly_move_it() -> None:
+    far = 1 - np.tanh(np.random.default_rng(0).normal(0.05, 0.08, 10_000))
+    alone = threshold_of(far, 1e-6)
+    mixed = threshold_of(np.concatenate([far, np.full(200, 0.02)]), 1e-6)
+    assert mixed == pytest.approx(alone, abs=0.01)
+
+
+def test_a_smaller_rate_is_stricter() -> None:
+    far = 1 - np.tanh(np.random.default_rng(0).normal(0.1, 0.1, 5000))
+    found = [threshold_of(far, rate) for rate in (1e-3, 1e-4, 1e-5, 1e-6)]
+    assert found == sorted(found, reverse=True)
+    assert len(set(found)) == 4
+
+
+def test_it_is_never_wider_than_what_is_half_alike() -> None:
+    assert threshold_of(1 - np.random.default_rng(0).normal(0, 1e-3, 1000), 1e-6) == WIDEST
+
+
+def test_few_pairs_tell_nothing() -> None:
+    assert threshold_of(np.linspace(0.5, 1, 199), 1e-6) == USUAL
+
+
+def test_a_histogram_holds_every_pair() -> None:
+    random = np.random.default_rng(0)
+    made = histogram(random.uniform(0.3, 1.9, 500), random.uniform(0, 1, 70), 0.2)
+    assert len(made.edges) == len(made.unrelated) + 1 == len(made.candidates) + 1
+    assert sum(made.unrelated) == 500
+    assert sum(made.candidates) == 70
+    assert histogram(np.zeros(0), np.zeros(0), 0.2).edges[0] == 0
