@@ -106,7 +106,8 @@ def audit(
     except DataError as error:
         notes.append(f"no folds were made: {error}")
     seconds |= {**prints.seconds, **near.seconds, "rest": time.monotonic() - start}
-    problems = [*prints.problems, *labels.problems]
+    unreadable = {p.name for p in prints.problems if p.kind == "unreadable"}  # nor can their masks be judged
+    problems = [*prints.problems, *(p for p in labels.problems if p.name not in unreadable)]
     pairs = _pairs(samples, near, found, overlaps)
     findings = {
         "format": FORMAT,
