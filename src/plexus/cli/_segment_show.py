@@ -67,5 +67,5 @@ def show(record: dict[str, Any], page: Path) -> None:
         )
     console = Console(highlight=False)
     console.print(table)
-    where = escape(f"{record['data']['images']} images, {record['measured_on']}")
+    where = escape(f"{len(record['images'])} images, {record['measured_on']}")
     console.print(f"{where}; open [bold]{escape(str(page))}[/bold]", soft_wrap=True)
