@@ -56,6 +56,15 @@ def test_a_run_learns_and_explains_itself(trained: Path) -> None:
         assert (mask.shape, presence.shape) == ((1, 1, 32, 32), (1,))
 
 
+def test_the_page_is_written_again(trained: Path) -> None:
+    page = trained / "report.html"
+    before = page.read_bytes()
+    page.unlink()
+    done = plexus("report", trained.name, folder=trained.parent)
+    assert (done.code, done.out) == (0, f"{trained.name}/report.html\n"), done.err
+    assert page.read_bytes() == before
+
+
 def test_stopped_by_hand_and_gone_on_with(place: Path, trained: Path) -> None:
     command = Command("segment", "train", "scans", *OPTIONS, "--run", "by hand", folder=place)
     for line in command.lines():

@@ -43,7 +43,6 @@ def test_all_mistakes_are_told_at_once() -> None:
     ("options", "said"),
     [
         ({"preset": "nerve", "size": 100}, "divisible by 16"),
-        ({"preset": "nerve", "stem": 2}, "stem=2 is for preset=modern"),
         ({"wiring": "skips", "epochs": 1}, "epochs of at least 2"),
         ({"gate": "1"}, "between 0 and 1"),
         ({"keep": 0.0}, "keep=0.0"),

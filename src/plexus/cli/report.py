@@ -11,9 +11,19 @@ def report(run: Path, /) -> None:
     Parameters
     ----------
     run
-        A run folder that `plexus fit` made.
+        A run folder that `plexus fit` or `plexus segment train` made.
     """
-    from plexus.record import RunRecord
-    from plexus.report import write_report
+    import json
 
-    print(write_report(RunRecord.read(run / "record.json"), run / "report.html"))
+    from plexus.record import RunRecord
+    from plexus.report import write_report, write_segment
+
+    record, page = run / "record.json", run / "report.html"
+    try:
+        raw = json.loads(record.read_bytes())
+    except (OSError, ValueError):
+        raw = None  # `read` says what is wrong with it
+    if isinstance(raw, dict) and raw.get("kind") == "segment":
+        print(write_segment(raw, page))
+    else:
+        print(write_report(RunRecord.read(record), page))

@@ -49,7 +49,7 @@ class SegmentConfig:
         width: maps of the first level; each further level has twice as many.
         levels: resolutions of the network, the first included.
         neuron: of its convolutions larger than 1x1: plain | rot8 | rot4 | unit.
-        stem: 2 computes modern at half the size throughout, for about a quarter of the time.
+        stem: modern computes at half the size (2, a quarter of the time) or at the whole (1); nerve at the whole.
         wiring: skips (every level of the decoder may see every level of the encoder; the weakest are cut).
         keep: share of these connections to keep.
         cut: share of the epochs after which the others are cut.
@@ -94,13 +94,13 @@ class SegmentConfig:
     width: int = 16
     levels: int = 5
     neuron: str = "plain"
-    stem: int = 1
+    stem: int = 2
     wiring: str | None = None
     keep: float = 0.3
     cut: float = 0.5
     epochs: int = 40
-    batch_size: int = 16
-    lr: float = 3e-3
+    batch_size: int = 8
+    lr: float = 1e-2
     gate_lr: float = 5e-2
     weight_decay: float = 5e-4
     loss: str = "image"
@@ -229,8 +229,6 @@ def _together(options: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong between options that are right by themselves."""
     if options.get("wiring") == "skips" and options.get("epochs", 2) < 2:
         yield "wiring=skips needs epochs of at least 2: some before the cut and some after"
-    if options.get("preset") == "nerve" and options.get("stem", 1) != 1:
-        yield "stem=2 is for preset=modern"
     if options.get("preset") == "nerve" and {"size", "levels"} <= options.keys():
         size, step = options["size"], 2 ** (options["levels"] - 1)
         if any(side % step for side in (size if isinstance(size, tuple | list) else (size,))):

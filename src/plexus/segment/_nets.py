@@ -57,7 +57,7 @@ def build(config: SegmentConfig, channels: int, seed: int) -> UNet:
             neuron=config.neuron,
             skips="all" if config.wiring == "skips" else "same",
             in_size=config.shape,
-            stem=config.stem,
+            stem=config.stem if config.preset == "modern" else 1,
         )
 
 
