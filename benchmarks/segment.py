@@ -1,0 +1,147 @@
+"""Segmentation on real ultrasound, and what its parts cost, each with its target.
+
+Command: python benchmarks/segment.py PART... [--usgra FOLDER] [--results FOLDER] [--out FILE] [--work FOLDER]
+    nerve     the modern default against the notes' network, five leak-free folds, 160x160       (30 minutes)
+    absence   the gates on crops of which 60 % are empty, from the records of `plexus study run absence`
+    rle       run lengths of 1,000 masks 420x580, encoded and decoded
+    report    prints all results so far as a table
+USGRA is usgra-seg by Timm Kandaouroff (CC-BY 4.0), as pairs NAME.png and NAME_mask.png below train and test. A training
+that was stopped goes on where it was. Times are of one process; every number is kept in FILE as soon as it is known.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from measure import Results
+
+from plexus.audit import audit, write_files
+from plexus.data import open_samples
+from plexus.metrics import Interval, bootstrap, paired_bootstrap
+from plexus.segment import SegmentConfig, finished, resume, train
+from plexus.segment._rle import decode, encode
+
+HERE = Path(__file__).parent
+USGRA = HERE.parents[1] / "shared" / "data" / "usgra"
+EPOCHS, WIDTH = 25, 8
+NETS: dict[str, dict[str, Any]] = {
+    "modern": {"preset": "modern", "stem": 2, "loss": "image"},
+    "nerve": {"preset": "nerve", "loss": "batch"},
+}
+GATES = ("none", "threshold", "expected")
+
+
+def nerve(results: Results, given: argparse.Namespace) -> None:
+    """Each net on each fold of the audit; every image is measured by the net that did not see it."""
+    samples = open_samples(given.usgra)
+    found = audit(samples, seed=0)
+    write_files(found, given.work / "audit")
+    scores, clusters = {}, _clusters(found.findings)
+    for name, options in NETS.items():
+        run = given.work / name
+        if run.exists():
+            finished(run) or resume(run)
+        else:
+            config = SegmentConfig(
+                data=str(given.usgra), folds=str(given.work / "audit" / "folds.json"), width=WIDTH, epochs=EPOCHS,
+                gate="none", onnx=False, **options,
+            )  # fmt: skip
+            train(config, run=run)
+        record = json.loads((run / "record.json").read_text())
+        rows = record["images"]
+        scores[name] = {row["name"]: 100 * row["dice"] for row in rows}
+        values = list(scores[name].values())
+        results.put(f"nerve/{name}", _said(bootstrap(values, [clusters[row["name"]] for row in rows])))
+        results.put(f"nerve/{name} parameters", record["model"]["parameters"])
+        results.put(f"nerve/{name} hausdorff95", record["results"]["none"]["hausdorff95"])
+    names = sorted(scores["modern"])
+    pairs = [[scores[net][name] for name in names] for net in ("modern", "nerve")]
+    results.put("nerve/modern - nerve", _said(paired_bootstrap(*pairs, [clusters[name] for name in names])))
+
+
+def absence(results: Results, given: argparse.Namespace) -> None:
+    """Every crop is a test image once; what is drawn anew are the clusters of the images they come from."""
+    scores: dict[str, list[float]] = {gate: [] for gate in GATES}
+    groups: list[str] = []
+    for path in sorted((given.results / "absence" / "standard").glob("none~*.json")):
+        for gate in GATES:
+            record = json.loads(path.with_name(path.name.replace("none", gate)).read_text())
+            scores[gate] += record["metrics"]["images"]
+        groups += record["metrics"]["groups"]
+    for gate in GATES:
+        results.put(f"absence/{gate}", _said(bootstrap(scores[gate], groups)))
+    for a, b in (("threshold", "none"), ("expected", "threshold"), ("expected", "none")):
+        results.put(f"absence/{a} - {b}", _said(paired_bootstrap(scores[a], scores[b], groups)))
+
+
+def rle(results: Results, given: argparse.Namespace) -> None:
+    """Ellipses of the sizes of nerves."""
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[:420, :580]
+    masks = [
+        ((y - random.integers(50, 370)) / random.integers(20, 60)) ** 2
+        + ((x - random.integers(60, 520)) / random.integers(30, 90)) ** 2
+        < 1
+        for _ in range(1000)
+    ]
+    start = time.process_time()
+    texts = [encode(mask) for mask in masks]
+    middle = time.process_time()
+    back = [decode(text, (420, 580)) for text in texts]
+    end = time.process_time()
+    assert all(np.array_equal(a, b) for a, b in zip(masks, back, strict=True))
+    results.put("rle/encode", middle - start)
+    results.put("rle/decode", end - middle)
+
+
+def report(results: Results, given: argparse.Namespace) -> None:
+    """The table of docs/benchmarks.md."""
+    known = results.values
+    rows = [
+        (f"nerve, five leak-free folds: {net}, mean Dice", "", f"nerve/{net}", "%") for net in ("modern", "nerve")
+    ] + [("modern minus nerve, paired", "", "nerve/modern - nerve", "pt")]
+    rows += [(f"absence set: gate {gate}, mean Dice", "", f"absence/{gate}", "%") for gate in GATES]
+    rows += [
+        ("absence set: threshold minus none", ">= 0", "absence/threshold - none", "pt"),
+        ("absence set: expected minus threshold", ">= 0", "absence/expected - threshold", "pt"),
+        ("absence set: expected minus none", ">= 0", "absence/expected - none", "pt"),
+    ]
+    print("| figure | target | measured |\n| --- | --- | --- |")
+    for label, target, key, unit in rows:
+        if key in known:
+            v = known[key]
+            sign = "+" if unit == "pt" else ""
+            middle = format(v["mean"], f"{sign}.1f")
+            print(f"| {label} | {target} | {middle} ({v['low']:.1f} to {v['high']:.1f}) {unit} |")
+    if "rle/encode" in known:
+        both = known["rle/encode"] + known["rle/decode"]
+        print(f"| run lengths of 1,000 masks 420x580, encoded and decoded, CPU time | <= 1 s | {both:.2f} s |")
+
+
+def _clusters(findings: dict[str, Any]) -> dict[str, str]:
+    """Image -> its cluster of near-duplicates, or itself."""
+    return {r["name"]: r["name"] if r["cluster"] is None else f"cluster {r['cluster']}" for r in findings["images"]}
+
+
+def _said(found: Interval) -> dict[str, float]:
+    return {"mean": found.mean, "low": found.low, "high": found.high, "n": found.n}
+
+
+PARTS = {"nerve": nerve, "absence": absence, "rle": rle, "report": report}
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="+", choices=PARTS)
+    parser.add_argument("--usgra", type=Path, default=USGRA)
+    parser.add_argument("--results", type=Path, default=HERE.parent / "results", help="records of the studies")
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "segment.json")
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "plexus-segment")
+    arguments = parser.parse_args()
+    for part in arguments.parts:
+        PARTS[part](Results(arguments.out), arguments)
