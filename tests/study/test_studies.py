@@ -38,6 +38,8 @@ VARIANTS = {
         *("full", "finetuned", "retrained", "chain", "ones", "random_1", "random_2", "random_3"),
         *("residual", "ablation"),
     ],
+    "absence": ["none", "threshold", "expected"],
+    "duplicates": ["corrupted", "audited", "both", "clean"],
 }
 
 
