@@ -55,6 +55,8 @@ bench: install
 	$(BIN)/python benchmarks/wiring.py exact speed digits cifar retrain report
 	$(BIN)/python benchmarks/rotation.py train infer memory bank unit escnn cuda report
 	$(BIN)/python benchmarks/probe.py
+	$(BIN)/python benchmarks/audit.py planted memory scale faiss notes report
+	$(BIN)/python benchmarks/segment.py rle nerve absence report
 
 constraints: install
 	@{ echo "# Every version of a working installation; 'make constraints' writes this file from .venv."; \
