@@ -24,7 +24,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"audit"}),
     frozenset({"data"}),
     frozenset({"metrics"}),
-    frozenset({"graph", "record", "errors"}),
+    frozenset({"graph", "record", "own", "errors"}),
     frozenset({"", "essays"}),  # "" is plexus/__init__.py; neither may import anything of plexus
 )
 HEIGHT = {name: -floor for floor, names in enumerate(FLOORS) for name in names}

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from plexus.errors import ConfigError, RunError
+from plexus.own import first_line, user_model
 from plexus.record import RunRecord
 from plexus.train import FitConfig, open_run
 
@@ -67,7 +66,7 @@ class Onnx(nn.Module):
         try:
             self.session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises a class of its own for each kind of broken file
-            raise RunError(f"{file}: cannot be loaded: {_first_line(error)}") from None
+            raise RunError(f"{file}: cannot be loaded: {first_line(error)}") from None
         takes = self.session.get_inputs()
         if len(takes) != 1 or takes[0].type != "tensor(float)" or len(takes[0].shape) != 4:
             raise RunError(f"{file}: takes {[(i.type, i.shape) for i in takes]}; expected one float batch (N, C, H, W)")
@@ -83,7 +82,7 @@ class Onnx(nn.Module):
         try:
             got = self.session.run(None, {self.name: pixels.float().contiguous().cpu().numpy()})[0]
         except Exception as error:  # images of another kind
-            raise RunError(f"{self.file}: cannot classify these images: {_first_line(error)}") from None
+            raise RunError(f"{self.file}: cannot classify these images: {first_line(error)}") from None
         return torch.from_numpy(got)
 
 
@@ -100,7 +99,7 @@ def open_model(spec: str, *, mean: float = 0.0, std: float = 1.0) -> Opened:
         ConfigError: a name or a function that gives no module.
     """
     if ".py:" in spec:
-        return Opened(_stem(spec), spec, Scaled(_function(spec), mean, std))
+        return Opened(_stem(spec), spec, Scaled(user_model(spec), mean, std))
     path = Path(spec)
     if path.suffix == ".onnx":
         if not path.is_file():
@@ -131,35 +130,6 @@ def _run_model(folder: Path, spec: str, config: FitConfig, record: RunRecord) ->
     )
 
 
-def _function(spec: str) -> nn.Module:
-    """The module that FILE.py:function returns; the file is run, as it is the user's own."""
-    where, _, weights = spec.partition("+")
-    file, _, name = where.rpartition(":")
-    if not Path(file).is_file():
-        raise ConfigError(f"{spec}: there is no file {file}")
-    found = importlib.util.spec_from_file_location("plexus_user_model", file)
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    try:
-        found.loader.exec_module(module)
-        made = getattr(module, name)()
-    except Exception as error:  # whatever the user's file raises is the user's to read, in one line
-        raise ConfigError(f"{spec}: {name}() of {file} raised {type(error).__name__}: {error}") from error
-    if not isinstance(made, nn.Module):
-        raise ConfigError(f"{spec}: {name}() must return a torch module, got {type(made).__name__}")
-    if weights:
-        try:
-            made.load_state_dict(load_file(weights))
-        except Exception as error:  # a missing file, another format, other names or shapes: each has its own class
-            raise ConfigError(f"{spec}: cannot load {weights}: {_first_line(error)}") from None
-    return made.eval()
-
-
 def _stem(spec: str) -> str:
     where, _, weights = spec.partition("+")
     return Path(weights or where.rpartition(".py:")[2] or where).stem
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
 from plexus.errors import ConfigError, PlexusError
+from plexus.own import run_file
 from plexus.study._study import Study
 
 _OTHERS = frozenset({"claims"})  # modules beside the studies that are none
@@ -46,21 +45,15 @@ def load(name: str | Path) -> Study:
 
 
 def _module(path: Path) -> ModuleType:
-    """The module in a file, known to `sys.modules` under a name of its own."""
+    """The module in a file."""
     if not path.is_file():
         raise ConfigError(f"{path}: no such file; a study is one Python file with a constant STUDY")
-    spec = importlib.util.spec_from_file_location(f"plexus_study_{path.stem}", path.resolve())
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"{path}: cannot be loaded as Python")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses and pickles look their module up there
     try:
-        spec.loader.exec_module(module)
+        return run_file(path, f"plexus_study_{path.stem}")
     except PlexusError as error:
         raise ConfigError(f"{path}: {error}") from error
     except Exception as error:
         raise ConfigError(f"{path}: {type(error).__name__}: {error}") from error
-    return module
 
 
 def _study_of(module: ModuleType, name: str) -> Study:

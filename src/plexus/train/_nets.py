@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
@@ -17,6 +16,7 @@ from plexus.graph import Edge, Wiring
 from plexus.models import Classifier, Preset, head, preset
 from plexus.models import deep as deep_legos
 from plexus.nn import Supernet
+from plexus.own import run_file
 from plexus.train._config import FitConfig
 from plexus.train._neurons import with_dense, with_neurons
 from plexus.wiring import rebuild
@@ -96,13 +96,8 @@ def _function(where: str) -> Callable[[Sequence[int]], list[nn.Module]]:
         raise ConfigError(f"legos={where!r} must be FILE.py:function")
     if not Path(file).is_file():
         raise ConfigError(f"legos={where!r}: there is no file {file}")
-    spec = importlib.util.spec_from_file_location("plexus_user_legos", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
-        function = getattr(module, name, None)
+        function = getattr(run_file(file, "plexus_user_legos"), name, None)
     except Exception as error:  # whatever the user's file raises is the user's to read, in one line
         raise ConfigError(f"legos={where!r}: running {file} raised {type(error).__name__}: {error}") from error
     if not callable(function):
