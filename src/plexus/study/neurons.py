@@ -9,9 +9,12 @@ cancel out, and that ELU does not help significantly.
 Training is the notes': Adam at 1e-3, batches of 32, shifts of 10 % and flips. A record also carries
 `best_val_accuracy`, the highest over the epochs: what the notes report, since they choose by the images they report on.
 
-Cost: about 45 minutes on two cores at `standard`: 25 trainings of 100 to 110 seconds (estimated from 800 images a
-second, forward and backward); `quick` 6 seconds on digits.
-Expected: not run yet.
+Cost: about 43 minutes on one core at `standard` (15 trainings of 2 to 3 minutes, beside another); `quick` 6 seconds on
+digits.
+Expected: at `standard` on CIFAR-10, three seeds (test accuracy, lowest and highest seed): baseline 59.7 % (57.6 to
+61.5), norm_conv 62.2 (60.8 to 63.4), norm_dense 60.6 (59.1 to 62.5), norm_conv_dense 61.2 (60.0 to 63.4), elu 60.8
+(60.3 to 61.3). Unit norm in the convolutions is 2.5 pt (.8 to 4.2) ahead and reaches the fixed loss in 13 % (0 to 26)
+fewer epochs; with the four comparisons corrected for, nothing is settled by three seeds.
 """
 
 from __future__ import annotations
