@@ -181,3 +181,17 @@ def test_batches_that_do_not_fit_are_refused() -> None:
         augment_pair((images * 255).byte(), masks, seeded())
     with pytest.raises(DataError, match=r"masks \(6, 1, 30, 20\) do not fit images \(6, 2, 20, 30\)"):
         augment_pair(images, masks.mT, seeded())
+
+
+def test_no_small_target_is_lost() -> None:
+    """One pixel, turned to between the pixels of the grid, stays a target; one that leaves the image does not."""
+    masks = torch.zeros(300, 1, 33, 33)
+    masks[:, 0, 9, 16] = 1
+    moved, targets = augment_pair(masks, masks, seeded(), **{**STILL, "rotation": 45.0})
+    assert (moved.amax((1, 2, 3)) < 0.5).any()  # none of its pixels has half of it
+    sums = targets.sum((1, 2, 3))
+    assert sums.min() >= 1
+    assert sums.max() <= 2
+    assert torch.equal(targets.flatten(1).argmax(1), moved.flatten(1).argmax(1))
+    _, gone = augment_pair(masks, masks, seeded(), **{**STILL, "shift": 0.5})
+    assert 0 < int((gone.sum((1, 2, 3)) == 0).sum()) < 300

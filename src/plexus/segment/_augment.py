@@ -29,8 +29,9 @@ def augment_pair(
     .. math:: y(q) = (1 + u)\,x(c + R_a(q - c - d) + e(q))
 
     at pixels q about the centre c, with angle a, shift d, gain u and elastic displacement e. Image and mask go through
-    one bilinear resampling that repeats the edge; the mask is 1 where at least half a pixel of it arrives. Shifts
-    are by whole pixels, so that with no rotation and no e they keep every value, to rounding.
+    one bilinear resampling that repeats the edge; the mask is 1 where at least half a pixel of it arrives, and at its
+    fullest pixel where none gets half, so that no small target is lost. Shifts are by whole pixels, so that with no
+    rotation and no e they keep every value, to rounding.
 
     Args:
         images: (N, C, H, W), floating point.
@@ -75,9 +76,16 @@ def augment_pair(
         both = torch.cat([images.to(wide), layers.to(wide)], 1)
         both = F.grid_sample(both, grid.to(wide), padding_mode="border", align_corners=True)
         moved = both[:, :channels].to(images.dtype)
-        targets = (both[:, channels:] >= 0.5).to(masks.dtype).reshape(masks.shape)
+        targets = _inside(both[:, channels:]).to(masks.dtype).reshape(masks.shape)
     factor = 1 + gain * (2 * dice[:, 3] - 1)
     return moved * factor.to(place, images.dtype).view(n, 1, 1, 1), targets.clone() if targets is masks else targets
+
+
+def _inside(arrived: Tensor) -> Tensor:
+    """Where at least half a pixel arrived; a target spread thinner than that keeps its fullest pixel."""
+    found = arrived >= 0.5
+    lost = ~found.any(dim=(2, 3), keepdim=True) & (arrived.sum((2, 3), keepdim=True) >= 0.5)
+    return found | (lost & (arrived == arrived.amax((2, 3), keepdim=True)))
 
 
 def _grid(angle: Tensor, by: Tensor, mirrored: Tensor, height: int, width: int, field: Tensor | None) -> Tensor:
