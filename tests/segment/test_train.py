@@ -221,3 +221,32 @@ def test_folders_that_are_no_runs(tmp_path: Path) -> None:
         (tmp_path / "record.json").write_text(content)
         with pytest.raises(RunError, match=said):
             resume(tmp_path)
+
+
+def test_maps_on_a_threshold_are_chosen_as_they_are_measured() -> None:
+    """51 of 255 is .2, a threshold that is tried; bytes on it are inside in both, at any size."""
+    from plexus.segment._forward import enlarge, from_bytes
+    from plexus.segment._gate import Gate
+    from plexus.segment._gate_fit import overlaps
+    from plexus.segment._measure import _Maps, gated
+
+    kept = np.full((1, 8, 8), 51, np.uint8)
+    found = overlaps(_Maps(kept), np.ones((1, 8, 8), bool))
+    assert found.cuts[0] == 0.2
+    assert found.area[0, 0] == 64
+    small = from_bytes(kept[0])
+    mask, _ = gated(Gate(mask_threshold=0.2), small, enlarge(small, (37, 53)), 0.0)
+    assert mask.all()
+
+
+def test_validation_images_of_one_group_do_not_choose_their_own_gate(tmp_path: Path) -> None:
+    data = write_discs(tmp_path / "d", 12)
+    for i in range(12):
+        for end in ("", "_mask"):
+            (data / f"p{i // 2}-{i}{end}.png").rename(data / f"g{i // 6}-{i}{end}.png")
+    record = read_record(train(small(data, epochs=1, val=0.5, group_from=r"^g\d"), run=tmp_path / "r") / "record.json")
+    assert any("of one group" in note for note in record["data"]["notes"])
+    probabilities = {line["presence"] for line in record["images"]}
+    logits = np.load(tmp_path / "r" / "oof.npz")["logit"]
+    whole = Gate.from_dict(record["gates"]["expected"]).presence(logits)
+    assert probabilities.isdisjoint(whole.tolist())  # each was calibrated by the others

@@ -15,7 +15,17 @@ from plexus.segment._data import Pairs
 from plexus.segment._export import export_onnx
 from plexus.segment._forward import answers, device, enlarge, from_bytes, to_bytes
 from plexus.segment._gate import Gate
-from plexus.segment._measure import Answers, calibration, entries, gated, gates_for, kinds_with, measure, summary
+from plexus.segment._measure import (
+    Answers,
+    calibration,
+    entries,
+    gated,
+    gates_for,
+    kinds_with,
+    measure,
+    one_group,
+    summary,
+)
 from plexus.segment._nets import Segmenter, save_net, wiring_of
 from plexus.segment._pictures import shown, worst
 from plexus.segment._work import Work
@@ -34,6 +44,8 @@ def judge(work: Work, nets: Sequence[Segmenter]) -> None:
     start, record, config = time.monotonic(), work.record, work.config
     rows, found = _validated(work, nets)
     pairs = work.pairs.take(rows)
+    if not work.crossed and one_group(pairs):
+        record["data"]["notes"].append("the validation images are of one group: figures of the gate may flatter")
     kinds = kinds_with(config.gate)
     gates = {kind: gates_for(kind, found, pairs, seed=config.seed) for kind in kinds}
     chosen = next(k for k in kinds if k == config.gate or (k == "0.5" and config.gate not in kinds))

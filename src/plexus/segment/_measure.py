@@ -48,25 +48,32 @@ def gates_for(kind: str, found: Answers, pairs: Pairs, *, seed: int) -> tuple[Ga
         kind: none | expected | a probability.
         found: answers of nets that did not see the images.
         pairs: the images with their masks.
-        seed: of the parts, where there is one validation split only: it is then dealt out by groups.
+        seed: of the parts, where there is one validation split only: it is then dealt out by groups, or by
+            images where all are of one group.
     """
-    probability, truth = _maps(found), pairs.masks[:, 0].numpy() > 0
+    probability, truth = _Maps(found.probability), pairs.masks[:, 0].numpy() > 0
     groups = pairs.groups if pairs.source.has_groups else None
     fold = found.fold
     if len(np.unique(fold)) < 2:
-        parts = min(5, len({g if g is not None else i for i, g in enumerate(pairs.groups)}))
-        fold = grouped_folds(pairs.present.tolist(), pairs.groups, parts, seed) if parts > 1 else fold
+        dealt = (None,) * len(pairs) if one_group(pairs) else pairs.groups
+        parts = min(5, len({g if g is not None else i for i, g in enumerate(dealt)}))
+        fold = grouped_folds(pairs.present.tolist(), dealt, parts, seed) if parts > 1 else fold
     whole = choose_gate(kind, probability, found.logit, truth, groups=groups)
     each: dict[int, Gate] = {}
     for k in np.unique(fold).tolist():
         others = np.flatnonzero(fold != k)
-        if not len(others):
-            each[k] = whole
+        if not len(others):  # a single image, which must not choose its own gate
+            each[k] = Gate("expected") if kind == "expected" else whole
             continue
         at = others.tolist()
         theirs = [groups[i] for i in at] if groups else None
-        each[k] = choose_gate(kind, [probability[i] for i in at], found.logit[others], truth[others], groups=theirs)
+        each[k] = choose_gate(kind, probability.take(at), found.logit[others], truth[others], groups=theirs)
     return whole, [each[k] for k in fold.tolist()]
+
+
+def one_group(pairs: Pairs) -> bool:
+    """Whether all images are of one patient or video, so that nothing can be tried on another."""
+    return None not in pairs.groups and len(set(pairs.groups)) == 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +141,7 @@ def gated(gate: Gate, small: Floats, large: Floats, logit: float) -> tuple[Mask,
         large: the same, at the image's own size.
         logit: of presence.
     """
-    mask = large >= gate.mask_threshold
+    mask = large >= gate.mask_threshold - 1e-6  # kept bytes may lie on the threshold, and enlarging rounds
     if gate.apply(small[None], np.array([logit], np.float32))[0].any():
         return mask, False
     return np.zeros_like(mask), bool(mask.any())
@@ -205,5 +212,17 @@ def calibration(found: Measured, pairs: Pairs) -> list[dict[str, Any]]:
     ]
 
 
-def _maps(found: Answers) -> list[Floats]:
-    return [from_bytes(kept).astype(np.float16) for kept in found.probability]
+class _Maps(Sequence[Floats]):
+    """Kept bytes as probabilities, one map at a time: little memory, and the very numbers that are measured."""
+
+    def __init__(self, kept: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> None:
+        self._kept = kept
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __getitem__(self, i: Any) -> Any:
+        return from_bytes(self._kept[i])
+
+    def take(self, rows: Sequence[int]) -> _Maps:
+        return _Maps([self._kept[i] for i in rows])
