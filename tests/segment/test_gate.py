@@ -1,5 +1,7 @@
 """The gate: its rule is the best there is for known chances, and what it learns comes from the images it is shown."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.special import expit, logit
@@ -193,3 +195,9 @@ def test_what_cannot_choose_is_refused() -> None:
         choose_gate("expected", np.full((3, 24, 24), np.nan), logits, truth)
     with pytest.raises(ValueError, match="a map of"):
         choose_gate("expected", maps[:, :9], logits, truth)
+
+
+@pytest.mark.parametrize("change", [{"kind": "never"}, {"slope": "1"}, {"offset": float("nan")}, {"min_area": True}])
+def test_what_no_gate_says_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="expected a kind and finite numbers"):
+        Gate.from_dict(Gate().to_dict() | change)

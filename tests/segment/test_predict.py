@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -137,11 +138,14 @@ def test_images_of_the_run_are_recognised(crossed: Path, tmp_path: Path) -> None
     assert len(told) == 1
     assert "2 of 4 images (first: p7-14.png) were in the run's training" in told[0]
     told.clear()
-    record = evaluate(crossed, data, out=tmp_path / "out", unseen=True, tell=told.append)
+    with pytest.raises(RunError, match="not an empty folder; name another with --out"):
+        evaluate(crossed, data, out=tmp_path / "out")
+    record = evaluate(crossed, data, out=tmp_path / "unseen", unseen=True, tell=told.append)
     assert [line["name"] for line in record["images"]] == ["p8-16.png", "p8-17.png"]
     assert told == []
     with pytest.raises(DataError, match="all 2 images were in the run's training"):
-        evaluate(crossed, write_discs(tmp_path / "same", 2), out=tmp_path / "out", unseen=True)
+        evaluate(crossed, write_discs(tmp_path / "same", 2), out=tmp_path / "none", unseen=True)
+    assert not (tmp_path / "none").exists()
 
 
 def test_perfect_masks_score_1(crossed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +169,7 @@ def test_perfect_masks_score_1(crossed: Path, tmp_path: Path, monkeypatch: pytes
     assert (none["dice"]["mean"], none["dice_present"]["mean"], none["hausdorff95"]["mean"]) == (1, 1, 0)
     assert none["presence"] | {"false_positives": 0, "false_negatives": 0, "auc": 1} == none["presence"]
     monkeypatch.setattr(_evaluate, "_answers", nothing)
-    none = evaluate(crossed, data, out=tmp_path / "out")["results"]["none"]
+    none = evaluate(crossed, data, out=tmp_path / "empty")["results"]["none"]
     assert none["dice"]["mean"] == 2 / 8  # the empty ones
     assert none["dice_present"]["mean"] == 0
     assert none["dice_nan_skipped"]["n"] == 6
@@ -177,3 +181,36 @@ def test_masks_are_plain_pictures(tmp_path: Path) -> None:
     (tmp_path / "m.png").write_bytes(to_png(np.eye(3, dtype=bool)))
     assert mask_of(tmp_path / "m.png").tolist() == (np.eye(3) * 255).tolist()
     assert json.dumps(encode(np.zeros((5, 5), bool))) == '""'
+
+
+def test_places_that_cannot_be_made(crossed: Path, tmp_path: Path) -> None:
+    images = bare(tmp_path / "new", {"a.png": 32})
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="file is a file; name another place with --out"):
+        submit(crossed, [images], tmp_path / "file" / "s.csv")
+    with pytest.raises(RunError, match="file is a file; name another place with --out"):
+        evaluate(crossed, write_discs(tmp_path / "other", 4), out=tmp_path / "file" / "deep")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"folds": [{}]}, "its folds are no list of numbered folds"),
+        ({"folds": []}, "it has no folds"),
+        ({"folds": 3}, "its folds are no list of numbered folds"),
+        ({"data": {}}, "channels"),
+        ({"data": {"channels": 3, "trained_size": [32, 32]}}, "channels 3, but its nets read others"),
+        ({"data": {"channels": 1, "trained_size": [0, 32]}}, "trained_size"),
+        ({"gates": {}}, "expected"),
+        ({"gates": 3}, "not subscriptable"),
+        ({"model": None}, "no model"),
+    ],
+)
+def test_a_damaged_record_is_told(crossed: Path, tmp_path: Path, change: dict[str, object], said: str) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(crossed, run)
+    record = json.loads((run / "record.json").read_text()) | change
+    (run / "record.json").write_text(json.dumps({k: v for k, v in record.items() if v is not None}))
+    with pytest.raises(RunError, match=rf"record\.json: broken: .*{said}.*; train anew"):
+        predict(run, [run], tmp_path / "masks")
+    assert not (tmp_path / "masks").exists()

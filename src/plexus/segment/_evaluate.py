@@ -15,7 +15,7 @@ from plexus.data import open_samples
 from plexus.errors import DataError, RunError
 from plexus.record import atomic_write
 from plexus.segment._data import Pairs, load_pairs
-from plexus.segment._folder import FORMAT, KIND, to_json, versions
+from plexus.segment._folder import FORMAT, KIND, check_place, refuse_used, to_json, versions
 from plexus.segment._forward import to_bytes
 from plexus.segment._images import Run, Told, open_finished
 from plexus.segment._judge import figures
@@ -45,7 +45,7 @@ def evaluate(
     Args:
         run: a finished run; the mean of its nets answers.
         data: images with masks; of data with a test split, that split.
-        out: where to write; by default RUN/evaluation.
+        out: the folder to make; by default RUN/evaluation.
         gate: whose masks are described one by one; by default the run's own.
         flips, window, skip_unreadable: see `predict`.
         unseen: leave out images that are among those of the run.
@@ -57,10 +57,13 @@ def evaluate(
         The record, as the run's own is; its measured_on names the data.
 
     Raises:
-        RunError: the run is not finished or broken.
+        RunError: the run is not finished or broken, or the folder is in use.
         DataError: data that cannot be used.
     """
     start, folder, opened = time.monotonic(), Path(run), open_finished(run)
+    place = Path(out) if out is not None else folder / "evaluation"
+    refuse_used(place)
+    check_place(place)
     config = opened.config
     kind = opened.record["chosen"] if gate is None else gate
     kinds = dict.fromkeys([*KINDS, opened.record["chosen"], kind])
@@ -109,9 +112,6 @@ def evaluate(
         **made,
         "seconds": {"total": time.monotonic() - start},
     }
-    place = Path(out) if out is not None else folder / "evaluation"
-    if place.exists() and not place.is_dir():
-        raise RunError(f"{place}: is a file; name a folder with --out")
     place.mkdir(parents=True, exist_ok=True)
     text = to_json(record)
     atomic_write(place / "evaluation.json", text)

@@ -119,6 +119,19 @@ def refuse_used(place: Path, *, again: str = "") -> None:
         raise RunError(f"{place}: exists and is not an empty folder; name another with {'--run' if again else '--out'}")
 
 
+def check_place(place: Path) -> None:
+    """Nothing is computed for a place that cannot be made.
+
+    Raises:
+        RunError: a part of the path is a file, or nothing may be written there.
+    """
+    above = next(folder for folder in place.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise RunError(f"{place}: cannot be made: {above} is a file; name another place with --out")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise RunError(f"{place}: cannot be made: you may not write to {above}; name another place with --out")
+
+
 def open_run(folder: str | Path) -> tuple[SegmentConfig, dict[str, Any]]:
     """The config and record of a run folder.
 
@@ -149,6 +162,9 @@ def read_record(path: Path) -> dict[str, Any]:
         raise RunError(f"{path}: not a run record: the file is not JSON, or it was cut short") from None
     if not isinstance(record, dict) or record.get("format") != FORMAT or record.get("kind") != KIND:
         raise RunError(f"{path}: not the record of a segmentation; name a folder that `plexus segment train` made")
+    folds = record.get("folds", [])
+    if not isinstance(folds, list) or not all(isinstance(f, dict) and isinstance(f.get("fold"), int) for f in folds):
+        raise RunError(f"{path}: broken: its folds are no list of numbered folds; train anew")
     return record
 
 
@@ -159,6 +175,8 @@ def finished(run: str | Path) -> bool:
         RunError: not a run folder, or a broken one.
     """
     _, record = open_run(run)
+    if record.get("finished") and not record.get("folds"):
+        raise RunError(f"{Path(run) / 'record.json'}: broken: it has no folds; train anew")
     nets = [Path(run) / f"model-{fold['fold']}.safetensors" for fold in record.get("folds", [])]
     return bool(record.get("finished") and nets and all(net.is_file() for net in nets))
 

@@ -105,12 +105,15 @@ class Gate:
         """Return the gate of `to_dict`.
 
         Raises:
-            ConfigError: unknown or missing entries.
+            ConfigError: unknown or missing entries, or values that no gate has.
         """
         names = {field.name for field in fields(cls)}
         if set(values) != names:
             wrong = ", ".join(sorted(set(values) ^ names))
             raise ConfigError(f"gate: entries unknown or missing: {wrong}: train the run again")
+        numbers = [value for name, value in values.items() if name != "kind"]
+        if values["kind"] not in ("none", "threshold", "expected") or not all(map(_finite, numbers)):
+            raise ConfigError(f"gate: {dict(values)} is none; expected a kind and finite numbers: train the run again")
         return cls(**values)
 
 
@@ -205,6 +208,10 @@ def cross_fitted(
         for i in np.flatnonzero(fold == one).tolist():
             masks[i] = gate.apply(probability[i][None], logits[i : i + 1])[0]
     return masks
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
 def _of(groups: Sequence[Hashable] | None, rows: NDArray[np.bool_]) -> list[Hashable]:

@@ -18,7 +18,7 @@ from plexus.segment._data import Mask, in_parallel, resize_image, stack
 from plexus.segment._folder import finished, open_run
 from plexus.segment._forward import Floats, answers, device, enlarge
 from plexus.segment._gate import Gate
-from plexus.segment._measure import gated
+from plexus.segment._measure import KINDS, gated
 from plexus.segment._nets import Segmenter, load_nets
 from plexus.segment._window import windowed
 
@@ -78,9 +78,17 @@ def open_finished(run: str | Path) -> Run:
     try:
         nets = load_nets(folder, [fold["fold"] for fold in record["folds"]])
         opened = Run(config, record, [net.to(device()) for net in nets])
-        opened.gate(None)
+        for kind in (None, *KINDS):
+            opened.gate(kind)
+        if missing := {"machine", "model"} - record.keys():
+            raise ValueError(f"no {min(missing)}")
+        channels, sides = record["data"]["channels"], record["data"]["trained_size"]
+        if any(net.net.options["in_channels"] != channels for net in nets):
+            raise ValueError(f"channels {channels}, but its nets read others")
+        if len(sides) != 2 or not all(side > 0 for side in sides):
+            raise ValueError(f"trained_size {sides}")
         return opened
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{folder / 'record.json'}: broken: {error!r}; train anew") from None
 
 

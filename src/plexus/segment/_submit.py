@@ -9,6 +9,7 @@ from pathlib import Path
 
 from plexus.errors import RunError
 from plexus.record import atomic_write
+from plexus.segment._folder import check_place
 from plexus.segment._images import Told, answer_images, open_finished
 from plexus.segment._rle import encode
 
@@ -35,7 +36,7 @@ def submit(
         The file.
 
     Raises:
-        RunError: the run is not finished, or the file exists.
+        RunError: the run is not finished, or the file exists or cannot be made.
         DataError: an image that cannot be read, or two of the same name.
 
     Example:
@@ -45,6 +46,7 @@ def submit(
     file = Path(out)
     if file.exists():
         raise RunError(f"{file}: exists; name another with --out")
+    check_place(file)
     found = [
         (each.name, encode(each.mask))
         for each in answer_images(
