@@ -59,3 +59,9 @@ def test_every_option_is_documented() -> None:
     text = SegmentConfig.__doc__ or ""
     for f in fields(SegmentConfig):
         assert f"{f.name}:" in text or f"{f.name}, " in text
+
+
+@pytest.mark.parametrize(("options", "said"), [({"val": 0.6}, "at most 0.5"), ({"seed": 2**32}, "below 4294967296")])
+def test_shares_and_seeds_that_would_not_be_used_as_given(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        SegmentConfig(**options)

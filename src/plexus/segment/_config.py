@@ -203,7 +203,11 @@ def _fault(name: str, value: Any) -> str | None:
         return f"{name}={value!r} is unknown; choose from {', '.join(map(str, _CHOICES[name]))}"
     if name in _AT_LEAST and value < _AT_LEAST[name]:
         return f"{name}={value} must be at least {_AT_LEAST[name]:g}"
-    if name in ("val", "keep", "cut") and not (0 < value < 1 or (name == "keep" and value == 1)):
+    if name == "seed" and value >= 2**32:
+        return f"seed={value} must be below {2**32}"
+    if name == "val" and not 0 < value <= 0.5:
+        return f"val={value} must be a share, above 0 and at most 0.5"
+    if name in ("keep", "cut") and not (0 < value < 1 or (name == "keep" and value == 1)):
         return f"{name}={value} must be a share, between 0 and 1"
     if name == "lr" and value <= 0:
         return f"lr={value} must be above 0"

@@ -115,7 +115,7 @@ def assigned(names: Sequence[str], everything: Sequence[str], path: str | Path, 
         raise DataError(f"{path}: misses {_few(missing)} of the data: audit this data again")
     found = np.array([-1 if name in gone else folds[name] for name in names], np.int64)
     if empty := [fold for fold in range(k) if not (found == fold).any()]:
-        raise DataError(f"{path}: no image of the data is in fold {empty[0]}: audit this data again")
+        raise DataError(f"{path}: no image of the data is in fold {empty[0]}: audit this data again, or raise --limit")
     return found
 
 

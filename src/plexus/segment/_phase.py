@@ -92,7 +92,7 @@ class FoldTraining:
         callbacks: list[L.Callback] = [history, EveryEpoch(place / "last.ckpt")]
         bar = self.progress and leader() and Console(stderr=True).is_terminal
         if bar:
-            callbacks.append(_Bar(f"fold {self.fold + 1}"))
+            callbacks.append(_Bar(f"fold {self.fold}"))
         trainer = _trainer(
             config,  # type: ignore[arg-type]  # it asks for devices, strategy and precision only
             max_epochs=schedule.epochs,

@@ -39,6 +39,7 @@ class SegmentTask(ClassifyTask):
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         images, masks = batch
         seed = (self.schedule.seed * 1_000_003 + self.place) * 64 + self.global_rank
+        seed %= 2**63  # torch takes no more than 64 bits
         torch.manual_seed(seed)  # dropout
         if self.schedule.augment:
             images, masks = self._varied(images.float(), masks, torch.Generator().manual_seed(seed))
