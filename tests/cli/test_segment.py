@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from plexus.cli import main
+from plexus.cli._segment_show import show
 from plexus.segment import SegmentConfig
 from tests.segment.discs import write_discs
 
@@ -76,3 +77,18 @@ def test_devices_that_are_not_there(capsys: pytest.CaptureFixture[str], tmp_path
     line = told(capsys, "train", data, "--run", tmp_path / "run", "--strategy", "none-such")
     assert "strategy='none-such'" in line
     assert not (tmp_path / "run").exists()
+
+
+def test_the_table_fits_80_columns(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    share = {"mean": 0.625, "low": 0.5, "high": 0.75, "n": 9999}
+    errors = {"false_positives": 9999, "negatives": 9999, "false_negatives": 9999, "positives": 9999}
+    row = {"dice": share, "dice_present": share, "presence": errors}
+    alone = row | {"dice": share | {"low": None, "high": None}, "dice_present": None}  # of one group
+    record = {"results": {"none": alone, "expected": row}, "chosen": "expected", "images": [], "measured_on": "x"}
+    show(record, Path("report.html"))
+    heading, none, expected = capsys.readouterr().out.splitlines()[:3]
+    assert heading.split("  ")[0] == "gate"
+    assert none.split() == ["none", "0.625", "-", "-", "9999", "of", "9999", "9999", "of", "9999"]
+    words = ["expected", "(chosen)", "0.625", "0.500-0.750", "0.625", "9999", "of", "9999", "9999", "of", "9999"]
+    assert expected.split() == words

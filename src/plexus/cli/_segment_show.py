@@ -52,15 +52,15 @@ def trained(work: Callable[[Lines], Path]) -> None:
 def show(record: dict[str, Any], page: Path) -> None:
     """The figures of every gate as a table, and where to look."""
     table = Table(title=None, box=None, pad_edge=False)
-    table.add_column("gate", justify="left")
-    for title in ("Dice", "95 %", "where present", "false positives", "false negatives"):
-        table.add_column(title, justify="right")
+    table.add_column("gate", justify="left", no_wrap=True)
+    for title in ("Dice", "95 %", "if present", "false masks", "missed"):  # 80 columns hold all for 9,999 images
+        table.add_column(title, justify="right", no_wrap=True)
     for kind, row in record["results"].items():
         dice, there, errors = row["dice"], row["dice_present"], row["presence"]
         table.add_row(
             f"{kind} (chosen)" if kind == record["chosen"] else kind,
             f"{dice['mean']:.3f}",
-            f"{dice['low']:.3f} .. {dice['high']:.3f}",
+            f"{dice['low']:.3f}-{dice['high']:.3f}" if dice["low"] is not None else "-",
             f"{there['mean']:.3f}" if there else "-",
             f"{errors['false_positives']} of {errors['negatives']}",
             f"{errors['false_negatives']} of {errors['positives']}",
