@@ -64,8 +64,9 @@ def test_zero_vectors_and_empty_sets_have_no_pairs() -> None:
     assert pairs(grouped(np.ones((3, 1), np.float32), np.full(3, -1), 0.1)) == set()
 
 
-def test_faiss_finds_them_up_to_the_recall_it_states() -> None:
+def test_faiss_finds_them_up_to_the_recall_it_states(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("faiss")
+    monkeypatch.setattr(_search, "LEAST", 0)
     vectors = unit(3000, 24)
     vectors[1500:1600] = vectors[:100] + 0.02 * unit(100, 24, 1)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -74,3 +75,18 @@ def test_faiss_finds_them_up_to_the_recall_it_states() -> None:
     assert {(i, 1500 + i) for i in range(100)} <= expected
     assert len(pairs(found) & expected) / len(expected) == pytest.approx(found.recall, abs=0.03)
     assert found.recall > 0.9
+
+
+def test_faiss_looks_into_more_lists_where_the_bound_is_loose(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("faiss")
+    monkeypatch.setattr(_search, "LEAST", 0)
+    vectors = unit(3000, 24)
+    found, expected = approximate(vectors, 0.6, 3000), brute(vectors, 0.6)
+    assert pairs(found) <= expected
+    assert len(pairs(found) & expected) / len(expected) > 0.95
+
+
+def test_faiss_leaves_small_sets_to_the_exact_search() -> None:
+    pytest.importorskip("faiss")
+    vectors = unit(13)
+    assert pairs(approximate(vectors, 0.1)) == brute(vectors, 0.1)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from plexus.audit._threshold import USUAL, WIDEST, histogram, threshold_of
+from plexus.audit._threshold import NOTES, USUAL, WIDEST, alike, histogram, threshold_of, usual
 
 
 @pytest.mark.parametrize("rate", [1e-3, 1e-4, 1e-6])
@@ -36,7 +36,17 @@ def test_it_is_never_wider_than_what_is_half_alike() -> None:
 
 
 def test_few_pairs_tell_nothing() -> None:
-    assert threshold_of(np.linspace(0.5, 1, 199), 1e-6) == USUAL
+    assert threshold_of(np.linspace(0.5, 1, 199), 1e-6) == USUAL["thumbnail"]
+    assert threshold_of(np.linspace(0.5, 1, 199), 1e-6, usual("blockhist")) == NOTES < usual("embedding")
+
+
+@pytest.mark.parametrize("share", [0.12, 0.25, 0.4])
+def test_many_alike_among_the_random_pairs_are_no_yardstick(share: float) -> None:
+    far = 1 - np.tanh(np.random.default_rng(0).normal(0.05, 0.08, 6000))
+    near = np.random.default_rng(1).uniform(0, 0.1, int(6000 * share / (1 - share)))
+    assert alike(far) == 0
+    assert alike(np.concatenate([far, near])) == pytest.approx(share, abs=0.01)
+    assert threshold_of(np.concatenate([far, near])) == pytest.approx(threshold_of(far), abs=0.02)
 
 
 def test_a_histogram_holds_every_pair() -> None:

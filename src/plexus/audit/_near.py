@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from plexus.audit._fingerprints import F32, I64, Fingerprints
 from plexus.audit._scan import bar
-from plexus.audit._search import Candidates, approximate, exact, grouped
-from plexus.audit._threshold import FALSE_POSITIVE_RATE, FEW, Calibration, histogram, threshold_of
+from plexus.audit._search import Candidates, approximate, exact, grouped, has_faiss, require_faiss
+from plexus.audit._threshold import FALSE_POSITIVE_RATE, FEW, Calibration, alike, histogram, threshold_of, usual
 from plexus.errors import ConfigError
 
 SAMPLED, AMONG = 6_000, 400
@@ -97,17 +97,15 @@ def near_duplicates(
         >>> [(int(a), int(b), bool(e)) for a, b, e in zip(near.a, near.b, near.exact)]
         [(2, 5, True)]
     """
-    _check(threshold, false_positive_rate, scope, search, neighbours)
     groups = _numbered(fingerprints)
-    if scope == "group" and (groups < 0).all():
-        raise ConfigError("scope 'group' needs groups, and none are known: give --group-from REGEX, or --scope all")
+    check(threshold, false_positive_rate, scope, search, neighbours, seed, grouped=bool((groups >= 0).any()))
     start = time.monotonic()
     a, b = _unrelated(fingerprints.usable, groups, seed)
     unrelated, _ = fingerprints.compare(a, b)
     vectors = fingerprints.vectors
     limit, source = threshold, "given"
     if limit is None:
-        limit = threshold_of(unrelated.astype(np.float64), false_positive_rate)
+        limit = threshold_of(unrelated.astype(np.float64), false_positive_rate, usual(fingerprints.kind))
         source = "default" if len(a) < FEW else "data"
     least = _least(fingerprints, a, b, limit)
     calibrated = time.monotonic()
@@ -123,12 +121,15 @@ def near_duplicates(
         fingerprints.names, a, b, distance[near], None if shift is None else shift[near], same[near],
         limit, source, false_positive_rate, scope,
         histogram(unrelated.astype(np.float64), distance.astype(np.float64), limit),
-        _notes(source, found, neighbours),
+        _notes(source, limit, alike(unrelated.astype(np.float64)), found, neighbours),
         {"calibration": calibrated - start, "search": done - calibrated},
     )  # fmt: skip
 
 
-def _check(threshold: float | None, rate: float, scope: str, search: str, neighbours: int) -> None:
+def check(
+    threshold: float | None, rate: float, scope: str, search: str, neighbours: int = 1, seed: int = 0, *, grouped: bool
+) -> None:
+    """What can be said of the arguments before any image is read."""
     if threshold is not None and not 0 <= threshold < 2:
         raise ConfigError(f"threshold={threshold:g}: give a distance of 0 or more, and below 2")
     if not 0 < rate <= 0.01:
@@ -137,6 +138,12 @@ def _check(threshold: float | None, rate: float, scope: str, search: str, neighb
         raise ConfigError(f"scope={scope!r} is unknown; choose from all, group")
     if search not in ("auto", "exact", "faiss"):
         raise ConfigError(f"search={search!r} is unknown; choose from auto, exact, faiss")
+    if search == "faiss":
+        require_faiss()
+    if scope == "group" and not grouped:
+        raise ConfigError("scope 'group' needs groups, and none are known: give --group-from REGEX, or --scope all")
+    if seed < 0:
+        raise ConfigError(f"seed={seed}: give 0 or more")
     if neighbours < 1:
         raise ConfigError(f"neighbours={neighbours}: give 1 or more")
 
@@ -182,16 +189,10 @@ def _candidates(
 ) -> Candidates:
     if groups is not None:
         return grouped(vectors, groups, least, most)
-    if search == "faiss" or (search == "auto" and len(vectors) > MANY and _has_faiss()):
+    if search == "faiss" or (search == "auto" and len(vectors) > MANY and has_faiss()):
         return approximate(vectors, least, most, seed=seed)
     with bar("comparing images", len(vectors), progress) as step:
         return exact(vectors, least, most, step)
-
-
-def _has_faiss() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("faiss") is not None
 
 
 def _equal(fingerprints: Fingerprints, a: I64, b: I64) -> NDArray[np.bool_]:
@@ -204,10 +205,15 @@ def _equal(fingerprints: Fingerprints, a: I64, b: I64) -> NDArray[np.bool_]:
     return found
 
 
-def _notes(source: str, found: Candidates, neighbours: int) -> tuple[str, ...]:
+def _notes(source: str, limit: float, share: float, found: Candidates, neighbours: int) -> tuple[str, ...]:
     notes = []
     if source == "default":
-        notes.append("too few pairs of images to learn a threshold from: a usual one is used")
+        notes.append(f"too few pairs of images to learn a threshold from: {limit:g} is used; --threshold sets another")
+    if source == "data" and share:
+        notes.append(
+            f"{share:.0%} of the random pairs are alike and were left out of the threshold; where images are of the "
+            "same patient or video, name these groups"
+        )
     if found.truncated:
         notes.append(
             f"{found.truncated} images have more than {neighbours} neighbours each; only the nearest of these are pairs"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,10 @@ F32 = NDArray[np.float32]
 
 ROWS, COLUMNS = 1024, 8192
 """Of a tile of products: 32 MiB."""
+SOUGHT, TRIED = 0.98, 500
+"""Recall that faiss shall have at least, for each direction of a pair, and the images on which it is tried out."""
+LEAST = 4000
+"""Fewer vectors than this are no work, and too few to learn lists from."""
 ASKED = 1000
 """Images whose neighbours are looked for exactly too, to measure the recall of faiss."""
 
@@ -110,6 +115,19 @@ def grouped(vectors: F32, groups: I64, least: float, most: int = 64) -> Candidat
     return Candidates(np.concatenate(a), np.concatenate(b), truncated)
 
 
+def has_faiss() -> bool:
+    """Whether it is installed."""
+    from importlib.util import find_spec
+
+    return find_spec("faiss") is not None
+
+
+def require_faiss() -> None:
+    """Says how to install it where it is missing."""
+    if not has_faiss():
+        raise ConfigError("the search 'faiss' needs faiss: pip install 'plexus-nn[faiss]', or --search exact")
+
+
 def approximate(vectors: F32, least: float, most: int = 64, *, seed: int = 0) -> Candidates:
     """What `exact` finds, up to a recall that is measured on 1,000 images, by an inverted file of faiss.
 
@@ -118,18 +136,19 @@ def approximate(vectors: F32, least: float, most: int = 64, *, seed: int = 0) ->
 
     Source: Johnson, Douze, Jegou, "Billion-scale similarity search with GPUs" (2017); index IVFFlat.
     """
-    try:
-        import faiss
-    except ImportError:
-        raise ConfigError("the search 'faiss' needs faiss: pip install 'plexus-nn[faiss]', or --search exact") from None
+    require_faiss()
+    import faiss
+
     n, width = vectors.shape
+    if n < LEAST:
+        return exact(vectors, least, most)
     data = np.ascontiguousarray(vectors)
     lists = max(1, min(round(4 * n**0.5), n // 40))
     index = faiss.IndexIVFFlat(faiss.IndexFlatIP(width), width, lists, faiss.METRIC_INNER_PRODUCT)
     index.cp.seed = seed + 1
     index.train(data[np.random.default_rng(seed).permutation(n)[: 64 * lists]])
     index.add(data)
-    index.nprobe = max(1, lists // 24)
+    index.nprobe = _enough(index, data, least, most, seed)
     wanted = min(most + 1, n)
     pairs: list[NDArray[np.int64]] = []
     truncated = 0
@@ -142,6 +161,28 @@ def approximate(vectors: F32, least: float, most: int = 64, *, seed: int = 0) ->
     both = np.unique(np.concatenate([np.zeros(0, np.int64), *pairs]))
     a, b = np.divmod(both, n)
     return Candidates(a, b, truncated, _recall(data, both, least, most, seed))
+
+
+def _enough(index: Any, data: F32, least: float, most: int, seed: int) -> int:
+    """The fewest lists, doubling, that hold the neighbours of some images; all of them where the bound is loose."""
+    asked = np.sort(np.random.default_rng(seed + 1).permutation(len(data))[:TRIED])
+    found = []
+    for start in range(0, len(asked), 64):
+        rows = asked[start : start + 64]
+        products = data[rows] @ data.T
+        products[np.arange(len(rows)), rows] = -2
+        row, column = np.nonzero(products > least)
+        row, column, _ = _nearest(row, column, products[row, column], most)
+        found.append(rows[row] * len(data) + column)
+    true = np.concatenate(found)
+    probed = max(1, index.nlist // 24)
+    while len(true) and probed < index.nlist:
+        index.nprobe = probed
+        _, near = index.search(data[asked], min(most + 1, len(data)))
+        if np.isin(true, (asked[:, None] * len(data) + near).ravel()).mean() >= SOUGHT:
+            break
+        probed = min(2 * probed, index.nlist)
+    return int(probed)
 
 
 def _recall(vectors: F32, found: I64, least: float, most: int, seed: int) -> float:

@@ -14,8 +14,10 @@ FALSE_POSITIVE_RATE = 1e-6
 """Share of unrelated pairs that may be taken for near-duplicates."""
 FEW = 200
 """Fewer unrelated pairs than this tell nothing of their tail."""
-USUAL = 0.35
+USUAL = {"thumbnail": 0.35, "embedding": 0.1}
 """The distance that is used then."""
+NOTES = 0.008
+"""That of the notes, for their histograms."""
 WIDEST = 0.6
 """No threshold is wider: images with less in common are no near-duplicates, however unlike others are."""
 
@@ -34,18 +36,28 @@ class Calibration:
     candidates: tuple[int, ...]
 
 
-def threshold_of(distances: F64, false_positive_rate: float = FALSE_POSITIVE_RATE) -> float:
+def usual(kind: str) -> float:
+    """The distance for a kind of fingerprint where there is nothing to learn from."""
+    return USUAL.get(kind, NOTES)
+
+
+def threshold_of(
+    distances: F64, false_positive_rate: float = FALSE_POSITIVE_RATE, otherwise: float = USUAL["thumbnail"]
+) -> float:
     r"""The distance that unrelated pairs undercut at a stated rate, extrapolated from the bulk of them.
 
     In $z = \operatorname{artanh}(1 - d)$ the upper tail is taken for exponential: with the quantiles $q_{.9}$ and
     $q_{.99}$ its scale is $\sigma = (q_{.99} - q_{.9}) / \ln 10$, and
     $P(z > q_{.9} + \sigma \ln(.1 / p)) = p$.
-    Pairs that the middle of the distribution alone (median and $q_{.9}$) would already call far too near, the
-    duplicates among the random pairs, are left out before.
+    Where a good part of the random pairs are alike (few scenes, and no groups to tell them apart), the tail begins with
+    them, far above the lower half of all; it is cut off first, see `unlike`. Pairs that the middle of the distribution
+    alone (median and $q_{.9}$) would already call far too near, the duplicates among the random pairs, are left out
+    before.
 
     Args:
-        distances: of pairs that are unrelated, or nearly all of them; 0..2. With fewer than 200 the answer is .35.
+        distances: of pairs that are unrelated, or nearly all of them; 0..2.
         false_positive_rate: p, in (0, .01].
+        otherwise: the answer for fewer than 200 distances.
 
     Source: quantile estimator of an exponential tail (Pickands 1975, shape 0), in Fisher's z.
 
@@ -55,14 +67,44 @@ def threshold_of(distances: F64, false_positive_rate: float = FALSE_POSITIVE_RAT
         np.True_
     """
     if len(distances) < FEW:
-        return USUAL
+        return otherwise
     z = np.arctanh(np.clip(1 - np.asarray(distances, np.float64), -0.999999, 0.999999))
+    z = z[unlike(z)]
     middle, upper = np.quantile(z, [0.5, 0.9])
     scale = max((upper - middle) / math.log(5), 1e-6)
     bulk = z[z <= upper + scale * math.log(0.1 / min(false_positive_rate, FALSE_POSITIVE_RATE))]
     upper, top = np.quantile(bulk, [0.9, 0.99])
     scale = max((top - upper) / math.log(10), 1e-6)
     return float(min(1 - math.tanh(upper + scale * math.log(0.1 / false_positive_rate)), WIDEST))
+
+
+def unlike(z: F64) -> NDArray[np.bool_]:
+    """Which similarities are of the bulk, where a tenth or more lie far above it; else all of them.
+
+    The upper spread q.9 - q.5 is 1 to 2.7 times the lower one, q.5 - q.1, for normal to exponential values. Above 4
+    times, what is more than 6 lower spreads above the median (1.5 % of exponential values) is left out, and again.
+
+    Example:
+        >>> z = np.r_[np.linspace(0, 0.1, 80), np.full(20, 2.0)]
+        >>> unlike(z).sum()
+        np.int64(80)
+    """
+    kept = np.ones(len(z), bool)
+    while kept.sum() >= FEW // 4:
+        low, middle, upper = np.quantile(z[kept], [0.1, 0.5, 0.9])
+        further = z <= middle + 6 * (middle - low)
+        if upper - middle <= 4 * (middle - low) or (kept & further).sum() == kept.sum():
+            break
+        kept &= further
+    return kept
+
+
+def alike(distances: F64) -> float:
+    """The share of random pairs that are too alike to be unrelated."""
+    if len(distances) < FEW:
+        return 0.0
+    z = np.arctanh(np.clip(1 - np.asarray(distances, np.float64), -0.999999, 0.999999))
+    return float(1 - unlike(z).mean())
 
 
 def histogram(unrelated: F64, candidates: F64, threshold: float) -> Calibration:
