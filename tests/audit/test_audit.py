@@ -26,6 +26,7 @@ from plexus.audit import (
 from plexus.audit._files import pairs_csv
 from plexus.data import SampleSet, open_samples
 from plexus.errors import ConfigError, DataError, RunError
+from tests.audit.speckle import scene, view
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +156,7 @@ def test_decisions_override_the_rule(samples: SampleSet, tmp_path: Path) -> None
     ("content", "words"),
     [
         ("{", "not JSON"),
+        ("[" * 200_000, "not JSON"),
         ("[]", "not a decisions file"),
         ('{"format": 1, "kind": "audit-decisions", "decisions": {"x.png": "keep"}}', "no such image"),
         (
@@ -205,6 +207,65 @@ def test_the_clean_copy_is_a_set_without_faults(found: Audit, samples: SampleSet
         write_clean(samples, found, folder)
 
 
+def test_a_clean_copy_that_fails_leaves_nothing(
+    found: Audit, samples: SampleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Path] = []
+
+    def refuse(self: Path, to: str) -> None:
+        made.append(self)
+        if len(made) > 5:
+            raise OSError(1, "Operation not permitted")
+        self.touch()
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    with pytest.raises(RunError, match="clean: cannot write: Operation not permitted; name another folder"):
+        write_clean(samples, found, tmp_path / "clean", link=True)
+    assert len(made) == 6
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_folder_is_filled(found: Audit, samples: SampleSet, tmp_path: Path) -> None:
+    (tmp_path / "clean").mkdir()
+    assert sorted(p.name for p in write_clean(samples, found, tmp_path / "clean").iterdir()) == ["keep.txt"]
+    assert [p.name for p in tmp_path.iterdir()] == ["clean"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"threshold": 3.0}, {"false_positive_rate": 0.5}, {"scope": "group"}, {"min_dice": 2.0}, {"k": 1}, {"seed": -1},
+        {"search": "luck"},
+    ],
+)  # fmt: skip
+def test_wrong_arguments_are_told_before_anything_is_read(
+    arguments: dict[str, object], samples: SampleSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(self: SampleSet, i: int) -> bytes:
+        raise AssertionError(i)
+
+    monkeypatch.setattr(SampleSet, "content", read)
+    bare = replace(samples, samples=tuple(replace(s, group=None) for s in samples.samples))
+    with pytest.raises(ConfigError, match=r"give|choose"):
+        audit(bare, **arguments)  # type: ignore[arg-type]
+
+
+def test_the_usual_threshold_of_few_histograms_is_that_of_the_notes() -> None:
+    images = [np.random.default_rng(i).integers(0, 256, (40, 60), dtype=np.uint8) for i in range(4)]
+    near = near_duplicates(fingerprint([*images, images[1]], "blockhist"))
+    assert (near.threshold, near.threshold_from) == (0.008, "default")
+    assert "0.008 is used" in near.notes[0]
+
+
+def test_videos_without_groups_are_found_and_told() -> None:
+    frames = [view(scene(s), k % 3 - 1, k // 3 - 1) for s in range(4) for k in range(9)]
+    near = near_duplicates(fingerprint(frames))
+    assert {(a, b) for a, b in zip(near.a.tolist(), near.b.tolist(), strict=True)} == {
+        (a, b) for a in range(36) for b in range(a + 1, 36) if a // 9 == b // 9
+    }
+    assert "of the random pairs are alike" in near.notes[0]
+
+
 def test_pictures_are_of_images_in_pairs(found: Audit, samples: SampleSet) -> None:
     made = pictures(samples, found.findings)
     assert set(made) == {p[side] for p in found.findings["pairs"] for side in "ab"}
@@ -217,7 +278,7 @@ def test_pictures_are_of_images_in_pairs(found: Audit, samples: SampleSet) -> No
 def test_too_few_parts_for_the_folds_are_told_and_the_audit_goes_on(samples: SampleSet) -> None:
     made = audit(samples, k=9)
     assert made.folds is None
-    assert any("cannot fill 9 folds" in note for note in made.findings["data"]["notes"])
+    assert any("cannot fill 9 folds; at most --folds 5" in note for note in made.findings["data"]["notes"])
     with pytest.raises(ConfigError, match="give 2 or more"):
         folds(samples, near_duplicates(fingerprint(samples)), k=1)
 

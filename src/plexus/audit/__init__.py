@@ -9,7 +9,7 @@ from plexus.audit._cache import cache_folder
 from plexus.audit._clean import Cleaned, clean
 from plexus.audit._clusters import Cluster, clusters
 from plexus.audit._contradictions import Contradiction, contradictions
-from plexus.audit._files import read_decisions, write_clean, write_files
+from plexus.audit._files import check_clean, check_folder, read_decisions, write_clean, write_files
 from plexus.audit._fingerprint import fingerprint
 from plexus.audit._fingerprints import Fingerprints, Problem
 from plexus.audit._folds import Folds, folds
@@ -29,6 +29,8 @@ __all__ = [
     "Problem",
     "audit",
     "cache_folder",
+    "check_clean",
+    "check_folder",
     "clean",
     "clusters",
     "contradictions",

@@ -16,12 +16,12 @@ import numpy as np
 import plexus
 from plexus.audit._clean import Cleaned, clean, leak
 from plexus.audit._clusters import Cluster, clusters
-from plexus.audit._contradictions import MIN_DICE, Contradiction, compared
+from plexus.audit._contradictions import MIN_DICE, Contradiction, check_dice, compared
 from plexus.audit._fingerprint import fingerprint
 from plexus.audit._fingerprints import Fingerprints, Problem
-from plexus.audit._folds import Folds, folds
+from plexus.audit._folds import Folds, check_folds, folds
 from plexus.audit._labels import Labels, read_labels
-from plexus.audit._near import NearDuplicates, near_duplicates
+from plexus.audit._near import NearDuplicates, check, near_duplicates
 from plexus.audit._threshold import FALSE_POSITIVE_RATE
 from plexus.data import SampleSet
 from plexus.errors import DataError
@@ -85,6 +85,10 @@ def audit(
     Raises:
         PlexusError: see its children; each message says what to do.
     """
+    # hours of reading may follow: what can be told now is told now
+    check(threshold, false_positive_rate, scope, search, seed=seed, grouped=samples.has_groups)
+    check_dice(min_dice)
+    check_folds(k, seed)
     seconds: dict[str, float] = {}
     prints = fingerprint(samples, kind, model=model, cache=cache, workers=workers, progress=progress)
     start = time.monotonic()

@@ -57,12 +57,16 @@ def contradictions(
     return found
 
 
+def check_dice(min_dice: float) -> None:
+    if not 0 <= min_dice <= 1:
+        raise ConfigError(f"min_dice={min_dice:g}: give a Dice of 0 to 1")
+
+
 def compared(
     samples: SampleSet, near: NearDuplicates, *, min_dice: float, labels: Labels | None = None
 ) -> tuple[tuple[Contradiction, ...], list[float | None]]:
     """The contradictions, and the Dice of every pair in which both masks hold something."""
-    if not 0 <= min_dice <= 1:
-        raise ConfigError(f"min_dice={min_dice:g}: give a Dice of 0 to 1")
+    check_dice(min_dice)
     labels = read_labels(samples) if labels is None else labels
     found: list[Contradiction] = []
     overlaps: list[float | None] = []

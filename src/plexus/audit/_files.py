@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import os
+import secrets
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -81,7 +83,7 @@ def read_decisions(path: str | Path, samples: SampleSet) -> dict[str, str]:
         raw = json.loads(Path(path).read_bytes())
     except OSError as error:
         raise DataError(f"{path}: cannot read the decisions: {error.strerror}; save them from audit.html") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise DataError(f"{path}: not JSON, or cut short; save the decisions from audit.html again") from None
     found = raw.get("decisions") if isinstance(raw, dict) else None
     if not isinstance(found, dict) or raw.get("kind") != "audit-decisions" or raw.get("format") != 1:
@@ -103,27 +105,58 @@ def write_clean(samples: SampleSet, found: Audit, folder: str | Path, *, link: b
     Args:
         samples: the set.
         found: its audit.
-        folder: a new or empty folder.
+        folder: a new or empty folder; it is filled whole or not at all.
         link: symbolic links below ``folder``, in the layout of the data, masks too.
 
     Raises:
         RunError: the folder is not empty, or cannot be made, or the set is no folder of files.
     """
-    folder = make_folder(folder)
-    if any(folder.iterdir()):
-        raise RunError(f"{folder}: is not empty; name a new folder for the cleaned set")
+    folder = Path(folder)
+    check_clean(samples, folder, link=link)
+    parent = make_folder(folder.absolute().parent)
+    made = make_folder(parent / f".{folder.name}.{secrets.token_hex(4)}.tmp")
     kept = [i for i, keep in enumerate(found.cleaned.keep) if keep]
-    if link:
-        if samples.layout in ("manifest", "parquet"):
-            raise RunError(f"{samples.where}: a {samples.layout} is not a folder to link; leave --link out")
-        for i in kept:
-            sample = samples.samples[i]
-            _link(samples.images[i], folder / sample.name)
-            if sample.mask:
-                _link(samples.masks[i], folder / sample.mask)
     names = [samples.samples[i].name.replace("\n", "\\n") for i in kept]
-    atomic_write(folder / "keep.txt", "".join(f"{name}\n" for name in names))
+    try:
+        for i in kept if link else []:
+            sample = samples.samples[i]
+            _link(samples.images[i], made / sample.name)
+            if sample.mask:
+                _link(samples.masks[i], made / sample.mask)
+        atomic_write(made / "keep.txt", "".join(f"{name}\n" for name in names))
+        if folder.is_dir():
+            folder.rmdir()  # it is empty
+        made.rename(folder)
+    except OSError as error:
+        raise RunError(f"{folder}: cannot write: {error.strerror}; name another folder") from None
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
     return folder
+
+
+def check_clean(samples: SampleSet, folder: str | Path, *, link: bool) -> None:
+    """What `write_clean` would refuse, before any image is read."""
+    folder = Path(folder)
+    if link and samples.layout in ("manifest", "parquet"):
+        raise RunError(f"{samples.where}: a {samples.layout} is not a folder to link; leave --link out")
+    check_folder(folder)
+    if folder.is_dir() and any(folder.iterdir()):
+        raise RunError(f"{folder}: is not empty; name a new folder for the cleaned set")
+
+
+def check_folder(folder: str | Path) -> None:
+    """Whether a folder can be written, or made, without making it.
+
+    Raises:
+        RunError: it cannot.
+    """
+    place = Path(folder).absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise RunError(f"{folder}: {'is' if place == Path(folder).absolute() else f'{place} is'} a file; name a folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise RunError(f"{folder}: {place} may not be written; name another folder")
 
 
 def _link(source: object, target: Path) -> None:

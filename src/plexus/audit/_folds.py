@@ -74,8 +74,7 @@ def folds(
         >>> folds(open_samples("nerves"), near, k=5).fold["train/0001.png"]  # doctest: +SKIP
         3
     """
-    if k < 2:
-        raise ConfigError(f"folds={k}: give 2 or more")
+    check_folds(k, seed)
     gone = set(dropped)
     kept = np.array([sample.name not in gone for sample in samples.samples], bool)
     parts = _parts(samples, near)
@@ -84,13 +83,25 @@ def folds(
     np.add.at(counts, (parts[kept], strata[kept]), 1)
     filled = np.flatnonzero(counts.sum(1))
     if len(filled) < k:
+        if not len(filled):
+            raise DataError(f"{samples.where}: no image is left to deal to {k} folds")
+        if len(filled) == 1:
+            raise DataError(f"{samples.where}: all images that stay belong together, by groups and near-duplicates")
         raise DataError(
-            f"{samples.where}: {len(filled)} groups of images that belong together cannot fill {k} folds; give fewer"
+            f"{samples.where}: {len(filled)} groups of images that belong together cannot fill {k} folds; "
+            f"at most --folds {len(filled)}"
         )
     fold = np.full(len(counts), -1)
     fold[filled] = deal(counts[filled], k, seed)
     chosen = {s.name: int(fold[parts[i]]) for i, s in enumerate(samples.samples) if kept[i]}
     return Folds(k, seed, chosen, tuple(s.name for s in samples.samples if s.name in gone))
+
+
+def check_folds(k: int, seed: int) -> None:
+    if k < 2:
+        raise ConfigError(f"folds={k}: give 2 or more")
+    if seed < 0:
+        raise ConfigError(f"seed={seed}: give 0 or more")
 
 
 def deal(counts: I64, k: int, seed: int) -> I64:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from plexus.audit._scan import bar
+from plexus.audit._scan import bar, pool
 from plexus.data import SampleSet
 from plexus.errors import DataError
 
@@ -43,7 +41,7 @@ def pictures(
             break
         wanted |= {pair["a"]: None, pair["b"]: None}
     found: dict[int, Picture] = {}
-    with ThreadPoolExecutor(os.cpu_count()) as threads, bar("drawing pictures", len(wanted), progress) as step:
+    with pool(None) as threads, bar("drawing pictures", len(wanted), progress) as step:
         for i, made in zip(wanted, threads.map(lambda i: _picture(samples, i), wanted), strict=True):
             if made is not None:
                 found[i] = made

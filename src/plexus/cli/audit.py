@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -11,6 +12,10 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from plexus.errors import ConfigError, RunError
+
+SHOWN = 3
+"""Unusable images that are named on the terminal; the files name all."""
+SOURCES = {"data": "threshold from data", "given": "given", "default": "the usual one"}
 
 
 def audit(
@@ -67,16 +72,22 @@ def audit(
     """
     if link and write_clean is None:
         raise ConfigError("--link belongs to --write-clean: name the folder of the links")
-    folder = out if out is not None else Path(f"audit-{Path(data).absolute().name or 'data'}")
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder}: is a file; name a folder with --out")
-    if write_clean is not None and write_clean.is_dir() and any(write_clean.iterdir()):
-        raise RunError(f"{write_clean}: is not empty; name a new folder for the cleaned set")
+    folder = out if out is not None else _beside(data)
+    places = {"--out": folder} | ({"--write-clean": write_clean} if write_clean is not None else {})
+    for option, place in places.items():
+        if _inside(place, data):
+            raise RunError(f"{place}: lies in the data, and would be read as data next time; name another by {option}")
+    if write_clean is not None and write_clean.absolute() == folder.absolute():
+        raise ConfigError(f"--write-clean {write_clean}: is where the audit goes; name another folder")
     from plexus import audit as auditing
     from plexus.data import open_samples
     from plexus.report import write_audit
 
     samples = open_samples(data, group_from=group_from, label=label, mask_suffix=mask_suffix, missing_mask=missing_mask)
+    for place in (folder, auditing.cache_folder(cache)) if cache is not None else (folder,):
+        auditing.check_folder(place)
+    if write_clean is not None:
+        auditing.check_clean(samples, write_clean, link=link)
     model = None if fingerprint in ("thumbnail", "blockhist") else fingerprint
     if model is not None and not (model.endswith(".onnx") or ".py:" in model):
         raise ConfigError(
@@ -88,29 +99,51 @@ def audit(
         decisions=auditing.read_decisions(decisions, samples) if decisions is not None else None,
         cache=auditing.cache_folder(cache), progress=True, command=shlex.join(["plexus", *sys.argv[1:]]),
     )  # fmt: skip
+    drawn = auditing.pictures(samples, found.findings, progress=True)  # first: files of two audits never lie together
     auditing.write_files(found, folder)
-    page = write_audit(found.findings, auditing.pictures(samples, found.findings, progress=True), folder / "audit.html")
+    page = write_audit(found.findings, drawn, folder / "audit.html")
     if write_clean is not None:
         auditing.write_clean(samples, found, write_clean, link=link)
     if as_json:
         print(json.dumps({"settings": found.findings["settings"], **found.findings["summary"]}, indent=1))
     else:
-        print("\n".join([*_lines(found.findings), f"open {page}"]))
+        listed = [f"what to keep: {write_clean / 'keep.txt'}"] if write_clean is not None else []
+        print("\n".join([*_lines(found.findings), *listed, f"open {page}"]))
+
+
+def _beside(data: str) -> Path:
+    """`audit-DATA` here, or beside the data where here is in it."""
+    folder = Path(f"audit-{Path(data).absolute().name or 'data'}")
+    return Path(os.path.relpath(Path(data).resolve().parent / folder)) if _inside(folder, data) else folder
+
+
+def _inside(folder: Path, data: str) -> bool:
+    return Path(data).is_dir() and folder.resolve().is_relative_to(Path(data).resolve())
 
 
 def _lines(found: dict[str, Any]) -> list[str]:
     """The summary in words."""
+    from plexus.data._parts import printable
+
     data, settings, summary = found["data"], found["settings"], found["summary"]
     kinds = summary["contradictions"]
     wrong = ", ".join(f"{count} of {kind}" for kind, count in kinds.items() if count)
     lines = [
-        f"{data['images']} images; near-duplicates up to distance {settings['threshold']:.4g}"
-        f" (threshold from {settings['threshold_from']})",
+        f"{_count(data['images'], 'image')}; near-duplicates up to distance {settings['threshold']:.4g}"
+        f" ({SOURCES[settings['threshold_from']]})",
         f"{summary['pairs']} near-duplicate pairs, {summary['exact']} of them exact copies,"
-        f" in {summary['clusters']} clusters ({summary['flagged']} of more than 50 images)",
-        f"{sum(kinds.values())} contradictory pairs{f': {wrong}' if wrong else ''}",
-        f"{summary['leaks']} pairs across splits",
-        f"{summary['unreadable']} unreadable and {summary['degenerate']} constant images",
+        f" in {_count(summary['clusters'], 'cluster')} ({summary['flagged']} of more than 50 images)",
+        f"{_count(sum(kinds.values()), 'contradictory pair')}{f': {wrong}' if wrong else ''}",
+        f"{_count(summary['leaks'], 'pair')} across splits",
+        f"{summary['unreadable']} unreadable and {_count(summary['degenerate'], 'constant image')}",
         f"the cleaning rule keeps {summary['kept']} and drops {summary['dropped']}; nothing was deleted",
     ]
+    problems = found["problems"]
+    lines += [f"unusable: {printable(p['name'])}: {p['text']}" for p in problems[:SHOWN]]
+    if len(problems) > SHOWN:
+        lines.append(f"unusable: {len(problems) - SHOWN} more, in findings.json")
     return lines + [f"note: {note}" for note in data["notes"]]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
