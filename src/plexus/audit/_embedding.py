@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plexus.errors import ConfigError, RunError
+from plexus.own import first_line, user_model
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,7 +36,7 @@ def embedder(model: nn.Module | str | Path, batch: int = BATCH) -> tuple[Embed, 
     """
     if isinstance(model, str | Path) and str(model).endswith(".onnx"):
         return _onnx(Path(model), batch)
-    module = _function(str(model)) if isinstance(model, str | Path) else model
+    module = user_model(str(model)) if isinstance(model, str | Path) else model
     what = str(model) if isinstance(model, str | Path) else type(model).__name__
     import torch
 
@@ -61,7 +61,7 @@ def _onnx(file: Path, batch: int) -> tuple[Embed, str | None, tuple[int, ...] | 
     try:
         session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a class of its own for each kind of broken file
-        raise RunError(f"{file}: cannot be loaded: {_first_line(error)}") from None
+        raise RunError(f"{file}: cannot be loaded: {first_line(error)}") from None
     takes = session.get_inputs()
     if len(takes) != 1 or takes[0].type != "tensor(float)" or len(takes[0].shape) != 4:
         raise RunError(f"{file}: takes {[(i.type, i.shape) for i in takes]}; expected one float batch (N, C, H, W)")
@@ -82,44 +82,10 @@ def _batched(run: Callable[[U8], Any], what: str, batch: int) -> Embed:
         try:
             parts = [np.asarray(run(pixels[i : i + batch]), np.float32) for i in range(0, len(pixels), batch)]
         except Exception as error:
-            raise ConfigError(f"{what}: cannot take images {pixels.shape[1:]}: {_first_line(error)}") from None
+            raise ConfigError(f"{what}: cannot take images {pixels.shape[1:]}: {first_line(error)}") from None
         made = np.concatenate([part.reshape(len(part), -1) for part in parts])
         if not np.isfinite(made).all():
             raise ConfigError(f"{what}: gives numbers that are not finite for some images; it cannot compare them")
         return made
 
     return embed
-
-
-def _function(spec: str) -> nn.Module:
-    """The module that FILE.py:function returns; the file is run, as it is the user's own."""
-    from safetensors.torch import load_file
-    from torch import nn
-
-    where, _, weights = spec.partition("+")
-    file, _, name = where.rpartition(":")
-    if not file.endswith(".py"):
-        raise ConfigError(f"{spec}: not a model; name an .onnx file or FILE.py:function")
-    if not Path(file).is_file():
-        raise ConfigError(f"{spec}: there is no file {file}")
-    found = importlib.util.spec_from_file_location("plexus_user_model", file)
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    try:
-        found.loader.exec_module(module)
-        made = getattr(module, name)()
-    except Exception as error:  # whatever the user's file raises is the user's to read, in one line
-        raise ConfigError(f"{spec}: {name}() of {file} raised {type(error).__name__}: {_first_line(error)}") from error
-    if not isinstance(made, nn.Module):
-        raise ConfigError(f"{spec}: {name}() must return a torch module, got {type(made).__name__}")
-    if weights:
-        try:
-            made.load_state_dict(load_file(weights))
-        except Exception as error:  # a missing file, another format, other names or shapes: each has its own class
-            raise ConfigError(f"{spec}: cannot load {weights}: {_first_line(error)}") from None
-    return made
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -79,7 +79,7 @@ def plant(found: Pairs, rows: NDArray[np.int64], seed: int, folder: Path) -> Pla
     chosen = random.permutation(len(rows))[:count].tolist()
     emptied = set(chosen[: round(EMPTIED * count)])
     originals = [_read(found, row) for row in rows]
-    twins = [twin(*originals[i], random) for i in chosen]
+    twins = [twin(originals[i][0], originals[i][1], random) for i in chosen]
     all_of = [*originals, *twins]
     blank = [False] * len(rows) + [i in emptied for i in chosen]
     number = random.permutation(len(all_of)).tolist()

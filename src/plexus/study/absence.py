@@ -22,7 +22,6 @@ Expected: not run yet.
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import Any
 
@@ -65,7 +64,7 @@ def _outputs(data: str, seed: int, limit: int | None, passes: int, size: int) ->
     made = train(found.images[rows], found.masks[rows], held, steps=steps, passes=passes, seed=seed)
     said = [(*predict(made.net, found.images[r]), found.masks[r][:, 0].numpy()) for r in (val, test)]
     facts = {
-        "groups": [re.match(GROUP, found.samples.samples[r].name)[1] for r in test.tolist()],
+        "groups": [found.samples.samples[r].group for r in test.tolist()],
         "train_loss": made.train_loss,
         "val_loss": made.val_loss,
         "val_accuracy_curve": made.val_dice,
