@@ -104,6 +104,10 @@ CASES: list[tuple[int, str, Callable[[], Summary]]] = [
     (14, "holds", lambda: summed("neurons")[1]),
     (14, "holds", lambda: summed("neurons", accuracy=lambda n: -3.0 * (n == "elu"))[1]),
     (14, "fails", lambda: summed("neurons", accuracy=lambda n: 2.0 * (n == "elu"))[1]),
+    (15, "fails", lambda: summed("duplicates", accuracy=lambda n: 3.0 * (n == "clean"))[1]),
+    (16, "holds", lambda: summed("absence", accuracy=lambda n: 3.0 * (n == "threshold"))[1]),
+    (16, "fails", lambda: summed("absence", accuracy=lambda n: 3.0 * (n == "expected"))[1]),
+    (16, "open", lambda: summed("absence", noise=3.0)[1]),
     (18, "holds", search),
     (18, "holds", lambda: search(good=3)),
     (18, "open", lambda: search(good=1)),
@@ -117,6 +121,13 @@ def test_a_rule_finds_what_was_put_in(number: int, word: str, make: Callable[[],
     found = judge(CLAIM[number], make())
     assert found.word == word, found
     assert found.effect is not None
+
+
+def test_what_only_the_notes_images_can_tell_stays_open() -> None:
+    found = judge(CLAIM[15], summed("duplicates", accuracy=lambda n: 3.0 * (n != "corrupted"))[1])
+    assert found.word == "open"
+    assert [part.word for part in found.parts if part.counted] == ["holds", "open"]
+    assert found.why.endswith("(the notes' images are not at hand)")
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda c: str(c.id))

@@ -109,7 +109,7 @@ def ledger(folder: str | Path, *, scale: str | None = None) -> dict[str, Any]:
     Example:
         >>> found = ledger("/nowhere")
         >>> len(found["claims"]), {claim["verdict"] for claim in found["claims"]}, found["claims"][0]["why"]
-        (15, {'open'}, 'not run yet')
+        (17, {'open'}, 'not run yet')
     """
     found = {name: _summaries(folder, name, scale) for name in dict.fromkeys(claim.study for claim in CLAIMS)}
     return {
