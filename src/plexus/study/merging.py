@@ -13,9 +13,11 @@ area averaging to the smallest source:
 Training is the notes', see `neurons`; gates as in `gates`, w = .5 at the start. Nets of different merges have different
 numbers of parameters, which every record states.
 
-Cost: about 50 minutes on two cores at `standard`: 21 trainings of 85 seconds, and three of `largest` of 6 minutes
-(estimated from 520 and 140 images a second); `quick` 8 seconds on digits.
-Expected: not run yet.
+Cost: about 30 minutes on one core at `standard`, beside another, for `default`, `nearest`, `bilinear` and `bicubic` (12
+trainings); the other four not run (`largest` takes several times as long); `quick` 8 seconds on digits.
+Expected: at `standard` on CIFAR-10, three seeds (test accuracy, lowest and highest seed), of these four: default (area)
+35.2 % (34.3 to 36.7), nearest 35.3 (34.6 to 36.3), bilinear 35.5 (34.3 to 36.7), bicubic 35.5 (34.5 to 36.8). The same
+number of epochs to the fixed loss within 10 %, by intervals; within .5 pt of accuracy is not shown by three seeds.
 """
 
 from __future__ import annotations
