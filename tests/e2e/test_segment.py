@@ -18,7 +18,7 @@ from tests.segment.discs import disc, write_discs
 pytestmark = pytest.mark.e2e
 
 OPTIONS = ("--width", 4, "--levels", 3, "--size", 32, "--batch-size", 8, "--epochs", 8, "--lr", 0.01, "--cv", 2,
-           "--group-from", r"^p\d+")  # fmt: skip
+           "--stem", 1, "--group-from", r"^p\d+")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
