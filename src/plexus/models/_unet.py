@@ -52,7 +52,7 @@ class UNet(nn.Module):
         in_size: (H, W), multiples of 2^(levels-1); nerve needs it, modern does without.
         dropout: share of entries set to zero in training, after every level (nerve, .5 by default) or at the
             bottleneck (modern, .1 by default).
-        stem: modern: 2 computes at half the size throughout, for about a quarter of the time; the mask's logits are
+        stem: modern: 2 computes at half the size throughout, for at most a third of the time; the mask's logits are
             interpolated.
 
     Attributes:

@@ -49,7 +49,7 @@ class SegmentConfig:
         width: maps of the first level; each further level has twice as many.
         levels: resolutions of the network, the first included.
         neuron: of its convolutions larger than 1x1: plain | rot8 | rot4 | unit.
-        stem: modern computes at half the size (2, a quarter of the time) or at the whole (1); nerve at the whole.
+        stem: modern computes at half the size (2, far faster) or at the whole (1); nerve at the whole.
         wiring: skips (every level of the decoder may see every level of the encoder; the weakest are cut).
         keep: share of these connections to keep.
         cut: share of the epochs after which the others are cut.

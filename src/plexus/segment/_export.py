@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import io
-import logging
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import onnxruntime
 import torch
@@ -19,6 +14,7 @@ from plexus.errors import TrainingError
 from plexus.nn import fold
 from plexus.record import atomic_write
 from plexus.segment._nets import Segmenter
+from plexus.train._export import to_onnx
 
 OUTPUTS = ("mask_logits", "presence_logit")
 
@@ -50,7 +46,7 @@ def export_onnx(net: Segmenter, path: Path, in_shape: Sequence[int]) -> float:
         TrainingError: the file would not compute what the net does.
     """
     plain = _Plain(fold(copy.deepcopy(net).cpu())).eval()
-    content = _to_onnx(plain, in_shape)
+    content = to_onnx(plain, in_shape, OUTPUTS)
     pixels = torch.rand(3, *in_shape, generator=torch.Generator().manual_seed(0)) * 255
     with torch.no_grad():
         expected = plain(pixels)
@@ -62,20 +58,3 @@ def export_onnx(net: Segmenter, path: Path, in_shape: Sequence[int]) -> float:
         raise TrainingError(f"{path.name} differs from the trained net by {difference:.2g}; it was not written")
     atomic_write(path, content)
     return difference
-
-
-def _to_onnx(net: nn.Module, in_shape: Sequence[int]) -> bytes:
-    with TemporaryDirectory() as place, warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")  # the exporter warns about its own internals
-        before = logging.root.manager.disable
-        logging.disable(logging.WARNING)
-        try:
-            file = Path(place) / "model.onnx"
-            torch.onnx.export(
-                net, (torch.zeros(2, *in_shape),), file, dynamo=True, external_data=False, verbose=False,
-                input_names=["pixels"], output_names=list(OUTPUTS),
-                dynamic_shapes=({0: torch.export.Dim("images")},),
-            )  # fmt: skip
-        finally:
-            logging.disable(before)
-        return file.read_bytes()

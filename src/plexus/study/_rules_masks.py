@@ -10,8 +10,8 @@ from plexus.study._verdict import Part, above, higher
 
 CONTRADICTIONS = (
     "Trained on what the audit keeps (`audited`), the mean Dice on untouched test images is higher than trained on "
-    "everything (`corrupted`): above 0 with p < .05, refuted where the gain is below the margin. Where 40 % of the "
-    "images were made to contradict another; that it was so in the notes' own set can only be seen on that set. "
+    "everything (`corrupted`): above 0 with p < .05, refuted where the gain is below the margin. Half of the "
+    "images were made to contradict another; how many do in the notes' own set can only be seen on that set. "
     "Beside it: dropping both images of a pair, the upper bound without contradictions, and the share of images that "
     "the notes' fingerprint, as published, reports on untouched ultrasound images."
 )
