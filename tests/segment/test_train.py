@@ -217,7 +217,10 @@ def test_folders_that_are_no_runs(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="not a run folder"):
         resume(tmp_path)
     (tmp_path / "config.yaml").write_text("data: x\n")
-    for content, said in (("{", "cut short"), ('{"format": 1, "kind": "fit"}', "not the record of a segmentation")):
+    for content, said in (
+        ("{", "cut short"),
+        ('{"format": 1, "kind": "fit"}', "not the record of `plexus segment train`"),
+    ):
         (tmp_path / "record.json").write_text(content)
         with pytest.raises(RunError, match=said):
             resume(tmp_path)

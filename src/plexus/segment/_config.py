@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass, fields
 from typing import Any
 
-import yaml
-
 from plexus.errors import ConfigError
-from plexus.train._config import read_yaml
-from plexus.train._options import _NAMES, _is, kinds_of, read_value, unknown
+from plexus.train._options import _NAMES, _is, kinds_of, read_value
+from plexus.train._settings import Settings
 
 _CHOICES: dict[str, tuple[str | int, ...]] = {
     "preset": ("modern", "nerve"),
@@ -30,7 +27,7 @@ _AT_LEAST: dict[str, float] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class SegmentConfig:
+class SegmentConfig(Settings):
     """What `plexus segment train` is told.
 
     Args:
@@ -120,38 +117,28 @@ class SegmentConfig:
 
     def __post_init__(self) -> None:
         for name in ("gate", "size"):
-            object.__setattr__(self, name, _read(name, getattr(self, name)))
-        if wrong := _faults(asdict(self)):
-            raise ConfigError("; ".join(wrong))
+            object.__setattr__(self, name, self.read_option(name, getattr(self, name)))
+        self.check()
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns of the images that the nets read."""
         return (self.size, self.size) if isinstance(self.size, int) else (self.size[0], self.size[1])
 
-    def to_yaml(self) -> str:
-        """The options as YAML, in the order of this class."""
-        raw = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
-        return yaml.safe_dump(raw, sort_keys=False, allow_unicode=True)
+    @classmethod
+    def read_option(cls, key: str, value: Any) -> Any:
+        """A value in the option's own type where that is plain."""
+        if key == "gate" and isinstance(value, int | float) and not isinstance(value, bool):
+            return f"{value:g}"
+        if key == "size" and isinstance(value, tuple | list):
+            return value[0] if len(value) == 1 else tuple(value)
+        return read_value(key, value, _KINDS[key])
 
     @classmethod
-    def from_mapping(cls, raw: Mapping[str, Any], *, name: str = "config") -> SegmentConfig:
-        """A config from names and values, as YAML gives them.
-
-        Raises:
-            ConfigError: unknown names, each with the nearest known one, and options out of range; all in one message.
-        """
-        known = {f.name: f.default for f in fields(cls)}
-        given = {key: _read(key, value) for key, value in raw.items() if key in known}
-        strange = [unknown(str(key), list(known)) for key in raw if key not in known]
-        if wrong := [*strange, *_faults(known | given)]:
-            raise ConfigError(f"{name}: {'; '.join(wrong)}")
-        return cls(**given)
-
-    @classmethod
-    def read(cls, path: str | Path) -> SegmentConfig:
-        """A config from a YAML file."""
-        return cls.from_mapping(read_yaml(path), name=str(path))
+    def faults(cls, options: Mapping[str, Any]) -> list[str]:
+        """Everything that is wrong, one sentence each."""
+        found = {name: fault for name, value in options.items() if (fault := _fault(name, value))}
+        return [*found.values(), *_together({k: v for k, v in options.items() if k not in found})]
 
 
 def read_gate(gate: str) -> float | None:
@@ -173,20 +160,6 @@ def read_gate(gate: str) -> float | None:
     if not 0 < threshold < 1:
         raise ConfigError(f"gate={gate!r} is unknown; choose none, expected, or a probability between 0 and 1")
     return threshold
-
-
-def _read(key: str, value: Any) -> Any:
-    if key == "gate" and isinstance(value, int | float) and not isinstance(value, bool):
-        return f"{value:g}"
-    if key == "size" and isinstance(value, tuple | list):
-        return value[0] if len(value) == 1 else tuple(value)
-    return read_value(key, value, _KINDS[key])
-
-
-def _faults(options: Mapping[str, Any]) -> list[str]:
-    """Everything that is wrong, one sentence each."""
-    found = {name: fault for name, value in options.items() if (fault := _fault(name, value))}
-    return [*found.values(), *_together({k: v for k, v in options.items() if k not in found})]
 
 
 def _fault(name: str, value: Any) -> str | None:

@@ -15,11 +15,12 @@ from plexus.data import open_samples
 from plexus.errors import DataError, RunError
 from plexus.record import atomic_write
 from plexus.segment._data import Pairs, load_pairs
-from plexus.segment._folder import FORMAT, KIND, check_place, refuse_used, to_json, versions
+from plexus.segment._folder import KIND
 from plexus.segment._forward import to_bytes
 from plexus.segment._images import Run, Told, open_finished
 from plexus.segment._judge import figures
 from plexus.segment._measure import KINDS, Answers
+from plexus.train._folder import FORMAT, check_place, refuse_used, to_json, versions
 
 _AT_ONCE = 16
 

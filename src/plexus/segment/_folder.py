@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import datetime
-import errno
-import hashlib
-import json
-import os
-import platform
-import shutil
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import plexus
 from plexus.errors import PlexusError, RunError
-from plexus.record import _lines, _plain
 from plexus.segment._config import SegmentConfig
-from plexus.train._run import _RUN, _cores, _processor, _version, leader
+from plexus.train import _folder
+from plexus.train._folder import absolute, make_run, open_folder
 
-FORMAT, KIND = 1, "segment"
+KIND, VERB = "segment", "segment train"
 
 
-def new_run(
-    config: SegmentConfig, folder: str | Path | None, *, command: str, now: datetime.datetime | None = None
-) -> tuple[Path, SegmentConfig]:
-    """Creates the run folder with its config and an unfinished record: both or nothing.
+def new_run(config: SegmentConfig, folder: str | Path | None, *, command: str) -> tuple[Path, SegmentConfig]:
+    """Creates the run folder.
 
     Args:
         config: options of the run.
         folder: where; by default `runs/DATA-DATE-TIME`.
         command: the command line that reproduces it.
-        now: the time to name and stamp it with.
 
     Returns:
         The folder, and the config it holds: its paths are absolute, so that a run can go on from anywhere.
@@ -40,96 +28,8 @@ def new_run(
     Raises:
         RunError: the folder exists and is not empty, or cannot be made.
     """
-    config = replace(config, data=_absolute(config.data), folds=config.folds and _absolute(config.folds))
-    if not leader():  # the process that leads made it
-        return Path(os.environ[_RUN]), config
-    now = now or datetime.datetime.now(datetime.UTC)
-    stem = Path(config.data).name or "data"
-    place = Path(folder) if folder is not None else Path("runs") / f"{stem}-{now:%Y%m%d-%H%M%S}"
-    record = {
-        "format": FORMAT,
-        "kind": KIND,
-        "created": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-        "command": command,
-        "seed": config.seed,
-        "finished": False,
-        "config": {},
-        "versions": versions(),
-        "machine": {"processor": _processor(), "cores": _cores(), "system": platform.platform(terse=True)},
-    }
-    make_folder(
-        place,
-        {"record.json": to_json(record).encode(), "config.yaml": config.to_yaml().encode()},
-        again="segment train",
-    )
-    os.environ[_RUN] = str(place)
-    return place, config
-
-
-def versions() -> dict[str, str]:
-    """Of what a run depends on."""
-    libraries = {name: _version(name) for name in ("torch", "lightning")}
-    return {"plexus": plexus.__version__, "python": platform.python_version(), **libraries}
-
-
-def make_folder(place: Path, files: Mapping[str, bytes], *, again: str = "") -> None:
-    """Fills a folder beside the place and moves it there, so that it is there whole or not at all.
-
-    Args:
-        place: the folder to make.
-        files: path inside it -> content.
-        again: the verb that goes on with such a folder, for the message.
-
-    Raises:
-        RunError: the folder exists and is not empty, or cannot be made.
-    """
-    refuse_used(place, again=again)
-    aside = place.absolute().with_name(f".{place.absolute().name}.{os.getpid()}.new")
-    try:
-        aside.mkdir(parents=True)
-        for name, content in files.items():
-            (aside / name).parent.mkdir(parents=True, exist_ok=True)
-            (aside / name).write_bytes(content)
-        aside.rename(place)  # replaces an empty folder, and refuses any other
-    except OSError as error:
-        refuse_used(place, again=again)  # another process made it just now
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise RunError(f"{place}: cannot create the folder: {error.strerror}; choose one you may write to") from None
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def refuse_used(place: Path, *, again: str = "") -> None:
-    """Nothing of the user's is overwritten.
-
-    Raises:
-        RunError: the place exists and is not an empty folder.
-    """
-    try:
-        used = place.exists() and (not place.is_dir() or any(place.iterdir()))
-    except OSError as error:
-        raise RunError(f"{place}: cannot look into the folder: {error.strerror}; name another") from None
-    if used and again and (place / "config.yaml").is_file():
-        raise RunError(
-            f"{place}: the run folder exists and is not empty; go on with `plexus {again} --resume {place}`, "
-            "or name another with --run"
-        )
-    if used:
-        raise RunError(f"{place}: exists and is not an empty folder; name another with {'--run' if again else '--out'}")
-
-
-def check_place(place: Path) -> None:
-    """Nothing is computed for a place that cannot be made.
-
-    Raises:
-        RunError: a part of the path is a file, or nothing may be written there.
-    """
-    above = next(folder for folder in place.absolute().parents if folder.exists())
-    if not above.is_dir():
-        raise RunError(f"{place}: cannot be made: {above} is a file; name another place with --out")
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise RunError(f"{place}: cannot be made: you may not write to {above}; name another place with --out")
+    config = replace(config, data=absolute(config.data), folds=config.folds and absolute(config.folds))
+    return make_run(config, folder, {"kind": KIND, "verb": VERB, "command": command}), config
 
 
 def open_run(folder: str | Path) -> tuple[SegmentConfig, dict[str, Any]]:
@@ -138,12 +38,10 @@ def open_run(folder: str | Path) -> tuple[SegmentConfig, dict[str, Any]]:
     Raises:
         RunError: there is none, or it is broken or of another kind.
     """
-    place = Path(folder)
-    if not (place / "config.yaml").is_file():
-        raise RunError(f"{place}: not a run folder (it has no config.yaml); name one of `plexus segment train`")
-    record = read_record(place / "record.json")
+    record = open_folder(folder, kind=KIND, verb=VERB)
+    record = _folds_checked(record, Path(folder) / "record.json")
     try:
-        return SegmentConfig.read(place / "config.yaml"), record
+        return SegmentConfig.read(Path(folder) / "config.yaml"), record
     except PlexusError as error:
         raise RunError(f"{error}; the run folder was changed or is of another version of plexus") from None
 
@@ -154,14 +52,10 @@ def read_record(path: Path) -> dict[str, Any]:
     Raises:
         RunError: it is missing, broken or of another kind.
     """
-    try:
-        record = json.loads(path.read_bytes())
-    except OSError as error:
-        raise RunError(f"{path}: cannot read the run record: {error.strerror}; name a run folder") from None
-    except ValueError:
-        raise RunError(f"{path}: not a run record: the file is not JSON, or it was cut short") from None
-    if not isinstance(record, dict) or record.get("format") != FORMAT or record.get("kind") != KIND:
-        raise RunError(f"{path}: not the record of a segmentation; name a folder that `plexus segment train` made")
+    return _folds_checked(_folder.read_record(path, kind=KIND, verb=VERB), path)
+
+
+def _folds_checked(record: dict[str, Any], path: Path) -> dict[str, Any]:
     folds = record.get("folds", [])
     if not isinstance(folds, list) or not all(isinstance(f, dict) and isinstance(f.get("fold"), int) for f in folds):
         raise RunError(f"{path}: broken: its folds are no list of numbered folds; train anew")
@@ -179,21 +73,3 @@ def finished(run: str | Path) -> bool:
         raise RunError(f"{Path(run) / 'record.json'}: broken: it has no folds; train anew")
     nets = [Path(run) / f"model-{fold['fold']}.safetensors" for fold in record.get("folds", [])]
     return bool(record.get("finished") and nets and all(net.is_file() for net in nets))
-
-
-def to_json(record: Mapping[str, Any]) -> str:
-    """One part a line, one list entry a line; NaN and infinity become null."""
-    parts = (f"{json.dumps(name)}: {_lines(part)}" for name, part in _plain(record).items())
-    return "{\n" + ",\n".join(parts) + "\n}\n"
-
-
-def digest(*contents: bytes) -> str:
-    """`sha256:` and the digest of some bytes."""
-    total = hashlib.sha256()
-    for content in contents:
-        total.update(len(content).to_bytes(8, "little") + content)
-    return f"sha256:{total.hexdigest()}"
-
-
-def _absolute(path: str) -> str:
-    return os.path.abspath(path) if os.path.exists(path) else path

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import lightning as L
-from lightning.pytorch.loggers import CSVLogger
-from lightning.pytorch.utilities.exceptions import SIGTERMException
-from rich.console import Console
-from safetensors.torch import save
-
 from plexus.data import Split, loader
-from plexus.errors import RunError
 from plexus.models import UNet
-from plexus.record import atomic_write
 from plexus.segment._config import SegmentConfig
 from plexus.segment._nets import Segmenter, build, statistics
 from plexus.segment._task import SegmentHistory, SegmentTask
-from plexus.train._callbacks import AtomicCheckpoints, EveryEpoch, quiet
-from plexus.train._phase import _Bar, _check, _read_back, _trainer, wait
+from plexus.train._callbacks import quiet
+from plexus.train._phase import _read_back, leave, run_task, wait
 from plexus.train._run import leader
-from plexus.train._state import exact_state
 from plexus.train._task import Normalize, Schedule
 
 
@@ -78,51 +66,21 @@ class FoldTraining:
             with quiet():
                 self._fit(place, task, history)
             if leader():
-                place.mkdir(parents=True, exist_ok=True)
-                state = {k: v.cpu().contiguous() for k, v in exact_state(net).items()}
-                atomic_write(place / "weights.safetensors", save(state))
-                atomic_write(place / "history.json", json.dumps(history.epochs))
-                (place / "last.ckpt").unlink(missing_ok=True)
+                leave(place, net, history.epochs)
             wait()
         net.cpu()
         self.epochs += _read_back(place, net)  # every process goes on with the leader's weights
 
     def _fit(self, place: Path, task: SegmentTask, history: SegmentHistory) -> None:
-        config, schedule = self.config, task.schedule
-        callbacks: list[L.Callback] = [history, EveryEpoch(place / "last.ckpt")]
-        bar = self.progress and leader() and Console(stderr=True).is_terminal
-        if bar:
-            callbacks.append(_Bar(f"fold {self.fold}"))
-        trainer = _trainer(
-            config,  # type: ignore[arg-type]  # it asks for devices, strategy and precision only
-            max_epochs=schedule.epochs,
-            callbacks=callbacks,
-            plugins=[AtomicCheckpoints()],
-            logger=CSVLogger(self.folder / "logs", name=place.name, version=f"from-{time.time_ns()}"),
-            enable_progress_bar=bar,
-            default_root_dir=self.folder,
-        )
-        rank, world = trainer.global_rank, trainer.world_size
-        checkpoint = place / "last.ckpt"
-        if checkpoint.exists():
-            _check(checkpoint, task)
-        size, seed = config.batch_size, schedule.seed
-        try:
-            trainer.fit(
-                task,
+        size, seed = self.config.batch_size, task.schedule.seed
+        run_task(
+            place, task, self.config, [history],
+            lambda rank, world: (
                 loader(self.train, size, seed=seed, shuffle=True, rank=rank, world=world),
                 loader(self.validation, max(size, 16), seed=seed, shuffle=False, rank=rank, world=world),
-                ckpt_path=str(checkpoint) if checkpoint.exists() else None,
-                weights_only=True,
-            )
-        except (SystemExit, SIGTERMException):  # Lightning turns Ctrl-C into an exit of its own, and then ignores more
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            raise KeyboardInterrupt from None
-        if trainer.interrupted:
-            raise KeyboardInterrupt
-        expected = schedule.epochs * task.steps
-        if trainer.global_step != expected:
-            raise RunError(f"{place.name} ended after {trainer.global_step} of {expected} steps; go on with --resume")
+            ),
+            bar=f"fold {self.fold}" if self.progress else None,
+        )  # fmt: skip
 
     @property
     def _steps(self) -> int:

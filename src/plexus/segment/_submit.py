@@ -9,9 +9,9 @@ from pathlib import Path
 
 from plexus.errors import RunError
 from plexus.record import atomic_write
-from plexus.segment._folder import check_place
 from plexus.segment._images import Told, answer_images, open_finished
 from plexus.segment._rle import encode
+from plexus.train._folder import check_place
 
 
 def submit(

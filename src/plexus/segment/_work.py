@@ -17,12 +17,12 @@ from plexus.errors import DataError
 from plexus.record import atomic_write
 from plexus.segment._config import SegmentConfig
 from plexus.segment._data import load_pairs
-from plexus.segment._folder import open_run, to_json
+from plexus.segment._folder import open_run
 from plexus.segment._folds import assigned, grouped_folds, validation_fold
 from plexus.segment._nets import Segmenter, build
 from plexus.segment._phase import FoldTraining
-from plexus.train._callbacks import quiet
-from plexus.train._phase import _trainer
+from plexus.train._folder import to_json
+from plexus.train._phase import check_devices
 from plexus.train._run import leader
 
 
@@ -164,8 +164,7 @@ class Work:
                     "from that: check --mask-suffix, add images, or ask for fewer folds"
                 )
         build(self.config, int(self.pairs.images.shape[1]), 0)
-        with quiet():
-            _trainer(self.config, logger=False, enable_progress_bar=False)  # type: ignore[arg-type]
+        check_devices(self.config)
 
 
 def _for_training(samples: SampleSet, config: SegmentConfig) -> tuple[SampleSet, list[str]]:

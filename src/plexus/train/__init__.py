@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from plexus.train._config import FitConfig, read_yaml
+    from plexus.train._config import FitConfig
     from plexus.train._fit import cut_again, finished, fit, resume
     from plexus.train._predict import predict
     from plexus.train._run import last_run, leader, open_run
@@ -23,7 +23,6 @@ _HOMES = {
     "leader": "_run",
     "open_run": "_run",
     "predict": "_predict",
-    "read_yaml": "_config",
     "resume": "_fit",
 }
 __all__ = [
@@ -35,7 +34,6 @@ __all__ = [
     "leader",
     "open_run",
     "predict",
-    "read_yaml",
     "resume",
 ]
 

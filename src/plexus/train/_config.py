@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass, fields
 from typing import Any
 
-import yaml
-
-from plexus.errors import ConfigError
-from plexus.train._options import faults, kinds_of, read_value, unknown
+from plexus.train._options import faults, kinds_of, read_value
+from plexus.train._settings import Settings
 
 KEEP = 0.3
 """The share of edges to keep where no budget is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitConfig:
+class FitConfig(Settings):
     """What `plexus fit` is told.
 
     Training takes `epochs` epochs under one cycle of the learning rate: all edges learn; after `select` of the epochs
@@ -114,8 +111,7 @@ class FitConfig:
     def __post_init__(self) -> None:
         if self.keep is None and self.max_params is None:
             object.__setattr__(self, "keep", KEEP)
-        if wrong := faults(asdict(self), _KINDS):
-            raise ConfigError("; ".join(wrong))
+        self.check()
 
     def spans(self) -> tuple[int, int]:
         """Epochs until the choice, and until the cut; at least one before, between and after."""
@@ -126,42 +122,15 @@ class FitConfig:
         """The options that decide what is cut and what then; what comes before does not depend on them."""
         return {"keep": self.keep, "max_params": self.max_params, "then": self.then}
 
-    def to_yaml(self) -> str:
-        """The options as YAML, in the order of this class."""
-        raw = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
-        return yaml.safe_dump(raw, sort_keys=False, allow_unicode=True)
+    @classmethod
+    def faults(cls, options: Mapping[str, Any]) -> list[str]:
+        """Everything that is wrong, one sentence each."""
+        return faults(options, _KINDS)
 
     @classmethod
-    def from_mapping(cls, raw: Mapping[str, Any], *, name: str = "config") -> FitConfig:
-        """A config from names and values, as YAML gives them.
-
-        Raises:
-            ConfigError: unknown names, each with the nearest known one, and options out of range; all in one message.
-        """
-        known = {f.name: f.default for f in fields(cls)}
-        given = {key: read_value(key, value, _KINDS[key]) for key, value in raw.items() if key in known}
-        strange = [unknown(str(key), list(known)) for key in raw if key not in known]
-        if wrong := [*strange, *faults(known | given, _KINDS)]:
-            raise ConfigError(f"{name}: {'; '.join(wrong)}")
-        return cls(**given)
-
-    @classmethod
-    def read(cls, path: str | Path) -> FitConfig:
-        """A config from a YAML file."""
-        return cls.from_mapping(read_yaml(path), name=str(path))
-
-
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """A YAML file that holds option: value lines."""
-    try:
-        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot read the config: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: expected lines of option: value")
-    return raw
+    def read_option(cls, key: str, value: Any) -> Any:
+        """A value in the option's own type where that is plain."""
+        return read_value(key, value, _KINDS[key])
 
 
 _KINDS = {f.name: kinds_of(str(f.type)) for f in fields(FitConfig)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -56,11 +55,6 @@ def read_value(name: str, value: Any, kinds: tuple[type, ...]) -> Any:
         with suppress(ValueError, OverflowError):
             return read_count(value) if name == "max_params" else float(value) if float in kinds else value
     return value
-
-
-def unknown(key: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(key.replace("-", "_"), known, n=1)
-    return f"unknown option {key!r}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 def faults(options: Mapping[str, Any], kinds: Kinds) -> list[str]:

@@ -12,12 +12,13 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import RichProgressBar
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from rich.console import Console
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
+from torch.utils.data import DataLoader
 
 from plexus.data import ImageData, loader
 from plexus.errors import ConfigError, RunError
@@ -82,13 +83,9 @@ class Phases:
             classes = len(self.data.classes)
             task = ClassifyTask(net, self.normalize, classes, schedule, self.steps, penalty=penalty, costs=costs)
             with quiet():
-                self._fit(place, task, [*callbacks, history, EveryEpoch(place / "last.ckpt")])
+                self._fit(place, task, [*callbacks, history])
             if leader():
-                place.mkdir(parents=True, exist_ok=True)
-                state = {k: v.contiguous() for k, v in exact_state(net).items()}
-                atomic_write(place / "weights.safetensors", save(state))
-                atomic_write(place / "history.json", json.dumps(history.epochs))
-                (place / "last.ckpt").unlink(missing_ok=True)
+                leave(place, net, history.epochs)
             wait()
             if leader():
                 return net, history.epochs
@@ -98,47 +95,86 @@ class Phases:
         return self.folder / "checkpoints" / name
 
     def _fit(self, place: Path, task: ClassifyTask, callbacks: list[L.Callback]) -> None:
-        config, schedule, name = self.config, task.schedule, place.name
-        bar = self.progress and leader() and Console(stderr=True).is_terminal
-        if bar:
-            callbacks.append(_Bar(name))
-        logs = self.folder / "logs"
-        trainer = _trainer(
-            config,
-            max_epochs=schedule.epochs,
-            callbacks=callbacks,
-            plugins=[AtomicCheckpoints()],
-            logger=[
-                CSVLogger(logs, name=name, version=f"from-{time.time_ns()}"),
-                TensorBoardLogger(logs, name=name, version="board"),
-            ],
-            enable_progress_bar=bar,
-            default_root_dir=self.folder,
-        )
-        rank, world = trainer.global_rank, trainer.world_size
-        size, seed = config.batch_size, schedule.seed
-        checkpoint = place / "last.ckpt"
-        if checkpoint.exists():
-            _check(checkpoint, task)
-        try:
-            trainer.fit(
-                task,
+        config, size, seed = self.config, self.config.batch_size, task.schedule.seed
+        logs = TensorBoardLogger(self.folder / "logs", name=place.name, version="board")
+        run_task(
+            place, task, config, callbacks,
+            lambda rank, world: (
                 loader(self.data.train, size, seed=seed, shuffle=True, rank=rank, world=world),
                 loader(self.data.val, max(size, 256), seed=seed, shuffle=False, rank=rank, world=world),
-                ckpt_path=str(checkpoint) if checkpoint.exists() else None,
-                weights_only=True,
-            )
-        except (SystemExit, SIGTERMException):  # Lightning turns Ctrl-C into an exit of its own, and then ignores more
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            raise KeyboardInterrupt from None
-        if trainer.interrupted:
-            raise KeyboardInterrupt
-        expected = schedule.epochs * task.steps
-        if trainer.global_step != expected:
-            raise RunError(f"phase {name} ended after {trainer.global_step} of {expected} steps; go on with --resume")
+            ),
+            loggers=[logs], bar=place.name if self.progress else None,
+        )  # fmt: skip
 
 
-def check_devices(config: FitConfig) -> None:
+Loaders = tuple[DataLoader[Any], DataLoader[Any]]
+
+
+def run_task(
+    place: Path,
+    task: Any,
+    config: Any,
+    callbacks: Sequence[L.Callback],
+    loaders: Callable[[int, int], Loaders],
+    *,
+    loggers: Sequence[Logger] = (),
+    bar: str | None = None,
+) -> None:
+    """Trains a task to its end, or on from its checkpoint, which it leaves after every epoch.
+
+    Args:
+        place: RUN/checkpoints/NAME; the checkpoint lies there, the log in RUN/logs/NAME.
+        task: a Lightning module with a `schedule` and the number of `steps` in an epoch.
+        config: says devices, strategy and precision.
+        callbacks: the history among them.
+        loaders: of training and validation, for (rank, world).
+        loggers: beside that of CSV files.
+        bar: the name before a live progress bar, where stderr is a terminal; None shows none.
+
+    Raises:
+        RunError: a checkpoint that does not belong to this net, or a training that ended early.
+        KeyboardInterrupt: stopped by SIGINT or SIGTERM; the last epoch's checkpoint is there.
+    """
+    live = bar is not None and leader() and Console(stderr=True).is_terminal
+    checkpoint, folder = place / "last.ckpt", place.parents[1]
+    trainer = _trainer(
+        config,
+        max_epochs=task.schedule.epochs,
+        callbacks=[*callbacks, EveryEpoch(checkpoint), *([_Bar(str(bar))] if live else [])],
+        plugins=[AtomicCheckpoints()],
+        logger=[CSVLogger(folder / "logs", name=place.name, version=f"from-{time.time_ns()}"), *loggers],
+        enable_progress_bar=live,
+        default_root_dir=folder,
+    )
+    if checkpoint.exists():
+        _check(checkpoint, task)
+    try:
+        trainer.fit(
+            task,
+            *loaders(trainer.global_rank, trainer.world_size),
+            ckpt_path=str(checkpoint) if checkpoint.exists() else None,
+            weights_only=True,
+        )
+    except (SystemExit, SIGTERMException):  # Lightning turns Ctrl-C into an exit of its own, and then ignores more
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise KeyboardInterrupt from None
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    expected = task.schedule.epochs * task.steps
+    if trainer.global_step != expected:
+        raise RunError(f"{place.name} ended after {trainer.global_step} of {expected} steps; go on with --resume")
+
+
+def leave(place: Path, net: nn.Module, epochs: Sequence[dict[str, Any]]) -> None:
+    """Writes what a phase has made; the history comes last, as it says that the rest is there."""
+    place.mkdir(parents=True, exist_ok=True)
+    state = {k: v.cpu().contiguous() for k, v in exact_state(net).items()}
+    atomic_write(place / "weights.safetensors", save(state))
+    atomic_write(place / "history.json", json.dumps(epochs))
+    (place / "last.ckpt").unlink(missing_ok=True)
+
+
+def check_devices(config: Any) -> None:
     """Tells early where Lightning will not have the devices, the strategy or the precision.
 
     Raises:
@@ -154,13 +190,13 @@ def wait() -> None:
         torch.distributed.barrier()
 
 
-def _trainer(config: FitConfig, **more: Any) -> L.Trainer:
+def _trainer(config: Any, **more: Any) -> L.Trainer:
     try:
         return L.Trainer(
             accelerator="auto",
             devices=config.devices,
             strategy=config.strategy,
-            precision=config.precision,  # type: ignore[arg-type]
+            precision=config.precision,
             use_distributed_sampler=False,
             enable_checkpointing=False,
             enable_model_summary=False,
@@ -182,7 +218,7 @@ def _read_back(place: Path, net: nn.Module) -> list[dict[str, Any]]:
         raise RunError(f"{place}: {_misfit(error)}") from None
 
 
-def _check(checkpoint: Path, task: ClassifyTask) -> None:
+def _check(checkpoint: Path, task: nn.Module) -> None:
     """Refuses a checkpoint that is broken or of another net, before Lightning does it with a traceback."""
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
