@@ -1,6 +1,6 @@
 """Image data sets: found, decoded, split by a seed, augmented and served in batches.
 
-`load` gives an `ImageData` of three `Split`s; `loader` makes batches of one; `augment` varies a batch; `decode` and
+`load` gives an `ImageData` of three `Split`s; `loader` makes batches of one; `augment` and `warp` vary a batch; `decode` and
 `read_image` read single files just as `load` does. `open_samples` finds images with their classes, masks, groups and
 splits as a `SampleSet`, for audits and segmentation; of its images each is decoded when asked for.
 """
@@ -12,6 +12,7 @@ from plexus.data._load import load
 from plexus.data._samples import Sample, SampleSet
 from plexus.data._samples_open import open_samples
 from plexus.data._types import ImageData, Split
+from plexus.data._warp import warp
 
 __all__ = [
     "EpochSampler",
@@ -26,4 +27,5 @@ __all__ = [
     "loader",
     "open_samples",
     "read_image",
+    "warp",
 ]

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from plexus.errors import ConfigError, DataError
-
-_KNOTS = 5  # control points of the elastic field along each side
+from plexus.data._warp import Motion, check_strengths
+from plexus.errors import DataError
 
 
 def augment_pair(
@@ -58,27 +54,16 @@ def augment_pair(
         >>> moved.shape, targets.dtype
         (torch.Size([2, 1, 16, 16]), torch.bool)
     """
-    _check(images, masks, rotation=rotation, shift=shift, gain=gain, elastic=elastic)
-    n, channels, height, width = images.shape
-    place, sides = images.device, torch.tensor([height, width], dtype=torch.float64)
-    # One draw of every kind, used or not: the strength of one leaves the others as they were.
-    dice = torch.rand(n, 5, generator=generator, device=generator.device, dtype=torch.float64).cpu()
-    reach = (sides * shift).round()
-    by = ((2 * reach + 1) * dice[:, 1:3]).floor().minimum(2 * reach) - reach
-    angle = (2 * dice[:, 0] - 1) * math.radians(rotation)
-    mirrored = (dice[:, 4] < 0.5) & flip
-    moved, targets = images, masks
-    if rotation or bool(by.any()) or bool(mirrored.any()) or elastic:
-        field = _field(n, height, width, elastic, generator).to(place) if elastic else None
-        grid = _grid(angle.to(place), by.to(place), mirrored.to(place), height, width, field)
-        layers = masks if masks.dim() == 4 else masks[:, None]
-        wide = torch.promote_types(images.dtype, torch.float32)
-        both = torch.cat([images.to(wide), layers.to(wide)], 1)
-        both = F.grid_sample(both, grid.to(wide), padding_mode="border", align_corners=True)
-        moved = both[:, :channels].to(images.dtype)
-        targets = _inside(both[:, channels:]).to(masks.dtype).reshape(masks.shape)
-    factor = 1 + gain * (2 * dice[:, 3] - 1)
-    return moved * factor.to(place, images.dtype).view(n, 1, 1, 1), targets.clone() if targets is masks else targets
+    _check(images, masks)
+    check_strengths("augment_pair", rotation=rotation, shift=shift, gain=gain, elastic=elastic)
+    motion = Motion.draw(images, generator, rotation=rotation, shift=shift, gain=gain, elastic=elastic, flip=flip)
+    if not motion.moves:
+        return motion.brighten(images), masks.clone()
+    channels = images.shape[1]
+    wide = torch.promote_types(images.dtype, torch.float32)
+    both = motion.resample(torch.cat([images.to(wide), (masks if masks.dim() == 4 else masks[:, None]).to(wide)], 1))
+    targets = _inside(both[:, channels:]).to(masks.dtype).reshape(masks.shape)
+    return motion.brighten(both[:, :channels].to(images.dtype)), targets
 
 
 def _inside(arrived: Tensor) -> Tensor:
@@ -88,28 +73,7 @@ def _inside(arrived: Tensor) -> Tensor:
     return found | (lost & (arrived == arrived.amax((2, 3), keepdim=True)))
 
 
-def _grid(angle: Tensor, by: Tensor, mirrored: Tensor, height: int, width: int, field: Tensor | None) -> Tensor:
-    """Where each pixel of the result reads, (N, H, W, 2) as x and y in -1..1 from the first pixel to the last."""
-    rows = torch.arange(height, device=by.device, dtype=by.dtype) - (height - 1) / 2
-    columns = torch.arange(width, device=by.device, dtype=by.dtype) - (width - 1) / 2
-    y = rows[None, :, None] - by[:, 0, None, None]
-    x = columns[None, None, :] - by[:, 1, None, None]
-    cos, sin = angle.cos()[:, None, None], angle.sin()[:, None, None]
-    x, y = cos * x + sin * y, cos * y - sin * x
-    x = torch.where(mirrored[:, None, None], -x, x)
-    if field is not None:
-        x, y = x + field[:, 0], y + field[:, 1]
-    return torch.stack([x * 2 / max(width - 1, 1), y * 2 / max(height - 1, 1)], -1)
-
-
-def _field(n: int, height: int, width: int, elastic: float, generator: torch.Generator) -> Tensor:
-    """Smooth random displacements in pixels, (N, 2, H, W)."""
-    knots = torch.randn(n, 2, _KNOTS, _KNOTS, generator=generator, device=generator.device, dtype=torch.float64)
-    smooth = F.interpolate(knots, size=(height, width), mode="bicubic", align_corners=True)
-    return smooth * (elastic * min(height, width))
-
-
-def _check(images: Tensor, masks: Tensor, *, rotation: float, shift: float, gain: float, elastic: float) -> None:
+def _check(images: Tensor, masks: Tensor) -> None:
     if images.dim() != 4 or not images.is_floating_point():
         raise DataError(
             f"augment_pair: images must be floating point (N, C, H, W), got {images.dtype} {tuple(images.shape)}"
@@ -117,8 +81,3 @@ def _check(images: Tensor, masks: Tensor, *, rotation: float, shift: float, gain
     n, _, height, width = images.shape
     if tuple(masks.shape) not in ((n, 1, height, width), (n, height, width)):
         raise DataError(f"augment_pair: masks {tuple(masks.shape)} do not fit images {tuple(images.shape)}")
-    for name, value, most in (
-        ("rotation", rotation, 180), ("shift", shift, 1), ("gain", gain, 1), ("elastic", elastic, 1)
-    ):  # fmt: skip
-        if not 0 <= value <= most:
-            raise ConfigError(f"augment_pair: {name}={value} is out of range; expected 0 to {most}")
