@@ -1,8 +1,8 @@
 """Image data sets: found, decoded, split by a seed, augmented and served in batches.
 
-`load` gives an `ImageData` of three `Split`s; `loader` makes batches of one; `augment` and `warp` vary a batch; `decode` and
-`read_image` read single files just as `load` does. `open_samples` finds images with their classes, masks, groups and
-splits as a `SampleSet`, for audits and segmentation; of its images each is decoded when asked for.
+`load` gives an `ImageData` of three `Split`s; `loader` makes batches of one; `augment` and `warp` vary a batch;
+`decode` and `read_image` read single files just as `load` does. `open_samples` finds images with their classes, masks,
+groups and splits as a `SampleSet`, for audits and segmentation; of its images each is decoded when asked for.
 """
 
 from plexus.data._augment import augment

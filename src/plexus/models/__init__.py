@@ -1,5 +1,6 @@
-"""Ready-made stacks of legos and the classifier around them; the notes' networks, their variants, and a U-Net."""
+"""Ready-made stacks of legos and the classifier around them; the notes' networks, a U-Net, and an autoencoder."""
 
+from plexus.models._autoencoder import Autoencoder, read_autoencoder
 from plexus.models._classifier import Classifier, head
 from plexus.models._mini_vgg import VARIANTS, mini_vgg, variant
 from plexus.models._presets import PRESETS, Preset, blocks, chain_of, deep, legos8, preset
@@ -8,6 +9,7 @@ from plexus.models._unet import Segmentation, UNet
 __all__ = [
     "PRESETS",
     "VARIANTS",
+    "Autoencoder",
     "Classifier",
     "Preset",
     "Segmentation",
@@ -19,5 +21,6 @@ __all__ = [
     "legos8",
     "mini_vgg",
     "preset",
+    "read_autoencoder",
     "variant",
 ]
