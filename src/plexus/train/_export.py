@@ -97,8 +97,10 @@ def export(
     return facts
 
 
-def to_onnx(net: nn.Module, in_shape: Sequence[int], outputs: Sequence[str] = ("logits",)) -> bytes:
-    """The net as ONNX, `pixels` in and `outputs` out, for any number of images."""
+def to_onnx(
+    net: nn.Module, in_shape: Sequence[int], outputs: Sequence[str] = ("logits",), *, given: str = "pixels"
+) -> bytes:
+    """The net as ONNX, `given` in and `outputs` out, for any number of images."""
     with TemporaryDirectory() as place, warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # the exporter warns about its own internals
         before = logging.root.manager.disable
@@ -107,7 +109,7 @@ def to_onnx(net: nn.Module, in_shape: Sequence[int], outputs: Sequence[str] = ("
             file = Path(place) / "model.onnx"
             torch.onnx.export(
                 net, (torch.zeros(2, *in_shape),), file, dynamo=True, external_data=False, verbose=False,
-                input_names=["pixels"], output_names=list(outputs), dynamic_shapes=({0: torch.export.Dim("images")},),
+                input_names=[given], output_names=list(outputs), dynamic_shapes=({0: torch.export.Dim("images")},),
             )  # fmt: skip
         finally:
             logging.disable(before)

@@ -1,0 +1,37 @@
+"""Representations: one latent Z that generates and discriminates, and new tasks that start from it.
+
+Names are loaded when they are first used: Lightning alone takes seconds to import.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from plexus.represent._config import RepresentConfig
+    from plexus.represent._embed import embed, search
+    from plexus.represent._fewshot import fewshot
+    from plexus.represent._folder import finished
+    from plexus.represent._probe import probe
+    from plexus.represent._train import resume, train
+    from plexus.represent._vary import vary
+
+_HOMES = {
+    "RepresentConfig": "_config",
+    "embed": "_embed",
+    "fewshot": "_fewshot",
+    "finished": "_folder",
+    "probe": "_probe",
+    "resume": "_train",
+    "search": "_embed",
+    "train": "_train",
+    "vary": "_vary",
+}
+__all__ = ["RepresentConfig", "embed", "fewshot", "finished", "probe", "resume", "search", "train", "vary"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,150 @@
+"""Z of images as a table, and the images nearest to one."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from plexus.errors import ConfigError, DataError, RunError
+from plexus.record import atomic_write
+from plexus.represent._folder import encode, open_model
+from plexus.represent._images import batches
+from plexus.represent._pictures import grid, small, uri
+from plexus.represent._scores import nearest
+from plexus.train._folder import check_place
+
+Floats = NDArray[np.float64]
+_TABLES = (".parquet", ".pq")
+
+
+def embed(
+    run: str | Path, images: Sequence[str | Path], out: str | Path, *, skip_unreadable: bool = False
+) -> Path:  # fmt: skip
+    """Writes Z of every image as parquet: `path`, `z` (float32, d numbers), and `label` where it is known.
+
+    Args:
+        run: a finished run of `plexus represent train`.
+        images: image files, folders, tables, `digits` or hub ids.
+        out: the file to make; what is there is never overwritten.
+        skip_unreadable: leave out images that cannot be read.
+
+    Returns:
+        The file.
+
+    Raises:
+        RunError: the run has not finished, or the file exists or cannot be made.
+        DataError: nothing to embed, or an image that cannot be read.
+
+    Example:
+        >>> embed("runs/z", ["photos"], "z.parquet")  # doctest: +SKIP
+        PosixPath('z.parquet')
+    """
+    path = Path(out)
+    if path.exists() or path.is_symlink():
+        raise RunError(f"{path}: exists and is not overwritten; name another file with --out")
+    check_place(path)
+    model, _, _ = open_model(run)
+    paths: list[str] = []
+    labels: list[str | None] = []
+    parts: list[Floats] = []
+    for batch in batches(images, model.in_shape, skip_unreadable=skip_unreadable):
+        paths += batch.paths
+        labels += batch.labels
+        parts.append(encode(model, batch.images))
+    if not parts:
+        raise DataError(f"{images[0]}: no image can be read: name other images")
+    values = pa.array(np.concatenate(parts).astype(np.float32).ravel())
+    plain = [text.encode(errors="backslashreplace").decode() for text in paths]  # file names need not be UTF-8
+    columns: dict[str, Any] = {"path": plain, "z": pa.FixedSizeListArray.from_arrays(values, model.dim)}
+    if any(label is not None for label in labels):
+        columns["label"] = pa.array(labels, pa.string())
+    file = io.BytesIO()
+    pq.write_table(pa.table(columns), file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return atomic_write(path, file.getvalue())
+
+
+def search(
+    run: str | Path, query: str | Path, data: Sequence[str | Path], *, most: int = 10, skip_unreadable: bool = False
+) -> dict[str, Any]:
+    r"""The images whose Z lies nearest to that of another.
+
+    .. math:: s(x, y) = \cos\left(\frac{z(x) - \bar z}{\sigma_z}, \frac{z(y) - \bar z}{\sigma_z}\right)
+
+    with the mean and deviation of Z over the training images.
+
+    Args:
+        run: a finished run of `plexus represent train`.
+        query: an image file.
+        data: image files, folders, tables, `digits` or hub ids; or one parquet file that `embed` made of them.
+        most: how many to name.
+        skip_unreadable: leave out images that cannot be read.
+
+    Returns:
+        `query`, `images` (how many were compared), `found` (path, label, similarity -1 to 1, the nearest first), and
+        `picture`, a data URI of query and found images, where they were read and not only their Z.
+
+    Raises:
+        ConfigError: a query that is no single image, or nothing to search.
+        RunError: a table that was made with another Z.
+
+    Example:
+        >>> search("runs/z", "cat.png", ["photos"])["found"][0]["path"]  # doctest: +SKIP
+        'photos/cat-2.png'
+    """
+    if most < 1:
+        raise ConfigError(f"most={most} must be at least 1")
+    model, space, _ = open_model(run)
+    if not Path(query).is_file():
+        raise ConfigError(f"{query}: no such file; name one image")
+    asked = next(batches([query], model.in_shape)).images[:1]
+    direction = space.direction(encode(model, asked))
+    found: list[tuple[float, str, str | None, Any]] = []
+    seen = 0
+    if len(data) == 1 and (table := _table(Path(data[0]), model.dim)) is not None:
+        paths, labels, z = table
+        seen = len(paths)
+        rows, values = nearest(direction, space.direction(z), most)
+        found = [(float(v), paths[i], labels[i], None) for i, v in zip(rows[0], values[0], strict=True)]
+    else:
+        for batch in batches(data, model.in_shape, skip_unreadable=skip_unreadable):
+            seen += len(batch.paths)
+            rows, values = nearest(direction, space.direction(encode(model, batch.images)), most)
+            found += [(float(v), batch.paths[i], batch.labels[i], batch.images[i])
+                      for i, v in zip(rows[0], values[0], strict=True)]  # fmt: skip
+            found = sorted(found, key=lambda entry: -entry[0])[:most]
+    pictures = [asked[0], *(entry[3] for entry in found)]
+    whole = all(picture is not None for picture in pictures)
+    return {
+        "query": str(query),
+        "images": seen,
+        "found": [{"path": path, "label": label, "similarity": value} for value, path, label, _ in found],
+        "picture": uri(grid([small(picture[None], 64) for picture in pictures], gap=2)) if whole else None,
+    }
+
+
+def _table(path: Path, dim: int) -> tuple[list[str], list[str | None], Floats] | None:
+    """Paths, labels and Z of a file that `embed` made; None for anything else."""
+    if path.suffix not in _TABLES or not path.is_file():
+        return None
+    try:
+        names = pq.read_schema(path).names
+        if "z" not in names or "path" not in names:
+            return None
+        table = pq.read_table(path)
+        z = np.stack(table.column("z").to_numpy(zero_copy_only=False)).astype(np.float64)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise RunError(f"{path}: cannot be read as a table of Z: {str(error).splitlines()[0]}") from None
+    if z.ndim != 2 or z.shape[1] != dim:
+        raise RunError(
+            f"{path}: its Z has {z.shape[-1]} numbers, that of the run {dim}; embed the images with this run"
+        )
+    labels = table.column("label").to_pylist() if "label" in names else [None] * len(z)
+    return table.column("path").to_pylist(), labels, z

@@ -1,0 +1,105 @@
+"""Recognition and reconstruction of Z side by side, for one run or for siblings of other sizes and balances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from plexus.data import load
+from plexus.errors import ConfigError
+from plexus.represent._config import RepresentConfig
+from plexus.represent._data import only_classes
+from plexus.represent._folder import add_to_record, finished, open_model, open_run
+from plexus.represent._scores import scores, turning
+from plexus.represent._train import resume, train
+
+
+def probe(
+    run: str | Path,
+    data: str | Path,
+    *,
+    dims: Sequence[int] = (),
+    balances: Sequence[float] = (),
+    label: str | None = None,
+    listen: Callable[[dict[str, Any]], None] | None = None,
+    progress: bool = False,
+) -> list[dict[str, Any]]:
+    """Neighbour and linear accuracy of Z, reconstruction error, and how far Z moves when images turn.
+
+    For every size and balance asked for beyond the run's own, a sibling is trained under RUN/probe with that one option
+    changed; siblings that are there are read back, and one that was stopped goes on.
+
+    Args:
+        run: a finished run of `plexus represent train`.
+        data: images with classes; of the classes that the run knows, where it was trained on some. Their training
+            images are the neighbours and teach the line, their test images are measured.
+        dims: sizes of Z.
+        balances: 0 to 1.
+        label: the column of the labels, where a table has several.
+        listen: called with every epoch of a sibling's training.
+        progress: show live progress bars.
+
+    Returns:
+        One row per model: `dim`, `balance`, `mse`, `unexplained`, `knn`, `linear`, `turning`; also in the run's record.
+
+    Raises:
+        ConfigError: a size or a balance out of range.
+        RunError: the run has not finished.
+
+    Example:
+        >>> probe("runs/z", "photos", balances=(0, 0.5, 1))[0]["knn"]["value"]  # doctest: +SKIP
+        0.93
+    """
+    place = Path(run)
+    model, _, record = open_model(place)
+    config, _ = open_run(place)
+    wanted = _siblings(config, dims, balances)
+    images = load(
+        data, size=(model.in_shape[1], model.in_shape[2]), seed=config.seed, val=config.val, test=config.test,
+        label=label,
+    )  # fmt: skip
+    if images.in_shape != model.in_shape:
+        colours = {1: "grey", 3: "colour"}
+        raise ConfigError(f"{data}: its images are {colours[images.in_shape[0]]}, those of the run are not")
+    known = [name for name in images.classes if name in record["data"]["classes"]]
+    if 2 <= len(known) < len(images.classes):
+        images = only_classes(images, known)
+    rows = []
+    for name, sibling in wanted.items():
+        folder = place if name is None else place / "probe" / name
+        if name is not None:
+            _made(sibling, folder, listen, progress)
+        model, space, record = open_model(folder)
+        row = {"dim": sibling.dim, "balance": sibling.balance, "objective": sibling.objective, "own": name is None}
+        row |= scores(model, space, images.train, images.test)
+        row |= {"turning": turning(model, images.test.images), "active": record["units"]["active"]}
+        rows.append(row)
+    result = {"data": images.name, "test": len(images.test), "rows": rows}
+    add_to_record(place, "probe", lambda before: result)
+    return rows
+
+
+def _siblings(
+    config: RepresentConfig, dims: Sequence[int], balances: Sequence[float]
+) -> dict[str | None, RepresentConfig]:
+    """Folder name -> config; None is the run itself."""
+    found: dict[str | None, RepresentConfig] = {None: config}
+    for dim in dims:
+        if dim != config.dim:
+            found[f"dim-{dim}"] = replace(config, dim=dim, onnx=False)
+    for balance in balances:
+        if balance != config.balance:
+            found[f"balance-{balance:g}"] = replace(config, balance=float(balance), onnx=False)
+    return found
+
+
+def _made(
+    config: RepresentConfig, folder: Path, listen: Callable[[dict[str, Any]], None] | None, progress: bool
+) -> None:
+    """A sibling that is there, whole."""
+    if not (folder / "config.yaml").is_file():
+        train(config, run=folder, listen=listen, progress=progress)
+    elif not finished(folder):
+        resume(folder, listen=listen, progress=progress)

@@ -1,0 +1,216 @@
+"""The training of one autoencoder as a Lightning module, with its history."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+
+from plexus.data import Split, warp
+from plexus.errors import TrainingError
+from plexus.models import Autoencoder
+from plexus.represent._config import RepresentConfig
+from plexus.represent._losses import (
+    contrastive_loss,
+    divergence,
+    generative_loss,
+    pseudo_label_loss,
+    share_gradient,
+)
+from plexus.train._task import ClassifyTask, Normalize, Schedule
+
+_PROJECTED = 64
+_ACTIVE = 0.01
+
+
+class Trained(nn.Module):
+    """The autoencoder, and what only its training needs: the projection behind the contrastive term."""
+
+    def __init__(self, model: Autoencoder, *, projected: bool) -> None:
+        super().__init__()
+        self.model = model
+        wide = 2 * _PROJECTED
+        self.projection = (
+            nn.Sequential(nn.Linear(model.dim, wide), nn.BatchNorm1d(wide), nn.ReLU(), nn.Linear(wide, _PROJECTED))
+            if projected
+            else nn.Identity()
+        )
+
+
+class RepresentTask(ClassifyTask):
+    r"""Trains encoder, decoder and classifier together; optimiser and schedule are those of every plexus training.
+
+    .. math:: \nabla_\theta = (1 - b)\,\nabla_\theta G + b\,\nabla_\theta (R + K)
+
+    for the encoder: G the generative loss, R the cross-entropy of labelled images, K the consistency of the others,
+    b the balance. The decoder and the classifier follow their own loss whole, so that at b = 0 a linear classifier of a
+    plain autoencoder's Z is measured, and at b = 1 how much of an image a recogniser's Z still holds.
+
+    Args:
+        net: the autoencoder.
+        schedule: how to train.
+        steps: optimiser steps of an epoch.
+        config: balance, objective, consistency and augmentation.
+        few: the images with labels, where not all have one.
+    """
+
+    net: Trained
+
+    def __init__(
+        self, net: Trained, schedule: Schedule, steps: int, config: RepresentConfig, few: Split | None
+    ) -> None:
+        super().__init__(net, Normalize(torch.zeros(1), torch.ones(1)), max(2, len(net.model.classes)), schedule, steps)
+        self.config, self.few = config, few
+        self.val_unexplained, self.val_divergence = MeanMetric(), MeanMetric()
+        self.seen: list[Tensor] = []
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+        seed = ((self.schedule.seed * 1_000_003 + self.place) * 64 + self.global_rank) % 2**63
+        torch.manual_seed(seed)  # noise of the posterior
+        images, labels = batch if len(batch[0]) > 1 else (part.repeat_interleave(2, 0) for part in batch)
+        loss = self._loss(images, labels, torch.Generator().manual_seed(seed))  # batch norm needs two images
+        if not torch.isfinite(loss):
+            raise TrainingError(self.diverged("loss", loss.item()))
+        self.train_loss.update(loss.detach(), len(batch[0]))
+        return loss
+
+    def _loss(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """G + R + K; one pass of the encoder over every view of the batch."""
+        config, model, n = self.config, self.net.model, len(images)
+        varies = config.balance > 0
+        pixels = images.float()
+        given, few_labels = pixels, labels[:0]
+        if config.objective == "denoise":
+            given = pixels + config.noise * model.std * torch.randn(pixels.shape, device=pixels.device)
+        views = [given]
+        teaches = config.teaches if varies else "none"
+        if teaches != "none" or (varies and config.labels == "all"):
+            views += [self._varied(pixels, generator) for _ in range(2 if teaches == "contrast" else 1)]
+        if self.few is not None:
+            few, few_labels = self._drawn(generator)
+            views.append(self._varied(few, generator) if varies else few)
+        mean, log_variance = model.posterior(torch.cat(views).contiguous(memory_format=self.layout))
+        loss = self._generative(pixels, mean[:n], log_variance[:n])
+        z = share_gradient(mean, config.balance)
+        if model.classifier is not None:
+            if self.few is not None:
+                loss = loss + F.cross_entropy(model.classify(z[-len(few_labels) :]), few_labels)
+            elif config.labels == "all":
+                loss = loss + F.cross_entropy(model.classify(z[n : 2 * n] if varies else z[:n]), labels)
+        if teaches == "pseudo":
+            return loss + pseudo_label_loss(model.classify(z[:n]), model.classify(z[n : 2 * n]), config.confidence)
+        if teaches == "contrast":
+            projected = self.net.projection(z[n : 3 * n])
+            return loss + contrastive_loss(projected[:n], projected[n:], config.temperature)
+        return loss
+
+    def _generative(self, pixels: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+        """Reconstruction, and for a variational encoder the divergence per pixel."""
+        model, share = self.net.model, 1 - self.config.balance
+        z, extra = mean, torch.zeros((), device=mean.device)
+        if model.variational:
+            z = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
+            extra = self.config.beta * divergence(mean, log_variance).sum() / math.prod(model.in_shape)
+        rest = unexplained(model, pixels, model.decode(share_gradient(z, share)))
+        return generative_loss(rest) + share * extra
+
+    def _varied(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
+        c = self.config
+        return warp(
+            pixels, generator, rotation=c.rotation, shift=c.shift, gain=c.gain, elastic=c.elastic, flip=c.flip
+        )  # fmt: skip
+
+    def _drawn(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """A quarter of a batch of labelled images."""
+        assert self.few is not None
+        rows = torch.randint(len(self.few), (max(2, self.config.batch_size // 4),), generator=generator)
+        return self.few.images[rows].to(self.device).float(), self.few.labels[rows].to(self.device)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        images, labels = batch
+        model = self.net.model
+        mean, log_variance = model.posterior(images.contiguous(memory_format=self.layout))
+        rest = unexplained(model, images.float(), model.decode(mean))
+        self.val_unexplained.update(rest, len(images))
+        if model.variational:
+            self.val_divergence.update(divergence(mean, log_variance).sum(), len(images))
+        if model.classifier is not None:
+            self.val_accuracy.update(model.classify(mean), labels)
+        self.seen.append(mean.float().cpu())
+
+    def diverged(self, what: str, value: float) -> str:
+        return super().diverged(what, value).replace("fit anew", "train anew")
+
+
+def unexplained(model: Autoencoder, pixels: Tensor, decoded: Tensor) -> Tensor:
+    """Share of the pixels' variance that the decoded images leave, each channel by its own deviation."""
+    return ((decoded - pixels) / model.std).float().square().mean()
+
+
+class RepresentHistory(L.Callback):
+    """Losses, reconstruction, accuracy and the units of Z that are in use, of every epoch; part of the checkpoint.
+
+    Args:
+        phase: written into every entry.
+        listen: called with every new entry.
+    """
+
+    def __init__(self, phase: str, listen: Callable[[dict[str, Any]], None] | None = None) -> None:
+        self.phase, self.listen = phase, listen
+        self.epochs: list[dict[str, Any]] = []
+        self._start = 0.0
+
+    def on_train_epoch_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        self._start = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        assert isinstance(task, RepresentTask)
+        model, z = task.net.model, torch.cat(task.seen)
+        entry: dict[str, Any] = {
+            "phase": self.phase,
+            "epoch": trainer.current_epoch,
+            "train_loss": task.train_loss.compute().item(),
+            "val_unexplained": task.val_unexplained.compute().item(),
+            "val_accuracy": task.val_accuracy.compute().item() if model.classifier is not None else None,
+            "active": active_units(z),
+            "divergence": task.val_divergence.compute().item() if model.variational else None,
+            "seconds": time.monotonic() - self._start,
+        }
+        if not math.isfinite(entry["val_unexplained"]):
+            raise TrainingError(task.diverged("reconstruction error", entry["val_unexplained"]))
+        for metric in (task.train_loss, task.val_unexplained, task.val_accuracy, task.val_divergence):
+            metric.reset()
+        task.seen.clear()
+        self.epochs.append(entry)
+        numbers = {k: v for k, v in entry.items() if isinstance(v, float) and k != "seconds"}
+        task.log_dict(numbers, rank_zero_only=True)
+        if self.listen is not None and trainer.is_global_zero:
+            self.listen(entry)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epochs": self.epochs}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.epochs = state["epochs"]
+
+
+def active_units(z: Tensor) -> int:
+    """How many units of Z vary: by more than a hundredth of the largest variance, or of 1 if that is less.
+
+    A variational encoder's prior has variance 1; a unit that carries nothing falls to 0.
+
+    Source: Burda et al. 2016, "Importance weighted autoencoders", for the threshold.
+
+    Example:
+        >>> active_units(torch.tensor([[0.0, 1.0], [0.0, -1.0]]))
+        1
+    """
+    spread = z.double().var(0, correction=0)
+    return int((spread > _ACTIVE * spread.max().clamp_max(1.0)).sum())

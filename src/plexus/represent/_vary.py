@@ -1,0 +1,140 @@
+"""Variations: along the directions of Z that change an image most, and between two images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from plexus.errors import ConfigError, RunError
+from plexus.models import Autoencoder
+from plexus.represent._folder import Space, add_to_record, encode, open_model
+from plexus.represent._images import batches
+from plexus.represent._pictures import decoded, grid, uri
+
+Floats = NDArray[np.float64]
+_KEPT = 12  # variations that the page shows, the newest
+
+
+def principal_axes(model: Autoencoder, z: Floats, *, most: int = 16) -> tuple[Floats, Floats]:
+    r"""Principal axes of Z and the deviation along each, by how much the image changes on the way.
+
+    .. math:: c_k = \| g(\bar z + s_k a_k) - g(\bar z - s_k a_k) \|
+
+    at the mean Z, with a_k the axes of its covariance and s_k^2 the variances.
+
+    Args:
+        model: gives g.
+        z: (n, d).
+        most: axes to look at, those of the largest variance.
+
+    Returns:
+        (k, d) and (k,), the largest change first.
+    """
+    mean = z.mean(0)
+    variances, axes = np.linalg.eigh(np.cov(z, rowvar=False).reshape(z.shape[1], -1))
+    order = np.argsort(-variances)[:most]
+    axes, scale = axes[:, order].T, np.sqrt(np.maximum(variances[order], 0))
+    steps = scale[:, None] * axes
+    change = (decoded(model, mean + steps).float() - decoded(model, mean - steps).float()).flatten(1).norm(dim=1)
+    first = np.argsort(-change.numpy(), kind="stable")
+    return axes[first], scale[first]
+
+
+def traversal(model: Autoencoder, space: Space, z: Floats, axis: int, *, steps: int, reach: float) -> Tensor:
+    """Images from `-reach` to `reach` deviations along an axis, the image itself in the middle: (steps, C, H, W)."""
+    along = np.linspace(-reach, reach, steps)[:, None] * space.scale[axis] * space.axes[axis]
+    return decoded(model, z[None] + along)
+
+
+def interpolation(model: Autoencoder, a: Floats, b: Floats, *, steps: int) -> Tensor:
+    """Images on the straight line in Z from one image to another: (steps, C, H, W)."""
+    t = np.linspace(0, 1, steps)[:, None]
+    return decoded(model, (1 - t) * a + t * b)
+
+
+def vary(
+    run: str | Path,
+    image: str | Path,
+    *,
+    to: str | Path | None = None,
+    directions: int = 8,
+    steps: int = 9,
+    reach: float = 2.0,
+    out: str | Path | None = None,
+) -> Path:
+    """Decodes variations of an image, as a picture and for the run's page.
+
+    Args:
+        run: a finished run of `plexus represent train`.
+        image: an image file.
+        to: another one; then the line between both is decoded in place of the directions.
+        directions: how many, those that change images most.
+        steps: images of a row; odd, so that the image itself stands in the middle.
+        reach: deviations of Z to either side.
+        out: the picture to write; by default RUN/vary/NAME.png.
+
+    Returns:
+        The picture: a row per direction, or one row from image to image; the image as it is stands first.
+
+    Raises:
+        ConfigError: numbers out of range, or a place that is no single image.
+        RunError: a run that has not finished, or a picture that cannot be written.
+
+    Example:
+        >>> vary("runs/z", "seven.png", to="one.png")  # doctest: +SKIP
+        PosixPath('runs/z/vary/seven-one.png')
+    """
+    if steps < 3 or steps % 2 == 0:
+        raise ConfigError(f"steps={steps} must be odd, 3 or more: the image itself stands in the middle")
+    if directions < 1 or not reach > 0:
+        raise ConfigError(f"directions={directions} must be at least 1, and reach={reach:g} above 0")
+    place = Path(run)
+    model, space, _ = open_model(place)
+    first = _single(image, model)
+    z = encode(model, first)[0]
+    rows, kind, stem = [], "directions", Path(image).stem
+    if to is not None:
+        other = _single(to, model)
+        line = interpolation(model, z, encode(model, other)[0], steps=steps)
+        rows.append(torch.cat([first, line, other]))
+        kind, stem = "interpolation", f"{stem}-{Path(to).stem}"
+    else:
+        for k in range(min(directions, len(space.axes))):
+            rows.append(torch.cat([first, traversal(model, space, z, k, steps=steps, reach=reach)]))
+    picture = grid(rows, gap=2, side=56)
+    path = Path(out) if out is not None else place / "vary" / f"{stem}.png"
+    _write(picture, path)
+    entry: dict[str, Any] = {"kind": kind, "image": Path(image).name, "to": Path(to).name if to else None}
+    entry |= {"steps": steps, "reach": reach, "picture": uri(grid(rows))}
+    add_to_record(place, "variations", lambda before: [entry, *(before or [])][:_KEPT])
+    return path
+
+
+def _single(image: str | Path, model: Autoencoder) -> Tensor:
+    if not Path(image).is_file():
+        raise ConfigError(f"{image}: no such file; name one image")
+    found = [batch.images for batch in batches([image], model.in_shape)]
+    if len(found) != 1 or len(found[0]) != 1:
+        raise ConfigError(f"{image}: holds several images; name a single image file")
+    return found[0]
+
+
+def _write(picture: Any, path: Path) -> None:
+    import io
+
+    from plexus.record import atomic_write
+
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+        raise ConfigError(f"{path}: a picture is written as .png, .jpg or .webp; name such a file")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{path}: cannot write there: {error.strerror}; name another file with --out") from None
+    file = io.BytesIO()
+    picture.save(file, {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}.get(path.suffix.lower(), "PNG"))
+    atomic_write(path, file.getvalue())
