@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,38 +11,30 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from plexus.cli._printing import Epochs, or_stopped
 
-class Lines:
+
+class Lines(Epochs):
     """A line per epoch, where no live progress bar can be shown."""
 
-    def __init__(self) -> None:
-        self.quiet = Console(stderr=True).is_terminal
-
-    def __call__(self, entry: dict[str, Any]) -> None:
-        if not self.quiet:
-            losses = f"loss {entry['train_loss']:.3f}   validation loss {entry['val_loss']:.3f}"
-            line = f"fold {entry['fold']} epoch {entry['epoch'] + 1:>3}   {losses}   Dice {entry['val_dice']:.3f}"
-            print(line, file=sys.stderr, flush=True)
+    def line(self, entry: dict[str, Any]) -> str:
+        """One epoch."""
+        losses = f"loss {entry['train_loss']:.3f}   validation loss {entry['val_loss']:.3f}"
+        return f"fold {entry['fold']} epoch {entry['epoch'] + 1:>3}   {losses}   Dice {entry['val_dice']:.3f}"
 
 
 def trained(work: Callable[[Lines], Path]) -> None:
     """Runs a training, then writes its page and prints its figures; a stop from the keyboard says how to go on."""
     from plexus.report import write_segment
     from plexus.segment._folder import read_record
-    from plexus.train import last_run, leader
+    from plexus.train import leader
 
-    try:
+    with or_stopped("segment train"):
         folder = work(Lines())
         if not leader():
             return
         record = read_record(folder / "record.json")
         page = write_segment(record, folder / "report.html")
-    except KeyboardInterrupt:
-        place = last_run()
-        if leader():
-            hint = f"; go on with `plexus segment train --resume {shlex.quote(str(place))}`" if place else ""
-            print(f"\nplexus: stopped{hint}", file=sys.stderr, flush=True)
-        sys.exit(130)
     for note in record["data"]["notes"]:
         print(f"plexus: {note}", file=sys.stderr)
     show(record, page)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,41 +10,30 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from plexus.cli._printing import Epochs, or_stopped
 from plexus.record import RunRecord
 
 
-class Lines:
+class Lines(Epochs):
     """A line per epoch, where no live progress bar can be shown."""
 
-    def __init__(self) -> None:
-        self.quiet = Console(stderr=True).is_terminal
-
-    def __call__(self, entry: dict[str, Any]) -> None:
-        if not self.quiet:
-            losses = f"loss {entry['train_loss']:.3f}   validation loss {entry['val_loss']:.3f}"
-            line = (
-                f"{entry['phase']:<8} epoch {entry['epoch'] + 1:>3}   {losses}   accuracy {entry['val_accuracy']:.1%}"
-            )
-            print(line, file=sys.stderr, flush=True)
+    def line(self, entry: dict[str, Any]) -> str:
+        """One epoch."""
+        losses = f"loss {entry['train_loss']:.3f}   validation loss {entry['val_loss']:.3f}"
+        return f"{entry['phase']:<8} epoch {entry['epoch'] + 1:>3}   {losses}   accuracy {entry['val_accuracy']:.1%}"
 
 
 def trained(work: Callable[[Lines], Path]) -> None:
     """Runs a training, then writes its page and prints its results; a stop from the keyboard says how to go on."""
     from plexus.report import write_report
-    from plexus.train import last_run, leader
+    from plexus.train import leader
 
-    try:
+    with or_stopped("fit"):
         folder = work(Lines())
         if not leader():
             return
         record = RunRecord.read(folder / "record.json")
         write_report(record, folder / "report.html")
-    except KeyboardInterrupt:
-        place = last_run()
-        if leader():
-            hint = f"; go on with `plexus fit --resume {shlex.quote(str(place))}`" if place else ""
-            print(f"\nplexus: stopped{hint}", file=sys.stderr, flush=True)
-        sys.exit(130)
     _summary(record, folder)
 
 

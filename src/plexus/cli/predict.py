@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from plexus.cli._printing import one_line
 from plexus.errors import ConfigError
 
 
@@ -35,9 +36,4 @@ def predict(
         print(json.dumps(found, indent=1, ensure_ascii=False))
     else:
         for entry in found:
-            print(f"{_line(entry['image'])}\t{_line(entry['label'])}\t{entry['probability']:.3f}")
-
-
-def _line(text: str) -> str:
-    """Text that stays in its column: what cannot be printed is escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+            print(f"{one_line(entry['image'])}\t{one_line(entry['label'])}\t{entry['probability']:.3f}")
