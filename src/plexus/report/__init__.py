@@ -3,6 +3,7 @@
 from plexus.report._audit import render_audit, write_audit
 from plexus.report._claims import claims_lines, claims_markdown, render_claims, write_claims
 from plexus.report._page import render, write_report
+from plexus.report._represent import render_represent, write_represent
 from plexus.report._rotation import render_rotation, rotation_lines, write_rotation
 from plexus.report._segment import render_segment, write_segment
 from plexus.report._study import render_study, write_study
@@ -13,6 +14,7 @@ __all__ = [
     "render",
     "render_audit",
     "render_claims",
+    "render_represent",
     "render_rotation",
     "render_segment",
     "render_study",
@@ -20,6 +22,7 @@ __all__ = [
     "write_audit",
     "write_claims",
     "write_report",
+    "write_represent",
     "write_rotation",
     "write_segment",
     "write_study",

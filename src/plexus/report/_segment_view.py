@@ -116,7 +116,7 @@ def shown(record: Record) -> list[dict[str, Any]]:
     """The worst images with their layers; what is no embedded bitmap is left out."""
     made = []
     for entry in record.get("shown") or ():
-        uris = {key: _picture(entry.get(key)) for key in ("image", *LAYERS)}
+        uris = {key: picture(entry.get(key)) for key in ("image", *LAYERS)}
         truth, area = number(entry.get("truth_area")), number(entry.get("area"))
         fault = "no target, yet a mask" if truth == 0 and area else "target missed" if truth and area == 0 else ""
         figures = {"name": str(entry.get("name", "")), "dice": decimal(entry.get("dice")), "fault": fault}
@@ -125,7 +125,8 @@ def shown(record: Record) -> list[dict[str, Any]]:
     return made
 
 
-def _picture(text: Any) -> str:
+def picture(text: Any) -> str:
+    """An embedded bitmap; nothing for anything else."""
     return text if isinstance(text, str) and PICTURE.match(text) else ""
 
 
@@ -170,6 +171,11 @@ def making(record: Record) -> list[dict[str, Any]]:
         "Machine": record.get("machine") or {},
         "Time": spent,
     }
+    return grouped(groups)
+
+
+def grouped(groups: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Groups of name and value as the page shows them; what is empty is left out."""
     made = [
         {"title": title, "rows": [(name, _value(value)) for name, value in group.items() if value not in (None, "")]}
         for title, group in groups.items()
