@@ -73,13 +73,11 @@ def figures(record: Record) -> list[tuple[str, str, str]]:
             ends = part(results, name)
             rows.append((title, percent(value), f"{percent(ends.get('low'))} to {percent(ends.get('high'))}"))
     if (rest := number(results.get("unexplained"))) is not None:
-        rows.append(
-            ("variance of pixels left unexplained", percent(rest), f"squared error {decimal(results['mse'], 4)}")
-        )
+        beside = f"squared error {decimal(results.get('mse'), 4)}"
+        rows.append(("variance of pixels left unexplained", percent(rest), beside))
     if (effective := number(units.get("effective"))) is not None:
-        rows.append(
-            ("numbers of Z in use", count(units.get("active")), f"as much as {effective:.1f} of equal variance")
-        )
+        beside = f"as much as {effective:.1f} of equal variance"
+        rows.append(("numbers of Z in use", count(units.get("active")), beside))
     if (nats := number(units.get("divergence"))) is not None:
         rows.append(("divergence from the prior", f"{nats:.1f} nats", "of an image"))
     return rows
@@ -167,7 +165,8 @@ def fewshot(record: Record) -> list[dict[str, Any]]:
             ends = f"{percent(found.get('low'))} to {percent(found.get('high'))}" if isinstance(found, Mapping) else ""
             heads.append((HEADS.get(str(name), str(name)), percent(found.get("mean")), ends, more))
         title = f"{count(test.get('ways'))}-way, {plural(number(test.get('shots')) or 0, 'shot')}"
-        drawn = f"{plural(number(test.get('episodes')) or 0, 'episode')} of {', '.join(map(str, test.get('classes') or ()))}"
+        names = ", ".join(map(str, test.get("classes") or ()))
+        drawn = f"{plural(number(test.get('episodes')) or 0, 'episode')} of {names}"
         made.append({"title": title, "drawn": drawn, "heads": heads})
     return made
 
