@@ -28,6 +28,7 @@ from plexus.train._task import ClassifyTask, Normalize, Schedule
 
 _PROJECTED = 64
 _ACTIVE = 0.01
+_LEAD = 0.5
 
 
 class Trained(nn.Module):
@@ -50,8 +51,8 @@ class RepresentTask(ClassifyTask):
     .. math:: \nabla_\theta = (1 - b)\,\nabla_\theta G + b\,\nabla_\theta (R + K)
 
     for the encoder: G the generative loss, R the cross-entropy of labelled images, K the consistency of the others,
-    b the balance. The decoder and the classifier follow their own loss whole, so that at b = 0 a linear classifier of a
-    plain autoencoder's Z is measured, and at b = 1 how much of an image a recogniser's Z still holds.
+    b the balance (see `balance_at`). The decoder and the classifier follow their own loss whole, so that at b = 0 a
+    linear classifier of a plain autoencoder's Z is measured, and at b = 1 how much of an image a recogniser's Z holds.
 
     Args:
         net: the autoencoder.
@@ -81,6 +82,11 @@ class RepresentTask(ClassifyTask):
         self.train_loss.update(loss.detach(), len(batch[0]))
         return loss
 
+    @property
+    def balance(self) -> float:
+        """The balance of this step."""
+        return balance_at(self.config.balance, self.place / (self.schedule.whole * self.steps))
+
     def _loss(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """G + R + K; one pass of the encoder over every view of the batch."""
         config, model, n = self.config, self.net.model, len(images)
@@ -98,7 +104,7 @@ class RepresentTask(ClassifyTask):
             views.append(self._varied(few, generator) if varies else few)
         mean, log_variance = model.posterior(torch.cat(views).contiguous(memory_format=self.layout))
         loss = self._generative(pixels, mean[:n], log_variance[:n])
-        z = share_gradient(mean, config.balance)
+        z = share_gradient(mean, self.balance)
         if model.classifier is not None:
             if self.few is not None:
                 loss = loss + F.cross_entropy(model.classify(z[-len(few_labels) :]), few_labels)
@@ -113,7 +119,7 @@ class RepresentTask(ClassifyTask):
 
     def _generative(self, pixels: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
         """Reconstruction, and for a variational encoder the divergence per pixel."""
-        model, share = self.net.model, 1 - self.config.balance
+        model, share = self.net.model, 1 - self.balance
         z, extra = mean, torch.zeros((), device=mean.device)
         if model.variational:
             z = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
@@ -147,6 +153,19 @@ class RepresentTask(ClassifyTask):
 
     def diverged(self, what: str, value: float) -> str:
         return super().diverged(what, value).replace("fit anew", "train anew")
+
+
+def balance_at(balance: float, t: float) -> float:
+    """The balance at share t of the training: recognition leads at first, and what it has found is cheap to keep.
+
+    From 1/2 it falls in a straight line to the balance asked for, which it reaches at half of the training; 0 stays 0,
+    and 1/2 and more stay as they are.
+
+    Example:
+        >>> [round(balance_at(0.1, t), 2) for t in (0, 0.25, 0.5, 1)], balance_at(0, 0)
+        ([0.5, 0.3, 0.1, 0.1], 0)
+    """
+    return balance if balance == 0 or balance >= _LEAD else balance + (_LEAD - balance) * max(0.0, 1 - 2 * t)
 
 
 def unexplained(model: Autoencoder, pixels: Tensor, decoded: Tensor) -> Tensor:
