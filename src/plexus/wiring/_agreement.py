@@ -25,6 +25,12 @@ class Agreement:
         spearman_ci: its interval.
         edges: how many edges were possible.
         wirings: how many wirings were compared.
+
+    Example:
+        >>> w = Wiring(("input", "lego1", "head"), (("lego1", "head", 1.0),))
+        >>> found = agreement([w, w, w])
+        >>> found.wirings, found.edges
+        (3, 2)
     """
 
     kappa: float
