@@ -4,7 +4,7 @@
 - `Args` explains every parameter, and nothing that is none.
 - Where tensors or arrays come in or go out, a shape is named, such as (N, C, H, W).
 - `Raises` is there where the function, or one of plexus that it calls by its name, has a `raise`.
-- A set equation (`.. math::`) has a `Source`.
+- An equation, set (`.. math::`) or in a line (`a = b`), has a `Source`.
 - `Example` has a doctest, and none of it is skipped.
 - A constant has a line of its own below it; a method has a docstring.
 """
@@ -29,7 +29,7 @@ NO_LIBRARY = frozenset({"cli"})  # its reference is `plexus VERB --help`
 SECTION = re.compile(r"^([A-Z][a-z]+):(?: (.*))?$", re.MULTILINE)
 ARGUMENT = re.compile(r"^((?:\*{0,2}\w+, )*\*{0,2}\w+): ", re.MULTILINE)
 SHAPE = re.compile(r"\(\)|\((?:[\w'*+/. ^-]{0,24},)+(?:[\w'*+/. ^-]{0,24})?\)|\bShape:")
-EQUATION = re.compile(r"^\s*\.\. math::", re.MULTILINE)
+EQUATION = re.compile(r"^\s*\.\. math::|[\w)\]] = [^=]", re.MULTILINE)
 TENSORS = re.compile(r"\b(Tensor|ndarray|NDArray|ArrayLike)\b")
 MAKERS = ("__new__", "__init__", "__post_init__", "forward")
 """What runs when a class is called, or an instance of a torch module: the class's docstring speaks for them."""
@@ -75,7 +75,7 @@ def complaints(name: str, thing: Any) -> list[str]:
         found.append("tensors without a shape: add a section Shape, or (N, C, H, W) in Args and Returns")
     if "Raises" not in sections and any(raises(f) for f in functions):
         found.append("it can raise, and has no section Raises")
-    if EQUATION.search(text) and "Source" not in sections:
+    if EQUATION.search(lead) and "Source" not in sections:
         found.append("an equation without a Source")
     if ">>> " not in sections.get("Example", ""):
         found.append("no section Example with a doctest")

@@ -70,6 +70,8 @@ def weighted_sum(sources: Sequence[Tensor], gates: Sequence[Tensor]) -> Tensor:
     Returns:
         (N, max C_k, *spatial).
 
+    Source: the learned-connectivity notes of 2016 (merge `sum`).
+
     Example:
         >>> weighted_sum([torch.ones(1, 2, 1), torch.ones(1, 1, 1)], [torch.tensor(0.5), torch.tensor(2.0)]).flatten()
         tensor([2.5000, 0.5000])
@@ -89,6 +91,8 @@ def weighted_cat(sources: Sequence[Tensor], scale: Tensor) -> Tensor:
 
     Returns:
         (N, sum C_k, *spatial).
+
+    Source: the learned-connectivity notes of 2016 (merge `concat`).
 
     Example:
         >>> weighted_cat([torch.ones(1, 1, 1), torch.ones(1, 2, 1)], torch.tensor([1.0, 2.0, 3.0])).flatten()

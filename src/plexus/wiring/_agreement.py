@@ -57,6 +57,8 @@ def agreement(wirings: Sequence[Wiring], *, resamples: int = 1000, seed: int = 0
     Raises:
         ConfigError: fewer than two wirings, or wirings of different stacks.
 
+    Source: Cohen 1960, A coefficient of agreement for nominal scales.
+
     Example:
         >>> w = Wiring(("input", "lego1", "head"), (("lego1", "head", 1.0),))
         >>> agreement([w, w]).kappa
