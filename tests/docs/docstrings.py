@@ -15,17 +15,12 @@ import ast
 import functools
 import importlib
 import inspect
-import pkgutil
 import re
 import textwrap
-from collections.abc import Callable
 from itertools import pairwise, zip_longest
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
-import plexus
-
-NO_LIBRARY = frozenset({"cli"})  # its reference is `plexus VERB --help`
 SECTION = re.compile(r"^([A-Z][a-z]+):(?: (.*))?$", re.MULTILINE)
 ARGUMENT = re.compile(r"^((?:\*{0,2}\w+, )*\*{0,2}\w+): ", re.MULTILINE)
 SHAPE = re.compile(r"\(\)|\((?:[\w'*+/. ^-]{0,24},)+(?:[\w'*+/. ^-]{0,24})?\)|\bShape:")
@@ -34,20 +29,6 @@ TENSORS = re.compile(r"\b(Tensor|ndarray|NDArray|ArrayLike)\b")
 MAKERS = ("__new__", "__init__", "__post_init__", "forward")
 """What runs when a class is called, or an instance of a torch module: the class's docstring speaks for them."""
 TORCHS_OWN = frozenset({"forward", "extra_repr", "reset_parameters", "backward"})
-
-
-def public_modules() -> list[str]:
-    """Every module without an underscore beside `plexus/__init__.py`, and every module that one of them exports."""
-    todo = [f"plexus.{m.name}" for m in pkgutil.iter_modules(plexus.__path__)]
-    found = []
-    for name in todo:
-        last = name.rpartition(".")[2]
-        if last.startswith("_") or last in NO_LIBRARY:
-            continue
-        module = importlib.import_module(name)
-        found.append(name)
-        todo += [f"{name}.{k}" for k in getattr(module, "__all__", ()) if inspect.ismodule(getattr(module, k))]
-    return sorted(found)
 
 
 def public_names(module: ModuleType) -> list[str]:
@@ -144,7 +125,7 @@ def _functions(thing: Any) -> list[FunctionType]:
     return [f for name in MAKERS if _handwritten(f := vars(thing).get(name))]
 
 
-def _handwritten(function: Any) -> bool:
+def _handwritten(function: Any) -> TypeGuard[FunctionType]:
     return isinstance(function, FunctionType) and not function.__code__.co_filename.startswith("<")
 
 
@@ -156,18 +137,19 @@ def _methods(thing: type, sections: dict[str, str]) -> list[str]:
     """Complaints about the methods and properties that a class defines itself."""
     found = []
     for name, raw in vars(thing).items():
-        function = inspect.unwrap(_bare(raw)) if _bare(raw) is not None else None
+        function = _bare(raw)
         if name.startswith("_") or name in TORCHS_OWN or not _handwritten(function):
             continue
-        text = inspect.cleandoc(function.__doc__ or "") if function else ""
+        text = inspect.cleandoc(function.__doc__ or "")
         if not text:
             found.append(f"{name}: no docstring")
-        elif function and raises(function) and "Raises" not in parts(text)[1] and "Raises" not in sections:
+        elif raises(function) and "Raises" not in parts(text)[1] and "Raises" not in sections:
             found.append(f"{name}: it can raise, and has no section Raises")
     return found
 
 
-def _bare(raw: Any) -> Callable[..., Any] | None:
+def _bare(raw: Any) -> Any:
+    """The function behind a method or a property."""
     match raw:
         case property():
             return raw.fget
@@ -175,9 +157,7 @@ def _bare(raw: Any) -> Callable[..., Any] | None:
             return raw.__func__
         case functools.cached_property():
             return raw.func
-        case FunctionType():
-            return raw
-    return None
+    return raw
 
 
 def _targets(node: ast.AST | None) -> list[str]:

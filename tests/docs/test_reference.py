@@ -11,7 +11,8 @@ import pytest
 from torch import Tensor
 
 from plexus.errors import ConfigError
-from tests.docs.docstrings import complaints, documented, public_modules, public_names
+from scripts.docs import public_modules
+from tests.docs.docstrings import complaints, documented, public_names
 
 MODULES = public_modules()
 NAMES = [f"{module}.{name}" for module in MODULES for name in public_names(importlib.import_module(module))]
@@ -135,7 +136,12 @@ def test_what_is_missing_is_named(thing: Any, wrong: list[str]) -> None:
 def test_no_example_is_skipped() -> None:
     def lazy() -> None: ...
 
-    lazy.__doc__ = (equation.__doc__ or "").replace("()", "()  # doctest: " + "+SKIP").replace("a = b", "").replace(".. math::", "")
+    lazy.__doc__ = (
+        (equation.__doc__ or "")
+        .replace("()", "()  # doctest: " + "+SKIP")
+        .replace("a = b", "")
+        .replace(".. math::", "")
+    )
     assert complaints("it", lazy) == ["it: an example that is skipped"]
 
 
