@@ -14,8 +14,10 @@ from plexus.errors import ConfigError
 
 FORMAT = "plexus.wiring/1"
 """Of the JSON that a wiring is written as."""
-INPUT, HEAD = "input", "head"
-"""The first and the last node of a stack of layers."""
+INPUT = "input"
+"""The first node of a stack of layers: the image."""
+HEAD = "head"
+"""The last node of a stack of layers: what makes the answer."""
 
 
 def stack_nodes(legos: int) -> tuple[str, ...]:
