@@ -61,7 +61,15 @@ def stage(place: Path) -> None:
     config = (ROOT / "zensical.toml").read_text()
     if config.count(EMPTY) != 1:
         sys.exit(f"zensical.toml: expected one {EMPTY} in nav")
+    if lost := [page for page in _pages(place / "docs") if f'"{page}"' not in config]:
+        sys.exit(f"zensical.toml: nav has no entry for {', '.join(lost)}")
     (place / "zensical.toml").write_text(config.replace(EMPTY, f'{{ "Reference" = [{", ".join(entries)}] }}'))
+
+
+def _pages(place: Path) -> list[str]:
+    """The pages that people write, as nav names them."""
+    found = (path.relative_to(place).as_posix() for path in sorted(place.rglob("*.md")))
+    return [page for page in found if not page.startswith("reference/")]
 
 
 def _command_line() -> str:
@@ -114,7 +122,7 @@ def faults(site: Path) -> Iterator[str]:
                 yield f"{here}: links to {link}, which is not there"
             elif target in pages and unquote(anchor) not in pages[target].anchors:
                 yield f"{here}: links to {link}, which has no such anchor"
-    for path in site.rglob("*.css"):
+    for path in [*pages, *site.rglob("*.css")]:
         for found in FETCHED.finditer(path.read_text(encoding="utf-8")):
             yield f"{path.relative_to(site)}: loads {found[1] or found[2]}"
 
