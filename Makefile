@@ -2,16 +2,17 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-CODE := src tests $(wildcard benchmarks)
+CODE := src tests scripts $(wildcard benchmarks)
 
-.PHONY: help demo install check test browser lint format bench constraints clean
+.PHONY: help demo install check test browser docs lint format bench constraints clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo         install into .venv, then learn the wiring of a network for the digits"
 	@echo "make install      create .venv and install plexus with its tools"
 	@echo "make check        formatting, lint, types, unit tests"
-	@echo "make test         make check, then the end-to-end and the page tests (gets a browser)"
+	@echo "make test         make check, the documentation, the end-to-end and the page tests (gets a browser)"
+	@echo "make docs         build the documentation into site/, strictly"
 	@echo "make lint         formatting, lint and types only"
 	@echo "make format       reformat and apply safe lint fixes"
 	@echo "make bench        the measured figures, each with its target"
@@ -41,8 +42,11 @@ lint: install
 check: lint
 	$(BIN)/pytest -m "not e2e and not page"
 
-test: check browser
+test: check browser docs
 	$(BIN)/pytest -m "e2e or page"
+
+docs: install
+	$(BIN)/python scripts/docs.py
 
 browser:
 	@bash scripts/browser.sh
@@ -66,5 +70,5 @@ constraints: install
 	@touch .venv/.installed
 
 clean:
-	rm -rf .venv build dist test-results .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist site test-results .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -13,11 +13,18 @@ import networkx as nx
 from plexus.errors import ConfigError
 
 FORMAT = "plexus.wiring/1"
-INPUT, HEAD = "input", "head"
+"""Of the JSON that a wiring is written as."""
+INPUT = "input"
+"""The first node of a stack of layers: the image."""
+HEAD = "head"
+"""The last node of a stack of layers: what makes the answer."""
 
 
 def stack_nodes(legos: int) -> tuple[str, ...]:
     """The nodes of a stack of layers: `input, lego1, ..., legon, head`.
+
+    Args:
+        legos: how many layers.
 
     Example:
         >>> stack_nodes(2)
@@ -27,7 +34,17 @@ def stack_nodes(legos: int) -> tuple[str, ...]:
 
 
 class Edge(NamedTuple):
-    """One connection: `target` reads the output of `source` with this strength (unitless, 0 = not at all)."""
+    """One connection: `target` reads the output of `source` with this strength.
+
+    Args:
+        source: the node that is read.
+        target: the node that reads it.
+        strength: unitless; 0 is not at all.
+
+    Example:
+        >>> Edge("input", "lego2").strength
+        1.0
+    """
 
     source: str
     target: str

@@ -21,8 +21,19 @@ def run_file(file: str | Path, alias: str) -> ModuleType:
         file: a Python file that is there.
         alias: a name that nothing else has.
 
+    Returns:
+        The module.
+
     Raises:
         Exception: whatever the file raises.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder, "own.py")
+        ...     _ = file.write_text("answer = 42")
+        ...     run_file(file, "own_example").answer
+        42
     """
     spec = importlib.util.spec_from_file_location(alias, Path(file).resolve())
     if spec is None or spec.loader is None:
@@ -39,9 +50,23 @@ def user_model(spec: str) -> nn.Module:
     Args:
         spec: FILE.py:function, which may be followed by +WEIGHTS.safetensors.
 
+    Shape:
+        The module's own; nothing is asked of it here.
+
+    Returns:
+        The module.
+
     Raises:
         ConfigError: no such file or function, whatever it raises, something else than a module, or weights that do not
             fit; in one line.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder, "own.py")
+        ...     _ = file.write_text("from torch import nn\\ndef small():\\n    return nn.Linear(3, 2)")
+        ...     user_model(f"{file}:small")
+        Linear(in_features=3, out_features=2, bias=True)
     """
     from safetensors.torch import load_file
     from torch import nn
@@ -68,6 +93,9 @@ def user_model(spec: str) -> nn.Module:
 
 def first_line(error: Exception) -> str:
     """What an error says, or else its class.
+
+    Args:
+        error: any exception.
 
     Example:
         >>> first_line(ValueError("too few\\nat line 3")), first_line(KeyError())

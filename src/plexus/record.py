@@ -15,6 +15,7 @@ from typing import Any
 from plexus.errors import RunError, TrainingError
 
 FORMAT = 1
+"""Of the JSON that a run record is written as."""
 
 
 @dataclass(kw_only=True)
@@ -47,6 +48,7 @@ class RunRecord:
         confusion: counts, rows true and columns predicted.
         mistakes: the worst mistakes: name, image (a data URI), true, predicted, probability.
         seconds: phase -> time spent.
+        format: of the record itself.
 
     Raises:
         RunError: from `from_dict` and `read`, naming what is wrong.
@@ -128,13 +130,18 @@ def atomic_write(path: str | Path, content: bytes | str) -> Path:
         path: the file; its folder must exist.
         content: text is written as UTF-8.
 
+    Returns:
+        The path.
+
     Raises:
         TrainingError: the disk is full; the old file is untouched.
         RunError: the folder is missing or may not be written.
 
     Example:
-        >>> atomic_write("record.json", "{}").name  # doctest: +SKIP
-        'record.json'
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     atomic_write(f"{folder}/record.json", "{}").read_text()
+        '{}'
     """
     path = Path(path)
     data = content.encode() if isinstance(content, str) else content

@@ -40,6 +40,12 @@ class Audit:
         findings: what `findings.json` holds.
         folds: of the images that stay, or None where there are too few.
         cleaned: which images stay.
+
+    Example:
+        >>> from plexus.audit import Cleaned
+        >>> found = Audit({"kind": "audit"}, folds=None, cleaned=Cleaned((True, False), (None, "copy of a.png")))
+        >>> found.folds is None, sum(found.cleaned.keep)
+        (True, 1)
     """
 
     findings: dict[str, Any]
@@ -82,8 +88,23 @@ def audit(
         command: the command line that reproduces it.
         now: the time to stamp it with.
 
+    Returns:
+        The findings, the folds and what to keep.
+
     Raises:
         PlexusError: see its children; each message says what to do.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> from plexus.data import open_samples
+        >>> speckle = np.random.default_rng(0).integers(0, 256, (4, 72, 96), dtype=np.uint8)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for i, pixels in enumerate([*speckle, speckle[1]]):
+        ...         Image.fromarray(pixels).save(f"{folder}/{i}.png")
+        ...     found = audit(open_samples(folder), k=2)
+        >>> found.findings["summary"]["exact"], found.cleaned.why
+        (1, (None, None, None, None, 'copy of 1.png'))
     """
     # hours of reading may follow: what can be told now is told now
     check(threshold, false_positive_rate, scope, search, seed=seed, grouped=samples.has_groups)

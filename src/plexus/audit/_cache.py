@@ -20,7 +20,18 @@ DIGEST = "digest"
 
 
 def cache_folder(given: str | Path | None = None) -> Path:
-    """The folder that was named, or plexus' own below the user's cache."""
+    """The folder that was named, or plexus' own below the user's cache.
+
+    Args:
+        given: a folder, or None for the usual one.
+
+    Returns:
+        The folder; it need not be there yet.
+
+    Example:
+        >>> cache_folder("fingerprints").name, cache_folder().parts[-2:]
+        ('fingerprints', ('plexus', 'audit'))
+    """
     if given is not None:
         return Path(given).expanduser()
     base = os.environ.get("XDG_CACHE_HOME")

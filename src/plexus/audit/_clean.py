@@ -25,6 +25,11 @@ class Cleaned:
     Args:
         keep: of every image.
         why: a few words for those that go, else None.
+
+    Example:
+        >>> cleaned = Cleaned((True, False), (None, "copy of a.png"))
+        >>> [why for keep, why in zip(cleaned.keep, cleaned.why) if not keep]
+        ['copy of a.png']
     """
 
     keep: tuple[bool, ...]
@@ -129,6 +134,16 @@ def clean(
         found: of `contradictions`.
         labels: of `read_labels`.
         decisions: ``keep``, ``drop`` or ``unsure`` by name; unsure changes nothing.
+
+    Returns:
+        What stays, and why the rest goes.
+
+    Example:
+        >>> from plexus.audit import fingerprint, near_duplicates
+        >>> image = np.random.default_rng(0).integers(0, 256, (2, 72, 96), dtype=np.uint8)
+        >>> prints = fingerprint([*image, image[0]])
+        >>> clean(prints, near_duplicates(prints), (), Labels((None,) * 3, (None,) * 3, ())).why
+        (None, None, 'copy of image 0')
     """
     rule = Rule(fingerprints, decisions or {})
     rule.problems([*fingerprints.problems, *labels.problems])

@@ -24,6 +24,10 @@ class Cluster:
         diameter: the largest distance between two of them; for more than 100 images the largest that a search from
             end to end met.
         flagged: whether there are more than 50.
+
+    Example:
+        >>> Cluster(images=(3, 7, 9), diameter=0.21, flagged=False).images
+        (3, 7, 9)
     """
 
     images: tuple[int, ...]
@@ -56,6 +60,16 @@ def clusters(fingerprints: Fingerprints, near: NearDuplicates) -> tuple[Cluster,
     Args:
         fingerprints: of the images.
         near: their near-duplicates.
+
+    Returns:
+        The components; an image in no pair is in none.
+
+    Example:
+        >>> from plexus.audit import fingerprint, near_duplicates
+        >>> image = np.random.default_rng(0).integers(0, 256, (2, 72, 96), dtype=np.uint8)
+        >>> prints = fingerprint([*image, image[0]])
+        >>> [c.images for c in clusters(prints, near_duplicates(prints))]
+        [(0, 2)]
     """
     part = components(len(fingerprints), near.a, near.b)
     order = np.argsort(part, kind="stable")

@@ -26,6 +26,10 @@ class Contradiction:
         pair: index of the pair.
         kind: ``class``; ``presence``: one mask is empty; ``overlap``: the masks lie elsewhere.
         dice: of the masks, where both hold something.
+
+    Example:
+        >>> Contradiction(a=3, b=17, pair=0, kind="presence").dice is None
+        True
     """
 
     a: int
@@ -46,12 +50,25 @@ def contradictions(
         min_dice: masks of a pair that overlap less contradict each other; 0: overlap is not looked at.
         labels: of `read_labels`, where they were read before.
 
+    Returns:
+        One for each pair that contradicts itself.
+
     Raises:
         ConfigError: ``min_dice`` is not in 0..1.
 
     Example:
-        >>> contradictions(open_samples("nerves"), near)  # doctest: +SKIP
-        (Contradiction(a=3, b=17, pair=0, kind='presence', dice=None),)
+        >>> import tempfile
+        >>> from plexus.audit import fingerprint, near_duplicates
+        >>> from plexus.data import open_samples
+        >>> speckle = np.random.default_rng(0).integers(0, 256, (2, 72, 96), dtype=np.uint8)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for i, value in enumerate((255, 255, 0)):  # the third is the first again, and said to be empty
+        ...         Image.fromarray(speckle[i % 2]).save(f"{folder}/{i}.png")
+        ...         Image.new("L", (96, 72), value).save(f"{folder}/{i}_mask.png")
+        ...     samples = open_samples(folder)
+        ...     near = near_duplicates(fingerprint(samples))
+        ...     contradictions(samples, near)
+        (Contradiction(a=0, b=2, pair=0, kind='presence', dice=None),)
     """
     found, _ = compared(samples, near, min_dice=min_dice, labels=labels)
     return found

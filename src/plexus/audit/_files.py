@@ -21,7 +21,24 @@ DECISIONS = ("keep", "drop", "unsure")
 
 
 def write_files(found: Audit, folder: str | Path) -> Path:
-    """Writes `findings.json`, `pairs.csv` and, where there are folds, `folds.json`; returns the folder."""
+    """Writes `findings.json`, `pairs.csv` and, where there are folds, `folds.json`; returns the folder.
+
+    Args:
+        found: of `audit`.
+        folder: is made where it is not there.
+
+    Raises:
+        RunError: the folder cannot be made, or not be written.
+        TrainingError: the disk is full.
+
+    Example:
+        >>> import tempfile
+        >>> from plexus.audit import Audit, Cleaned
+        >>> found = Audit({"images": [], "pairs": []}, folds=None, cleaned=Cleaned((), ()))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     sorted(path.name for path in write_files(found, folder).iterdir())
+        ['findings.json', 'pairs.csv']
+    """
     folder = make_folder(folder)
     atomic_write(folder / "findings.json", json.dumps(found.findings, ensure_ascii=False, indent=1, allow_nan=False))
     atomic_write(folder / "pairs.csv", pairs_csv(found.findings))
@@ -76,8 +93,26 @@ def _cell(value: Any) -> Any:
 def read_decisions(path: str | Path, samples: SampleSet) -> dict[str, str]:
     """Decisions that the page saved.
 
+    Args:
+        path: the file `audit-decisions.json`.
+        samples: the set that they were made on.
+
+    Returns:
+        ``keep``, ``drop`` or ``unsure`` by name.
+
     Raises:
         DataError: no such file, another format, or a name that is not in the data.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> from plexus.data import open_samples
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("L", (8, 8)).save(f"{folder}/a.png")
+        ...     file = Path(folder, "decisions.json")
+        ...     _ = file.write_text('{"format": 1, "kind": "audit-decisions", "decisions": {"a.png": "keep"}}')
+        ...     read_decisions(file, open_samples(folder))
+        {'a.png': 'keep'}
     """
     try:
         raw = json.loads(Path(path).read_bytes())
@@ -108,8 +143,23 @@ def write_clean(samples: SampleSet, found: Audit, folder: str | Path, *, link: b
         folder: a new or empty folder; it is filled whole or not at all.
         link: symbolic links below ``folder``, in the layout of the data, masks too.
 
+    Returns:
+        The folder.
+
     Raises:
         RunError: the folder is not empty, or cannot be made, or the set is no folder of files.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> from plexus.audit import Audit, Cleaned
+        >>> from plexus.data import open_samples
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in "ab":
+        ...         Image.new("L", (8, 8)).save(f"{folder}/{name}.png")
+        ...     found = Audit({}, folds=None, cleaned=Cleaned((True, False), (None, "copy of a.png")))
+        ...     (write_clean(open_samples(folder), found, Path(folder, "clean")) / "keep.txt").read_text()
+        'a.png\\n'
     """
     folder = Path(folder)
     check_clean(samples, folder, link=link)
@@ -135,7 +185,23 @@ def write_clean(samples: SampleSet, found: Audit, folder: str | Path, *, link: b
 
 
 def check_clean(samples: SampleSet, folder: str | Path, *, link: bool) -> None:
-    """What `write_clean` would refuse, before any image is read."""
+    """What `write_clean` would refuse, before any image is read.
+
+    Args:
+        samples: the set.
+        folder: where the cleaned set would go.
+        link: whether links are wanted.
+
+    Raises:
+        RunError: as `write_clean`.
+
+    Example:
+        >>> from plexus.data import SampleSet
+        >>> table = SampleSet("scans", "scans.csv", "manifest", (), (), (), ())
+        >>> check_clean(table, "clean", link=True)
+        Traceback (most recent call last):
+        plexus.errors.RunError: scans.csv: a manifest is not a folder to link; leave --link out
+    """
     folder = Path(folder)
     if link and samples.layout in ("manifest", "parquet"):
         raise RunError(f"{samples.where}: a {samples.layout} is not a folder to link; leave --link out")
@@ -147,8 +213,16 @@ def check_clean(samples: SampleSet, folder: str | Path, *, link: bool) -> None:
 def check_folder(folder: str | Path) -> None:
     """Whether a folder can be written, or made, without making it.
 
+    Args:
+        folder: it need not be there.
+
     Raises:
         RunError: it cannot.
+
+    Example:
+        >>> check_folder(__file__)
+        Traceback (most recent call last):
+        plexus.errors.RunError: ..._files.py: is a file; name a folder
     """
     place = Path(folder).absolute()
     while not place.exists() and place != place.parent:

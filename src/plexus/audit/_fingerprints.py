@@ -24,6 +24,10 @@ class Problem:
         name: of the image.
         kind: ``unreadable``, ``constant``, ``zero`` or ``mask``.
         text: what is wrong, for people.
+
+    Example:
+        >>> Problem("scan 4.png", "constant", "every pixel has the same value").kind
+        'constant'
     """
 
     name: str
@@ -45,6 +49,13 @@ class Fingerprints:
         usable: which images are compared: those that could be read and are not constant, (N,).
         problems: what is wrong with the others.
         groups, splits: of the images, or None where not known.
+        seconds: what each part of the work took.
+
+    Example:
+        >>> from plexus.audit import fingerprint
+        >>> prints = fingerprint(np.random.default_rng(0).integers(0, 256, (3, 72, 96), dtype=np.uint8))
+        >>> len(prints), prints.rows.shape, prints.usable.tolist()
+        (3, (3, 72, 96), [True, True, True])
     """
 
     kind: str

@@ -23,6 +23,10 @@ class Labels:
         present: whether a target is there; None without a mask.
         area: its share of the image; None without a mask.
         problems: masks that cannot be used.
+
+    Example:
+        >>> Labels(present=(True, False, None), area=(0.12, 0.0, None), problems=()).present.count(True)
+        1
     """
 
     present: tuple[bool | None, ...]
@@ -40,6 +44,19 @@ def read_labels(
         cache: a folder, or None for none.
         workers: threads; default one for each core.
         progress: show a bar where stderr is a terminal.
+
+    Returns:
+        Presence, area and problems, one for each image; a broken mask is a problem and raises nothing.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> from plexus.data import open_samples
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name, value in (("a", 90), ("a_mask", 255), ("b", 80), ("b_mask", 0)):
+        ...         Image.new("L", (8, 8), value).save(f"{folder}/{name}.png")
+        ...     read_labels(open_samples(folder)).area
+        (1.0, 0.0)
     """
     n = len(samples)
     if not samples.has_masks:

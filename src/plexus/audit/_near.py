@@ -40,6 +40,14 @@ class NearDuplicates:
         scope: ``all``, or ``group`` where only images of one group were compared.
         calibration: the distances of unrelated pairs and of candidates.
         notes: what the reader of the result should know, one line each.
+        seconds: what each part of the work took.
+
+    Example:
+        >>> from plexus.audit import fingerprint
+        >>> image = np.random.default_rng(0).integers(0, 256, (2, 72, 96), dtype=np.uint8)
+        >>> near = near_duplicates(fingerprint([*image, image[0]]))
+        >>> len(near), near.distance.tolist(), near.threshold_from
+        (1, [0.0], 'default')
     """
 
     names: tuple[str, ...]

@@ -34,6 +34,19 @@ def pictures(
         findings: of its audit.
         most: images at most, those of the first pairs.
         progress: show a bar where stderr is a terminal.
+
+    Returns:
+        For each index of an image: `image`, a data URI, and `mask`, one of its outline or None.
+
+    Example:
+        >>> import tempfile
+        >>> from plexus.data import open_samples
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in "ab":
+        ...         Image.new("L", (8, 8), 90).save(f"{folder}/{name}.png")
+        ...     drawn = pictures(open_samples(folder), {"pairs": [{"a": 0, "b": 1}]})
+        >>> drawn[1]["image"][:15], drawn[1]["mask"]
+        ('data:image/jpeg', None)
     """
     wanted: dict[int, None] = {}
     for pair in findings["pairs"]:

@@ -28,6 +28,8 @@ def augment(images: Tensor, generator: torch.Generator, *, shift: float = 0.1, f
     Raises:
         ConfigError: images that are not (N, C, H, W), or a shift outside 0..1.
 
+    Source: the research notes' common setup (shifts of up to 10 %, horizontal flips).
+
     Example:
         >>> batch = torch.arange(9.0).view(1, 1, 3, 3)
         >>> augment(batch, torch.Generator().manual_seed(0), shift=0, flip=False).equal(batch)

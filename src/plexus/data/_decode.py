@@ -30,7 +30,12 @@ Pixels = NDArray[np.uint8]
 
 
 class UnreadableError(DataError):
-    """Why one image cannot be used; the caller adds its name."""
+    """Why one image cannot be used; the caller adds its name.
+
+    Example:
+        >>> str(UnreadableError("not an image of a known format"))
+        'not an image of a known format'
+    """
 
 
 _QUIET_LOCK = threading.Lock()
@@ -102,6 +107,13 @@ def read_image(path: str | Path, in_shape: Sequence[int]) -> Tensor:
 
     Raises:
         DataError: see `decode`.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("L", (6, 4), 90).save(f"{folder}/a.png")
+        ...     read_image(f"{folder}/a.png", (3, 8, 8)).shape
+        torch.Size([3, 8, 8])
     """
     channels, height, width = in_shape
     image = decode(path)

@@ -26,6 +26,10 @@ class Sample:
         mask: where its mask is; empty where there is none and the image therefore counts as empty.
         group: the patient, the video or whatever else must stay together.
         split: ``train``, ``val`` or ``test``, where the data says so.
+
+    Example:
+        >>> Sample("scans/7.png", mask="scans/7_mask.png", group="patient 3").split is None
+        True
     """
 
     name: str
@@ -95,6 +99,16 @@ class SampleSet:
         images: where each image is.
         masks: where each mask is.
         remarks: what is worth telling.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> from plexus.data import open_samples
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("L", (6, 4)).save(f"{folder}/a.png")
+        ...     found = open_samples(folder)
+        ...     len(found), found.layout, found.size(0), found.pixels(0).shape
+        (1, 'images', (4, 6), (4, 6))
     """
 
     name: str

@@ -47,6 +47,15 @@ class ImageData:
         fingerprint: ``sha256:`` and the digest of pixels, labels and class names, as they stood before
             validation and test images were split off: it names the data, whatever the seed of the split.
         skipped: one ``name: reason`` for each image left out because it could not be read.
+
+    Shape:
+        Images are uint8 (N, C, H, W), 0..255, in every split alike.
+
+    Example:
+        >>> part = Split(torch.full((2, 1, 8, 8), 3, dtype=torch.uint8), torch.tensor([0, 1]), ("a", "b"))
+        >>> data = ImageData("two", part, part, part, ("cat", "dog"), "sha256:0")
+        >>> data.in_shape, data.mean.unique().tolist()
+        ((1, 8, 8), [3.0])
     """
 
     name: str

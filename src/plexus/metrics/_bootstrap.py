@@ -19,6 +19,11 @@ class Interval:
         mean: of the values.
         low, high: the 2.5th and 97.5th percentile of the resampled mean; NaN for fewer than two groups.
         n: how many values it rests on.
+
+    Example:
+        >>> found = Interval(mean=0.75, low=0.25, high=1.0, n=4)
+        >>> found.low <= found.mean <= found.high
+        True
     """
 
     mean: float

@@ -48,6 +48,10 @@ class DiceSummary:
         mean: over all images, two empty masks scoring 1.
         present: over the images whose truth is not empty.
         nan_skipped: over the images where either mask is not empty.
+
+    Example:
+        >>> DiceSummary(mean=0.8, present=0.7, nan_skipped=0.6).present
+        0.7
     """
 
     mean: float

@@ -20,6 +20,10 @@ class Presence:
         false_negatives: present, and said to be absent.
         positives: present ones.
         negatives: absent ones.
+
+    Example:
+        >>> presence([0.9, 0.1], [True, False]).auc
+        1.0
     """
 
     auc: float

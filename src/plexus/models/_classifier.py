@@ -10,7 +10,7 @@ _POOL = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d, 3: nn.AdaptiveAvgPool
 
 
 class Classifier(nn.Module):
-    """logits = head(body(x)).
+    """A body that makes maps, and a head that makes logits of them: head(body(x)).
 
     Args:
         body: a `Supernet`, a chain, or any module giving (N, C, *spatial).

@@ -18,6 +18,11 @@ class Preset:
     Args:
         legos: makes fresh, unsized legos for images of a given shape (C, H, W).
         options: `Connection` options.
+
+    Example:
+        >>> made = Preset(deep, {"merge": "sum"})
+        >>> len(made.legos((3, 32, 32))), made.options["merge"]
+        (15, 'sum')
     """
 
     legos: Callable[[Sequence[int]], list[nn.Module]]
@@ -28,6 +33,17 @@ def deep(in_shape: Sequence[int], *, width: int = 16) -> list[nn.Module]:
     """Three stages of conv 3x3 + batch norm + ReLU legos of one width, with 2x2 max-pooling between the stages.
 
     Five legos a stage for images of 16 pixels or more, three for smaller ones.
+
+    Args:
+        in_shape: one image's, (C, H, W).
+        width: maps of every lego.
+
+    Returns:
+        The legos; they take (N, C, H, W) and are sized at their first call.
+
+    Example:
+        >>> len(deep((3, 32, 32))), len(deep((1, 8, 8)))
+        (15, 9)
     """
     per_stage = 5 if min(in_shape[1:]) >= 16 else 3
     legos: list[nn.Module] = []
@@ -40,7 +56,18 @@ def deep(in_shape: Sequence[int], *, width: int = 16) -> list[nn.Module]:
 
 
 def blocks(in_shape: Sequence[int]) -> list[nn.Module]:
-    """The notes' four convolutions, each one lego with its ReLU, pooling and dropout."""
+    """The notes' four convolutions, each one lego with its ReLU, pooling and dropout.
+
+    Args:
+        in_shape: one image's, (C, H, W).
+
+    Returns:
+        The legos; they take (N, C, H, W) and are sized at their first call.
+
+    Example:
+        >>> len(blocks((3, 32, 32)))
+        4
+    """
     legos: list[nn.Module] = []
     for maps in (32, 64):
         legos.append(nn.Sequential(nn.LazyConv2d(maps, 3, padding=1), nn.ReLU()))
@@ -49,7 +76,18 @@ def blocks(in_shape: Sequence[int]) -> list[nn.Module]:
 
 
 def legos8(in_shape: Sequence[int]) -> list[nn.Module]:
-    """The notes' eight layers, each a lego: conv, conv, pool, dropout, twice."""
+    """The notes' eight layers, each a lego: conv, conv, pool, dropout, twice.
+
+    Args:
+        in_shape: one image's, (C, H, W).
+
+    Returns:
+        The legos; they take (N, C, H, W) and are sized at their first call.
+
+    Example:
+        >>> [type(lego).__name__ for lego in legos8((3, 32, 32))][:4]
+        ['Sequential', 'Sequential', 'MaxPool2d', 'Dropout']
+    """
     legos: list[nn.Module] = []
     for maps in (32, 64):
         legos += [nn.Sequential(nn.LazyConv2d(maps, 3, padding=1), nn.ReLU())]
@@ -63,15 +101,35 @@ PRESETS = {
     "blocks": Preset(blocks, {"merge": "concat"}),
     "legos8": Preset(legos8, {"merge": "concat"}),
 }
+"""What `preset` chooses from, by name."""
 
 
 def preset(name: str) -> Preset:
-    """The preset of this name: deep, blocks or legos8."""
+    """The preset of this name: deep, blocks or legos8.
+
+    Args:
+        name: deep | blocks | legos8.
+
+    Raises:
+        ConfigError: an unknown name.
+
+    Example:
+        >>> preset("blocks").options
+        {'merge': 'concat'}
+    """
     if name not in PRESETS:
         raise ConfigError(f"preset {name!r} is unknown; choose from {', '.join(PRESETS)}")
     return PRESETS[name]
 
 
 def chain_of(legos: Sequence[nn.Module]) -> nn.Sequential:
-    """The legos one after the other, with no other connection: the plain network."""
+    """The legos one after the other, with no other connection: the plain network.
+
+    Args:
+        legos: in their order.
+
+    Example:
+        >>> len(chain_of([nn.Flatten(), nn.ReLU()]))
+        2
+    """
     return nn.Sequential(*legos)

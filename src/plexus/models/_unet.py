@@ -23,6 +23,11 @@ class Segmentation(NamedTuple):
     Args:
         mask_logits: (N, 1, H, W); a pixel belongs to the target with probability sigmoid(logit).
         presence_logit: (N,); the image has a target at all with probability sigmoid(logit).
+
+    Example:
+        >>> answer = Segmentation(torch.zeros(2, 1, 8, 8), torch.zeros(2))
+        >>> answer.presence_logit.sigmoid().tolist()
+        [0.5, 0.5]
     """
 
     mask_logits: Tensor

@@ -21,8 +21,14 @@ def fold(model: nn.Module) -> nn.Module:
     Args:
         model: a network, or such a layer.
 
+    Shape:
+        Layers take and give what they did, (N, C, H, W) or (N, ..., F).
+
     Returns:
         The copy, in the same mode, on the same device.
+
+    Raises:
+        ConfigError: a layer whose `eps` was set out of range after it was built.
 
     Example:
         >>> from plexus.nn import UnitLinear

@@ -16,6 +16,8 @@ class Recurrent(nn.Module):
     Shape:
         (N, input_size, L) -> (N, hidden_size, L); twice hidden_size when bidirectional, proj_size when projected.
 
+    Source: the learned-connectivity notes of 2016, which count recurrent layers among the legos.
+
     Example:
         >>> import torch
         >>> Recurrent(nn.GRU(3, 5))(torch.ones(2, 3, 7)).shape

@@ -54,6 +54,12 @@ class Report:
         skipped: the layers that stayed, and why.
         warnings: what the model now needs care with, each naming its layers.
         dry_run: whether nothing was changed yet.
+
+    Example:
+        >>> from plexus.nn import UnitLinear, convert
+        >>> print(convert(nn.Sequential(nn.Linear(4, 2)), UnitLinear, dry_run=True))
+        would convert 1 layer to UnitLinear...
+          0: Linear -> UnitLinear...
     """
 
     to: str

@@ -80,6 +80,8 @@ def rot_conv2d(
     Raises:
         ConfigError: an unknown reduction or number of rotations, a kernel that cannot be rotated, no `squeeze`.
 
+    Source: the research notes' rotation-max neuron.
+
     Example:
         >>> rot_conv2d(torch.ones(1, 3, 8, 8), torch.randn(4, 3, 3, 3)).shape
         torch.Size([1, 4, 6, 6])

@@ -35,6 +35,8 @@ def unit_weight(weight: Tensor, eps: float = EPS) -> Tensor:
     Raises:
         ConfigError: a weight with fewer than two axes, or an eps that is not a small positive number.
 
+    Source: the research notes' unit-norm neuron.
+
     Example:
         >>> unit_weight(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
         tensor([[0.6000, 0.8000],

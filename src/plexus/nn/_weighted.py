@@ -13,18 +13,47 @@ from torch.autograd.function import once_differentiable
 
 
 def pad_channels(x: Tensor, channels: int) -> Tensor:
-    """Appends all-zero maps until there are `channels`: (N, C, *spatial) -> (N, channels, *spatial)."""
+    """Appends all-zero maps until there are `channels`.
+
+    Args:
+        x: maps, (N, C, *spatial).
+        channels: C or more.
+
+    Returns:
+        (N, channels, *spatial); `x` itself where nothing is missing.
+
+    Example:
+        >>> pad_channels(torch.ones(1, 1, 1), 3).flatten().tolist()
+        [1.0, 0.0, 0.0]
+    """
     missing = channels - x.shape[1]
     return x if missing == 0 else F.pad(x, [0, 0] * (x.dim() - 2) + [0, missing])
 
 
 def per_map(gate: Tensor, like: Tensor) -> Tensor:
-    """A gate, () or (C,), shaped so that it multiplies maps (N, C, *spatial) and leaves their dtype as it is."""
+    """A gate, shaped so that it multiplies maps and leaves their dtype as it is.
+
+    Args:
+        gate: one for all maps, (), or one for each, (C,).
+        like: maps, (N, C, *spatial).
+
+    Returns:
+        The gate, () or (1, C, 1, ...), in the dtype of the maps.
+
+    Example:
+        >>> per_map(torch.ones(3), torch.zeros(2, 3, 8, 8)).shape
+        torch.Size([1, 3, 1, 1])
+    """
     return gate if gate.dim() == 0 else gate.to(like.dtype).view(1, -1, *[1] * (like.dim() - 2))
 
 
 def may_fuse() -> bool:
-    """Whether nodes with a backward pass of their own may be used: not while a program is compiled or transformed."""
+    """Whether nodes with a backward pass of their own may be used: not while a program is compiled or transformed.
+
+    Example:
+        >>> may_fuse(), torch.func.vmap(lambda x: x * may_fuse())(torch.ones(2)).tolist()
+        (True, [0.0, 0.0])
+    """
     return not (torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._are_functorch_transforms_active())
 
 
@@ -40,6 +69,8 @@ def weighted_sum(sources: Sequence[Tensor], gates: Sequence[Tensor]) -> Tensor:
 
     Returns:
         (N, max C_k, *spatial).
+
+    Source: the learned-connectivity notes of 2016 (merge `sum`).
 
     Example:
         >>> weighted_sum([torch.ones(1, 2, 1), torch.ones(1, 1, 1)], [torch.tensor(0.5), torch.tensor(2.0)]).flatten()
@@ -60,6 +91,8 @@ def weighted_cat(sources: Sequence[Tensor], scale: Tensor) -> Tensor:
 
     Returns:
         (N, sum C_k, *spatial).
+
+    Source: the learned-connectivity notes of 2016 (merge `concat`).
 
     Example:
         >>> weighted_cat([torch.ones(1, 1, 1), torch.ones(1, 2, 1)], torch.tensor([1.0, 2.0, 3.0])).flatten()

@@ -70,7 +70,19 @@ def resize(x: Tensor, size: Sequence[int], mode: str = "area") -> Tensor:
 
 
 def interpolation(mode: str, axes: int) -> str:
-    """The name `torch.nn.functional.interpolate` has for a mode: `bilinear` is `linear` in 1-D, `trilinear` in 3-D."""
+    """The name `torch.nn.functional.interpolate` has for a mode: `bilinear` is `linear` in 1-D, `trilinear` in 3-D.
+
+    Args:
+        mode: nearest | bilinear | bicubic (2-D only).
+        axes: 1 to 3.
+
+    Raises:
+        ConfigError: an unknown mode, or one that does not exist for this number of axes.
+
+    Example:
+        >>> interpolation("bilinear", 3)
+        'trilinear'
+    """
     names = {"nearest": "nearest", "bilinear": ("linear", "bilinear", "trilinear")[axes - 1]}
     if axes == 2:
         names["bicubic"] = "bicubic"
@@ -98,7 +110,19 @@ def pad_to(x: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def padding(here: Sequence[int], size: Sequence[int]) -> list[int]:
-    """The widths that `torch.nn.functional.pad` needs to centre maps of one spatial size in another."""
+    """The widths that `torch.nn.functional.pad` needs to centre maps of one spatial size in another.
+
+    Args:
+        here: the spatial size there is.
+        size: the spatial size wanted.
+
+    Returns:
+        Two widths for each axis, the last axis first.
+
+    Example:
+        >>> padding((2, 2), (2, 5))
+        [1, 2, 0, 0]
+    """
     widths: list[int] = []
     for have, want in zip(reversed(here), reversed(size), strict=True):
         widths += [(want - have) // 2, want - have - (want - have) // 2]
@@ -106,7 +130,16 @@ def padding(here: Sequence[int], size: Sequence[int]) -> list[int]:
 
 
 def divides(small: Sequence[int], big: Sequence[int]) -> bool:
-    """Whether every axis of the big size is a multiple of the small one's."""
+    """Whether every axis of the big size is a multiple of the small one's.
+
+    Args:
+        small: a spatial size.
+        big: another, of as many axes.
+
+    Example:
+        >>> divides((4, 4), (8, 12)), divides((4, 4), (8, 6))
+        (True, False)
+    """
     return all(b % a == 0 for a, b in zip(small, big, strict=True))
 
 
@@ -119,6 +152,11 @@ def pointwise(x: Tensor, kernel: Tensor) -> Tensor:
 
     Returns:
         (N, M, *spatial).
+
+    Example:
+        >>> import torch
+        >>> pointwise(torch.ones(1, 3, 8), torch.ones(2, 3)).shape
+        torch.Size([1, 2, 8])
     """
     axes = x.dim() - 2
     return _CONV[axes](x, kernel.view(*kernel.shape, *[1] * axes))

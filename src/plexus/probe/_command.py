@@ -57,8 +57,23 @@ def probe_models(
         progress: show a bar where stderr is a terminal.
         now: the time to stamp it with.
 
+    Returns:
+        The record, in JSON's types; `plexus.report.write_rotation` makes the page of it.
+
     Raises:
         PlexusError: see its children; each message says what to do.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder, "own.py")
+        ...     _ = file.write_text(
+        ...         "from torch import nn\\ndef flat():\\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))"
+        ...     )
+        ...     found = probe_models([f"{file}:flat"], "digits", step=90, images=20)
+        >>> found["models"][0]["curve"]["angles"], found["data"]["name"]
+        ([0.0, 90.0, 180.0, 270.0], 'digits')
     """
     angles = _angles(step)
     for name, value in (("images", images), ("batch-size", batch_size)):

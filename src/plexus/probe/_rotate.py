@@ -31,6 +31,8 @@ def rotate(images: Tensor, angles: Sequence[float], mask: str | None = "circle")
     Raises:
         ConfigError: images that are not square floats, or another mask.
 
+    Source: bilinear resampling as in Jaderberg et al. 2015, Spatial transformer networks.
+
     Example:
         >>> x = torch.tensor([[1.0, 2.0], [3.0, 4.0]]).view(1, 1, 2, 2)
         >>> rotate(x, [90], mask=None).flatten().tolist()

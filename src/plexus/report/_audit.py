@@ -74,5 +74,21 @@ def render_audit(findings: Mapping[str, Any], pictures: Pictures | None = None) 
 
 
 def write_audit(findings: Mapping[str, Any], pictures: Pictures | None, path: str | Path) -> Path:
-    """Writes `render_audit`'s page to a file, whole or not at all, and returns its path."""
+    """Writes `render_audit`'s page to a file, whole or not at all, and returns its path.
+
+    Args:
+        findings: what `findings.json` holds.
+        pictures: of `plexus.audit.pictures`, or None.
+        path: the file; its folder must be there.
+
+    Raises:
+        RunError: the findings are none of an audit, or the file cannot be written.
+        TrainingError: the disk is full.
+
+    Example:
+        >>> write_audit({"kind": "fit"}, None, "audit.html")
+        Traceback (most recent call last):
+        plexus.errors.RunError: not the findings of an audit: expected "kind": "audit" and "format": 1 with data,
+        settings, summary, images, pairs
+    """
     return atomic_write(path, render_audit(findings, pictures))

@@ -27,8 +27,16 @@ def render_claims(ledger: Mapping[str, Any]) -> str:
     Args:
         ledger: what `plexus.study.claims.ledger` returns.
 
+    Returns:
+        The page.
+
     Raises:
         RunError: something else.
+
+    Example:
+        >>> from plexus.study.claims import ledger
+        >>> "not run yet" in render_claims(ledger("/nowhere"))
+        True
     """
     _check(ledger)
     claims = [
@@ -49,12 +57,40 @@ def render_claims(ledger: Mapping[str, Any]) -> str:
 
 
 def write_claims(ledger: Mapping[str, Any], path: str | Path) -> Path:
-    """Writes `render_claims`'s page to a file, whole or not at all, and returns its path."""
+    """Writes `render_claims`'s page to a file, whole or not at all, and returns its path.
+
+    Args:
+        ledger: what `plexus.study.claims.ledger` returns.
+        path: the file; its folder must be there.
+
+    Raises:
+        RunError: something else, or a file that cannot be written.
+        TrainingError: the disk is full.
+
+    Example:
+        >>> import tempfile
+        >>> from plexus.study.claims import ledger
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_claims(ledger("/nowhere"), Path(folder, "claims.html")).name
+        'claims.html'
+    """
     return atomic_write(path, render_claims(ledger))
 
 
 def claims_markdown(ledger: Mapping[str, Any]) -> str:
-    """The ledger as Markdown: a table of verdicts, then every claim with its rule and its parts."""
+    """The ledger as Markdown: a table of verdicts, then every claim with its rule and its parts.
+
+    Args:
+        ledger: what `plexus.study.claims.ledger` returns.
+
+    Raises:
+        RunError: something else.
+
+    Example:
+        >>> from plexus.study.claims import ledger
+        >>> claims_markdown(ledger("/nowhere")).splitlines()[2]
+        'Of ... claims 0 hold, 0 fail and ... are open.'
+    """
     _check(ledger)
     lines = [
         "# Claims", "", headline(ledger), "",
@@ -91,7 +127,19 @@ def claims_markdown(ledger: Mapping[str, Any]) -> str:
 
 
 def claims_lines(ledger: Mapping[str, Any]) -> list[str]:
-    """The ledger for a terminal: a line for each claim."""
+    """The ledger for a terminal: a line for each claim.
+
+    Args:
+        ledger: what `plexus.study.claims.ledger` returns.
+
+    Raises:
+        RunError: something else.
+
+    Example:
+        >>> from plexus.study.claims import ledger
+        >>> print(claims_lines(ledger("/nowhere"))[0])
+         1  open   Sigmoid gates converge faster than ungated weights.
+    """
     _check(ledger)
     made = []
     for claim in ledger["claims"]:

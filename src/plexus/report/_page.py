@@ -43,7 +43,22 @@ def render(record: RunRecord | Mapping[str, Any]) -> str:
 
 
 def write_report(record: RunRecord | Mapping[str, Any], path: str | Path) -> Path:
-    """Writes `render`'s page to a file, whole or not at all, and returns its path."""
+    """Writes `render`'s page to a file, whole or not at all, and returns its path.
+
+    Args:
+        record: a `RunRecord`, or the dict of one.
+        path: the file; its folder must be there.
+
+    Raises:
+        RunError: the mapping is not a run record, or the file cannot be written.
+        TrainingError: the disk is full.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_report(RunRecord(command="plexus fit digits"), Path(folder, "report.html")).name
+        'report.html'
+    """
     return atomic_write(path, render(record))
 
 

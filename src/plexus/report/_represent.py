@@ -81,5 +81,19 @@ def render_represent(record: Mapping[str, Any]) -> str:
 
 
 def write_represent(record: Mapping[str, Any], path: str | Path) -> Path:
-    """Writes `render_represent`'s page to a file, whole or not at all, and returns its path."""
+    """Writes `render_represent`'s page to a file, whole or not at all, and returns its path.
+
+    Args:
+        record: what `record.json` of the run holds.
+        path: the file; its folder must be there.
+
+    Raises:
+        RunError: the record is none of a representation, or the file cannot be written.
+        TrainingError: the disk is full.
+
+    Example:
+        >>> write_represent({"kind": "fit"}, "report.html")
+        Traceback (most recent call last):
+        plexus.errors.RunError: ...
+    """
     return atomic_write(path, render_represent(record))

@@ -67,8 +67,17 @@ def render_rotation(record: Mapping[str, Any]) -> str:
 def write_rotation(record: Mapping[str, Any], folder: str | Path) -> Path:
     """Writes `rotation.json` and `rotation.html` into a folder, each whole or not at all; returns the page's path.
 
+    Args:
+        record: what `plexus.probe.probe_models` returns.
+        folder: is made where it is not there.
+
     Raises:
         RunError: the record is none, or the folder cannot be made.
+
+    Example:
+        >>> write_rotation({"kind": "fit"}, "probe")
+        Traceback (most recent call last):
+        plexus.errors.RunError: not a rotation probe: expected "kind": "rotation" and "format": 1 with one model or more
     """
     page = render_rotation(record)
     place = Path(folder)
@@ -83,7 +92,26 @@ def write_rotation(record: Mapping[str, Any], folder: str | Path) -> Path:
 
 
 def rotation_lines(record: Mapping[str, Any]) -> list[str]:
-    """The figures as lines of text: a line for each model and group of angles."""
+    """The figures as lines of text: a line for each model and group of angles.
+
+    Args:
+        record: what `plexus.probe.probe_models` returns.
+
+    Returns:
+        A head line, then the figures.
+
+    Example:
+        >>> import tempfile
+        >>> from plexus.probe import probe_models
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder, "own.py")
+        ...     _ = file.write_text(
+        ...         "from torch import nn\\ndef flat():\\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))"
+        ...     )
+        ...     lines = rotation_lines(probe_models([f"{file}:flat"], "digits", step=90, images=20))
+        >>> lines[0].split()[:3], len(lines)
+        (['model', 'degrees', 'accuracy'], 3)
+    """
     models = view.models(record)
     wide = max(len("model"), *(len(view.printable(model["name"])) for model in models))
     lines = [f"{'model':<{wide}}  {'degrees':<13}{'accuracy':>9}{'95 %':>15}{'agreement':>11}{'logit drift':>13}"]

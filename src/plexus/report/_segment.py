@@ -79,5 +79,19 @@ def render_segment(record: Mapping[str, Any]) -> str:
 
 
 def write_segment(record: Mapping[str, Any], path: str | Path) -> Path:
-    """Writes `render_segment`'s page to a file, whole or not at all, and returns its path."""
+    """Writes `render_segment`'s page to a file, whole or not at all, and returns its path.
+
+    Args:
+        record: what `record.json` of the run, or `evaluation.json`, holds.
+        path: the file; its folder must be there.
+
+    Raises:
+        RunError: the record is none of a segmentation, or the file cannot be written.
+        TrainingError: the disk is full.
+
+    Example:
+        >>> write_segment({"kind": "fit"}, "report.html")
+        Traceback (most recent call last):
+        plexus.errors.RunError: not the record of a segmentation: expected "kind": "segment" and "format": 1 with data
+    """
     return atomic_write(path, render_segment(record))

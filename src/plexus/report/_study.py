@@ -87,7 +87,22 @@ def render_study(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]
 
 
 def write_study(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]], path: str | Path) -> Path:
-    """Writes `render_study`'s page to a file, whole or not at all, and returns its path."""
+    """Writes `render_study`'s page to a file, whole or not at all, and returns its path.
+
+    Args:
+        summary: what `plexus.study.summary` returns.
+        records: the trials, for the table of all of their numbers.
+        path: the file; its folder must be there.
+
+    Raises:
+        RunError: the summary is none of a study, or the file cannot be written.
+        TrainingError: the disk is full.
+
+    Example:
+        >>> write_study({"kind": "fit"}, (), "study.html")
+        Traceback (most recent call last):
+        plexus.errors.RunError: not the summary of a study: expected "study", "variants" and "seeds"
+    """
     return atomic_write(path, render_study(summary, records))
 
 

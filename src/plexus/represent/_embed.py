@@ -43,8 +43,9 @@ def embed(
         DataError: nothing to embed, or an image that cannot be read.
 
     Example:
-        >>> embed("runs/z", ["photos"], "z.parquet")  # doctest: +SKIP
-        PosixPath('z.parquet')
+        >>> embed("nowhere", ["photos"], "z-of-photos.parquet")
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere: ...
     """
     path = Path(out)
     if path.exists() or path.is_symlink():
@@ -95,9 +96,12 @@ def search(
         ConfigError: a query that is no single image, or nothing to search.
         RunError: a table that was made with another Z.
 
+    Source: cosine similarity after Salton and McGill 1983, Introduction to modern information retrieval.
+
     Example:
-        >>> search("runs/z", "cat.png", ["photos"])["found"][0]["path"]  # doctest: +SKIP
-        'photos/cat-2.png'
+        >>> search("nowhere", "cat.png", ["photos"])
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere: ...
     """
     if most < 1:
         raise ConfigError(f"most={most} must be at least 1")

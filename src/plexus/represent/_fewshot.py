@@ -57,8 +57,9 @@ def fewshot(
     Source: episodes and prototypes after Snell et al. 2017, "Prototypical networks".
 
     Example:
-        >>> fewshot("runs/z", "photos", ways=3)["heads"]["prototype"]["mean"]  # doctest: +SKIP
-        0.81
+        >>> fewshot("nowhere", "photos", ways=3)
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere: ...
     """
     for name, value, least in (
         ("ways", ways, 2), ("shots", shots, 1), ("episodes", episodes, 2), ("queries", queries, 1), ("seed", seed, 0)

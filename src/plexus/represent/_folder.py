@@ -51,8 +51,16 @@ def open_run(folder: str | Path) -> tuple[RepresentConfig, dict[str, Any]]:
 def finished(run: str | Path) -> bool:
     """Whether a run reached its end and its model is there.
 
+    Args:
+        run: a run folder.
+
     Raises:
         RunError: not a run folder, or a broken one.
+
+    Example:
+        >>> finished("nowhere")
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere: ...
     """
     _, record = open_run(run)
     return record.get("finished") is True and (Path(run) / "model" / "model.safetensors").is_file()

@@ -49,8 +49,9 @@ def probe(
         RunError: the run has not finished.
 
     Example:
-        >>> probe("runs/z", "photos", balances=(0, 0.5, 1))[0]["knn"]["value"]  # doctest: +SKIP
-        0.93
+        >>> probe("nowhere", "photos")
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere: ...
     """
     place = Path(run)
     model, _, record = open_model(place)

@@ -41,8 +41,11 @@ def train(
         PlexusError: see its children; each message says what to do.
 
     Example:
-        >>> train(RepresentConfig(data="photos", labels="10"), run="runs/z")  # doctest: +SKIP
-        PosixPath('runs/z')
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     train(RepresentConfig(data="nowhere"), run=f"{folder}/run")
+        Traceback (most recent call last):
+        plexus.errors.DataError: nowhere...
     """
     from plexus.represent._folder import new_run
 
@@ -60,8 +63,20 @@ def train(
 def resume(run: str | Path, *, listen: Listener | None = None, progress: bool = False) -> Path:
     """Goes on with a run that was stopped, to the very weights it would have reached.
 
+    Args:
+        run: a run folder.
+        listen, progress: as for `train`.
+
+    Returns:
+        The run folder.
+
     Raises:
         RunError: not a run folder, or the data is no longer what it was.
+
+    Example:
+        >>> resume("nowhere")
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere: ...
     """
     from plexus.represent._folder import finished, open_run
 

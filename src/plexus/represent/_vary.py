@@ -86,8 +86,9 @@ def vary(
         RunError: a run that has not finished, or a picture that cannot be written.
 
     Example:
-        >>> vary("runs/z", "seven.png", to="one.png")  # doctest: +SKIP
-        PosixPath('runs/z/vary/seven-one.png')
+        >>> vary("nowhere", "seven.png", to="one.png")
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere: ...
     """
     if steps < 3 or steps % 2 == 0:
         raise ConfigError(f"steps={steps} must be odd, 3 or more: the image itself stands in the middle")

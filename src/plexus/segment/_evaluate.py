@@ -60,6 +60,11 @@ def evaluate(
     Raises:
         RunError: the run is not finished or broken, or the folder is in use.
         DataError: data that cannot be used.
+
+    Example:
+        >>> evaluate("nowhere", "scans")
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one of `plexus segment train`
     """
     start, folder, opened = time.monotonic(), Path(run), open_finished(run)
     place = Path(out) if out is not None else folder / "evaluation"

@@ -65,8 +65,16 @@ def _folds_checked(record: dict[str, Any], path: Path) -> dict[str, Any]:
 def finished(run: str | Path) -> bool:
     """Whether a run reached its end and its nets are there.
 
+    Args:
+        run: a run folder.
+
     Raises:
         RunError: not a run folder, or a broken one.
+
+    Example:
+        >>> finished("nowhere")
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one of `plexus segment train`
     """
     _, record = open_run(run)
     if record.get("finished") and not record.get("folds"):

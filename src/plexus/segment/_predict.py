@@ -46,8 +46,9 @@ def predict(
         DataError: an image that cannot be read, or two of the same name.
 
     Example:
-        >>> predict("runs/scans", ["new"], "masks")  # doctest: +SKIP
-        PosixPath('masks')
+        >>> predict("nowhere", ["new"], "masks-of-new")
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one of `plexus segment train`
     """
     folder = Path(out)
     refuse_used(folder)

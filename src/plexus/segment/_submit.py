@@ -40,8 +40,9 @@ def submit(
         DataError: an image that cannot be read, or two of the same name.
 
     Example:
-        >>> submit("runs/scans", ["test"])  # doctest: +SKIP
-        PosixPath('submission.csv')
+        >>> submit("nowhere", ["test"], "masks-of-test.csv")
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one of `plexus segment train`
     """
     file = Path(out)
     if file.exists():

@@ -44,8 +44,9 @@ def train(
         PlexusError: see its children; each message says what to do.
 
     Example:
-        >>> train(SegmentConfig(data="scans", cv=5), run="runs/scans")  # doctest: +SKIP
-        PosixPath('runs/scans')
+        >>> train(SegmentConfig(cv=5))
+        Traceback (most recent call last):
+        plexus.errors.ConfigError: name the data: a folder of images and masks, a CSV manifest, or parquet files
     """
     if not config.data:
         raise ConfigError("name the data: a folder of images and masks, a CSV manifest, or parquet files")
@@ -63,8 +64,20 @@ def train(
 def resume(run: str | Path, *, listen: Listener | None = None, progress: bool = False) -> Path:
     """Goes on with a run that was stopped, to the very weights it would have reached.
 
+    Args:
+        run: a run folder.
+        listen, progress: as for `train`.
+
+    Returns:
+        The run folder.
+
     Raises:
         RunError: not a run folder, or the data is no longer what it was.
+
+    Example:
+        >>> resume("nowhere")
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one of `plexus segment train`
     """
     folder = Path(run)
     config, _ = open_run(folder)

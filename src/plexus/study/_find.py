@@ -31,8 +31,15 @@ def load(name: str | Path) -> Study:
     Args:
         name: one of `names()`, or a path that ends in `.py`.
 
+    Returns:
+        The study.
+
     Raises:
         ConfigError: no such study or file, the file cannot be run, or it has no `STUDY`.
+
+    Example:
+        >>> load("neurons").baseline in {variant.name for variant in load("neurons").variants}
+        True
     """
     text = str(name)
     if text in names():

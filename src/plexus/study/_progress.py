@@ -24,6 +24,10 @@ class Progress:
         ended: `VARIANT~SEED` of the trial that has just ended, or None.
         value: its measure, where it did not fail.
         seconds: what it took.
+
+    Example:
+        >>> Progress("dropout", "quick", 10, (), ("none~0",), {}, 9, None, None, "test_accuracy").left
+        9
     """
 
     study: str

@@ -29,8 +29,18 @@ def records(folder: str | Path, study: Study | str, scale: str) -> list[dict[str
         study: a study or its name; of a study, records that are `stale` are left out and its own order is kept.
         scale: quick, standard or full.
 
+    Returns:
+        The records, as they stand in the files.
+
     Raises:
         RunError: a record is not JSON, or not a record of this study and scale.
+
+    Example:
+        >>> import tempfile
+        >>> from plexus.study import load
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     records(folder, load("neurons"), "quick")
+        []
     """
     name = study if isinstance(study, str) else study.name
     place = Path(folder) / name / scale
@@ -49,6 +59,19 @@ def stale(folder: str | Path, study: Study, scale: str) -> dict[str, str]:
         folder: the results folder.
         study: as it is now.
         scale: quick, standard or full.
+
+    Returns:
+        Empty where all are good.
+
+    Raises:
+        RunError: a record is not JSON, or not a record of this study and scale.
+
+    Example:
+        >>> import tempfile
+        >>> from plexus.study import load
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     stale(folder, load("neurons"), "quick")
+        {}
     """
     found = {f"{r['variant']}~{r['seed']}": difference(study, r) for r in records(folder, study.name, scale)}
     return {name: why for name, why in found.items() if why is not None}
@@ -61,6 +84,16 @@ def failures(folder: str | Path, study: Study | str, scale: str) -> dict[str, st
         folder: the results folder.
         study: a study or its name.
         scale: quick, standard or full.
+
+    Returns:
+        Empty where none failed.
+
+    Example:
+        >>> import tempfile
+        >>> from plexus.study import load
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     failures(folder, load("neurons"), "quick")
+        {}
     """
     place = Path(folder) / (study if isinstance(study, str) else study.name) / scale
     found = sorted(place.glob(f"*~*{FAILED}.json"))

@@ -74,8 +74,17 @@ def run(
         TrainingError: trials failed; the others are done.
 
     Example:
-        >>> from plexus.study import load, run
-        >>> run(load("neurons"), scale="quick", results="results", resume=True)  # doctest: +SKIP
+        >>> import tempfile
+        >>> from plexus.study import Scale, Study, Variant, records, run
+        >>> def trial(job):
+        ...     return {"test_accuracy": 90.0 + job.variant.options["gain"]}
+        >>> variants = Variant("none", {"gain": 0.0}), Variant("some", {"gain": 1.0})
+        >>> scales = {"quick": Scale(images=None, epochs=1, seeds=2)}
+        >>> study = Study("gain", "Does the gain matter?", "none", variants, scales, "digits", trial)
+        >>> with tempfile.TemporaryDirectory() as results:
+        ...     run(study, scale="quick", results=results)
+        ...     [record["metrics"]["test_accuracy"] for record in records(results, study, "quick")]
+        [90.0, 91.0, 90.0, 91.0]
     """
     if scale not in study.scales:
         raise ConfigError(f"study {study.name!r} has no scale {scale!r}: there are {', '.join(study.scales)}")

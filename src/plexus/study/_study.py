@@ -22,6 +22,10 @@ class Scale:
         epochs: the same for every variant.
         seeds: 0, 1, ..., seeds - 1.
         options: whatever else the trial function reads from the scale; plain JSON values.
+
+    Example:
+        >>> Scale(images=200, epochs=4, seeds=5).seeds
+        5
     """
 
     images: int | None
@@ -37,6 +41,10 @@ class Variant:
     Args:
         name: letters, digits and `._+=,-`; it names files.
         options: what sets it apart, as plain JSON values; records made with other options are stale.
+
+    Example:
+        >>> Variant("half", {"p": 0.5}).options["p"]
+        0.5
     """
 
     name: str
@@ -53,6 +61,11 @@ class Job:
         data: a spec for `plexus.data.load`.
         folder: empty at first, for this trial alone, and there again when a stopped trial is run again; removed when
             the trial has ended.
+
+    Example:
+        >>> job = Job("dropout", Variant("half", {"p": 0.5}), 3, Scale(None, 4, 5), "quick", "digits", Path("work"))
+        >>> job.variant.name, job.seed, job.scale.epochs
+        ('half', 3, 4)
     """
 
     study: str

@@ -45,8 +45,11 @@ def fit(
         PlexusError: see its children; each message says what to do.
 
     Example:
-        >>> fit(FitConfig(epochs=4), run="runs/try")  # doctest: +SKIP
-        PosixPath('runs/try')
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:  # too few images; the run folder is taken back
+        ...     fit(FitConfig(data="digits", limit=5), run=f"{folder}/run")
+        Traceback (most recent call last):
+        plexus.errors.DataError: --limit 5 is too low for 10 classes: at least 20
     """
     folder, config = new_run(config, run, command=command)
     with Lock(folder):
@@ -62,8 +65,20 @@ def fit(
 def resume(run: str | Path, *, listen: Listener | None = None, progress: bool = False) -> Path:
     """Goes on with a run that was stopped, to the very weights it would have reached.
 
+    Args:
+        run: a run folder.
+        listen, progress: as for `fit`.
+
+    Returns:
+        The run folder.
+
     Raises:
         RunError: not a run folder, or the data is no longer what it was.
+
+    Example:
+        >>> resume("nowhere")
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one that `plexus fit` made
     """
     folder = Path(run)
     config, _ = open_run(folder)
@@ -78,8 +93,16 @@ def resume(run: str | Path, *, listen: Listener | None = None, progress: bool = 
 def finished(run: str | Path) -> bool:
     """Whether a run reached its end and its models are there.
 
+    Args:
+        run: a run folder.
+
     Raises:
         RunError: not a run folder, or a broken one.
+
+    Example:
+        >>> finished("nowhere")
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one that `plexus fit` made
     """
     folder = Path(run)
     _, record = open_run(folder)
@@ -112,6 +135,11 @@ def cut_again(
     Raises:
         ConfigError: not exactly one budget, or one out of range.
         RunError: the source has not finished learning, or the new folder exists.
+
+    Example:
+        >>> cut_again("nowhere", keep=0.2)
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one that `plexus fit` made
     """
     source = Path(source)
     config, record = open_run(source)

@@ -22,6 +22,9 @@ def predict(run: str | Path, images: Sequence[str | Path]) -> list[dict[str, Any
         run: a run folder.
         images: image files; decoded and resized as in training.
 
+    Shape:
+        The model takes float32 pixels (1, C, H, W), 0..255, and gives logits (1, K).
+
     Returns:
         A dict per image: image (the path), label (the class name), probability, and probabilities by class.
 
@@ -30,8 +33,9 @@ def predict(run: str | Path, images: Sequence[str | Path]) -> list[dict[str, Any
         DataError: an image that cannot be read.
 
     Example:
-        >>> predict("runs/try", ["seven.png"])  # doctest: +SKIP
-        [{'image': 'seven.png', 'label': '7', 'probability': 0.99, ...}]
+        >>> predict("nowhere", ["seven.png"])
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere/record.json: cannot read the run record: ...; name a run folder
     """
     folder = Path(run)
     record = RunRecord.read(folder / "record.json")

@@ -101,15 +101,31 @@ def discard(folder: Path) -> None:
 
 
 def last_run() -> Path | None:
-    """The run folder this process made or opened last."""
+    """The run folder this process made or opened last.
+
+    Example:
+        >>> last_run() is None or last_run().name != ""
+        True
+    """
     return Path(os.environ[_RUN]) if _RUN in os.environ else None
 
 
 def open_run(folder: str | Path) -> tuple[FitConfig, RunRecord]:
     """The config and record of a run folder.
 
+    Args:
+        folder: a run folder.
+
+    Returns:
+        Both, as they stand in `config.yaml` and `record.json`.
+
     Raises:
         RunError: there is none, or it is broken.
+
+    Example:
+        >>> open_run("nowhere")
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one that `plexus fit` made
     """
     place = Path(folder)
     if not (place / "config.yaml").is_file():
@@ -155,7 +171,12 @@ class Lock:
 
 
 def leader() -> bool:
-    """Whether this process is the one that writes files (the only one, or rank 0 of several)."""
+    """Whether this process is the one that writes files (the only one, or rank 0 of several).
+
+    Example:
+        >>> leader()  # nothing else was started
+        True
+    """
     return int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
 
 

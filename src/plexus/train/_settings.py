@@ -72,7 +72,25 @@ def unknown(key: str, known: list[str]) -> str:
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """A YAML file that holds option: value lines."""
+    """A YAML file that holds option: value lines.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Option -> value, unchecked.
+
+    Raises:
+        ConfigError: the file cannot be read, is not YAML, or holds something else than options.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder, "fit.yaml")
+        ...     _ = file.write_text("keep: 0.3\\nepochs: 4\\n")
+        ...     read_yaml(file)
+        {'keep': 0.3, 'epochs': 4}
+    """
     try:
         raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

@@ -25,6 +25,12 @@ class Agreement:
         spearman_ci: its interval.
         edges: how many edges were possible.
         wirings: how many wirings were compared.
+
+    Example:
+        >>> w = Wiring(("input", "lego1", "head"), (("lego1", "head", 1.0),))
+        >>> found = agreement([w, w, w])
+        >>> found.wirings, found.edges
+        (3, 2)
     """
 
     kappa: float
@@ -50,6 +56,8 @@ def agreement(wirings: Sequence[Wiring], *, resamples: int = 1000, seed: int = 0
 
     Raises:
         ConfigError: fewer than two wirings, or wirings of different stacks.
+
+    Source: Cohen 1960, A coefficient of agreement for nominal scales.
 
     Example:
         >>> w = Wiring(("input", "lego1", "head"), (("lego1", "head", 1.0),))

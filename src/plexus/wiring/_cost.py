@@ -73,6 +73,10 @@ def multiply_adds(net: nn.Module, in_shape: Sequence[int]) -> int:
     A `RotConv2d` counts as one plain convolution, whatever the route it takes: its rotations share their products, and
     what is left to each are additions. `squeeze` adds its own 1x1 convolution.
 
+    Args:
+        net: takes one batch of images.
+        in_shape: one image's, (C, *spatial).
+
     Example:
         >>> multiply_adds(nn.Conv2d(3, 4, 3, padding=1), (3, 8, 8))
         6912

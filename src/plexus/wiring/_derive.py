@@ -85,7 +85,21 @@ def rebuild(
 
 
 def fresh(net: nn.Module) -> nn.Module:
-    """The same net with every layer's own initialisation drawn anew, from torch's global generator; in place."""
+    """The same net with every layer's own initialisation drawn anew, from torch's global generator; in place.
+
+    Args:
+        net: layers without `reset_parameters` stay as they are.
+
+    Returns:
+        `net` itself.
+
+    Example:
+        >>> layer = nn.Linear(2, 2)
+        >>> with torch.no_grad():
+        ...     _ = layer.weight.fill_(9)
+        >>> bool((fresh(layer).weight.abs() < 1).all())
+        True
+    """
     for module in net.modules():
         reset = getattr(module, "reset_parameters", None)
         if callable(reset):

@@ -37,6 +37,9 @@ def random_wiring(legos: int, edges: int, generator: torch.Generator) -> Wiring:
 def residual_wiring(legos: int) -> Wiring:
     """The chain with a skip over every pair of legos, as in a residual net.
 
+    Args:
+        legos: how many layers.
+
     Example:
         >>> len(residual_wiring(15).edges)
         22

@@ -1,0 +1,146 @@
+"""Builds the site of the documentation, strictly: python scripts/docs.py [SITE]; the default is site/.
+
+What is built lies in build/docs while it is made: the pages of docs/, the changelog, a page of the reference for every
+public module, and one for the command line. A warning is an error; so is a link to nothing, and anything that a page
+would load from the network.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+import plexus
+
+ROOT = Path(__file__).resolve().parents[1]
+NO_LIBRARY = frozenset({"cli"})  # its reference is that of the command line
+EMPTY = '{ "Reference" = [] }'
+LOADED = {("script", "src"), ("img", "src"), ("iframe", "src"), ("source", "src"), ("video", "src"), ("link", "href")}
+"""Attributes of elements that make a browser fetch something by itself."""
+LOADING_LINKS = {"stylesheet", "icon", "preload", "modulepreload", "manifest", "prefetch"}
+FETCHED = re.compile(r"url\(\s*['\"]?((?:https?:)?//[^)'\"]+)|@import\s+['\"]((?:https?:)?//[^'\"]+)")
+
+
+def public_modules() -> list[str]:
+    """Every module without an underscore beside `plexus/__init__.py`, and every module that one of them exports."""
+    todo = [f"plexus.{m.name}" for m in pkgutil.iter_modules(plexus.__path__)]
+    found = []
+    for name in todo:
+        last = name.rpartition(".")[2]
+        if last.startswith("_") or last in NO_LIBRARY:
+            continue
+        module = importlib.import_module(name)
+        found.append(name)
+        todo += [f"{name}.{k}" for k in getattr(module, "__all__", ()) if inspect.ismodule(getattr(module, k))]
+    return sorted(found)
+
+
+def stage(place: Path) -> None:
+    """Lays out all that the site is built from."""
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(ROOT / "docs", place / "docs")
+    shutil.copy(ROOT / "CHANGELOG.md", place / "docs" / "changelog.md")
+    for name in ("src", "scripts"):
+        (place / name).symlink_to(ROOT / name)
+    pages = place / "docs" / "reference"
+    pages.mkdir()
+    (pages / "cli.md").write_text(_command_line())
+    entries = ['{ "Command line" = "reference/cli.md" }']
+    for name in public_modules():
+        (pages / f"{name}.md").write_text(f"# `{name}`\n\n::: {name}\n")
+        entries.append(f'{{ "{name}" = "reference/{name}.md" }}')
+    config = (ROOT / "zensical.toml").read_text()
+    if config.count(EMPTY) != 1:
+        sys.exit(f"zensical.toml: expected one {EMPTY} in nav")
+    if lost := [page for page in _pages(place / "docs") if f'"{page}"' not in config]:
+        sys.exit(f"zensical.toml: nav has no entry for {', '.join(lost)}")
+    (place / "zensical.toml").write_text(config.replace(EMPTY, f'{{ "Reference" = [{", ".join(entries)}] }}'))
+
+
+def _pages(place: Path) -> list[str]:
+    """The pages that people write, as nav names them."""
+    found = (path.relative_to(place).as_posix() for path in sorted(place.rglob("*.md")))
+    return [page for page in found if not page.startswith("reference/")]
+
+
+def _command_line() -> str:
+    """The help of all verbs, as cyclopts writes it."""
+    from plexus.cli import app
+
+    text = app.generate_docs(output_format="markdown")
+    return re.sub(r"## Table of Contents\n.*?(?=\*\*Commands)", "", text, flags=re.DOTALL).replace(
+        "# plexus\n", "# Command line\n", 1
+    )
+
+
+class Page(HTMLParser):
+    """What one page links to, what it loads, and the anchors it has."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.loads: list[str] = []
+        self.anchors: set[str] = {""}
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Called for every element."""
+        given = {name: value or "" for name, value in attrs}
+        self.anchors |= {given[name] for name in ("id", "name") if name in given}
+        for name, value in given.items():
+            if (tag, name) in LOADED and (tag != "link" or LOADING_LINKS & set(given.get("rel", "").split())):
+                self.loads.append(value)
+            elif tag == "a" and name == "href":
+                self.links.append(value)
+
+
+def faults(site: Path) -> Iterator[str]:
+    """Links to nothing, and whatever would be loaded from the network; one line each."""
+    pages = {path: Page(path) for path in sorted(site.rglob("*.html"))}
+    for path, page in pages.items():
+        here = path.relative_to(site)
+        if here.name == "404.html":  # may be shown at any address, and so links from the root
+            continue
+        for link in page.loads:
+            if re.match(r"(https?:)?//", link):
+                yield f"{here}: loads {link}"
+        for link in [*page.links, *page.loads]:
+            where, anchor = urldefrag(link)
+            if re.match(r"[a-z]+:", link) or link.startswith("//"):
+                continue
+            target = (path.parent / unquote(where)).resolve() if where else path
+            if not target.exists():
+                yield f"{here}: links to {link}, which is not there"
+            elif target in pages and unquote(anchor) not in pages[target].anchors:
+                yield f"{here}: links to {link}, which has no such anchor"
+    for path in [*pages, *site.rglob("*.css")]:
+        for found in FETCHED.finditer(path.read_text(encoding="utf-8")):
+            yield f"{path.relative_to(site)}: loads {found[1] or found[2]}"
+
+
+def build(site: Path) -> None:
+    """Build the site; leave with a message where anything is wrong."""
+    place = ROOT / "build" / "docs"
+    stage(place)
+    command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
+    made = subprocess.run(command, cwd=place, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if made.returncode or "griffe:" in made.stdout:  # griffe's warnings are none to zensical
+        sys.exit(f"{made.stdout}the documentation was not built: mend what is said above")
+    if wrong := list(faults(place / "site")):
+        sys.exit("\n".join([*wrong, "the documentation was built with the faults above"]))
+    shutil.rmtree(site, ignore_errors=True)
+    shutil.move(place / "site", site)
+    print(f"open {site / 'index.html'}")
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "site")

@@ -1,0 +1,32 @@
+"""Takes a small picture of the top of every page in a folder, beside the page: python scripts/pictures.py FOLDER."""
+
+import io
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+WIDE, HIGH, SMALL = 1200, 800, 720
+"""What the browser sees, and the width of the picture, in pixels."""
+
+
+def main(folder: Path) -> None:
+    """Write NAME.jpg for every NAME.html."""
+    browser_path = os.environ.get("PLEXUS_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": WIDE, "height": HIGH}, color_scheme="light")
+        for path in sorted(folder.glob("*.html")):
+            page.goto(path.absolute().as_uri())
+            shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+            shot.resize((SMALL, SMALL * HIGH // WIDE), Image.Resampling.LANCZOS).save(
+                path.with_suffix(".jpg"), quality=80, optimize=True
+            )
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
