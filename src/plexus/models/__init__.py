@@ -3,7 +3,8 @@
 from plexus.models._autoencoder import Autoencoder, read_autoencoder
 from plexus.models._classifier import Classifier, head
 from plexus.models._mini_vgg import VARIANTS, mini_vgg, variant
-from plexus.models._presets import PRESETS, Preset, blocks, chain_of, deep, legos8, preset
+from plexus.models._presets import PRESETS, Preset, blocks, chain_of, deep, dense, legos8, preset
+from plexus.models._start import Start, check_start
 from plexus.models._unet import Segmentation, UNet
 
 __all__ = [
@@ -13,10 +14,13 @@ __all__ = [
     "Classifier",
     "Preset",
     "Segmentation",
+    "Start",
     "UNet",
     "blocks",
     "chain_of",
+    "check_start",
     "deep",
+    "dense",
     "head",
     "legos8",
     "mini_vgg",

@@ -10,23 +10,24 @@ _POOL = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d, 3: nn.AdaptiveAvgPool
 
 
 class Classifier(nn.Module):
-    """A body that makes maps, and a head that makes logits of them: head(body(x)).
+    """A body that makes maps, and a head that makes logits of them: head(body(start(x))).
 
     Args:
         body: a `Supernet`, a chain, or any module giving (N, C, *spatial).
         head: a module giving (N, classes) from it.
+        start: stands before the body, as a `Start` from an encoder's Z; none for a body that reads pixels.
 
     Example:
         >>> Classifier(nn.Conv2d(1, 4, 3), head("gap", 4, 10))(__import__("torch").ones(2, 1, 8, 8)).shape
         torch.Size([2, 10])
     """
 
-    def __init__(self, body: nn.Module, head: nn.Module) -> None:
+    def __init__(self, body: nn.Module, head: nn.Module, start: nn.Module | None = None) -> None:
         super().__init__()
-        self.body, self.head = body, head
+        self.start, self.body, self.head = start, body, head
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.body(x))
+        return self.head(self.body(x if self.start is None else self.start(x)))
 
 
 def head(kind: str, channels: int, classes: int, *, axes: int = 2) -> nn.Sequential:

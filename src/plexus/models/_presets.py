@@ -45,12 +45,14 @@ def deep(in_shape: Sequence[int], *, width: int = 16) -> list[nn.Module]:
         >>> len(deep((3, 32, 32))), len(deep((1, 8, 8)))
         (15, 9)
     """
-    per_stage = 5 if min(in_shape[1:]) >= 16 else 3
+    side = min(in_shape[1:])
+    per_stage = 5 if side >= 16 else 3
     legos: list[nn.Module] = []
     for i in range(3 * per_stage):
         parts: list[nn.Module] = [nn.LazyConv2d(width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
-        if i in (per_stage - 1, 2 * per_stage - 1):
+        if i in (per_stage - 1, 2 * per_stage - 1) and side > 1:
             parts.append(nn.MaxPool2d(2))
+            side //= 2
         legos.append(nn.Sequential(*parts))
     return legos
 
@@ -96,10 +98,28 @@ def legos8(in_shape: Sequence[int]) -> list[nn.Module]:
     return legos
 
 
+def dense(in_shape: Sequence[int], *, width: int = 64) -> list[nn.Module]:
+    """Three dense layers with batch norm and ReLU, for maps of one pixel as an encoder's Z.
+
+    Args:
+        in_shape: one input's, (C, H, W).
+        width: units of each.
+
+    Returns:
+        The legos; they take (N, C, H, W) and are sized at their first call.
+
+    Example:
+        >>> len(dense((16, 1, 1)))
+        3
+    """
+    return [nn.Sequential(nn.LazyConv2d(width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()) for _ in range(3)]
+
+
 PRESETS = {
     "deep": Preset(deep, {"merge": "sum", "gate_init": (0.95, 0.27)}),
     "blocks": Preset(blocks, {"merge": "concat"}),
     "legos8": Preset(legos8, {"merge": "concat"}),
+    "dense": Preset(dense, {"merge": "sum", "gate_init": (0.95, 0.27)}),
 }
 """What `preset` chooses from, by name."""
 

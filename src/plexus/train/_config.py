@@ -31,7 +31,10 @@ class FitConfig(Settings):
         label: the column that holds the labels, where a table has several.
         skip_unreadable: leave out images that cannot be read, and record each.
         augment: shifts of up to 10 % and flips; by default on, but for digits.
-        preset: deep | blocks | legos8.
+        start_from: a run of `plexus represent train`, or its model: layers start from its encoder, not from pixels.
+        start_at: z (its latent) | features (the maps before it).
+        start_frozen: leave the encoder as it is; otherwise it learns with the layers.
+        preset: deep | blocks | legos8 | dense; at an encoder's Z always dense.
         legos: FILE.py:function giving your own legos for an input shape, in place of a preset.
         width: maps of every lego of `deep`.
         neuron: of the legos' convolutions: plain | rot8 | rot4 | unit | spherical.
@@ -75,6 +78,9 @@ class FitConfig(Settings):
     label: str | None = None
     skip_unreadable: bool = False
     augment: bool | None = None
+    start_from: str | None = None
+    start_at: str = "z"
+    start_frozen: bool = True
     preset: str = "deep"
     legos: str | None = None
     width: int = 16

@@ -13,7 +13,7 @@ from torch import nn
 
 from plexus.errors import ConfigError
 from plexus.graph import Edge, Wiring
-from plexus.models import Classifier, Preset, head, preset
+from plexus.models import Autoencoder, Classifier, Preset, Start, check_start, head, preset, read_autoencoder
 from plexus.models import deep as deep_legos
 from plexus.nn import Supernet
 from plexus.own import run_file
@@ -38,7 +38,9 @@ class Nets:
     """
 
     def __init__(self, config: FitConfig, in_shape: Sequence[int], classes: int) -> None:
-        self.config, self.in_shape, self.classes = config, tuple(in_shape), classes
+        self.config, self.pixels_shape, self.classes = config, tuple(in_shape), classes
+        self.encoder = _encoder(config, in_shape)
+        self.in_shape = self.pixels_shape if self.encoder is None else self._start(self.encoder).out_shape
         self.preset = _preset(config)
         self.options: dict[str, Any] = dict(self.preset.options)
         self.options |= {name: getattr(config, name) for name in _OPTIONS if getattr(config, name) is not None}
@@ -73,16 +75,31 @@ class Nets:
         return trace(self._headed(body, maps.shape[1]).train())
 
     def _headed(self, body: nn.Module, channels: int) -> Classifier:
-        net = Classifier(body, head(self.config.head, channels, self.classes))
+        start = None if self.encoder is None else self._start(self.encoder)
+        net = Classifier(body, head(self.config.head, channels, self.classes), start)
         with torch.no_grad():
-            net.eval()(torch.zeros(2, *self.in_shape))
+            net.eval()(torch.zeros(2, *self.pixels_shape))
         with_dense(net.head, self.config)
         return net.train()
+
+    def _start(self, encoder: Autoencoder) -> Start:
+        return Start(encoder, self.config.start_at, frozen=self.config.start_frozen)
+
+
+def _encoder(config: FitConfig, in_shape: Sequence[int]) -> Autoencoder | None:
+    """The autoencoder to start from, where there is one."""
+    if config.start_from is None:
+        return None
+    encoder = read_autoencoder(config.start_from)
+    check_start(encoder, in_shape, config.start_from)
+    return encoder
 
 
 def _preset(config: FitConfig) -> Preset:
     if config.legos is not None:
         return Preset(_function(config.legos), {"merge": "sum", "gate_init": (0.95, 0.27)})
+    if config.start_from is not None and config.start_at == "z":
+        return preset("dense")
     chosen = preset(config.preset)
     if config.preset == "deep" and config.width != FitConfig.width:
         return Preset(partial(deep_legos, width=config.width), chosen.options)

@@ -8,7 +8,8 @@ from contextlib import suppress
 from typing import Any
 
 _CHOICES: dict[str, tuple[str, ...]] = {
-    "preset": ("deep", "blocks", "legos8"),
+    "preset": ("deep", "blocks", "legos8", "dense"),
+    "start_at": ("z", "features"),
     "head": ("gap", "flatten512"),
     "neuron": ("plain", "rot8", "rot4", "unit", "spherical"),
     "dense": ("plain", "unit", "spherical"),

@@ -186,7 +186,8 @@ def _absolute(config: FitConfig) -> FitConfig:
     if legos is not None and ":" in legos:
         file, _, name = legos.rpartition(":")
         legos = f"{Path(file).absolute()}:{name}"
-    return replace(config, data="digits" if config.data == "digits" else data, legos=legos)
+    start = os.path.abspath(config.start_from) if config.start_from is not None else None
+    return replace(config, data="digits" if config.data == "digits" else data, legos=legos, start_from=start)
 
 
 def _cores() -> int:

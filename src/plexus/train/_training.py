@@ -50,7 +50,9 @@ class Training:
     ) -> None:
         self.folder, self.config, self.data = folder, config, data
         pixels = data.train.images.double()
-        self.normalize = Normalize(pixels.mean((0, 2, 3)), pixels.std((0, 2, 3)).clamp_min(1.0))
+        plain = config.start_from is None  # an encoder brings its own
+        mean, std = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3)).clamp_min(1.0)
+        self.normalize = Normalize(mean if plain else mean * 0, std if plain else std * 0 + 1)
         self.nets = Nets(config, data.in_shape, len(data.classes))
         self.nets.supernet()  # a misfit is told before anything is trained
         check_devices(config)

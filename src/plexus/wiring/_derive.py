@@ -17,6 +17,7 @@ from plexus.wiring._builder import Builder, Maps
 from plexus.wiring._layers import apply
 from plexus.wiring._merge import merge
 from plexus.wiring._parts import blank_batch, connections, split
+from plexus.wiring._trace import trace
 
 
 def derive(net: nn.Module, wiring: Wiring, *, fold: bool = True) -> nn.Module:
@@ -32,7 +33,7 @@ def derive(net: nn.Module, wiring: Wiring, *, fold: bool = True) -> nn.Module:
     length 1; `plexus.nn.fold` makes plain layers of these.
 
     Args:
-        net: a `Supernet`, or a classifier with one as `.body` and a `.head`.
+        net: a `Supernet`, or a classifier with one as `.body`, a `.head`, and perhaps a `.start`.
         wiring: which edges stay; strengths are not read.
         fold: False multiplies every gate in where it stands.
 
@@ -52,7 +53,11 @@ def derive(net: nn.Module, wiring: Wiring, *, fold: bool = True) -> nn.Module:
         >>> torch.allclose(plain(x), net(x), atol=1e-6)
         True
     """
-    return _build(net, wiring, fold=fold, whole=True).train(net.training)
+    plain: nn.Module = _build(net, wiring, fold=fold, whole=True)
+    start = getattr(net, "start", None)
+    if start is not None:
+        plain = trace(nn.Sequential(copy.deepcopy(start), plain))
+    return plain.train(net.training)
 
 
 def rebuild(

@@ -71,11 +71,18 @@ def importance(
         if method == "taylor":
             values = _taylor(net, body, held, loss)
         elif method == "ablation":
-            values = _ablation(net, body, held, loss)
+            values = _ablation(net, body, _started(net, held), loss)
         else:
-            values = _strength(body, held, plain=method == "gate")
+            values = _strength(body, _started(net, held), plain=method == "gate")
     wiring = body.wiring()
     return replace(wiring, edges=tuple(Edge(e.source, e.target, values[e.source, e.target]) for e in wiring.edges))
+
+
+@torch.no_grad()
+def _started(net: nn.Module, batches: Sequence[Batch]) -> Sequence[Batch]:
+    """The batches as the body reads them: behind the net's start, where it has one."""
+    start = getattr(net, "start", None)
+    return batches if start is None else [(start(x), y) for x, y in batches]
 
 
 def _edges(body: Supernet) -> Iterable[tuple[str, str, Connection, nn.Module | None, int]]:
