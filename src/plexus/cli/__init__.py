@@ -32,6 +32,7 @@ for verb, summary in {
     "prune": "Cut a run's learned network to another budget.",
     "audit": "Find near-duplicates, contradictory labels and leaks in a set of images.",
     "segment": "Train and use segmenters for targets that may be absent.",
+    "essay": "Five small questions, answered exactly: squares, shields, fitness, kleiber, keystrokes.",
 }.items():
     app.command(f"plexus.cli.{verb}:{verb}", name=verb, help=summary)
 

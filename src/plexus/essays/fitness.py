@@ -111,7 +111,7 @@ def compare(seeds: int = 10, *, generations: int = 100) -> dict[str, list[End]]:
 
     Example:
         >>> ends = compare(2)
-        >>> all(0 < end.x < 1e-6 for end in ends["1/x"]), [round(end.x, 3) for end in ends["-x"]]
+        >>> all(0 <= end.x < 1e-6 for end in ends["1/x"]), [round(end.x, 3) for end in ends["-x"]]
         (True, [-5.0, -5.0])
     """
     if not 1 <= seeds <= 1000:

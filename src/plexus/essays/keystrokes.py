@@ -78,8 +78,8 @@ def infer(text: str, keys: str | None = None, *, prior: Prior = "row") -> Hand:
         text: the keystrokes; blanks are ignored, capitals count as small letters.
         keys: the hand's keys from left to right, two to four [default: those of the text, as a QWERTY keyboard has
             them]. They may include keys that were never struck.
-        prior: every assignment that it allows is equally likely. "row": fingers do not cross, so their order along the keys is index to little or little to index, both
-            hands alike; "any": all assignments alike, crossed fingers too.
+        prior: every assignment that it allows is equally likely. "row": fingers do not cross, so their order along
+            the keys is index to little or little to index, both hands alike; "any": crossed fingers too.
 
     Returns:
         Counts, ranking and test.
@@ -126,9 +126,9 @@ def infer_two(text: str, left: str, right: str, *, prior: Prior = "row") -> tupl
         EssayError: as ``infer``; or a key is under both hands.
 
     Example:
-        >>> left, right = infer_two("dddds ffff jkkkl dsdjkkk", "sdf", "jkl", prior="any")
-        >>> sum(left.counts.values()), right.ranking[0][0]["k"]
-        (13, 'middle')
+        >>> left, right = infer_two("dddds sdsf kkkl jkkl;", "asdf", "jkl;")
+        >>> sum(left.counts.values()), left.ranking[0][0]["d"], right.ranking[0][0]["k"]
+        (9, 'middle', 'middle')
     """
     left, right = _keys(left), _keys(right)
     if both := sorted(set(left) & set(right)):

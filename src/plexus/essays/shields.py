@@ -103,7 +103,7 @@ def losses(how_many: int = 5, *, both: bool = False) -> list[tuple[int, int, int
 
     Example:
         >>> [(g, w, m) for g, w, m, army in losses(2)]
-        [(2, 1, 3), (3, 1, 4)]
+        [(2, 1, 3), (1, 3, 4)]
     """
     if not 1 <= how_many <= 1000:
         raise EssayError(f"how many cases must be 1 to 1000, not {how_many}")
@@ -128,7 +128,8 @@ def _search(g: int, w: int, m: int) -> tuple[int, list[tuple[int, int]]]:
     if min(w, isqrt(1 + m * w // (2 * g * g))) > STEPS:
         raise EssayError("these fractions have too large a common denominator for an exact search; use coarser ones")
     middle = max(1, m // (2 * g))
-    most, found = 0, []
+    most = 0
+    found: list[tuple[int, int]] = []
     for start, step in ((middle, -1), (middle + 1, 1)):
         x = start
         while 0 < x <= (m - w) // g and x * (m - x * g) >= most * w:
