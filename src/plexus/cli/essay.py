@@ -20,6 +20,7 @@ from plexus.essays import EssayError
 essay = App(name="essay", help="Five small questions, answered exactly.")
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print the results as JSON.")]
 Picture = Annotated[Path | None, Parameter(help="Draw it, too: a new file that ends in .svg, .png or .html.")]
+_WORDS = {True: "borne out", False: "not borne out", None: "undecided"}
 LIST = """Five small questions, answered exactly; `plexus essay NAME --help` says more.
 
 squares     in how many ways is n a sum of two squares?       plexus essay squares 25 1105 --pairs
@@ -31,7 +32,7 @@ keystrokes  which finger rests on which key?                  plexus essay keyst
 
 @essay.default
 def overview() -> None:
-    """List the essays, with an example each. Example: `plexus essay squares 25`"""
+    """List the essays, with an example each."""
     print(LIST)
 
 
@@ -62,7 +63,9 @@ def squares(
             counted = essay_squares.count_file(file)
         else:
             counted = [(n, essay_squares.count(n)) for n in map(essay_squares.parse, numbers)]
-        rows = [{"n": n, "count": c} | ({"pairs": essay_squares.pairs(n)} if pairs else {}) for n, c in counted]
+        rows: list[dict[str, Any]] = [{"n": n, "count": c} for n, c in counted]
+        for row in rows if pairs else []:
+            row["pairs"] = essay_squares.pairs(row["n"])
     if as_json:
         _json(rows)
         return
@@ -73,11 +76,12 @@ def squares(
 
 @essay.command
 def shields(
-    shield: str,
-    warrior: str,
-    money: str,
+    shield: str | None = None,
+    warrior: str | None = None,
+    money: str | None = None,
     /,
     *,
+    losses: Annotated[int | None, Parameter(help="Print so many smallest cases in which floor(M/2G) loses.")] = None,
     show: Annotated[int, Parameter(help="Print at most so many optimal pairs.")] = 10,
     as_json: Json = False,
     picture: Picture = None,
@@ -101,6 +105,15 @@ def shields(
         _picture(picture)
         if show < 1:
             raise EssayError(f"--show must be 1 or more, not {show}")
+        if losses is not None:
+            if shield is not None or picture is not None:
+                raise EssayError("--losses takes no prices and draws nothing; leave them out")
+            _losses(essay_shields.losses(losses), as_json)
+            return
+        if shield is None or warrior is None or money is None:
+            raise EssayError(
+                "give three numbers, prices of shield and warrior and the money: plexus essay shields 1 2 5"
+            )
         army = essay_shields.best(shield, warrior, money)
     if as_json:
         _json(asdict(army) | {"optimal_pairs": len(army.pairs), "pairs": army.pairs[:show]})
@@ -119,8 +132,8 @@ def shields(
     if picture is not None:
         from plexus.essays import pictures
 
-        prices = (float(Fraction(value)) for value in (shield, warrior, money))
-        _save(pictures.shields(*prices, army), picture, as_json)
+        g, w, m = (float(Fraction(value)) for value in (shield, warrior, money))
+        _save(pictures.shields(g, w, m, army), picture, as_json)
 
 
 @essay.command
@@ -164,6 +177,7 @@ def kleiber(
     """Fit how metabolic rate, heart rate, lifespan and heartbeats per lifetime go with body mass.
 
     Columns of the CSV: species, class, mass_kg, source, and any of metabolic_rate_w, heart_rate_bpm, lifespan_yr.
+
     Example: `plexus essay kleiber --json`
     """
     from plexus.essays import kleiber as essay_kleiber
@@ -188,7 +202,7 @@ def kleiber(
         print("intervals are too narrow.")
         for group, verdicts in said.items():
             for v in verdicts:
-                print(f"{group}: {v.sentence!r}: {'borne out' if v.holds else 'not borne out'}: {v.why}")
+                print(f"{group}: {v.sentence!r}: {_WORDS[v.holds]}: {v.why}")
     if picture is not None:
         from plexus.essays import pictures
 
@@ -260,6 +274,14 @@ def keystrokes(
         from plexus.essays import pictures
 
         _save(pictures.keystrokes(hands, next(iter(curves.values()), [])), picture, as_json)
+
+
+def _losses(cases: list[Any], as_json: bool) -> None:
+    if as_json:
+        _json([{"shield": g, "warrior": w, "money": m} | asdict(army) for g, w, m, army in cases])
+        return
+    for g, w, m, army in cases:
+        print(f"G={g} W={w} M={m}: best {army.damage} by {army.pairs}, floor(M/2G) {army.rule_damage} by {army.rule}")
 
 
 def _enough(curve: list[Any]) -> None:

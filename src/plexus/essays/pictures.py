@@ -68,7 +68,7 @@ def check(path: str | PathLike[str]) -> Path:
     return place
 
 
-def shields(shield: float, warrior: float, money: float, army: Army) -> alt.LayerChart:
+def shields(shield: float, warrior: float, money: float, army: Army) -> alt.LayerChart | alt.FacetChart:
     """The damage by the number of shields, as bought and if parts could be bought; best and rule marked.
 
     Example:
