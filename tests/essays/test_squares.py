@@ -40,11 +40,11 @@ def as_printed(n: int) -> int:
 def test_every_n_up_to_100_000_is_counted_and_split_right() -> None:
     expected = np.zeros(100_001, int)
     for x in range(317):
-        n = x * x + np.arange(x, 317) ** 2
-        np.add.at(expected, n[n <= 100_000], 1)
+        sums = x * x + np.arange(x, 317) ** 2
+        np.add.at(expected, sums[sums <= 100_000], 1)
     assert [count(n) for n in range(100_001)] == expected.tolist()
-    for n in np.flatnonzero(expected):
-        found = pairs(int(n))
+    for n in np.flatnonzero(expected).tolist():
+        found = pairs(n)
         assert len(set(found)) == len(found) == expected[n]
         assert found == sorted(found)
         assert all(0 <= x <= y and x * x + y * y == n for x, y in found)
@@ -95,14 +95,12 @@ def test_primes_are_those_of_the_sieve() -> None:
         (2_147_483_629 * 2_147_483_587, {2_147_483_629: 1, 2_147_483_587: 1}),
         (3_037_000_493**2, {3_037_000_493: 2}),
         (1009**6, {1009: 6}),
-        (2_097_143**3 if 2_097_143**3 < 2**63 else 1_048_573**3, None),
+        (1_048_573**3, {1_048_573: 3}),
         (2**62, {2: 62}),
     ],
 )
-def test_hard_products_are_taken_apart(n: int, found: dict[int, int] | None) -> None:
-    parts = dict(factors(n))
-    assert math.prod(p**e for p, e in parts.items()) == n
-    assert found is None or parts == found
+def test_hard_products_are_taken_apart(n: int, found: dict[int, int]) -> None:
+    assert dict(factors(n)) == found
 
 
 @pytest.mark.parametrize("n", [3215031751, 3825123056546413051, 341550071728321, 3474749660383])
@@ -114,7 +112,7 @@ def test_strong_pseudoprimes_are_composite(n: int) -> None:
 def test_what_is_no_such_number_is_refused(n: object) -> None:
     for function in (count, pairs):
         with pytest.raises(EssayError, match=r"from 0 to 9223372036854775807"):
-            function(n)  # type: ignore[operator]
+            function(n)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("word", ["1.5", "", "x", "1e3", "-1", "٣", "1_0", "9223372036854775808", "9" * 5000, "--1"])

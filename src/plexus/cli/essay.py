@@ -40,7 +40,7 @@ def overview() -> None:
 def squares(
     *numbers: str,
     file: Annotated[
-        Path | None, Parameter(help="Read them from a file: how many, then the numbers; - is stdin.")
+        Path | None, Parameter(allow_leading_hyphen=True, help="A file: how many, then the numbers; - is stdin.")
     ] = None,
     pairs: Annotated[bool, Parameter(negative="", help="Print the pairs, too.")] = False,
     as_json: Json = False,
@@ -213,7 +213,9 @@ def kleiber(
 def keystrokes(
     text: str | None = None,
     *,
-    file: Annotated[Path | None, Parameter(help="Read the text from a file; - is stdin.")] = None,
+    file: Annotated[
+        Path | None, Parameter(allow_leading_hyphen=True, help="Read the text from a file; - is stdin.")
+    ] = None,
     keys: Annotated[
         str | None, Parameter(help="The hand's keys from left to right [default: those of the text].")
     ] = None,
