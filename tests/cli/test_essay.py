@@ -87,6 +87,7 @@ def test_keystrokes(capsys: pytest.CaptureFixture[str]) -> None:
     "arguments",
     [
         ["shields", "3/2", "2", "1000"],
+        ["shields", "1000003", "1000000", "999999999999999999"],
         ["fitness", "--seeds", "2"],
         ["kleiber"],
         ["keystrokes", SAMPLE],
@@ -104,6 +105,7 @@ def test_pictures(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["nothing"], "no essay is called 'nothing'"),
         (["squares"], "give numbers or --file"),
         (["squares", "1", "--file", "in.txt"], "give numbers or --file"),
         (["squares", "1.5"], "'1.5' is not an integer"),
@@ -129,6 +131,7 @@ def test_pictures(
         (["keystrokes", ""], "the text is empty"),
         (["keystrokes", "ggg"], "one distinct key"),
         (["keystrokes", "gh", "--left", "g"], "need both --left and --right"),
+        (["keystrokes", "gh", "--power"], "several assignments fit"),
         (["keystrokes", "gh", "--top", "0"], "--top must be 1 or more"),
         (["keystrokes", "--file", "bad.csv"], "not a text file"),
         (["keystrokes", "gh", "--prior", "x"], "prior"),

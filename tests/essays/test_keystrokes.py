@@ -134,8 +134,10 @@ def test_other_bad_input_is_refused() -> None:
     for bad in ([1.0], [1, -1], [math.nan, 1], [0, 0]):
         with pytest.raises(EssayError, match="shares must be"):
             power(bad)
-    with pytest.raises(EssayError, match="no assignment under prior 'row' fits"):
+    with pytest.raises(EssayError, match="no assignment fits"):
         power([0.4, 0.1, 0.2, 0.3])
+    with pytest.raises(EssayError, match="several assignments fit"):
+        power([0.5, 0.5])
     with pytest.raises(EssayError, match="posterior must be"):
         power([0.6, 0.4], posterior=1)
     with pytest.raises(EssayError, match="simulations go from"):

@@ -31,8 +31,10 @@ keystrokes  which finger rests on which key?                  plexus essay keyst
 
 
 @essay.default
-def overview() -> None:
+def overview(name: Annotated[str | None, Parameter(show=False)] = None, /) -> None:
     """List the essays, with an example each."""
+    if name is not None:
+        raise ConfigError(f"no essay is called {name!r}; there are squares, shields, fitness, kleiber and keystrokes")
     print(LIST)
 
 

@@ -208,7 +208,8 @@ def power(
     orders = sorted(ways)
     fitting = [order for order in orders if all(p[a] >= p[b] for a, b in pairwise(order))]
     if len(fitting) != 1:
-        raise EssayError(f"no assignment under prior {prior!r} fits shares {shown(list(shares))}; change one of them")
+        which = "no assignment fits" if not fitting else "several assignments fit"
+        raise EssayError(f"{which} shares {shown([round(float(s), 3) for s in p])} under prior {prior!r}; give others")
     random = np.random.default_rng(seed)
     points = []
     for n in keystrokes:

@@ -80,10 +80,11 @@ def shields(shield: float, warrior: float, money: float, army: Army) -> alt.Laye
 
     most = max(math.floor(money / shield), 1)
     numbers = sorted({round(i * most / 400) for i in range(401)}) if most > 400 else list(range(most + 1))
-    bought = [{"X": x, "damage": x * max(math.floor((money - x * shield) / warrior), 0)} for x in numbers]
+    # as floats, since the drawing takes no integers above 2^64
+    bought = [{"X": x * 1.0, "damage": x * float(max((money - x * shield) // warrior, 0))} for x in numbers]
     ideal = [{"X": x, "damage": x * (money - x * shield) / warrior} for x in (i * most / 400 for i in range(401))]
-    marks = [{"X": x, "damage": army.damage, "which": "best"} for x, _ in army.pairs[:100]]
-    marks.append({"X": army.rule[0], "damage": army.rule_damage, "which": "floor(M/2G)"})
+    marks = [{"X": x * 1.0, "damage": float(army.damage), "which": "best"} for x, _ in army.pairs[:100]]
+    marks.append({"X": army.rule[0] * 1.0, "damage": float(army.rule_damage), "which": "floor(M/2G)"})
     x, y = alt.X("X:Q", title="shields"), alt.Y("damage:Q", title="damage")
     return alt.layer(
         alt.Chart(alt.Data(values=ideal)).mark_line(color=_GREY, strokeDash=[4, 4]).encode(x, y),
