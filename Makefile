@@ -61,6 +61,7 @@ bench: install
 	$(BIN)/python benchmarks/probe.py
 	$(BIN)/python benchmarks/audit.py planted memory scale faiss notes report
 	$(BIN)/python benchmarks/segment.py rle nerve absence report
+	$(BIN)/python benchmarks/essays.py
 
 constraints: install
 	@{ echo "# Every version of a working installation; 'make constraints' writes this file from .venv."; \

@@ -33,6 +33,7 @@ for verb, summary in {
     "audit": "Find near-duplicates, contradictory labels and leaks in a set of images.",
     "segment": "Train and use segmenters for targets that may be absent.",
     "represent": "Learn a small Z that reconstructs and recognises; start new tasks from it.",
+    "essay": "Five small questions, answered exactly: squares, shields, fitness, kleiber, keystrokes.",
 }.items():
     app.command(f"plexus.cli.{verb}:{verb}", name=verb, help=summary)
 
