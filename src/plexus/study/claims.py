@@ -10,6 +10,7 @@ from typing import Any
 from plexus.errors import ConfigError
 from plexus.study import _rules as rules
 from plexus.study import _rules_masks as masks
+from plexus.study import _rules_represent as represent
 from plexus.study import _rules_rotation as turns
 from plexus.study._evidence import Judge
 from plexus.study._find import load
@@ -88,6 +89,9 @@ CLAIMS: tuple[Claim, ...] = (
         16, "Gating masks by the presence of the target improves mean Dice.", "absence", masks.GATE, masks.gate,
     ),
     Claim(
+        17, "Networks that start from Z train faster.", "representation", represent.FASTER, represent.faster,
+    ),
+    Claim(
         18, "The gradient-learned wiring ranks near the top of all wirings, at a fraction of the cost.", "search",
         RANK, rank,
     ),
@@ -109,7 +113,7 @@ def ledger(folder: str | Path, *, scale: str | None = None) -> dict[str, Any]:
     Example:
         >>> found = ledger("/nowhere")
         >>> len(found["claims"]), {claim["verdict"] for claim in found["claims"]}, found["claims"][0]["why"]
-        (17, {'open'}, 'not run yet')
+        (18, {'open'}, 'not run yet')
     """
     found = {name: _summaries(folder, name, scale) for name in dict.fromkeys(claim.study for claim in CLAIMS)}
     return {
