@@ -13,8 +13,9 @@ from torch import nn
 
 from plexus.errors import ConfigError
 from plexus.graph import Edge, Wiring
-from plexus.models import Autoencoder, Classifier, Preset, Start, check_start, head, preset, read_autoencoder
+from plexus.models import Autoencoder, Classifier, Preset, Start, head, preset, read_autoencoder
 from plexus.models import deep as deep_legos
+from plexus.models._start import check_start
 from plexus.nn import Supernet
 from plexus.own import run_file
 from plexus.train._config import FitConfig
