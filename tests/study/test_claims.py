@@ -56,6 +56,19 @@ def search(good: int = 5, *, price: float = 1.0, seeds: int = 5) -> Summary:
     return summary(load("search"), made, "standard")
 
 
+def represented(pace: float) -> Summary:
+    """A frozen Z that needs `pace` times the epochs of pixels to the accuracy which pixels end with."""
+    made = invent("representation", slowness=lambda n: pace if n == "z" else 1.0)
+    for record in made:
+        metrics, seed = record["metrics"], record["seed"]
+        needs = {"pixels": 10, "z": min(round(10 * pace), 13) + (seed % 3 - 1 if pace == 1 else 0), "tuned": 10}
+        metrics["val_accuracy_curve"] = [60.0 if e >= needs[record["variant"]] else 50.0 for e in range(1, 13)]
+        metrics |= {"train_seconds": 10.0, "z_seconds": 0.0 if record["variant"] == "pixels" else 20.0}
+    from plexus.study._summary import summary
+
+    return summary(load("representation"), made, "standard")
+
+
 def fast(**factors: float) -> Callable[[str], float]:
     return lambda name: factors.get(name, 1.0)
 
@@ -108,6 +121,9 @@ CASES: list[tuple[int, str, Callable[[], Summary]]] = [
     (16, "holds", lambda: summed("absence", accuracy=lambda n: 3.0 * (n == "threshold"))[1]),
     (16, "fails", lambda: summed("absence", accuracy=lambda n: 3.0 * (n == "expected"))[1]),
     (16, "open", lambda: summed("absence", noise=3.0)[1]),
+    (17, "holds", lambda: represented(0.5)),
+    (17, "fails", lambda: represented(2.0)),
+    (17, "open", lambda: represented(1.0)),
     (18, "holds", search),
     (18, "holds", lambda: search(good=3)),
     (18, "open", lambda: search(good=1)),

@@ -40,6 +40,7 @@ VARIANTS = {
     ],
     "absence": ["none", "threshold", "expected"],
     "duplicates": ["corrupted", "audited", "both", "clean"],
+    "representation": ["pixels", "z", "tuned"],
 }
 
 

@@ -34,18 +34,15 @@ def faster(study: Study) -> Sequence[Part]:
 def times(study: Study, name: str, unit: str = "epochs") -> Difference | None:
     """How many times less a start needs to the accuracy that pixels end with, seed by seed."""
     curves = [variant(study, n)["curves"].get("val_accuracy_curve", {}).get("seeds", {}) for n in ("pixels", name)]
-    shared = [seed for seed in curves[0] if seed in curves[1]]
     ratios = []
-    for seed in shared:
-        spent = []
+    for seed in (seed for seed in curves[0] if seed in curves[1]):
+        level, spent = curves[0][seed][-1], []
         for n, curve in zip(("pixels", name), (curves[0][seed], curves[1][seed]), strict=True):
-            epochs = reached(curve, curves[0][seed][-1])
-            if unit == "epochs":
-                spent.append(float(epochs))
-                continue
-            extra = metric(study, n, "z_seconds").get(seed, 0.0) if unit == "all seconds" else 0.0
-            spent.append(epochs * metric(study, n, "train_seconds")[seed] / len(curve) + extra)
-        ratios.append(spent[0] / spent[1])
+            epoch = 1.0 if unit == "epochs" else metric(study, n, "train_seconds").get(seed, 0.0) / len(curve)
+            before = metric(study, n, "z_seconds").get(seed, 0.0) if unit == "all seconds" else 0.0
+            spent.append(reached(curve, level) * epoch + before)
+        if spent[1]:
+            ratios.append(spent[0] / spent[1])
     return mean_of(ratios) if ratios else None
 
 

@@ -97,6 +97,10 @@ def _together(options: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong between options that are right by themselves."""
     if options.get("keep") is not None and options.get("max_params") is not None:
         yield "give one budget: keep or max_params"
+    if options.get("start_from") is None:
+        for name, usual in (("start_at", "z"), ("start_frozen", True)):
+            if options.get(name, usual) != usual:
+                yield f"{name}={options[name]!r} needs start_from: a run of `plexus represent train`"
     if options.get("last") is not None and options.get("neuron") == "plain":
         yield f"last={options['last']} counts convolutions that become another neuron; say which with neuron"
     if {"select", "cut"} <= options.keys() and not 0 < options["select"] < options["cut"] < 1:
