@@ -9,6 +9,7 @@ import sys
 from cyclopts import App, CycloptsError
 
 from plexus import __version__
+from plexus.cli._front import VERBS, front
 from plexus.errors import PlexusError
 
 # OpenMP's threads wait for work by spinning; beside other busy processes that was seen to slow small networks
@@ -22,23 +23,18 @@ app = App(
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,  # `main` says that it stopped
 )
-for verb, summary in {
-    "fit": "Learn a wiring from images; leave a model and its evidence in a folder.",
-    "predict": "Classify images with a run's model.",
-    "report": "Write a run's report page again.",
-    "probe": "Turn images through every angle and see how models hold up.",
-    "study": "Run experiments: variants of one question, several seeds, statistics.",
-    "claims": "Say of each claim whether it holds, from the studies' records.",
-    "prune": "Cut a run's learned network to another budget.",
-    "audit": "Find near-duplicates, contradictory labels and leaks in a set of images.",
-    "segment": "Train and use segmenters for targets that may be absent.",
-    "represent": "Learn a small Z that reconstructs and recognises; start new tasks from it.",
-}.items():
-    app.command(f"plexus.cli.{verb}:{verb}", name=verb, help=summary)
+for verb, (summary, example) in VERBS.items():
+    app.command(f"plexus.cli.{verb}:{verb}", name=verb, help=f"{summary}\n\nExample: {example}")
+app.register_install_completion_command(
+    help="Let the shell complete what you type.\n\nExample: plexus --install-completion --shell bash"
+)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """The `plexus` command; a user's mistake is one line on stderr and exit code 2."""
+    if not (sys.argv[1:] if arguments is None else arguments):
+        print(front())
+        return
     try:
         app(arguments, exit_on_error=False, print_error=False)
     except PlexusError as error:
