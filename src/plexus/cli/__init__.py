@@ -29,6 +29,15 @@ app.register_install_completion_command(
     help="Let the shell complete what you type.\n\nExample: plexus --install-completion --shell bash"
 )
 
+PATHS = {
+    errno.ENAMETOOLONG: "no file has such a name; give a path",
+    errno.EACCES: "make it readable, or writable where plexus should write, or name another",
+    errno.EPERM: "make it readable, or writable where plexus should write, or name another",
+    errno.EROFS: "nothing can be written there; name another place",
+    errno.ELOOP: "its links lead back to themselves; name the file itself",
+}
+"""What a path can have that no look at it beforehand is safe from -> the remedy."""
+
 
 def main(arguments: list[str] | None = None) -> None:
     """The `plexus` command; a user's mistake is one line on stderr and exit code 2."""
@@ -47,10 +56,18 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            where = error.filename or "the disk"
+            _leave(f"{where}: the disk is full; make room, then go on; a run with --resume RUN", 1)
+        if error.filename is None or error.errno not in PATHS:
             raise
-        where = error.filename or "the disk"
-        _leave(f"{where}: the disk is full; make room, then go on; a run with --resume RUN", 1)
+        _leave(f"{_short(error.filename)}: {error.strerror}; {PATHS[error.errno]}", 2)
+
+
+def _short(path: object, most: int = 200) -> str:
+    """A path that fits into a message."""
+    text = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else str(path)
+    return text if len(text) <= most else f"{text[: most // 2]}...{text[-most // 2 :]}"
 
 
 def _leave(message: str, code: int) -> None:
