@@ -25,7 +25,8 @@ def run_file(file: str | Path, alias: str) -> ModuleType:
         The module.
 
     Raises:
-        Exception: whatever the file raises.
+        ConfigError: no Python file, or one that leaves the program.
+        Exception: whatever else the file raises.
 
     Example:
         >>> import tempfile
@@ -40,7 +41,10 @@ def run_file(file: str | Path, alias: str) -> ModuleType:
         raise ConfigError(f"{file}: cannot be loaded as Python: give a file that ends in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[alias] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except SystemExit as error:
+        raise ConfigError(f"{file}: leaves the program (exit code {error.code}); only define things in it") from None
     return module
 
 

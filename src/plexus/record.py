@@ -117,7 +117,7 @@ class RunRecord:
             return cls.from_dict(json.loads(Path(path).read_bytes()))
         except OSError as error:
             raise RunError(f"{path}: cannot read the run record: {error.strerror}; name a run folder") from None
-        except ValueError:
+        except (ValueError, RecursionError):
             raise RunError(f"{path}: not a run record: the file is not JSON, or it was cut short") from None
         except RunError as error:
             raise RunError(f"{path}: {error}") from None

@@ -9,6 +9,7 @@ import sys
 from cyclopts import App, CycloptsError
 
 from plexus import __version__
+from plexus.cli._front import VERBS, front
 from plexus.errors import PlexusError
 
 # OpenMP's threads wait for work by spinning; beside other busy processes that was seen to slow small networks
@@ -22,24 +23,27 @@ app = App(
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,  # `main` says that it stopped
 )
-for verb, summary in {
-    "fit": "Learn a wiring from images; leave a model and its evidence in a folder.",
-    "predict": "Classify images with a run's model.",
-    "report": "Write a run's report page again.",
-    "probe": "Turn images through every angle and see how models hold up.",
-    "study": "Run experiments: variants of one question, several seeds, statistics.",
-    "claims": "Say of each claim whether it holds, from the studies' records.",
-    "prune": "Cut a run's learned network to another budget.",
-    "audit": "Find near-duplicates, contradictory labels and leaks in a set of images.",
-    "segment": "Train and use segmenters for targets that may be absent.",
-    "represent": "Learn a small Z that reconstructs and recognises; start new tasks from it.",
-    "essay": "Five small questions, answered exactly: squares, shields, fitness, kleiber, keystrokes.",
-}.items():
-    app.command(f"plexus.cli.{verb}:{verb}", name=verb, help=summary)
+for verb, (summary, example) in VERBS.items():
+    app.command(f"plexus.cli.{verb}:{verb}", name=verb, help=f"{summary}\n\nExample: {example}")
+app.register_install_completion_command(
+    help="Let the shell complete what you type.\n\nExample: plexus --install-completion --shell bash"
+)
+
+PATHS = {
+    errno.ENAMETOOLONG: "no file has such a name; give a path",
+    errno.EACCES: "make it readable, or writable where plexus should write, or name another",
+    errno.EPERM: "make it readable, or writable where plexus should write, or name another",
+    errno.EROFS: "nothing can be written there; name another place",
+    errno.ELOOP: "its links lead back to themselves; name the file itself",
+}
+"""What a path can have that no look at it beforehand is safe from -> the remedy."""
 
 
 def main(arguments: list[str] | None = None) -> None:
     """The `plexus` command; a user's mistake is one line on stderr and exit code 2."""
+    if not (sys.argv[1:] if arguments is None else arguments):
+        print(front())
+        return
     try:
         app(arguments, exit_on_error=False, print_error=False)
     except PlexusError as error:
@@ -52,10 +56,18 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            where = error.filename or "the disk"
+            _leave(f"{where}: the disk is full; make room, then go on; a run with --resume RUN", 1)
+        if error.filename is None or error.errno not in PATHS:
             raise
-        where = error.filename or "the disk"
-        _leave(f"{where}: the disk is full; make room, then go on; a run with --resume RUN", 1)
+        _leave(f"{_short(error.filename)}: {error.strerror}; {PATHS[error.errno]}", 2)
+
+
+def _short(path: object, most: int = 200) -> str:
+    """A path that fits into a message."""
+    text = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else str(path)
+    return text if len(text) <= most else f"{text[: most // 2]}...{text[-most // 2 :]}"
 
 
 def _leave(message: str, code: int) -> None:

@@ -24,6 +24,8 @@ def claims(
     """Judge every claim from the studies' records, by the rule written beside it."""
     if markdown and as_json:
         raise ConfigError("--markdown and --json both print; name one")
+    if results.exists() and not results.is_dir():
+        raise ConfigError(f"{results}: not a folder; name the folder of the studies' records with --results")
     from plexus.report import claims_lines, claims_markdown, write_claims
     from plexus.study.claims import ledger
 

@@ -21,7 +21,7 @@ def report(run: Path, /) -> None:
     record, page = run / "record.json", run / "report.html"
     try:
         raw = json.loads(record.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raw = None  # `read` says what is wrong with it
     kind = raw.get("kind") if isinstance(raw, dict) else None
     if kind == "segment":

@@ -52,6 +52,8 @@ def train(
 ) -> None:
     """Train on images with masks; leave nets, figures and a page in a run folder.
 
+    Example: plexus segment train scans --cv 5
+
     Parameters
     ----------
     data
@@ -83,6 +85,8 @@ def predict(
     skip_unreadable: Skip = False,
 ) -> None:
     """Write NAME_mask.png for each image, at its own size, and presence.csv.
+
+    Example: plexus segment predict runs/scans new-scans --out masks
 
     Parameters
     ----------
@@ -117,6 +121,8 @@ def evaluate(
 ) -> None:
     """Measure a run on other images with masks; write evaluation.json and its page.
 
+    Example: plexus segment evaluate runs/scans other-scans
+
     Parameters
     ----------
     run
@@ -146,6 +152,8 @@ def submit(
     window: Window = False,
 ) -> None:
     """Write the masks as Kaggle's run lengths: img,pixels; down the columns, counted from 1.
+
+    Example: plexus segment submit runs/scans test-scans --out submission.csv
 
     Parameters
     ----------

@@ -20,7 +20,10 @@ Results = Annotated[Path, Parameter(help="The folder of records.")]
 
 @study.command(name="list")
 def list_() -> None:
-    """List the studies that plexus brings, with their questions."""
+    """List the studies that plexus brings, with their questions.
+
+    Example: plexus study list
+    """
     from plexus.study import load, names
 
     found = [load(name) for name in names()]
@@ -51,6 +54,8 @@ def run(
     results: Results = Path("results"),
 ) -> None:
     """Run the trials of a study; each leaves a small record in RESULTS/STUDY/SCALE.
+
+    Example: plexus study run pruning --scale quick
 
     Parameters
     ----------
@@ -86,6 +91,8 @@ def report(
     out: Annotated[Path | None, Parameter(help="The page [default: RESULTS/STUDY/SCALE.html].")] = None,
 ) -> None:
     """Write the page of a study from its records.
+
+    Example: plexus study report pruning
 
     Parameters
     ----------

@@ -170,7 +170,7 @@ def read_autoencoder(folder: str | Path) -> Autoencoder:
         known = json.loads((place / "config.json").read_bytes())
         if not isinstance(known, Mapping):
             raise ValueError("config.json holds no options")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{place}: not an autoencoder of plexus, or broken: {_line(error)}") from None
     net: Autoencoder = Autoencoder.from_pretrained(place)
     return net

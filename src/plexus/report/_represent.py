@@ -26,7 +26,7 @@ def render_represent(record: Mapping[str, Any]) -> str:
         record: what `record.json` of a run of `plexus represent train` holds, finished or not.
 
     Raises:
-        RunError: something else.
+        RunError: something else, or a part of a finished record is not there.
 
     Example:
         >>> render_represent({"format": 1, "kind": "fit"})
@@ -36,6 +36,10 @@ def render_represent(record: Mapping[str, Any]) -> str:
     found = record if isinstance(record, Mapping) else {}
     if found.get("kind") != "represent" or found.get("format") != FORMAT:
         raise RunError(f'not the record of a representation: expected "kind": "represent" and "format": {FORMAT}')
+    if found.get("finished"):
+        for part in ("data", "results", "pictures"):
+            if not isinstance(found.get(part), Mapping):
+                raise RunError(f"broken record of a representation: {part!r} is not there; train again")
     rows = view.probed(found)
     return document(
         "represent.html.j2",

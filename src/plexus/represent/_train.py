@@ -53,7 +53,7 @@ def train(
     with Lock(folder):
         try:
             work = _prepared(folder, config, listen, progress)
-        except PlexusError:
+        except (PlexusError, OSError):
             discard(folder)
             raise
         _run(work)

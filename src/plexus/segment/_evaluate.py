@@ -130,7 +130,7 @@ def _seen(folder: Path, pairs: Pairs, unseen: bool, notes: list[str], tell: Told
     try:
         listing = json.loads((folder / "images.json").read_bytes())["images"]
         known = {entry["sha256"] for entry in listing}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise RunError(f"{folder / 'images.json'}: missing or broken, so nobody knows what the run has seen") from None
     again = [i for i, sha in enumerate(pairs.hashes) if sha.removeprefix("sha256:") in known]
     if not again:

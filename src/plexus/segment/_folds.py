@@ -73,7 +73,7 @@ def read_folds(path: str | Path) -> tuple[dict[str, int], tuple[str, ...], int]:
         raw = json.loads(Path(path).read_bytes())
     except OSError as error:
         raise DataError(f"{path}: cannot read the folds: {error.strerror}; name the folds.json of an audit") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise DataError(f"{path}: not JSON, or cut short; name the folds.json of an audit") from None
     if not isinstance(raw, dict) or raw.get("kind") != "folds" or raw.get("format") != 1:
         raise DataError(f"{path}: not a folds file; name the folds.json that `plexus audit` wrote")

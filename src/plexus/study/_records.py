@@ -97,7 +97,15 @@ def failures(folder: str | Path, study: Study | str, scale: str) -> dict[str, st
     """
     place = Path(folder) / (study if isinstance(study, str) else study.name) / scale
     found = sorted(place.glob(f"*~*{FAILED}.json"))
-    return {p.name.removesuffix(f"{FAILED}.json"): json.loads(p.read_bytes())["error"] for p in found}
+    return {p.name.removesuffix(f"{FAILED}.json"): _error(p) for p in found}
+
+
+def _error(path: Path) -> str:
+    """What a trial that failed has said."""
+    try:
+        return str(json.loads(path.read_bytes())["error"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return "it failed, and what it said cannot be read"
 
 
 def difference(study: Study, record: Mapping[str, Any]) -> str | None:
@@ -145,7 +153,7 @@ def _read(path: Path, study: str, scale: str) -> dict[str, Any]:
         record: Any = json.loads(path.read_bytes())
     except OSError as error:
         raise RunError(f"{path}: cannot read the record: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise RunError(f"{path}: not a record of a trial: the file is not JSON; delete it and run --resume") from None
     match = _FILE.fullmatch(path.name)
     assert match is not None

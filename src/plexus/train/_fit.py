@@ -55,7 +55,7 @@ def fit(
     with Lock(folder):
         try:
             work = _prepared(folder, config, listen, progress)
-        except PlexusError:
+        except (PlexusError, OSError):
             discard(folder)
             raise
         _run(work)
@@ -157,7 +157,7 @@ def cut_again(
                 for phase in ("chain", "learn", "supernet"):
                     _copy(source, folder, phase)
             work = _prepared(folder, config, listen, progress, expected=record.data.get("fingerprint"))
-        except PlexusError:
+        except (PlexusError, OSError):
             discard(folder)
             raise
         _run(work)

@@ -153,10 +153,12 @@ def read_record(path: Path, *, kind: str, verb: str) -> dict[str, Any]:
         record = json.loads(path.read_bytes())
     except OSError as error:
         raise RunError(f"{path}: cannot read the run record: {error.strerror}; name a run folder") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise RunError(f"{path}: not a run record: the file is not JSON, or it was cut short") from None
     if not isinstance(record, dict) or record.get("format") != FORMAT or record.get("kind") != kind:
         raise RunError(f"{path}: not the record of `plexus {verb}`; name a folder that it made")
+    if not isinstance(record.get("machine"), dict):
+        raise RunError(f"{path}: broken run record: it does not name the machine; train again")
     return record
 
 

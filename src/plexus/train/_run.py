@@ -120,7 +120,7 @@ def open_run(folder: str | Path) -> tuple[FitConfig, RunRecord]:
         Both, as they stand in `config.yaml` and `record.json`.
 
     Raises:
-        RunError: there is none, or it is broken.
+        RunError: there is none, or it is broken or of another kind.
 
     Example:
         >>> open_run("nowhere")
@@ -134,7 +134,10 @@ def open_run(folder: str | Path) -> tuple[FitConfig, RunRecord]:
         config = FitConfig.read(place / "config.yaml")
     except PlexusError as error:
         raise RunError(f"{error}; the run folder was changed or is of another version of plexus") from None
-    return config, RunRecord.read(place / "record.json")
+    record = RunRecord.read(place / "record.json")
+    if record.kind != "fit":
+        raise RunError(f"{place}: a run of another kind ({record.kind!r:.40}); name one that `plexus fit` made")
+    return config, record
 
 
 class Lock:

@@ -1,0 +1,128 @@
+"""`plexus doctor`: what plexus finds on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+import plexus
+
+LIBRARIES = ("torch", "lightning", "numpy", "numba", "onnx", "onnxruntime", "datasets", "scikit-learn", "pillow")
+EXTRAS = {
+    "pydicom": ("DICOM images", "pip install 'plexus-nn[dicom]'"),
+    "faiss": ("near-duplicates in very large sets", "pip install 'plexus-nn[faiss]'"),
+    "ray": ("studies on a cluster", "pip install 'plexus-nn[ray]'"),
+    "triton": ("rotation kernels on a GPU", "pip install triton (Linux with an NVIDIA GPU)"),
+}
+"""Module -> what it is good for, and how to get it."""
+HUB = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HOME")
+
+
+def doctor(
+    *,
+    as_json: Annotated[bool, Parameter(name="--json", negative="", help="Print what was found as JSON.")] = False,
+) -> None:
+    """Print versions, devices, kernels, optional parts and how to get those that are missing."""
+    found = _found()
+    print(json.dumps(found, indent=1, ensure_ascii=False) if as_json else "\n".join(_lines(found)))
+
+
+def _found() -> dict[str, Any]:
+    return {
+        "versions": {
+            "plexus": plexus.__version__,
+            "python": platform.python_version(),
+            **{name: _version(name) for name in LIBRARIES},
+        },
+        "system": platform.platform(terse=True),
+        "devices": _devices(),
+        "kernels": _kernels(),
+        "extras": {
+            name: {"installed": find_spec(name) is not None, "for": use, "get": get}
+            for name, (use, get) in EXTRAS.items()
+        },
+        "hub": {name: os.environ.get(name) for name in HUB},
+        "runs": _runs(Path("runs")),
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _devices() -> dict[str, Any]:
+    """Cores that this process may use, the threads that torch takes, and GPUs; the last two are None without torch."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        import torch
+    except (ImportError, OSError):  # a library that torch is linked to may be the one that is missing
+        return {"cores": cores, "threads": None, "gpus": None}
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {"cores": cores, "threads": torch.get_num_threads(), "gpus": gpus}
+
+
+def _kernels() -> dict[str, str]:
+    """How a 3x3 rotation-max convolution of 32-bit floats is done on the CPU, and on a GPU: asked of plexus itself."""
+    from plexus.errors import ConfigError
+    from plexus.own import first_line
+
+    try:
+        import torch
+
+        from plexus.nn.kernels._rotate import route
+    except (ImportError, OSError) as error:
+        return {"cpu": f"unknown: {first_line(error)}"}
+    found = {}
+    for device in ("cpu", *(("cuda",) if torch.cuda.is_available() else ())):
+        x, weight = (torch.empty(shape, device=device) for shape in ((1, 1, 3, 3), (1, 1, 3, 3)))
+        try:
+            found[device] = route(x, weight, "max", 1)
+        except ConfigError as error:
+            found[device] = str(error)
+    return found
+
+
+def _runs(place: Path) -> dict[str, Any]:
+    """Whether a run folder could be made here; nothing is written to find out."""
+    above = next(folder for folder in (place.absolute(), *place.absolute().parents) if folder.exists())
+    return {"folder": str(place), "writable": above.is_dir() and os.access(above, os.W_OK | os.X_OK)}
+
+
+WORDS = {"taps": "taps (one fused operator)", "bank": "bank (one convolution with all turned kernels)"}
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    """The same for people, a fact in a line, and a remedy where one is needed."""
+    devices, runs = found["devices"], found["runs"]
+    gpus = devices["gpus"]
+    lines = [f"{name:<13} {number or f'missing: pip install {name}'}" for name, number in found["versions"].items()]
+    lines += [
+        "",
+        f"{'system':<13} {found['system']}",
+        f"{'CPU':<13} {devices['cores']} cores, of which torch uses {devices['threads'] or 'none: it does not load'}",
+        f"{'GPU':<13} {', '.join(gpus) if gpus else 'none that torch can see; all work is done on the CPU'}",
+    ]
+    for device, route in found["kernels"].items():
+        lines.append(f"{'rotation':<13} on {device}: {WORDS.get(route, route)}")
+    lines.append("")
+    for name, part in found["extras"].items():
+        lines.append(f"{name:<13} {'installed' if part['installed'] else 'missing'}: {part['for']}")
+        if not part["installed"]:
+            lines[-1] += f"; {part['get']}"
+    lines.append("")
+    offline = [name for name in HUB[:2] if (found["hub"][name] or "0").lower() not in ("0", "false", "no", "off")]
+    cached = f"{' and '.join(offline)} set: only what was loaded before" if offline else "sets are loaded when named"
+    lines.append(f"{'hub':<13} {cached}")
+    refused = "may not be written; go to another folder, or name one with --run"
+    lines.append(f"{'runs/':<13} {'may be written' if runs['writable'] else refused}")
+    return lines

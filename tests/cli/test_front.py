@@ -1,0 +1,97 @@
+"""The front door: one screen of examples, and a help with an example that parses for every verb."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cyclopts import App
+
+from plexus import __version__
+from plexus.cli import app, main
+from tests.docs.pages import commands
+from tests.docs.test_pages import fault
+
+
+def walk(node: App, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The verbs of an app, and theirs."""
+    for name in node:
+        if not name.startswith("-"):
+            yield (*path, name)
+            yield from walk(node[name], (*path, name))
+
+
+VERBS = list(walk(app))
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What a command prints that goes well."""
+    code = None
+    try:
+        main(list(arguments))
+    except SystemExit as left:
+        code = left.code
+    out, err = capsys.readouterr()
+    assert (code or 0, err) == (0, "")
+    return out
+
+
+def test_all_verbs_are_walked() -> None:
+    assert {("fit",), ("doctor",), ("segment", "submit"), ("study", "list"), ("represent", "vary")} <= set(VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_help_has_an_example_that_parses(
+    verb: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    found = re.findall(r"^Example: (.+?) *$", said(capsys, *verb, "--help"), re.MULTILINE)
+    assert found, f"`plexus {' '.join(verb)} --help` has no line `Example: plexus ...`"
+    for line in found:
+        assert line.split()[: 1 + len(verb)] == ["plexus", *verb]
+        for words in commands(line):
+            assert fault(words) is None
+
+
+def test_nothing_said_is_one_screen_with_an_example_of_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = said(capsys).splitlines()
+    assert __version__ in lines[0]
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    shown = [line.split() for line in lines if line.startswith("plexus ")]
+    assert {verb[0] for verb in VERBS} <= {words[1] for words in shown}
+    for line in lines:
+        example, _, text = line.partition("  ")
+        if text and "VERB" not in example:
+            assert text.strip().endswith(".")
+            assert [fault(words) for words in commands(example)] == [None]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_learns_the_verbs(
+    shell: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    for name in ("ZSH", "ZSH_CUSTOM"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / ".bashrc").write_text("export MINE=1\n")
+    assert str(tmp_path) in said(capsys, "--install-completion", "--shell", shell)
+    scripts = [path for path in tmp_path.rglob("*plexus*") if path.is_file()]
+    assert len(scripts) == 1
+    text = scripts[0].read_text()
+    assert [verb for verb in VERBS if verb[-1] not in text] == []
+    assert (tmp_path / ".bashrc").read_text().startswith("export MINE=1\n")
+
+
+def test_a_shell_that_is_not_known_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ZSH_VERSION", "BASH_VERSION", "FISH_VERSION", "SHELL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SystemExit) as left:
+        main(["--install-completion"])
+    assert left.value.code
+    _, err = capsys.readouterr()
+    assert err.count("\n") == 1
+    assert "--shell" in err
