@@ -51,7 +51,7 @@ def test_every_mistake_is_told_at_once() -> None:
         ({"classes": ["a", "a"]}, r"classes=\['a', 'a'\] must name each class once"),
         ({"classes": []}, r"classes=\[\] must name each class once"),
         ({"classes": 3}, "classes=3 must be a list of names"),
-        ({"consistency": "pseudo", "labels": "none"}, "consistency=pseudo learns from labels, and labels=none has none"),
+        ({"consistency": "pseudo", "labels": "none"}, "consistency=pseudo learns from labels, and labels=none"),
         ({"wiring": "learn", "epochs": 1}, "wiring=learn needs epochs of at least 2"),
     ],
 )  # fmt: skip
@@ -93,8 +93,8 @@ def test_what_is_asked_for_teaches(labels: str, consistency: str) -> None:
 
 def test_yaml_and_back(tmp_path: Path) -> None:
     config = RepresentConfig(
-        data="photos", labels=7, classes=["x", "10"], balance=1, dim=9, objective="vae", wiring="learn", size=20
-    )  # type: ignore[arg-type]
+        data="photos", labels="7", classes=("x", "10"), balance=1, dim=9, objective="vae", wiring="learn", size=20
+    )
     (tmp_path / "c.yaml").write_text(config.to_yaml())
     assert RepresentConfig.read(tmp_path / "c.yaml") == config
     (tmp_path / "c.yaml").write_text("labels: 7\nclasses: [x, 10]\nbalance: 1\nlr: 1e-3\n")
