@@ -35,7 +35,8 @@ def write_shapes(folder: Path, *kinds: str, count: int = 14, colour: bool = Fals
         (folder / kind).mkdir(parents=True, exist_ok=True)
         for i in range(count):
             image = Image.fromarray(shape(kind, i, side=side))
-            (image.convert("RGB") if colour else image).save(folder / kind / f"{i:02}.png")
+            tinted = Image.merge("RGB", [image, image.point(lambda v: v // 2), image.point(lambda v: 255 - v)])
+            (tinted if colour else image).save(folder / kind / f"{i:02}.png")
     return folder
 
 
