@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from plexus.errors import ConfigError, PlexusError, RunError
+from plexus.errors import ConfigError, RunError
 from plexus.graph import Wiring
 from plexus.models._autoencoder_parts import decoder, supernet, trunk
 from plexus.nn import Supernet
@@ -132,19 +132,42 @@ class Autoencoder(nn.Module, PyTorchModelHubMixin):
         return self.decode(self.encode(pixels))
 
     @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **more: Any) -> Any:
+        """The autoencoder of a folder or of the hub, in evaluation mode.
+
+        Args:
+            pretrained_model_name_or_path: a folder that `save_pretrained` wrote, or a hub id.
+            more: of the hub, such as `revision` or `cache_dir`.
+
+        Raises:
+            RunError: it is not there, or broken or foreign.
+        """
+        name = pretrained_model_name_or_path
+        try:
+            return super().from_pretrained(name, **more)
+        except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
+            raise RunError(f"{name}: no such folder, and not to be had from the hub: {_line(error)}") from None
+        except (
+            AttributeError,
+            TypeError,
+            ValueError,
+            KeyError,
+            RuntimeError,
+            OSError,
+            SafetensorError,
+            ConfigError,
+        ) as error:
+            raise RunError(f"{name}: not an autoencoder of plexus, or broken: {_line(error)}") from None
+
+    @classmethod
     def _from_pretrained(cls, *, model_id: str, map_location: str = "cpu", strict: bool = True, **more: Any) -> Any:
         """What the hub's mixin calls: weights are read from safetensors alone, nothing is ever unpickled."""
         hub = ("revision", "cache_dir", "force_download", "token", "local_files_only")
         options = {name: more.pop(name) for name in hub if name in more}
-        try:
-            local = os.path.isdir(model_id)
-            file = Path(model_id) / WEIGHTS if local else hf_hub_download(repo_id=model_id, filename=WEIGHTS, **options)
-            net = cls(**more)
-            net.load_state_dict(load_file(file, device=map_location))
-        except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
-            raise RunError(f"{model_id}: no such folder, and not to be had from the hub: {_line(error)}") from None
-        except (TypeError, ValueError, KeyError, RuntimeError, OSError, SafetensorError, PlexusError) as error:
-            raise RunError(f"{model_id}: not an autoencoder of plexus, or broken: {_line(error)}") from None
+        local = os.path.isdir(model_id)
+        file = Path(model_id) / WEIGHTS if local else hf_hub_download(repo_id=model_id, filename=WEIGHTS, **options)
+        net = cls(**more)
+        net.load_state_dict(load_file(file, device=map_location))
         return net.eval()
 
 

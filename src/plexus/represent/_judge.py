@@ -67,7 +67,7 @@ def _figures(model: Autoencoder, space: Space, work: Work) -> dict[str, Any]:
 def _units(z: np.ndarray, model: Autoencoder, epochs: list[dict[str, Any]]) -> dict[str, Any]:
     """How much of Z is in use; a variational encoder whose units mostly carry nothing has collapsed."""
     variances = np.linalg.eigvalsh(np.cov(z, rowvar=False).reshape(z.shape[1], -1)).clip(0)
-    active = active_units(torch.from_numpy(z))
+    active = active_units(torch.from_numpy(z), prior=model.variational)
     found = {
         "dim": model.dim,
         "active": active,

@@ -198,7 +198,7 @@ class RepresentHistory(L.Callback):
             "train_loss": task.train_loss.compute().item(),
             "val_unexplained": task.val_unexplained.compute().item(),
             "val_accuracy": task.val_accuracy.compute().item() if model.classifier is not None else None,
-            "active": active_units(z),
+            "active": active_units(z, prior=model.variational),
             "divergence": task.val_divergence.compute().item() if model.variational else None,
             "seconds": time.monotonic() - self._start,
         }
@@ -220,10 +220,14 @@ class RepresentHistory(L.Callback):
         self.epochs = state["epochs"]
 
 
-def active_units(z: Tensor) -> int:
+def active_units(z: Tensor, *, prior: bool = False) -> int:
     """How many units of Z vary: by more than a hundredth of the largest variance, or of 1 if that is less.
 
-    A variational encoder's prior has variance 1; a unit that carries nothing falls to 0.
+    A variational encoder's prior has variance 1, and a unit that carries nothing falls to 0; all of them may.
+
+    Args:
+        z: (n, d).
+        prior: Z has a prior of variance 1, and a hundredth of that is what counts.
 
     Source: Burda et al. 2016, "Importance weighted autoencoders", for the threshold.
 
@@ -232,4 +236,5 @@ def active_units(z: Tensor) -> int:
         1
     """
     spread = z.double().var(0, correction=0)
-    return int((spread > _ACTIVE * spread.max().clamp_max(1.0)).sum())
+    least = _ACTIVE if prior else _ACTIVE * spread.max().clamp_max(1.0)
+    return int((spread > least).sum())

@@ -92,8 +92,8 @@ def vary(
     """
     if steps < 3 or steps % 2 == 0:
         raise ConfigError(f"steps={steps} must be odd, 3 or more: the image itself stands in the middle")
-    if directions < 1 or not reach > 0:
-        raise ConfigError(f"directions={directions} must be at least 1, and reach={reach:g} above 0")
+    if directions < 1 or not 0 < reach < float("inf"):
+        raise ConfigError(f"directions={directions} must be at least 1, and reach={reach:g} above 0 and finite")
     place = Path(run)
     model, space, _ = open_model(place)
     first = _single(image, model)

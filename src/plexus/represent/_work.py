@@ -69,6 +69,13 @@ class Work:
                 mean=pixels.mean((0, 2, 3)).tolist(), std=pixels.std((0, 2, 3)).clamp_min(1.0).tolist(),
             )  # fmt: skip
 
+    def _net(self, wiring: Wiring | None) -> Trained:
+        """A fresh autoencoder with what its training needs, all of it from the run's seed."""
+        model = self.model(wiring)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed + 1)
+            return Trained(model, projected=self.config.teaches == "contrast")
+
     def begin(self) -> None:
         """Writes what is known before the training."""
         data, config = self.images.data, self.config
@@ -91,7 +98,7 @@ class Work:
     def train(self) -> Autoencoder:
         """All phases; what is done already is read back."""
         wiring = self._learned() if self.config.wiring == "learn" else self.given
-        net = Trained(self.model(wiring), projected=self.config.teaches == "contrast")
+        net = self._net(wiring)
         self._phase("train", net, self.config.epochs)
         self.record["model"] = {
             "parameters": sum(p.numel() for p in net.model.parameters()),
@@ -108,7 +115,7 @@ class Work:
     def _learned(self) -> Wiring:
         """The connections that a supernet in the encoder's place found strongest."""
         place = self.folder / "wiring.json"
-        net = Trained(self.model(None), projected=self.config.teaches == "contrast")
+        net = self._net(None)
         torch.manual_seed(self.config.seed)
         body = net.model.with_every_connection()
         self._phase("learn", net, min(max(1, round(_LEARN * self.config.epochs)), self.config.epochs))
