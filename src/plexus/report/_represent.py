@@ -13,9 +13,23 @@ from plexus.record import atomic_write
 from plexus.report import _represent_charts as charts
 from plexus.report import _represent_view as view
 from plexus.report._page import document, embedded
+from plexus.report._shape import ANY, shaped
 
 FORMAT = 1
 STYLES = ("base.css", "figures.css", "tables.css", "represent.css")
+_TURNING = {"angles": [None], "moved": [None]}
+SHAPE = {
+    "data": {"in_shape": [None], "counts": {}, "skipped": [None]},
+    "config": {}, "versions": {}, "machine": {}, "seconds": {}, "model": {}, "units": {},
+    "results": {"turning": _TURNING, "classifier": {}, "linear": {}, "knn": {}},
+    "pictures": {"traversals": [{}]},
+    "map": {"x": [None], "y": [None], "labels": [None], "names": [None], "classes": [None]},
+    "epochs": [{}],
+    "variations": [{}],
+    "fewshot": [{"classes": [None], "heads": {ANY: {}}, "gains": {ANY: {}}}],
+    "probe": {"rows": [{"linear": {}, "knn": {}, "turning": _TURNING}]},
+}  # fmt: skip
+"""What the page reads of a record."""
 SCRIPTS = ("tools.js", "represent-map.js", "page.js")
 
 
@@ -40,6 +54,7 @@ def render_represent(record: Mapping[str, Any]) -> str:
         for part in ("data", "results", "pictures"):
             if not isinstance(found.get(part), Mapping):
                 raise RunError(f"broken record of a representation: {part!r} is not there; train again")
+    found = shaped(found, SHAPE)
     rows = view.probed(found)
     return document(
         "represent.html.j2",

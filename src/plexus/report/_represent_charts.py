@@ -76,8 +76,8 @@ def fewshot(tests: Sequence[Any]) -> Markup:
         return Markup("")
 
     def draw(width: int) -> alt.LayerChart:
-        base = alt.Chart(alt.InlineData(values=rows), width=width - (210 if width > NARROW else 130), height=90).encode(
-            alt.Y("name:N", title=None, sort=None, axis=alt.Axis(labelLimit=200 if width > NARROW else 120))
+        base = alt.Chart(alt.InlineData(values=rows), width=width - (250 if width > NARROW else 200), height=90).encode(
+            alt.Y("name:N", title=None, sort=None, axis=alt.Axis(labelLimit=240))
         )
         scale = alt.Scale(zero=False, nice=True)
         span = base.mark_rule(aria=False, color=SOFT, strokeWidth=1.6).encode(

@@ -23,6 +23,12 @@ def part(record: Record, name: str) -> Record:
     return found if isinstance(found, Mapping) else {}
 
 
+def plain(value: Any) -> str:
+    """A number with no more digits than it has: 0.0 -> 0, 0.25 -> 0.25."""
+    known = number(value)
+    return NONE if known is None else f"{known:g}"
+
+
 def headline(record: Record) -> str:
     """The result in one sentence."""
     results, units = part(record, "results"), part(record, "units")
@@ -45,8 +51,9 @@ def lede(record: Record) -> str:
     kind = OBJECTIVES.get(str(config.get("objective")), "autoencoder")
     labels, train = number(data.get("labelled")) or 0, number(part(data, "counts").get("train")) or 0
     known = "no labels" if not labels else "all labels" if labels >= train else plural(labels, "label")
-    text = f"A {kind} with {known} on {plural(train, 'image')} of {count(pixels)} numbers each"
-    text += f", balance {config.get('balance')} towards recognition." if config.get("balance") is not None else "."
+    article = "An" if kind.startswith("a") else "A"
+    text = f"{article} {kind} with {known} on {plural(train, 'image')} of {count(pixels)} numbers each"
+    text += f", balance {plain(config.get('balance'))} towards recognition." if "balance" in config else "."
     if (active := number(units.get("active"))) is not None:
         text += f" {count(active)} of the {count(units.get('dim'))} numbers are in use"
         text += ": the others have collapsed." if units.get("collapsed") is True else "."
@@ -87,7 +94,7 @@ def pictures(record: Record) -> dict[str, Any]:
     """Embedded pictures by kind; what is none is left out."""
     found = part(record, "pictures")
     made: dict[str, Any] = {
-        name: uri for name in ("reconstructions", "interpolations", "neighbours") if (uri := picture(found.get(name)))
+        name: picture(found.get(name)) for name in ("reconstructions", "interpolations", "neighbours")
     }
     made["traversals"] = [
         {"picture": uri, "deviation": decimal(row.get("deviation"), 2)}
@@ -144,7 +151,7 @@ def probe_rows(rows: Sequence[Record]) -> list[dict[str, Any]]:
         turn = part(row, "turning")
         at = dict(zip(turn.get("angles") or (), turn.get("moved") or (), strict=False))
         made.append({
-            "own": row.get("own") is True, "dim": count(row.get("dim")), "balance": str(row.get("balance")),
+            "own": row.get("own") is True, "dim": count(row.get("dim")), "balance": plain(row.get("balance")),
             "unexplained": percent(row.get("unexplained")), "shares": shares,
             "moved": decimal(at[90], 2) if 90 in at else NONE, "active": count(row.get("active")),
         })  # fmt: skip
