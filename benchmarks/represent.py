@@ -97,7 +97,8 @@ def start(results: Results, given: argparse.Namespace) -> None:
     for path in sorted((given.results / "representation").glob("*/*.json")):
         record = json.loads(path.read_text())
         metrics = {key: value for key, value in record["metrics"].items() if isinstance(value, int | float)}
-        results.put(f"start/{path.parent.name}/{record['variant']}/{record['seed']}", metrics)
+        curve = record["metrics"]["val_accuracy_curve"]
+        results.put(f"start/{record['data']['spec']}/{record['variant']}/{record['seed']}", metrics | {"curve": curve})
 
 
 def report(results: Results, given: argparse.Namespace) -> None:

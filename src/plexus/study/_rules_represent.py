@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from plexus.study._evidence import Study, gain, metric, variant
@@ -12,7 +13,8 @@ FASTER = (
     "The frozen start (`z`) reaches, in fewer epochs than it took the network on pixels, the validation accuracy that "
     "the latter ends with: how many times fewer is above 1 with p < .05, refuted where it is below 1 with p < .05. A "
     "start that never reaches it counts as if it did in the epoch after the last. Beside it: whether it is 3 times; "
-    "the start that learns on (`tuned`); the same in seconds, without and with those of learning Z; and test accuracy."
+    "the start that learns on (`tuned`); the same in seconds, without and with those of learning Z, where a start that "
+    "never reaches it counts as 0 times; and test accuracy."
 )
 
 
@@ -40,7 +42,8 @@ def times(study: Study, name: str, unit: str = "epochs") -> Difference | None:
         for n, curve in zip(("pixels", name), (curves[0][seed], curves[1][seed]), strict=True):
             epoch = 1.0 if unit == "epochs" else metric(study, n, "train_seconds").get(seed, 0.0) / len(curve)
             before = metric(study, n, "z_seconds").get(seed, 0.0) if unit == "all seconds" else 0.0
-            spent.append(reached(curve, level) * epoch + before)
+            never = unit != "epochs" and max(curve) < level
+            spent.append(math.inf if never else reached(curve, level) * epoch + before)
         if spent[1]:
             ratios.append(spent[0] / spent[1])
     return mean_of(ratios) if ratios else None
