@@ -61,6 +61,7 @@ bench: install
 	$(BIN)/python benchmarks/probe.py
 	$(BIN)/python benchmarks/audit.py planted memory scale faiss notes report
 	$(BIN)/python benchmarks/segment.py rle nerve absence report
+	$(BIN)/python benchmarks/represent.py labels fewshot balance methods start report
 	$(BIN)/python benchmarks/essays.py
 
 constraints: install
