@@ -12,9 +12,9 @@ seconds of the training and those of the autoencoder before it.
 
 Cost: about 30 minutes on one core at `standard` beside other work (15 trials of half a minute to three); `quick` 20
 seconds on digits.
-Expected: at `standard` on CIFAR-10, five seeds (test accuracy, lowest and highest seed): pixels 53.1 % (51.8 to 53.9), z
-44.0 (43.5 to 44.3), tuned 52.6 (50.8 to 53.3). The frozen start never reaches what pixels end with; the one that learns
-on needs as many epochs (1.0 times fewer, .9 to 1.1). On digits z reaches it in 1.1 times fewer epochs (.7 to 1.6).
+Expected: at `standard` on CIFAR-10, five seeds (test accuracy, lowest and highest seed): pixels 53.1 % (51.8 to 53.9),
+z 44.0 (43.5 to 44.3), tuned 52.6 (50.8 to 53.3). The frozen start never reaches what pixels end with; the one that
+learns on needs as many epochs (1.0 times fewer, .9 to 1.1). On digits z reaches it in 1.1 times fewer (.7 to 1.6).
 """
 
 from __future__ import annotations
