@@ -122,7 +122,7 @@ def test_few_shot_heads_have_their_intervals(made: str) -> None:
 def test_names_beside_the_few_shot_chart_are_inside_it() -> None:
     """At both widths, and whole."""
     for svg in re.findall(r"<svg.*?</svg>", charts.fewshot(make_represent()["fewshot"])):
-        assert all(f">{name}<" in svg for name in view.HEADS.values())
+        assert all(f">{name}<" in svg for name in charts.SHORT.values())
         _, _, width, _ = (float(n) for n in re.search(r'viewBox="([^"]*)"', svg)[1].split())  # type: ignore[index]
         assert width <= 510
 

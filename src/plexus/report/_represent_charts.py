@@ -18,6 +18,8 @@ SCORES = {
     "knn": ("5 nearest in Z", "var(--supernet)"),
     "explained": ("variance explained", "var(--final)"),
 }
+SHORT = {"prototype": "Z, class means", "logistic": "Z, logistic", "pixels": "pixels, class means"}
+"""Names beside the chart of few-shot heads, where there is little room."""
 SOFT = "var(--soft)"
 
 
@@ -69,8 +71,8 @@ def fewshot(tests: Sequence[Any]) -> Markup:
     for name, found in heads.items():
         mean, low, high = (number(found.get(key)) for key in ("mean", "low", "high"))
         if mean is not None and low is not None and high is not None:
-            title = HEADS.get(str(name), str(name))
-            rows.append({"name": title, "mean": 100 * mean, "low": 100 * low, "high": 100 * high,
+            title, short = HEADS.get(str(name), str(name)), SHORT.get(str(name), str(name)[:24])
+            rows.append({"name": short, "mean": 100 * mean, "low": 100 * low, "high": 100 * high,
                          "text": f"{title}: {percent(mean)}, {percent(low)} to {percent(high)}"})  # fmt: skip
     if not rows:
         return Markup("")
