@@ -32,7 +32,7 @@ DATA = HERE.parents[1] / "shared" / "data"
 FEW: dict[str, Any] = {"labels": "10", "balance": 0.05, "epochs": 14, "batch_size": 256, "onnx": False}
 SMALL: dict[str, Any] = {"labels": "10", "limit": 12_000, "epochs": 10, "onnx": False}
 PLAIN: dict[str, Any] = {"labels": "none", "balance": 0.0}
-DIGITS, HELD_DIGITS = ("0", "1", "2", "3", "4"), ("5", "6", "7", "8", "9")
+DIGITS = ("0", "1", "2", "3", "4")
 ANIMALS = ("bird", "cat", "deer", "dog", "frog", "horse")
 SHOTS: dict[str, dict[str, Any]] = {
     "mnist": {"classes": DIGITS, "epochs": 6, "batch_size": 256, "onnx": False},
