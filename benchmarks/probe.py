@@ -20,7 +20,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 import torch
 
 from plexus.models import mini_vgg
-from plexus.probe import rotation
+from plexus.robustness import rotation
 
 TARGET = 1.3
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from plexus.train._export import to_onnx
+from plexus.training._export import to_onnx
 from tests.contract import check_layer
 
 Make = Callable[[], nn.Module]

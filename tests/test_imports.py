@@ -14,18 +14,18 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
     frozenset({"cli"}),
     frozenset({"report"}),
-    frozenset({"study"}),
+    frozenset({"experiments"}),
     frozenset({"represent"}),
-    frozenset({"probe"}),
+    frozenset({"robustness"}),
     frozenset({"segment"}),
-    frozenset({"train"}),
+    frozenset({"training"}),
     frozenset({"models"}),
     frozenset({"wiring"}),
     frozenset({"nn"}),
     frozenset({"audit"}),
     frozenset({"data"}),
     frozenset({"metrics"}),
-    frozenset({"graph", "record", "own", "errors"}),
+    frozenset({"graph", "record", "user_code", "errors"}),
     frozenset({"", "essays"}),  # "" is plexus/__init__.py; neither may import anything of plexus
 )
 HEIGHT = {name: -floor for floor, names in enumerate(FLOORS) for name in names}
@@ -116,7 +116,7 @@ def test_a_module_imports_only_what_stands_below(module: str) -> None:
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("plexus.nn.connection", "from plexus.train import fit"),
+        ("plexus.nn.connection", "from plexus.training import fit"),
         ("plexus.nn.connection", "from plexus import train"),
         ("plexus.nn.connection", "import plexus.wiring as w"),
         ("plexus.nn.connection", "from ..wiring import prune"),
@@ -130,8 +130,8 @@ def test_a_module_imports_only_what_stands_below(module: str) -> None:
         ("plexus.audit.fingerprint", "import torch"),
         ("plexus.audit.fingerprint", "import torch\ndef f():\n    from torch import nn"),
         ("plexus.metrics.dice", "def f():\n    import torch"),
-        ("plexus.segment.task", "from plexus.probe import rotation"),
-        ("plexus.train.task", "from plexus.segment import predict"),
+        ("plexus.segment.task", "from plexus.robustness import rotation"),
+        ("plexus.training.task", "from plexus.segment import predict"),
         ("plexus.report.page", "def f():\n    from torch import nn"),
         ("plexus.graph", "import torch"),
         ("plexus.essays.squares", "from plexus.errors import PlexusError"),
@@ -156,7 +156,7 @@ def test_a_wrong_import_is_found(module: str, source: str) -> None:
         ("plexus.cli.fit", "import torch\nfrom plexus.report import write"),
         ("plexus.__main__", "from plexus.cli import main"),
         ("plexus.audit.fingerprint", "if TYPE_CHECKING:\n    import torch\ndef f():\n    from torch import nn"),
-        ("plexus.segment.task", "from plexus.train import fit\nfrom plexus.audit import folds"),
+        ("plexus.segment.task", "from plexus.training import fit\nfrom plexus.audit import folds"),
     ],
 )
 def test_a_right_import_passes(module: str, source: str) -> None:

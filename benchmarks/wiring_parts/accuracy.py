@@ -13,11 +13,11 @@ from torch import nn
 from plexus.data import ImageData, load
 from plexus.graph import Wiring
 from plexus.record import RunRecord
-from plexus.train import FitConfig, fit
-from plexus.train import _measure as measure
-from plexus.train._nets import Nets
-from plexus.train._phase import Phases
-from plexus.train._task import Normalize, Schedule
+from plexus.training import FitConfig, fit
+from plexus.training import _measure as measure
+from plexus.training._nets import Nets
+from plexus.training._phase import Phases
+from plexus.training._task import Normalize, Schedule
 from plexus.wiring import importance, random_wiring, residual_wiring
 
 EDGES = 45

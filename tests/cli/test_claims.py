@@ -7,10 +7,10 @@ import pytest
 
 from plexus.cli import main
 from plexus.errors import PlexusError
+from plexus.experiments.claims import ledger
 from plexus.report import claims_markdown
-from plexus.study.claims import ledger
-from tests.study.invented import invent
-from tests.study.test_claims import write
+from tests.experiments.invented import invent
+from tests.experiments.test_claims import write
 
 ROOT = Path(__file__).parents[2]
 

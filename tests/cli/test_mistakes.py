@@ -10,8 +10,8 @@ import pytest
 
 from plexus.cli import main
 from plexus.record import RunRecord
-from plexus.train import FitConfig
-from plexus.train._run import new_run
+from plexus.training import FitConfig
+from plexus.training._run import new_run
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:

@@ -96,7 +96,7 @@ def test_a_stop_leaves_nothing(
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("plexus.probe._command.rotation", stop)
+    monkeypatch.setattr("plexus.robustness._command.rotation", stop)
     with pytest.raises(SystemExit) as left:
         main(["probe", "nets.py:ten", "digits", "--out", "out"])
     assert left.value.code == 130

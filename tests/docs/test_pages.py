@@ -15,9 +15,9 @@ import pytest
 import torch
 from cyclopts import CycloptsError, MissingArgumentError
 
-import plexus.train
+import plexus.training
 from plexus.cli import app, main
-from plexus.train import FitConfig
+from plexus.training import FitConfig
 from tests.docs.pages import PAGES, ROOT, SHELL, SHOWN, blocks, commands, spans
 
 TEXTS = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in PAGES}
@@ -34,7 +34,7 @@ def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     space: dict[str, Any] = {"__name__": Path(name).stem}
     with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng():
         patch.chdir(tmp_path_factory.mktemp("page"))
-        patch.setattr(plexus.train, "FitConfig", partial(FitConfig, **SHORT))
+        patch.setattr(plexus.training, "FitConfig", partial(FitConfig, **SHORT))
         for block in blocks(TEXTS[name]):
             if block.language != "python":
                 continue

@@ -19,7 +19,7 @@ NAMES = [f"{module}.{name}" for module in MODULES for name in public_names(impor
 
 
 def test_the_public_packages_are_found() -> None:
-    assert {"plexus.nn", "plexus.nn.functional", "plexus.wiring", "plexus.train", "plexus.errors"} <= set(MODULES)
+    assert {"plexus.nn", "plexus.nn.functional", "plexus.wiring", "plexus.training", "plexus.errors"} <= set(MODULES)
     assert not {"plexus.cli", "plexus.nn.kernels"} & set(MODULES)
     assert "plexus.nn.RotConv2d" in NAMES
 

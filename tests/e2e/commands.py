@@ -92,7 +92,7 @@ def _run(arguments: list[str], folder: Path, fault: Fault | None, space: int | N
 
 def _arm(kind: str, at: int) -> None:
     """Dies at the n-th event."""
-    from plexus.train._task import ClassifyTask
+    from plexus.training._task import ClassifyTask
 
     owner: Any = ClassifyTask if kind == "step" else os
     name = "training_step" if kind == "step" else "fsync"

@@ -12,10 +12,10 @@ import plexus.cli.predict
 import plexus.cli.probe
 import plexus.cli.prune
 import plexus.cli.report
-import plexus.probe._command
 import plexus.report
-import plexus.train._judge  # noqa: F401
-from plexus.train._export import to_onnx
+import plexus.robustness._command
+import plexus.training._judge  # noqa: F401
+from plexus.training._export import to_onnx
 
 to_onnx(fx.symbolic_trace(nn.Flatten()), (1, 2, 2))  # the exporter loads most of itself when it is first used
 assert torch.get_num_threads() == 1

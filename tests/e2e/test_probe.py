@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from plexus.data import load
-from plexus.probe import RotationCurve, rotate
 from plexus.record import RunRecord
+from plexus.robustness import RotationCurve, rotate
 from tests.e2e.commands import Command, plexus
 from tests.e2e.conftest import CLASSES
 

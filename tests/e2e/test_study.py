@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from plexus.study import Job, Progress, Scale, Study, Variant, records, run
+from plexus.experiments import Job, Progress, Scale, Study, Variant, records, run
 from tests.e2e.commands import Command, plexus
 
 pytestmark = pytest.mark.e2e
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.e2e
 OWN = '''
 """Trials that do arithmetic; the third tells its process and stands still until a file is there."""
 import os, sys, threading
-from plexus.study import Scale, Study, Variant
+from plexus.experiments import Scale, Study, Variant
 
 def trial(job):
     if job.seed == 1 and not os.path.exists("go"):

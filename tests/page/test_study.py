@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from plexus.experiments._summary import summary
 from plexus.report import write_claims, write_study
-from plexus.study._summary import summary
 from tests.report.records import HOSTILE
 from tests.report.studies import make_records, make_search, make_study
 from tests.report.test_claims import make_ledger

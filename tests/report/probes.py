@@ -10,7 +10,7 @@ STEP = 15
 
 
 def make_probe(models: int = 1, *, name: str = "net", classes: tuple[str, ...] | None = None) -> dict[str, Any]:
-    """A probe of `models` models at 24 angles on 40 images, as `plexus.probe.probe_models` returns it."""
+    """A probe of `models` models at 24 angles on 40 images, as `plexus.robustness.probe_models` returns it."""
     rng = random.Random(models)
     return {
         "format": 1,

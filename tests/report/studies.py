@@ -4,7 +4,7 @@ import math
 import random
 from typing import Any
 
-from plexus.study import Scale, Study, Variant
+from plexus.experiments import Scale, Study, Variant
 
 NODES = ["input", *(f"lego{i}" for i in range(1, 8)), "head"]
 

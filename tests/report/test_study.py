@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from plexus.errors import RunError
+from plexus.experiments._summary import summary
 from plexus.report import _study_charts as charts
 from plexus.report import _study_curves as curves
 from plexus.report import _study_ranking as ranking
@@ -18,7 +19,6 @@ from plexus.report import render_study, write_study
 from plexus.report._study_csv import table
 from plexus.report._study_wirings import picture, wirings
 from plexus.report._words import MINUS
-from plexus.study._summary import summary
 from tests.report.records import HOSTILE
 from tests.report.studies import make_records, make_search, make_study
 from tests.report.test_charts import marks, wide

@@ -14,7 +14,7 @@ from plexus.models import Autoencoder
 from plexus.represent import RepresentConfig
 from plexus.represent._losses import divergence, generative_loss
 from plexus.represent._task import RepresentTask, Trained, active_units, balance_at, unexplained
-from plexus.train._task import Schedule
+from plexus.training._task import Schedule
 from tests.represent.shapes import KINDS, shape
 
 IMAGES = torch.from_numpy(np.stack([shape(KINDS[i % 3], i) for i in range(12)]))[:, None]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plexus.errors import ConfigError, RunError
-from plexus.own import first_line, user_model
+from plexus.user_code import first_line, user_model
 
 if TYPE_CHECKING:
     from torch import nn

@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 from cyclopts import Parameter
 
 from plexus.errors import ConfigError
-from plexus.train._settings import Settings, read_yaml
+from plexus.training._settings import Settings, read_yaml
 
 S = TypeVar("S", bound=Settings)
 Run = Annotated[Path | None, Parameter(help="The run folder to make [default: runs/DATA-DATE].")]

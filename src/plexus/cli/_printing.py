@@ -29,7 +29,7 @@ class Epochs:
 @contextmanager
 def or_stopped(verb: str) -> Iterator[None]:
     """A stop from the keyboard says how to go on, and leaves with 130."""
-    from plexus.train import last_run, leader
+    from plexus.training import last_run, leader
 
     try:
         yield

@@ -26,7 +26,7 @@ class Lines(Epochs):
 
 def trained(work: Callable[[Lines], Path]) -> None:
     """Runs a training, then writes its page and prints its figures; a stop from the keyboard says how to go on."""
-    from plexus.train import leader
+    from plexus.training import leader
 
     with or_stopped("represent train"):
         folder = work(Lines())

@@ -27,7 +27,7 @@ def trained(work: Callable[[Lines], Path]) -> None:
     """Runs a training, then writes its page and prints its figures; a stop from the keyboard says how to go on."""
     from plexus.report import write_segment
     from plexus.segment._folder import read_record
-    from plexus.train import leader
+    from plexus.training import leader
 
     with or_stopped("segment train"):
         folder = work(Lines())

@@ -26,7 +26,7 @@ class Lines(Epochs):
 def trained(work: Callable[[Lines], Path]) -> None:
     """Runs a training, then writes its page and prints its results; a stop from the keyboard says how to go on."""
     from plexus.report import write_report
-    from plexus.train import leader
+    from plexus.training import leader
 
     with or_stopped("fit"):
         folder = work(Lines())

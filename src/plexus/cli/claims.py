@@ -26,8 +26,8 @@ def claims(
         raise ConfigError("--markdown and --json both print; name one")
     if results.exists() and not results.is_dir():
         raise ConfigError(f"{results}: not a folder; name the folder of the studies' records with --results")
+    from plexus.experiments.claims import ledger
     from plexus.report import claims_lines, claims_markdown, write_claims
-    from plexus.study.claims import ledger
 
     found = ledger(results, scale=scale)
     if html is not None:

@@ -74,7 +74,7 @@ def _devices() -> dict[str, Any]:
 def _kernels() -> dict[str, str]:
     """How a 3x3 rotation-max convolution of 32-bit floats is done on the CPU, and on a GPU: asked of plexus itself."""
     from plexus.errors import ConfigError
-    from plexus.own import first_line
+    from plexus.user_code import first_line
 
     try:
         import torch

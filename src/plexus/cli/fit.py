@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-import plexus.train
+import plexus.training
 from plexus.cli._options import (
     Config,
     PrintConfig,
@@ -19,7 +19,7 @@ from plexus.cli._options import (
     refuse_more,
     settings,
 )
-from plexus.train import FitConfig
+from plexus.training import FitConfig
 
 Options = option_class(
     FitConfig,
@@ -55,15 +55,15 @@ def fit(
     said = given(data, options)
     if resume is not None:
         refuse_more(resume, said, run, config)
-        if plexus.train.finished(resume):
+        if plexus.training.finished(resume):
             print(f"{resume}: the run is finished; its report is written again", file=sys.stderr)
-        _trained(lambda listen: plexus.train.resume(resume, listen=listen, progress=True))
+        _trained(lambda listen: plexus.training.resume(resume, listen=listen, progress=True))
         return
     made = settings(FitConfig, said, config, either=("keep", "max_params"))
     if print_config:
         print(made.to_yaml(), end="")
         return
-    _trained(lambda listen: plexus.train.fit(made, run=run, command=command(), listen=listen, progress=True))
+    _trained(lambda listen: plexus.training.fit(made, run=run, command=command(), listen=listen, progress=True))
 
 
 def _trained(work: Any) -> None:

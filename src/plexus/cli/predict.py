@@ -29,7 +29,7 @@ def predict(
     """
     if not images:
         raise ConfigError(f"name at least one image: plexus predict {run} IMAGE...")
-    from plexus.train import predict as classify
+    from plexus.training import predict as classify
 
     found = classify(run, images)
     if as_json:

@@ -47,8 +47,8 @@ def probe(
     folder = out if out is not None else _folder(models, data)
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder}: is a file; name a folder with --out")
-    from plexus.probe import probe_models
     from plexus.report import rotation_lines, write_rotation
+    from plexus.robustness import probe_models
 
     found = probe_models(
         models, data, step=angles, images=images, mask=None if mask == "none" else mask, seed=seed, size=size,

@@ -29,7 +29,7 @@ def prune(
         A run folder that `plexus fit` made.
     """
     from plexus.cli._show import trained
-    from plexus.train import cut_again
+    from plexus.training import cut_again
 
     command = shlex.join(["plexus", *sys.argv[1:]])
     budget = {"keep": keep, "max_params": max_params, "then": then}

@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 from plexus.errors import RunError
 
 if TYPE_CHECKING:
-    from plexus.study import Study
+    from plexus.experiments import Study
 
 study = App(name="study", help="Run experiments: variants of one question, several seeds, statistics.")
 Results = Annotated[Path, Parameter(help="The folder of records.")]
@@ -24,7 +24,7 @@ def list_() -> None:
 
     Example: plexus study list
     """
-    from plexus.study import load, names
+    from plexus.experiments import load, names
 
     found = [load(name) for name in names()]
     width = max((len(s.name) for s in found), default=0)
@@ -62,9 +62,9 @@ def run(
     name
         One of `plexus study list`, or a Python file with a constant STUDY.
     """
-    from plexus.study import load
-    from plexus.study import run as start
-    from plexus.study._live import Show
+    from plexus.experiments import load
+    from plexus.experiments import run as start
+    from plexus.experiments._live import Show
 
     chosen = load(name)
     scale = scale or _default(chosen)
@@ -99,7 +99,7 @@ def report(
     name
         One of `plexus study list`, or a Python file with a constant STUDY.
     """
-    from plexus.study import failures, load, records, stale
+    from plexus.experiments import failures, load, records, stale
 
     chosen = load(name)
     scale = scale or _largest(chosen, results)
@@ -109,8 +109,8 @@ def report(
     if not found:
         command = f"plexus study run {shlex.quote(name)} --scale {scale}"
         raise RunError(f"{results / chosen.name / scale}: no records yet; run `{command}`")
+    from plexus.experiments._summary import summary
     from plexus.report import write_study
-    from plexus.study._summary import summary
 
     page = out if out is not None else results / chosen.name / f"{scale}.html"
     print(write_study(summary(chosen, found), found, page))
@@ -122,7 +122,7 @@ def _default(chosen: Study) -> str:
 
 def _largest(chosen: Study, results: Path) -> str:
     """The last of the study's scales that has records, or else the first."""
-    from plexus.study import records
+    from plexus.experiments import records
 
     return next((s for s in reversed(list(chosen.scales)) if records(results, chosen, s)), _default(chosen))
 

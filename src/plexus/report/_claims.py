@@ -25,7 +25,7 @@ def render_claims(ledger: Mapping[str, Any]) -> str:
     """The ledger as one HTML page; see `render` for what the page may do.
 
     Args:
-        ledger: what `plexus.study.claims.ledger` returns.
+        ledger: what `plexus.experiments.claims.ledger` returns.
 
     Returns:
         The page.
@@ -34,7 +34,7 @@ def render_claims(ledger: Mapping[str, Any]) -> str:
         RunError: something else.
 
     Example:
-        >>> from plexus.study.claims import ledger
+        >>> from plexus.experiments.claims import ledger
         >>> "not run yet" in render_claims(ledger("/nowhere"))
         True
     """
@@ -60,7 +60,7 @@ def write_claims(ledger: Mapping[str, Any], path: str | Path) -> Path:
     """Writes `render_claims`'s page to a file, whole or not at all, and returns its path.
 
     Args:
-        ledger: what `plexus.study.claims.ledger` returns.
+        ledger: what `plexus.experiments.claims.ledger` returns.
         path: the file; its folder must be there.
 
     Raises:
@@ -69,7 +69,7 @@ def write_claims(ledger: Mapping[str, Any], path: str | Path) -> Path:
 
     Example:
         >>> import tempfile
-        >>> from plexus.study.claims import ledger
+        >>> from plexus.experiments.claims import ledger
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     write_claims(ledger("/nowhere"), Path(folder, "claims.html")).name
         'claims.html'
@@ -81,13 +81,13 @@ def claims_markdown(ledger: Mapping[str, Any]) -> str:
     """The ledger as Markdown: a table of verdicts, then every claim with its rule and its parts.
 
     Args:
-        ledger: what `plexus.study.claims.ledger` returns.
+        ledger: what `plexus.experiments.claims.ledger` returns.
 
     Raises:
         RunError: something else.
 
     Example:
-        >>> from plexus.study.claims import ledger
+        >>> from plexus.experiments.claims import ledger
         >>> claims_markdown(ledger("/nowhere")).splitlines()[2]
         'Of ... claims 0 hold, 0 fail and ... are open.'
     """
@@ -130,13 +130,13 @@ def claims_lines(ledger: Mapping[str, Any]) -> list[str]:
     """The ledger for a terminal: a line for each claim.
 
     Args:
-        ledger: what `plexus.study.claims.ledger` returns.
+        ledger: what `plexus.experiments.claims.ledger` returns.
 
     Raises:
         RunError: something else.
 
     Example:
-        >>> from plexus.study.claims import ledger
+        >>> from plexus.experiments.claims import ledger
         >>> print(claims_lines(ledger("/nowhere"))[0])
          1  open   Sigmoid gates converge faster than ungated weights.
     """

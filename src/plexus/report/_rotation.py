@@ -26,7 +26,7 @@ def render_rotation(record: Mapping[str, Any]) -> str:
     """A rotation probe as one HTML page; see `render` for what the page may do.
 
     Args:
-        record: what `plexus.probe.probe_models` returns and `rotation.json` holds.
+        record: what `plexus.robustness.probe_models` returns and `rotation.json` holds.
 
     Raises:
         RunError: something else.
@@ -68,7 +68,7 @@ def write_rotation(record: Mapping[str, Any], folder: str | Path) -> Path:
     """Writes `rotation.json` and `rotation.html` into a folder, each whole or not at all; returns the page's path.
 
     Args:
-        record: what `plexus.probe.probe_models` returns.
+        record: what `plexus.robustness.probe_models` returns.
         folder: is made where it is not there.
 
     Raises:
@@ -95,14 +95,14 @@ def rotation_lines(record: Mapping[str, Any]) -> list[str]:
     """The figures as lines of text: a line for each model and group of angles.
 
     Args:
-        record: what `plexus.probe.probe_models` returns.
+        record: what `plexus.robustness.probe_models` returns.
 
     Returns:
         A head line, then the figures.
 
     Example:
         >>> import tempfile
-        >>> from plexus.probe import probe_models
+        >>> from plexus.robustness import probe_models
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     file = Path(folder, "own.py")
         ...     _ = file.write_text(

@@ -31,7 +31,7 @@ def render_study(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]
     """A study as one HTML page; see `render` for what the page may do. The data behind each figure is a link to CSV.
 
     Args:
-        summary: what `plexus.study.summary` returns.
+        summary: what `plexus.experiments.summary` returns.
         records: the trials, for the table of all of their numbers.
 
     Raises:
@@ -90,7 +90,7 @@ def write_study(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]
     """Writes `render_study`'s page to a file, whole or not at all, and returns its path.
 
     Args:
-        summary: what `plexus.study.summary` returns.
+        summary: what `plexus.experiments.summary` returns.
         records: the trials, for the table of all of their numbers.
         path: the file; its folder must be there.
 

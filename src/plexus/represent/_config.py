@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from plexus.train._options import _NAMES, _is, kinds_of, read_value
-from plexus.train._settings import Settings
+from plexus.training._options import _NAMES, _is, kinds_of, read_value
+from plexus.training._settings import Settings
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "objective": ("ae", "vae", "denoise"),

@@ -15,7 +15,7 @@ from plexus.errors import TrainingError
 from plexus.models import Autoencoder
 from plexus.nn import fold
 from plexus.record import atomic_write
-from plexus.train._export import to_onnx
+from plexus.training._export import to_onnx
 
 
 class _Encoder(nn.Module):

@@ -16,8 +16,8 @@ from plexus.errors import PlexusError, RunError
 from plexus.models import Autoencoder, read_autoencoder
 from plexus.record import atomic_write
 from plexus.represent._config import RepresentConfig
-from plexus.train._folder import absolute, make_run, open_folder, read_record, to_json
-from plexus.train._run import leader
+from plexus.training._folder import absolute, make_run, open_folder, read_record, to_json
+from plexus.training._run import leader
 
 KIND, VERB = "represent", "represent train"
 Floats = NDArray[np.float64]

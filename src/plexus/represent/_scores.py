@@ -12,8 +12,8 @@ from torch import Tensor
 
 from plexus.data import Split
 from plexus.models import Autoencoder
-from plexus.probe._rotate import rotate
 from plexus.represent._folder import Space, encode
+from plexus.robustness._rotate import rotate
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

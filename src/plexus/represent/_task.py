@@ -24,7 +24,7 @@ from plexus.represent._losses import (
     pseudo_label_loss,
     share_gradient,
 )
-from plexus.train._task import ClassifyTask, Normalize, Schedule
+from plexus.training._task import ClassifyTask, Normalize, Schedule
 
 _PROJECTED = 64
 _ACTIVE = 0.01

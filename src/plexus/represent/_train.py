@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from plexus.errors import PlexusError, RunError
 from plexus.represent._config import RepresentConfig
-from plexus.train._run import Lock, discard, leader
+from plexus.training._run import Lock, discard, leader
 
 if TYPE_CHECKING:
     from plexus.represent._work import Work

@@ -20,11 +20,11 @@ from plexus.represent._config import RepresentConfig
 from plexus.represent._data import load_images
 from plexus.represent._folder import open_run
 from plexus.represent._task import RepresentHistory, RepresentTask, Trained
-from plexus.train._callbacks import quiet
-from plexus.train._folder import to_json
-from plexus.train._phase import _read_back, check_devices, leave, run_task, wait
-from plexus.train._run import leader
-from plexus.train._task import Schedule
+from plexus.training._callbacks import quiet
+from plexus.training._folder import to_json
+from plexus.training._phase import _read_back, check_devices, leave, run_task, wait
+from plexus.training._run import leader
+from plexus.training._task import Schedule
 from plexus.wiring import importance, prune
 
 _LEARN = 0.35

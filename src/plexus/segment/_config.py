@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from plexus.errors import ConfigError
-from plexus.train._options import _NAMES, _is, kinds_of, read_value
-from plexus.train._settings import Settings
+from plexus.training._options import _NAMES, _is, kinds_of, read_value
+from plexus.training._settings import Settings
 
 _CHOICES: dict[str, tuple[str | int, ...]] = {
     "preset": ("modern", "nerve"),

@@ -14,7 +14,7 @@ from plexus.errors import TrainingError
 from plexus.nn import fold
 from plexus.record import atomic_write
 from plexus.segment._nets import Segmenter
-from plexus.train._export import to_onnx
+from plexus.training._export import to_onnx
 
 OUTPUTS = ("mask_logits", "presence_logit")
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from plexus.errors import PlexusError, RunError
 from plexus.segment._config import SegmentConfig
-from plexus.train import _folder
-from plexus.train._folder import absolute, make_run, open_folder
+from plexus.training import _folder
+from plexus.training._folder import absolute, make_run, open_folder
 
 KIND, VERB = "segment", "segment train"
 

@@ -18,8 +18,8 @@ from plexus.graph import Wiring
 from plexus.models import Segmentation, UNet
 from plexus.record import atomic_write
 from plexus.segment._config import SegmentConfig
-from plexus.train._state import exact_state, load_exact
-from plexus.train._task import Normalize
+from plexus.training._state import exact_state, load_exact
+from plexus.training._task import Normalize
 
 
 class Segmenter(nn.Module):

@@ -11,10 +11,10 @@ from plexus.models import UNet
 from plexus.segment._config import SegmentConfig
 from plexus.segment._nets import Segmenter, build, statistics
 from plexus.segment._task import SegmentHistory, SegmentTask
-from plexus.train._callbacks import quiet
-from plexus.train._phase import _read_back, leave, run_task, wait
-from plexus.train._run import leader
-from plexus.train._task import Normalize, Schedule
+from plexus.training._callbacks import quiet
+from plexus.training._phase import _read_back, leave, run_task, wait
+from plexus.training._run import leader
+from plexus.training._task import Normalize, Schedule
 
 
 class FoldTraining:

@@ -17,7 +17,7 @@ from plexus.models import Segmentation, UNet
 from plexus.segment._augment import augment_pair
 from plexus.segment._config import SegmentConfig
 from plexus.segment._loss import segmentation_loss
-from plexus.train._task import ClassifyTask, Normalize, Schedule
+from plexus.training._task import ClassifyTask, Normalize, Schedule
 
 
 class SegmentTask(ClassifyTask):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from plexus.errors import ConfigError, PlexusError, RunError
 from plexus.segment._config import SegmentConfig
 from plexus.segment._folder import finished, new_run, open_run
-from plexus.train._run import Lock, discard, leader
+from plexus.training._run import Lock, discard, leader
 
 if TYPE_CHECKING:
     from plexus.segment._work import Work

@@ -21,9 +21,9 @@ from plexus.segment._folder import open_run
 from plexus.segment._folds import assigned, grouped_folds, validation_fold
 from plexus.segment._nets import Segmenter, build
 from plexus.segment._phase import FoldTraining
-from plexus.train._folder import to_json
-from plexus.train._phase import check_devices
-from plexus.train._run import leader
+from plexus.training._folder import to_json
+from plexus.training._phase import check_devices
+from plexus.training._run import leader
 
 
 class Work:

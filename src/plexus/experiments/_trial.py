@@ -1,0 +1,176 @@
+"""One trial, in whichever process: from a variant and a seed to a record, or to the reason why there is none."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import random
+import sys
+import tempfile
+import time
+import traceback
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import plexus
+from plexus.errors import PlexusError
+from plexus.experiments._records import plain, settings
+from plexus.experiments._study import Job, Study
+
+Outcome = dict[str, Any]
+"""A record, or {"error": one line, "at": where}."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A trial to do, as it travels to a worker.
+
+    Args:
+        variant, seed: which.
+        scale: its name.
+        data: a spec for `plexus.data.load`.
+        folder: private to the trial.
+    """
+
+    variant: str
+    seed: int
+    scale: str
+    data: str
+    folder: str
+
+    @property
+    def name(self) -> str:
+        """VARIANT~SEED."""
+        return f"{self.variant}~{self.seed}"
+
+
+def perform(study: Study, task: Task) -> Outcome:
+    """Runs the study's trial function; whatever it raises becomes an outcome.
+
+    The global generators of Python, numpy and torch start from the trial's seed, so that no trial depends on those
+    that ran before it in the same process.
+
+    Args:
+        study: gives the function.
+        task: which trial.
+    """
+    job = Job(
+        study=study.name,
+        variant=study.variant(task.variant),
+        seed=task.seed,
+        scale=study.scales[task.scale],
+        scale_name=task.scale,
+        data=task.data,
+        folder=_folder(task),
+    )
+    started, start = datetime.datetime.now(datetime.UTC), time.perf_counter()
+    try:
+        _seed(job.seed)
+        metrics = _checked(study, study.trial(job))
+    except (Exception, SystemExit) as error:
+        return {"error": _reason(error), "at": _where(error)}
+    seconds = round(time.perf_counter() - start, 3)
+    return {
+        "study": study.name,
+        "variant": job.variant.name,
+        "options": plain(job.variant.options),
+        "seed": job.seed,
+        "scale": job.scale_name,
+        "settings": settings(job.scale),
+        "data": {"spec": public(job.data), **metrics.pop("data", {})},
+        "metrics": metrics,
+        "versions": dict(versions()),
+        "machine": machine(),
+        "started": f"{started:%Y-%m-%dT%H:%M:%SZ}",
+        "seconds": seconds,
+    }
+
+
+def public(data: str) -> str:
+    """The data's spec as records keep it: of a folder its last part only."""
+    return Path(data).name if Path(data).is_absolute() or Path(data).exists() else data
+
+
+@cache
+def versions() -> dict[str, str]:
+    """The libraries a result depends on."""
+    found = {"plexus": plexus.__version__, "python": platform.python_version()}
+    for name in ("torch", "lightning", "numpy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """What the trial ran on."""
+    torch = sys.modules.get("torch")
+    facts: dict[str, Any] = {"system": platform.platform(terse=True), "processor": _processor(), "cores": cores()}
+    if torch is not None:
+        facts["threads"] = torch.get_num_threads()
+        if torch.cuda.is_available():
+            facts["gpu"] = torch.cuda.get_device_name()
+    return facts
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _folder(task: Task) -> Path:
+    """The trial's folder; elsewhere than on the driver's machine its place may not be there, and any other will do."""
+    folder = Path(task.folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="plexus-"))
+    return folder
+
+
+def _seed(seed: int) -> None:
+    import numpy as np
+    import torch  # at once, whether or not the trial uses it: a trial that loads it later would find it unseeded
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def _checked(study: Study, metrics: Any) -> dict[str, Any]:
+    if not isinstance(metrics, dict):
+        raise TypeError(f"the trial function must return a dict of metrics, not {metrics!r:.40}")
+    found: dict[str, Any] = plain(metrics)
+    value = found.get(study.measure)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"the measure {study.measure!r} must be a finite number, not {metrics.get(study.measure)!r}")
+    if not isinstance(found.get("data", {}), dict):
+        raise TypeError(f"the entry 'data' must be a dict, not {found['data']!r:.40}")
+    return found
+
+
+def _reason(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, PlexusError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _where(error: BaseException) -> list[str]:
+    """The way to the mistake, without the machine's folders."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]
+    return [f"{Path(f.filename).name}:{f.lineno} in {f.name}" for f in frames]
+
+
+@cache
+def _processor() -> str:
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,174 @@
+"""The probe of one or more models on one data set, as a record that a page can be made from."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+import plexus
+from plexus.errors import ConfigError, DataError, PlexusError
+from plexus.robustness._curve import RotationCurve
+from plexus.robustness._images import Chosen, choose_images
+from plexus.robustness._models import Opened, open_model
+from plexus.robustness._rotate import rotate
+from plexus.robustness._rotation import rotation
+from plexus.training._measure import picture
+
+FORMAT = 1
+SHOWN = 12
+"""Failing images that are kept as pictures, per model."""
+
+
+def probe_models(
+    models: Sequence[str],
+    data: str,
+    *,
+    step: float = 1.0,
+    images: int = 1000,
+    mask: str | None = "circle",
+    seed: int = 0,
+    size: int | None = None,
+    mean: float = 0.0,
+    std: float = 1.0,
+    batch_size: int = 128,
+    command: str = "",
+    progress: bool = False,
+    now: datetime.datetime | None = None,
+) -> dict[str, Any]:
+    """Turns test images through every model and returns what `rotation.json` holds.
+
+    Args:
+        models: run folders, ONNX files or FILE.py:function[+WEIGHTS.safetensors].
+        data: ``digits``, a folder or a hub id; the test images are used.
+        step: degrees from one angle to the next; multiples of 90 are always among them.
+        images: how many test images, at most.
+        mask: ``circle`` or None.
+        seed: of the choice of images.
+        size: resize images to SIZE x SIZE, where the model does not fix it.
+        mean, std: of pixels 0..255, for models that want them scaled.
+        batch_size: images in one forward pass.
+        command: the command line that reproduces it.
+        progress: show a bar where stderr is a terminal.
+        now: the time to stamp it with.
+
+    Returns:
+        The record, in JSON's types; `plexus.report.write_rotation` makes the page of it.
+
+    Raises:
+        PlexusError: see its children; each message says what to do.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder, "own.py")
+        ...     _ = file.write_text(
+        ...         "from torch import nn\\ndef flat():\\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))"
+        ...     )
+        ...     found = probe_models([f"{file}:flat"], "digits", step=90, images=20)
+        >>> found["models"][0]["curve"]["angles"], found["data"]["name"]
+        ([0.0, 90.0, 180.0, 270.0], 'digits')
+    """
+    angles = _angles(step)
+    for name, value in (("images", images), ("batch-size", batch_size)):
+        if value < 1:
+            raise ConfigError(f"--{name} {value}: give 1 or more")
+    if std <= 0:
+        raise ConfigError(f"--std {std:g}: give a number above 0")
+    opened = [open_model(spec, mean=mean, std=std) for spec in models]
+    chosen = choose_images(opened, data, images, seed=seed, size=size)
+    names = _names(opened)
+    pixels = chosen.pixels.float()
+    made: list[dict[str, Any]] = []
+    for name, each in zip(names, opened, strict=True):
+        _check_logits(each, chosen)
+        start = time.monotonic()
+        curve = rotation(each.model, pixels, chosen.labels, angles, mask, progress=progress, batch_size=batch_size)
+        made.append(
+            {
+                "name": name,
+                "source": each.source,
+                "own": chosen.facts["own"][len(made)],
+                "seconds": time.monotonic() - start,
+                "curve": curve.to_dict(),
+                "failures": _failures(each, chosen, curve),
+            }
+        )
+    return {
+        "format": FORMAT,
+        "kind": "rotation",
+        "created": f"{now or datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "command": command,
+        "seed": seed,
+        "versions": {"plexus": plexus.__version__, "python": platform.python_version(), "torch": torch.__version__},
+        "mask": mask,
+        "step": step,
+        "data": {key: value for key, value in chosen.facts.items() if key != "own"},
+        "models": made,
+    }
+
+
+def _angles(step: float) -> list[float]:
+    if not 0.05 <= step <= 180:
+        raise ConfigError(f"--angles {step:g}: give the degrees between two angles, 0.05 to 180, such as 5")
+    found = {round(i * step, 6) for i in range(int(np.ceil(360 / step - 1e-9)))}
+    return sorted(found | {0.0, 90.0, 180.0, 270.0})
+
+
+def _names(opened: Sequence[Opened]) -> list[str]:
+    """Short names, or the sources where two short names are equal."""
+    short = [each.name for each in opened]
+    names = [each.name if short.count(each.name) == 1 else each.source for each in opened]
+    return [name if names.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(names, 1)]
+
+
+def _check_logits(each: Opened, chosen: Chosen) -> None:
+    """One image first: a model for other images or classes is told before the long part."""
+    try:
+        with torch.inference_mode():
+            got = each.model.eval()(chosen.pixels[:1].float())
+    except PlexusError:
+        raise
+    except Exception as error:  # whatever a user's model raises
+        line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(f"{each.source}: cannot take images {tuple(chosen.pixels.shape[1:])}: {line}") from None
+    wanted, classes = (1, len(chosen.facts["classes"])), "classes of the data"
+    if not isinstance(got, torch.Tensor) or tuple(got.shape) != wanted:
+        what = tuple(got.shape) if isinstance(got, torch.Tensor) else type(got).__name__
+        raise DataError(
+            f"{each.source}: gives {what} for one image; expected {wanted}, one logit for each of the {classes}"
+        )
+
+
+def _failures(each: Opened, chosen: Chosen, curve: RotationCurve) -> list[dict[str, Any]]:
+    """The images that fail at the smallest turn, as they look upright and there."""
+    turns, angles = curve.first_failure, curve.failing_angle
+    order = [i for i in np.argsort(turns, kind="stable").tolist() if not np.isnan(turns[i])][:SHOWN]
+    found = []
+    for i in order:
+        pixels = rotate(chosen.pixels[i : i + 1].float(), [0.0, angles[i]], curve.mask)[:, 0]
+        with torch.inference_mode():
+            probabilities = each.model(pixels).float().softmax(1)
+        shown = pixels.round().clamp(0, 255).to(torch.uint8)
+        true = int(chosen.labels[i])
+        predicted = int(curve.predicted[curve.angles.index(angles[i]), i])
+        found.append(
+            {
+                "name": chosen.names[i],
+                "true": true,
+                "predicted": predicted,
+                "angle": float(angles[i]),
+                "before": float(probabilities[0, true]),
+                "after": float(probabilities[1, true]),
+                "probability": float(probabilities[1, predicted]),
+                "upright": picture(shown[0]),
+                "turned": picture(shown[1]),
+            }
+        )
+    return found

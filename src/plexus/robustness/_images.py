@@ -1,0 +1,148 @@
+"""The images a probe shows to one or more models: the same for all, and none that a run was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from plexus.data import ImageData, Split, load
+from plexus.errors import ConfigError, DataError
+from plexus.robustness._models import Opened
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """Test images, drawn from one data set.
+
+    Args:
+        pixels: uint8, (N, C, S, S).
+        labels: class indices, (N,).
+        names: where each came from.
+        facts: what is said of the data.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    names: tuple[str, ...]
+    facts: dict[str, Any]
+
+
+def choose_images(opened: Sequence[Opened], spec: str, count: int, *, seed: int, size: int | None) -> Chosen:
+    """Draws test images of a data set in the shape that the models take.
+
+    The data is split as the runs split it, so that a run's own data gives the images it was tested on.
+
+    Args:
+        opened: the models.
+        spec: ``digits``, a folder or a hub id.
+        count: how many, at most.
+        seed: of the draw; of the split too, where no model is a run.
+        size: resize to SIZE x SIZE, where no model fixes it.
+
+    Raises:
+        DataError: data that cannot be loaded, or whose classes are not the model's.
+        ConfigError: models that take different images or were tested on different ones.
+    """
+    shape = _shape(opened, size)
+    data = _load(opened, spec, shape, seed)
+    for each in opened:
+        _check_classes(each, data)
+    test = data.test
+    draw = np.random.default_rng(seed).permutation(len(test))[:count]
+    rows = torch.from_numpy(np.sort(draw))
+    pixels = _channels(test.images[rows], shape[0] if shape else data.in_shape[0])
+    if pixels.shape[2] != pixels.shape[3]:
+        side = f"{pixels.shape[2]}x{pixels.shape[3]}"
+        raise ConfigError(f"{spec}: images of {side} cannot be turned; give --size to make them squares")
+    facts = {
+        "name": data.name,
+        "spec": spec,
+        "fingerprint": data.fingerprint,
+        "classes": list(data.classes),
+        "in_shape": list(pixels.shape[1:]),
+        "images": len(rows),
+        "test": len(test),
+        "own": [bool(each.fingerprint) and each.fingerprint == data.fingerprint for each in opened],
+    }
+    return Chosen(pixels, test.labels[rows], tuple(test.names[row] for row in rows.tolist()), facts)
+
+
+def _shape(opened: Sequence[Opened], size: int | None) -> tuple[int, int, int] | None:
+    """The one shape that models fix, if any does."""
+    fixed = {each.in_shape: each for each in opened if each.in_shape is not None}
+    if len(fixed) > 1:
+        kinds = ", ".join(f"{each.name} {_times(shape)}" for shape, each in fixed.items() if shape)
+        raise ConfigError(f"the models take different images ({kinds}); probe them one at a time")
+    if not fixed:
+        return None
+    shape, each = next(iter(fixed.items()))
+    assert shape is not None
+    if shape[1] != shape[2]:
+        raise ConfigError(f"{each.source}: takes images of {shape[1]}x{shape[2]}, and only squares can be turned")
+    if size is not None and size != shape[1]:
+        raise ConfigError(f"--size {size}: {each.source} takes images of {shape[1]}x{shape[2]}; leave --size out")
+    if shape[0] not in (1, 3):
+        raise ConfigError(f"{each.source}: takes {shape[0]} channels; expected 1 (grey) or 3 (colour)")
+    return shape
+
+
+def _load(opened: Sequence[Opened], spec: str, shape: tuple[int, int, int] | None, seed: int) -> ImageData:
+    configs = [each.config for each in opened if each.config is not None]
+    sides = shape[1:] if shape else None
+
+    def split(config: Any) -> ImageData:
+        label = config.label if str(Path(spec).absolute()) == config.data or spec == config.data else None
+        return load(
+            spec, size=sides, seed=config.seed, val=config.val, test=config.test, limit=config.limit, label=label,
+            skip_unreadable=config.skip_unreadable,
+        )  # fmt: skip
+
+    if not configs:
+        return load(spec, size=sides, seed=seed)
+    first = split(configs[0])
+    splits = {(c.seed, c.val, c.test, c.limit): c for c in configs}
+    for other in list(splits.values())[1:]:
+        if not _same(split(other).test, first.test):
+            raise ConfigError(
+                f"{spec}: the runs were tested on different images (their seeds or splits differ); probe them one at a "
+                "time, or on data with a test split of its own"
+            )
+    return first
+
+
+def _same(a: Split, b: Split) -> bool:
+    return a.names == b.names and torch.equal(a.labels, b.labels)
+
+
+def _check_classes(each: Opened, data: ImageData) -> None:
+    if each.classes is None or each.classes == data.classes:
+        return
+    mine, theirs = set(each.classes), set(data.classes)
+    extra, lost = sorted(theirs - mine), sorted(mine - theirs)
+    parts = [
+        f"{text} {', '.join(map(repr, names[:3]))}" for text, names in (("it adds", extra), ("it lacks", lost)) if names
+    ]
+    raise DataError(
+        f"{data.name}: its {len(data.classes)} classes are not the {len(each.classes)} of {each.source}"
+        f"{': ' if parts else ''}{'; '.join(parts)}; give data with the classes the model was trained on"
+    )
+
+
+def _channels(pixels: Tensor, wanted: int) -> Tensor:
+    """Grey as three equal maps, or colour as luminance, as an image file is read for a model."""
+    if pixels.shape[1] == wanted:
+        return pixels
+    if wanted == 3:
+        return pixels.expand(-1, 3, -1, -1).contiguous()
+    weights = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    return (pixels.float() * weights).sum(1, keepdim=True).round().to(torch.uint8)
+
+
+def _times(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))

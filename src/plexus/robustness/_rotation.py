@@ -1,0 +1,179 @@
+"""The rotation probe: the same images at every angle, through one model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from plexus.errors import ConfigError
+from plexus.nn._modes import evaluating
+from plexus.robustness._curve import RotationCurve
+from plexus.robustness._rotate import check_images, rotate
+
+_SHARED = 8  # angles in one batch: each is one thread's work, and the images of a batch stay in cache
+
+
+def rotation(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    angles: Iterable[float] = range(360),
+    mask: str | None = "circle",
+    device: torch.device | str | None = None,
+    progress: bool = True,
+    *,
+    batch_size: int = 128,
+) -> RotationCurve:
+    r"""Classify every image at every angle.
+
+    .. math:: p_{an} = \mathrm{softmax}(f(R_a x_n))_{y_n}, \qquad
+              d_{an} = \|f(R_a x_n) - f(x_n)\| / \|f(x_n)\|
+
+    Images turn counter-clockwise, as with `torch.rot90`; see `rotate`. The model is probed in evaluation mode and
+    afterwards is in the mode it was in.
+
+    Args:
+        model: gives logits, (N, K).
+        images: float, as the model takes them: scaled and normalised.
+        labels: the true classes, 0..K-1.
+        angles: in degrees, in any order.
+        mask: ``circle`` sets what lies outside the inscribed circle to 0 at all angles, 0 degrees too; None keeps it.
+        device: where the images are moved, batch by batch; by default where the model's first parameter is.
+        progress: show a bar where stderr is a terminal.
+        batch_size: images in one forward pass.
+
+    Shape:
+        images (N, C, S, S), labels (N,) -> A x N probabilities, predictions and drifts
+
+    Raises:
+        ConfigError: no images or angles, labels that do not fit, images that are not square, or a model that gives
+            something else than finite logits.
+
+    Source: the research notes' probe, which turns the test images by 0 to 359 degrees.
+
+    Example:
+        >>> net = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 2))
+        >>> curve = rotation(net, torch.rand(5, 1, 8, 8), torch.zeros(5, dtype=torch.long), angles=(0, 90, 180))
+        >>> curve.agreement.tolist()  # a pooled mean sees no quarter turn
+        [1.0, 1.0, 1.0]
+    """
+    turns = _angles(angles)
+    _check(images, labels, mask, batch_size)
+    place = _device(model, device)
+    n = max(1, min(len(images), batch_size // min(_SHARED, len(turns))))
+    found: list[list[Tensor]] = [[], [], []]
+    upright: list[Tensor] = []
+    with evaluating(model), torch.no_grad(), _bar(progress, len(turns) * len(images)) as step:
+        for start in range(0, len(images), n):
+            x, y = images[start : start + n].to(place), labels[start : start + n].to(place, torch.int64)
+            first = _logits(model, rotate(x, [0], mask)[0], y)
+            parts = list(_turned(model, x, y, first, turns, mask, max(1, batch_size // len(x)), step))
+            for kept, several in zip(found, zip(*parts, strict=True), strict=True):
+                kept.append(torch.cat(several).cpu())
+            upright.append(first.argmax(1).cpu())
+    probability, predicted, drift = (torch.cat(part, 1).numpy() for part in found)
+    return RotationCurve(
+        angles=turns,
+        labels=labels.cpu().to(torch.int64).numpy(),
+        upright=torch.cat(upright).numpy(),
+        probability=probability,
+        predicted=predicted,
+        drift=drift,
+        mask=mask,
+    )
+
+
+def _turned(
+    model: nn.Module, x: Tensor, y: Tensor, first: Tensor, turns: Sequence[float], mask: str | None, a: int, step: _Step
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Probability of the true class, prediction and drift of the images at `a` angles at a time, each (a, N)."""
+    scale = first.double().norm(dim=1).clamp_min(1e-12)  # zero logits drift far, not by NaN
+    for start in range(0, len(turns), a):
+        some = turns[start : start + a]
+        logits = _logits(model, rotate(x, some, mask).flatten(0, 1), y, some).view(len(some), *first.shape)
+        truth = y.expand(len(some), -1).unsqueeze(2)
+        probability = logits.float().softmax(2).gather(2, truth).squeeze(2)
+        drift = ((logits.double() - first.double()).norm(dim=2) / scale).float()
+        yield probability, logits.argmax(2), drift
+        step(len(some) * len(x))
+
+
+def _logits(model: nn.Module, x: Tensor, y: Tensor, turns: Sequence[float] = (0,)) -> Tensor:
+    got = model(x)
+    if not isinstance(got, Tensor) or got.ndim != 2 or len(got) != len(x) or not got.is_floating_point():
+        what = f"shape {tuple(got.shape)}" if isinstance(got, Tensor) else f"a {type(got).__name__}"
+        raise ConfigError(f"the model gives {what} for {len(x)} images; expected logits of shape ({len(x)}, classes)")
+    if int(y.max()) >= got.shape[1]:
+        raise ConfigError(f"labels go up to {int(y.max())}, but the model has {got.shape[1]} classes (0 to K-1)")
+    if not bool(got.isfinite().all()):
+        between = f"{turns[0]:g}" if len(turns) == 1 else f"{turns[0]:g} to {turns[-1]:g}"
+        raise ConfigError(f"the model's logits are NaN or infinite at {between} degrees; check its weights and inputs")
+    return got
+
+
+def _angles(angles: Iterable[float]) -> tuple[float, ...]:
+    try:
+        turns = tuple(float(angle) for angle in angles)
+    except (TypeError, ValueError):
+        raise ConfigError(f"angles={angles!r} must be numbers in degrees, such as range(360)") from None
+    if not turns or not all(map(math.isfinite, turns)):
+        raise ConfigError("angles must be one or more finite numbers in degrees, such as range(360)")
+    return turns
+
+
+def _check(images: Tensor, labels: Tensor, mask: str | None, batch_size: int) -> None:
+    check_images(images, mask)
+    if len(images) == 0:
+        raise ConfigError("there are no images to probe; give one or more")
+    if labels.shape != images.shape[:1]:
+        raise ConfigError(f"labels have shape {tuple(labels.shape)}; expected ({len(images)},), one per image")
+    if labels.is_floating_point() or labels.is_complex():
+        raise ConfigError(f"labels are {labels.dtype}; expected class indices, such as torch.int64")
+    if int(labels.min()) < 0:
+        raise ConfigError(f"labels hold {int(labels.min())}; expected class indices from 0")
+    if batch_size < 1:
+        raise ConfigError(f"batch_size={batch_size}; expected 1 or more")
+
+
+def _device(model: nn.Module, device: torch.device | str | None) -> torch.device:
+    first = next((t.device for t in (*model.parameters(), *model.buffers())), None)
+    if device is None:
+        return first or torch.device("cpu")
+    chosen = torch.device(device)
+    if first is not None and (first.type != chosen.type or chosen.index not in (None, first.index)):
+        raise ConfigError(
+            f"device={str(device)!r}, but the model is on {first}; move it first: model.to({str(device)!r})"
+        )
+    return chosen
+
+
+class _Step:
+    """Counts images on a progress bar; without a terminal it does nothing."""
+
+    def __init__(self, show: bool, total: int) -> None:
+        self.show, self.total = show, total
+
+    def __enter__(self) -> _Step:
+        if self.show:
+            from rich.console import Console
+            from rich.progress import Progress
+
+            console = Console(stderr=True)
+            self.bar = Progress(console=console, disable=not console.is_terminal, transient=True)
+            self.task = self.bar.add_task("rotating", total=self.total)
+            self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.show:
+            self.bar.stop()
+
+    def __call__(self, images: int) -> None:
+        if self.show:
+            self.bar.advance(self.task, images)
+
+
+_bar = _Step

@@ -1,0 +1,136 @@
+"""Writes a net for use without plexus: weights, source, ONNX."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import onnxruntime
+import torch
+from safetensors.torch import load, save
+from torch import fx, nn
+
+from plexus.errors import ConfigError, TrainingError
+from plexus.nn import fold
+from plexus.record import atomic_write
+from plexus.training._task import Normalize
+from plexus.wiring import to_source
+
+USAGE = '''
+
+def load(weights="model.safetensors"):
+    """The trained network in evaluation mode; needs `pip install torch safetensors`."""
+    from safetensors.torch import load_file
+
+    net = Net()
+    net.load_state_dict(load_file(weights))
+    return net.eval()
+'''
+
+
+def with_pixels(net: nn.Module, normalize: Normalize) -> fx.GraphModule:
+    """The net with its normalisation in front: it reads pixels 0..255, (N, C, H, W)."""
+    assert isinstance(net, fx.GraphModule)
+    whole = copy.deepcopy(net).cpu()
+    placeholder = next(n for n in whole.graph.nodes if n.op == "placeholder")
+    after = placeholder.next
+    whole.register_buffer("pixel_mean", normalize.mean.detach().cpu().clone())
+    whole.register_buffer("pixel_std", normalize.std.detach().cpu().clone())
+    with whole.graph.inserting_before(after):
+        mean, std = whole.graph.get_attr("pixel_mean"), whole.graph.get_attr("pixel_std")
+        shifted = whole.graph.call_function(torch.sub, (placeholder, mean))
+        scaled = whole.graph.call_function(torch.div, (shifted, std))
+    placeholder.replace_all_uses_with(scaled, delete_user_cb=lambda user: user is not shifted)
+    whole.recompile()
+    return whole
+
+
+def export(
+    net: nn.Module, normalize: Normalize, folder: Path, in_shape: Sequence[int], classes: Sequence[str]
+) -> dict[str, object]:
+    """Writes `model.safetensors`, `model.py` and `model.onnx`, and checks both against the net.
+
+    Args:
+        net: a net from `derive` or `rebuild`; unit and spherical layers are folded.
+        normalize: becomes the first step of all three.
+        folder: where to.
+        in_shape: one image's shape.
+        classes: the class names, in the order of the logits.
+
+    Returns:
+        The largest difference of logits, and what could not be written and why.
+
+    Raises:
+        TrainingError: a file that was written does not compute what the net does.
+    """
+    trained = with_pixels(net, normalize).eval()
+    whole = fold(trained)
+    weights = save({k: v.contiguous() for k, v in whole.state_dict().items()})
+    atomic_write(folder / "model.safetensors", weights)
+    facts: dict[str, object] = {}
+    pixels = torch.rand(3, *in_shape, generator=torch.Generator().manual_seed(0)) * 255
+    with torch.no_grad():
+        expected = trained(pixels)
+    try:
+        channels = {1: "grey", 3: "red, green, blue"}.get(in_shape[0], f"{in_shape[0]} channels")
+        notes = [
+            "A network with a learned wiring: pixels 0..255 in, logits out.",
+            "",
+            f"Images are float (N, {', '.join(map(str, in_shape))}), {channels}.",
+            "",
+            "The weights lie beside this file, in model.safetensors; `load()` reads them.",
+        ]
+        source = to_source(whole, notes=notes, constants={"CLASSES": list(classes)}) + USAGE
+        _check_source(source, weights, pixels, expected)
+        atomic_write(folder / "model.py", source)
+    except ConfigError as error:
+        facts["model.py"] = str(error)
+    onnx = to_onnx(whole, in_shape)
+    facts["onnx_difference"] = _check_onnx(onnx, pixels, expected)
+    atomic_write(folder / "model.onnx", onnx)
+    return facts
+
+
+def to_onnx(
+    net: nn.Module, in_shape: Sequence[int], outputs: Sequence[str] = ("logits",), *, given: str = "pixels"
+) -> bytes:
+    """The net as ONNX, `given` in and `outputs` out, for any number of images."""
+    with TemporaryDirectory() as place, warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")  # the exporter warns about its own internals
+        before = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+        try:
+            file = Path(place) / "model.onnx"
+            torch.onnx.export(
+                net, (torch.zeros(2, *in_shape),), file, dynamo=True, external_data=False, verbose=False,
+                input_names=[given], output_names=list(outputs), dynamic_shapes=({0: torch.export.Dim("images")},),
+            )  # fmt: skip
+        finally:
+            logging.disable(before)
+        return file.read_bytes()
+
+
+def _check_source(source: str, weights: bytes, pixels: torch.Tensor, expected: torch.Tensor) -> None:
+    space: dict[str, object] = {}
+    exec(compile(source, "model.py", "exec"), space)
+    net = space["Net"]()  # type: ignore[operator]
+    net.load_state_dict(load(weights))
+    with torch.no_grad():
+        difference = (net.eval()(pixels) - expected).abs().max().item()
+    if not difference <= 1e-5 * max(1.0, expected.abs().max().item()):
+        raise TrainingError(f"model.py differs from the trained net by {difference:.2g}; it was not written")
+
+
+def _check_onnx(onnx: bytes, pixels: torch.Tensor, expected: torch.Tensor) -> float:
+    session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+    (got,) = session.run(None, {"pixels": pixels.numpy()})
+    difference = float((torch.from_numpy(got) - expected).abs().max())
+    if not difference <= 1e-4 * max(1.0, expected.abs().max().item()):
+        raise TrainingError(f"model.onnx differs from the trained net by {difference:.2g}; it was not written")
+    return difference

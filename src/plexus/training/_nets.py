@@ -1,0 +1,135 @@
+"""The nets a config asks for, built from a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from plexus.errors import ConfigError
+from plexus.graph import Edge, Wiring
+from plexus.models import Autoencoder, Classifier, Preset, Start, head, preset, read_autoencoder
+from plexus.models import deep as deep_legos
+from plexus.models._start import check_start
+from plexus.nn import Supernet
+from plexus.training._config import FitConfig
+from plexus.training._neurons import with_dense, with_neurons
+from plexus.user_code import run_file
+from plexus.wiring import rebuild
+from plexus.wiring._trace import trace
+
+_OPTIONS = ("merge", "gate", "resize", "activation", "project")
+
+
+class Nets:
+    """Makes the supernet, the chain and retrained nets of one run.
+
+    Args:
+        config: options of the run.
+        in_shape: one image's shape, (C, H, W).
+        classes: how many.
+
+    Raises:
+        ConfigError: legos that cannot be loaded or do not fit the images.
+    """
+
+    def __init__(self, config: FitConfig, in_shape: Sequence[int], classes: int) -> None:
+        self.config, self.pixels_shape, self.classes = config, tuple(in_shape), classes
+        self.encoder = _encoder(config, in_shape)
+        self.in_shape = self.pixels_shape if self.encoder is None else self._start(self.encoder).out_shape
+        self.preset = _preset(config)
+        self.options: dict[str, Any] = dict(self.preset.options)
+        self.options |= {name: getattr(config, name) for name in _OPTIONS if getattr(config, name) is not None}
+        if config.gate_init is not None:
+            start = config.gate_init
+            self.options["gate_init"] = start[0] if len(start) == 1 else start
+
+    def legos(self) -> list[nn.Module]:
+        """Fresh legos, unsized where they are lazy; those of other neurons than plain are sized."""
+        legos = list(self.preset.legos(self.in_shape))
+        if self.config.neuron == "plain":
+            return legos
+        return with_neurons(Supernet(legos, self.in_shape, **self.options).legos, self.config)
+
+    def supernet(self) -> Classifier:
+        """The supernet and its head, from the run's seed."""
+        torch.manual_seed(self.config.seed)
+        body = Supernet(self.legos(), self.in_shape, **self.options)
+        return self._headed(body, body.out_channels)
+
+    def chain(self) -> nn.Module:
+        """The legos one after the other, as a plain net."""
+        names = ("input", *(f"lego{i}" for i in range(1, len(self.legos()) + 1)), "head")
+        return self.pattern(Wiring(names, tuple(Edge(s, t, 1.0) for s, t in pairwise(names[1:]))))
+
+    def pattern(self, wiring: Wiring) -> nn.Module:
+        """A wiring from fresh weights, gates at 1, as a plain net."""
+        torch.manual_seed(self.config.seed)
+        body = rebuild(self.legos(), wiring, self.in_shape, **self.options)
+        with torch.no_grad():
+            maps = body.eval()(torch.zeros(2, *self.in_shape))
+        return trace(self._headed(body, maps.shape[1]).train())
+
+    def _headed(self, body: nn.Module, channels: int) -> Classifier:
+        start = None if self.encoder is None else self._start(self.encoder)
+        net = Classifier(body, head(self.config.head, channels, self.classes), start)
+        with torch.no_grad():
+            net.eval()(torch.zeros(2, *self.pixels_shape))
+        with_dense(net.head, self.config)
+        return net.train()
+
+    def _start(self, encoder: Autoencoder) -> Start:
+        return Start(encoder, self.config.start_at, frozen=self.config.start_frozen)
+
+
+def _encoder(config: FitConfig, in_shape: Sequence[int]) -> Autoencoder | None:
+    """The autoencoder to start from, where there is one."""
+    if config.start_from is None:
+        return None
+    encoder = read_autoencoder(config.start_from)
+    check_start(encoder, in_shape, config.start_from)
+    return encoder
+
+
+def _preset(config: FitConfig) -> Preset:
+    if config.legos is not None:
+        return Preset(_function(config.legos), {"merge": "sum", "gate_init": (0.95, 0.27)})
+    if config.start_from is not None and config.start_at == "z":
+        return preset("dense")
+    chosen = preset(config.preset)
+    if config.preset == "deep" and config.width != FitConfig.width:
+        return Preset(partial(deep_legos, width=config.width), chosen.options)
+    return chosen
+
+
+def _function(where: str) -> Callable[[Sequence[int]], list[nn.Module]]:
+    """The function named FILE.py:function; the file is run, as it is the user's own."""
+    file, _, name = where.rpartition(":")
+    if not file or not name:
+        raise ConfigError(f"legos={where!r} must be FILE.py:function")
+    if not Path(file).is_file():
+        raise ConfigError(f"legos={where!r}: there is no file {file}")
+    try:
+        function = getattr(run_file(file, "plexus_user_legos"), name, None)
+    except Exception as error:  # whatever the user's file raises is the user's to read, in one line
+        raise ConfigError(f"legos={where!r}: running {file} raised {type(error).__name__}: {error}") from error
+    if not callable(function):
+        raise ConfigError(f"legos={where!r}: {file} has no function {name}")
+
+    def legos(in_shape: Sequence[int]) -> list[nn.Module]:
+        try:
+            made = function(in_shape)
+        except Exception as error:
+            raise ConfigError(
+                f"legos={where!r}: {name}({tuple(in_shape)}) raised {type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(made, list | tuple | nn.ModuleList) or not all(isinstance(m, nn.Module) for m in made):
+            raise ConfigError(f"legos={where!r}: {name} must return a list of torch modules, got {type(made).__name__}")
+        return list(made)
+
+    return legos

@@ -1,0 +1,58 @@
+"""Whoever dies, at most the running trials are lost."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from pathlib import Path
+
+import pytest
+
+from plexus.errors import TrainingError
+from plexus.experiments import Progress, Variant, failures, load, records, run
+from tests.experiments.toy import toy
+
+GOOD = Variant("none", {"gain": 0})
+
+
+def test_a_trial_whose_process_dies_is_begun_anew_once(tmp_path: Path) -> None:
+    study = toy(GOOD, Variant("once", {"gain": 1, "fault": "kill once"}), Variant("dead", {"gain": 2, "fault": "kill"}))
+    with pytest.raises(TrainingError, match=r"1 of 3 trials failed.*dead~0: its process died 2 times.*SIGKILL"):
+        run(study, scale="quick", seeds=1, results=tmp_path, jobs=2)
+    assert [r["variant"] for r in records(tmp_path, study, "quick")] == ["none", "once"]
+    assert list(failures(tmp_path, study, "quick")) == ["dead~0"]
+    assert not list(tmp_path.rglob("begun"))
+    assert multiprocessing.active_children() == []
+
+
+def test_ctrl_c_ends_the_processes_and_keeps_the_trials_folder(tmp_path: Path) -> None:
+    study = toy(GOOD, Variant("slow", {"gain": 1, "fault": "hang once"}))
+
+    def listen(progress: Progress) -> None:
+        if progress.ended == "none~1":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(study, scale="quick", results=tmp_path, jobs=2, listen=listen)
+    assert multiprocessing.active_children() == []
+    assert {(r["variant"], r["seed"]) for r in records(tmp_path, study, "quick")} >= {("none", 0), ("none", 1)}
+    begun = list((tmp_path / "toy" / "quick" / ".trials").rglob("begun"))
+    for file in begun:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(file.read_text()), 0)
+    run(study, scale="quick", results=tmp_path, resume=True)
+    assert len(records(tmp_path, study, "quick")) == 4
+    assert not (tmp_path / "toy" / "quick" / ".trials").exists()
+
+
+def test_a_study_from_a_file_runs_in_processes(tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(
+        "from plexus.experiments import Scale, Study, Variant\n"
+        "def trial(job):\n    return {'test_accuracy': 10.0 * job.seed + job.variant.options['x']}\n"
+        "STUDY = Study(name='own', question='?', baseline='a', variants=(Variant('a', {'x': 1}),),\n"
+        "    scales={'quick': Scale(None, 1, 3)}, data='digits', trial=trial)\n"
+    )
+    study = load(file)
+    run(study, scale="quick", results=tmp_path, jobs=2)
+    assert [r["metrics"]["test_accuracy"] for r in records(tmp_path, study, "quick")] == [1.0, 11.0, 21.0]

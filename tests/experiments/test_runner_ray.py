@@ -1,0 +1,170 @@
+"""The Ray engine against a cluster of one process that stands in for Ray's; the real one is in tests/e2e."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from plexus.errors import ConfigError, TrainingError
+from plexus.experiments import Progress, Variant, failures, records, run
+from plexus.experiments._ray import RETRIES, RayEngine, _Quiet
+from tests.experiments.toy import STUDY, toy
+
+
+class RayError(Exception):
+    """What Ray raises for a task whose node died once too often."""
+
+
+class Cluster:
+    """Ends the tasks in reverse order; those named in `lost` never end well."""
+
+    def __init__(self, *nodes: dict[str, float], lost: frozenset[str] = frozenset()) -> None:
+        self.resources, self.lost = nodes or ({"CPU": 4.0},), lost
+        self.asked: dict[str, Any] = {}
+        self.cancelled: list[int] = []
+        self.calls: list[Any] = []
+        self.exceptions = SimpleNamespace(RayError=RayError)
+        self.cloudpickle = SimpleNamespace(
+            register_pickle_by_value=lambda module: None, unregister_pickle_by_value=lambda module: None
+        )
+
+    def is_initialized(self) -> bool:
+        return True
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [{"Alive": True, "Resources": r} for r in self.resources] + [{"Alive": False, "Resources": {"CPU": 99}}]
+
+    def put(self, value: Any) -> Any:
+        return value
+
+    def remote(self, **options: Any) -> Any:
+        self.asked = options
+
+        def made(function: Any) -> Any:
+            def call(*arguments: Any) -> int:
+                self.calls.append(lambda: function(*arguments))
+                if arguments[1].name in self.lost:
+                    self.calls[-1] = None
+                return len(self.calls) - 1
+
+            return SimpleNamespace(remote=call)
+
+        return made
+
+    def wait(self, references: list[int]) -> tuple[list[int], list[int]]:
+        return references[-1:], references[:-1]
+
+    def get(self, reference: int) -> Any:
+        if self.calls[reference] is None:
+            raise RayError("the node died\nand so on")
+        return self.calls[reference]()
+
+    def cancel(self, reference: int, *, force: bool) -> None:
+        assert force
+        self.cancelled.append(reference)
+
+
+def engine(monkeypatch: pytest.MonkeyPatch, cluster: Cluster, **options: Any) -> RayEngine:
+    monkeypatch.setattr("plexus.experiments._ray._ray", lambda: cluster)
+    return RayEngine(**options)
+
+
+def test_a_cluster_gives_the_same_metrics_as_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster()
+    run(STUDY, scale="quick", engine=engine(monkeypatch, cluster, cpus=2), results=tmp_path / "ray")
+    run(STUDY, scale="quick", results=tmp_path / "local")
+    theirs, ours = (
+        [(r["variant"], r["seed"], r["metrics"]["drawn"]) for r in records(tmp_path / name, STUDY, "quick")]
+        for name in ("ray", "local")
+    )
+    assert theirs == ours
+    assert cluster.asked == {
+        "num_cpus": 2,
+        "num_gpus": 0,
+        "max_retries": RETRIES,
+        "runtime_env": {"env_vars": {"OMP_NUM_THREADS": "2"}},
+    }
+    assert cluster.cancelled == []
+
+
+def test_a_trial_that_ray_gave_up_is_a_failed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = engine(monkeypatch, Cluster(lost=frozenset({"some~0"})))
+    with pytest.raises(TrainingError, match=r"1 of 6 trials failed.*some~0: RayError: the node died$"):
+        run(STUDY, scale="quick", engine=work, results=tmp_path)
+    assert len(records(tmp_path, STUDY, "quick")) == 5
+    assert failures(tmp_path, STUDY, "quick") == {"some~0": "RayError: the node died"}
+
+
+def test_a_trial_that_raises_is_not_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = toy(Variant("none", {"gain": 0}), Variant("bad", {"gain": 0, "fault": "raise"}))
+    with pytest.raises(TrainingError, match="bad~0: ZeroDivisionError: too few"):
+        run(study, scale="quick", seeds=1, engine=engine(monkeypatch, Cluster()), results=tmp_path)
+
+
+def test_a_stop_cancels_what_is_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster()
+
+    def stop(progress: Progress) -> None:
+        if progress.ended:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(STUDY, scale="quick", engine=engine(monkeypatch, cluster), results=tmp_path, listen=stop)
+    assert cluster.cancelled == [0, 1, 2, 3, 4]
+    assert len(records(tmp_path, STUDY, "quick")) == 1
+
+
+@pytest.mark.parametrize(
+    ("nodes", "options", "slots"),
+    [
+        ([{"CPU": 4.0}, {"CPU": 3.0}], {"cpus": 2}, 3),
+        ([{"CPU": 4.0}], {"cpus": 0.5}, 8),
+        ([{"CPU": 8.0, "GPU": 1.0}, {"CPU": 8.0}], {"gpus": 0.25}, 4),
+    ],
+)
+def test_room_is_counted_node_by_node(
+    monkeypatch: pytest.MonkeyPatch, nodes: list[dict[str, float]], options: dict[str, float], slots: int
+) -> None:
+    assert engine(monkeypatch, Cluster(*nodes), **options)._room() == slots
+
+
+def test_a_trial_larger_than_every_node_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = engine(monkeypatch, Cluster({"CPU": 2.0}, {"CPU": 3.0}), cpus=4)
+    with pytest.raises(ConfigError, match="has the 4 CPUs and 0 GPUs that a trial asks for: the largest has 3 and 0"):
+        run(STUDY, scale="quick", engine=work, results=tmp_path)
+
+
+def test_without_ray_the_remedy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError, match=r"needs Ray: pip install 'plexus-nn\[ray\]'"):
+        run(STUDY, scale="quick", engine="ray", results=tmp_path)
+
+
+def test_no_cluster_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Nowhere(Cluster):
+        def is_initialized(self) -> bool:
+            return False
+
+        def init(self, **options: Any) -> None:
+            raise ConnectionError("Could not find any running Ray instance. Please specify the one to connect to")
+
+    with pytest.raises(ConfigError, match=r"^no Ray cluster at 'auto': Could not find any running Ray instance; start"):
+        run(STUDY, scale="quick", engine=engine(monkeypatch, Nowhere()), results=tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        free = "127.0.0.1:" + str(server.getsockname()[1])
+    for address, said in ((free, "refused"), ("head:six", "invalid literal")):
+        with pytest.raises(ConfigError, match=rf"^no Ray cluster at '{address}': .*{said}.*; start one with"):
+            run(STUDY, scale="quick", engine=engine(monkeypatch, Nowhere(), address=address), results=tmp_path)
+
+
+def test_only_the_lines_of_ray_are_dropped(capsys: pytest.CaptureFixture[str]) -> None:
+    with nullcontext(_Quiet(sys.stdout)) as quiet:
+        for line in ("one", "(raylet) a node died:\n many lines", "two", ""):
+            print(line, file=quiet)
+    assert capsys.readouterr().out == "one\ntwo\n\n"
