@@ -11,29 +11,44 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from plexus.training._config import FitConfig
     from plexus.training._fit import cut_again, finished, fit, resume
+    from plexus.training._options import STRICT, Declared, ImageOptions, Options, declared, option, read_yaml
     from plexus.training._predict import predict
     from plexus.training._run import last_run, leader, open_run
 
 _HOMES = {
+    "STRICT": "_options",
+    "Declared": "_options",
     "FitConfig": "_config",
+    "ImageOptions": "_options",
+    "Options": "_options",
     "cut_again": "_fit",
+    "declared": "_options",
     "finished": "_fit",
     "fit": "_fit",
     "last_run": "_run",
     "leader": "_run",
     "open_run": "_run",
+    "option": "_options",
     "predict": "_predict",
+    "read_yaml": "_options",
     "resume": "_fit",
 }
 __all__ = [
+    "STRICT",
+    "Declared",
     "FitConfig",
+    "ImageOptions",
+    "Options",
     "cut_again",
+    "declared",
     "finished",
     "fit",
     "last_run",
     "leader",
     "open_run",
+    "option",
     "predict",
+    "read_yaml",
     "resume",
 ]
 

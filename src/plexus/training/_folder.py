@@ -16,14 +16,14 @@ from typing import Any
 import plexus
 from plexus.errors import RunError
 from plexus.record import _lines, _plain
+from plexus.training._options import Options
 from plexus.training._run import _RUN, _cores, _processor, _version, leader
-from plexus.training._settings import Settings
 
 FORMAT = 1
 
 
 def make_run(
-    config: Settings, folder: str | Path | None, facts: Mapping[str, Any], *, now: datetime.datetime | None = None
+    config: Options, folder: str | Path | None, facts: Mapping[str, Any], *, now: datetime.datetime | None = None
 ) -> Path:
     """Creates a run folder with its config and an unfinished record: both or nothing.
 
