@@ -23,7 +23,6 @@ from plexus.audit import (
     write_clean,
     write_files,
 )  # fmt: skip
-from plexus.audit._files import pairs_csv
 from plexus.data import SampleSet, open_samples
 from plexus.errors import ConfigError, DataError, RunError
 from tests.audit.speckle import scene, view
