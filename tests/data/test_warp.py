@@ -12,7 +12,7 @@ from torch import Tensor
 
 from plexus.data import warp
 from plexus.errors import ConfigError, DataError
-from plexus.robustness._rotate import rotate
+from plexus.robustness import rotate
 from plexus.segment._augment import augment_pair
 
 STILL: dict[str, Any] = {"rotation": 0.0, "shift": 0.0, "gain": 0.0, "elastic": 0.0}
