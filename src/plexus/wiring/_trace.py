@@ -15,7 +15,17 @@ def is_layer(module: nn.Module) -> bool:
 
 
 def trace(module: nn.Module) -> fx.GraphModule:
-    """`torch.fx.symbolic_trace` with neurons as layers.
+    """Write a module as the operations it is made of, as `torch.fx.symbolic_trace` does, with neurons kept whole.
+
+    Args:
+        module: any module whose `forward` can be run on symbols; layers of torch, and those of plexus that stand for
+            them, become calls of a module.
+
+    Returns:
+        A `torch.fx.GraphModule` that holds the same layers, not copies.
+
+    Raises:
+        Exception: whatever the module's `forward` raises when it is run on symbols.
 
     Example:
         >>> from plexus.nn import RotConv2d
