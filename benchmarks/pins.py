@@ -1,6 +1,6 @@
 """Pins what a change of structure must not change: tensors and figures of small runs of every kind, bit by bit.
 
-    python benchmarks/pins.py check            # compare with benchmarks/results/pins.json; exit code 1 where they differ
+    python benchmarks/pins.py check            # compare with benchmarks/results/pins.json; exit code 1: they differ
     python benchmarks/pins.py write            # after a deliberate change, which docs/log.md then names
     python benchmarks/pins.py check fit audit  # some cases only; `cases` lists them
 
@@ -70,7 +70,7 @@ def numbers(value: Any, path: str = "") -> Iterator[tuple[str, float | None]]:
     """Every number of a record, with its place, but for times and for parts that only name things."""
     if isinstance(value, dict):
         for key, part in value.items():
-            if key not in TIMED and not (not path and key in PLACES):
+            if key not in TIMED and not key.endswith("_seconds") and not (not path and key in PLACES):
                 yield from numbers(part, f"{path}/{key}")
     elif isinstance(value, list):
         for i, part in enumerate(value):
