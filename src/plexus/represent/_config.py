@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator
 from pydantic.dataclasses import dataclass
 
-from plexus.training import STRICT, ImageOptions, declared, option
+from plexus.training import ImageOptions, declared, option
 
 _LEARNED = {"wiring": "learn"}
 
@@ -29,7 +29,7 @@ def _distinct(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
     return names
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@dataclass(frozen=True, kw_only=True)
 class RepresentConfig(ImageOptions):
     """Options of `plexus represent train`; `plexus represent train --help` says what each is.
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
 from plexus.errors import ConfigError
-from plexus.training import STRICT, Options, option
+from plexus.training import Options, option
 
 _SKIPS, _VARIED = {"wiring": "skips"}, {"augment": True}
 
@@ -59,7 +59,7 @@ def _sides(value: Any) -> Any:
 Side = Annotated[int, Field(ge=8)]
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@dataclass(frozen=True, kw_only=True)
 class SegmentConfig(Options):
     """Options of `plexus segment train`; `plexus segment train --help` says what each is.
 

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from plexus.training._config import FitConfig
     from plexus.training._fit import cut_again, finished, fit, resume
-    from plexus.training._options import STRICT, Declared, ImageOptions, Options, declared, option, read_yaml
+    from plexus.training._options import Declared, ImageOptions, Options, declared, option, read_yaml
     from plexus.training._predict import predict
     from plexus.training._run import last_run, leader, open_run
 
 _HOMES = {
-    "STRICT": "_options",
     "Declared": "_options",
     "FitConfig": "_config",
     "ImageOptions": "_options",
@@ -34,7 +33,6 @@ _HOMES = {
     "resume": "_fit",
 }
 __all__ = [
-    "STRICT",
     "Declared",
     "FitConfig",
     "ImageOptions",

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
-from plexus.training._options import STRICT, ImageOptions, declared, option, read_count
+from plexus.training._options import ImageOptions, declared, option, read_count
 
 KEEP = 0.3
 """The share of edges to keep where no budget is chosen."""
@@ -22,7 +22,7 @@ def _count(value: Any) -> Any:
     return value
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@dataclass(frozen=True, kw_only=True)
 class FitConfig(ImageOptions):
     """Options of `plexus fit`; `plexus fit --help` says what each is.
 

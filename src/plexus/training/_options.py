@@ -20,8 +20,6 @@ from pydantic_core import ArgsKwargs, ErrorDetails
 from plexus.errors import ConfigError
 
 Panel = Literal["data", "network", "wiring", "training", "hardware", "output"]
-STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-"""How a class of options is checked: `dataclass(frozen=True, kw_only=True, config=STRICT)`."""
 SEEDS = 2**63 - 1
 """The largest seed, everywhere: what numpy and torch both take."""
 
@@ -58,11 +56,12 @@ def option(
     return Field(value, description=text, json_schema_extra=words, **bounds)
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid", allow_inf_nan=False))
 class Options:
-    """The options that every training has; a base for frozen dataclasses of options that all have defaults.
+    """The options that every training has; a base for classes of options that all have defaults.
 
-    A subclass adds fields, each annotated with an `option`, and says in `between` what does not go together.
+    A subclass is a `pydantic.dataclasses.dataclass(frozen=True, kw_only=True)`, whose fields have an `option` each; it
+    says in `between` what does not go together, and in `idle` what has no effect.
 
     Raises:
         ConfigError: one or more options out of range, unknown, or of no effect; the message lists all of them.
@@ -202,7 +201,7 @@ class Options:
         return {str(k): options[k].read(v) if k in options else v for k, v in raw.items()}
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@dataclass(frozen=True, kw_only=True)
 class ImageOptions(Options):
     """The options of a training on images of classes.
 
