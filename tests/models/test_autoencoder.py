@@ -54,13 +54,13 @@ def test_any_size_comes_back_as_it_was(shape: tuple[int, ...], variational: bool
     maps = net.features(x)
     assert maps.shape == (3, *net.maps_shape)
     for side, grid in zip(shape[1:], maps.shape[2:], strict=True):
-        assert grid == -(-side // 2 ** len(net.trunk))  # one lego a level
+        assert grid == -(-side // 2 ** len(list(net.trunk.children())))  # one lego a level
     assert min(maps.shape[2:]) <= 4
 
 
 def test_shapes_are_halved_until_4_pixels_are_left_and_at_least_twice() -> None:
     def levels(*size: int) -> int:
-        return len(Autoencoder((1, *size), dim=2, width=1).trunk)
+        return len(list(Autoencoder((1, *size), dim=2, width=1).trunk.children()))
 
     assert [levels(side, 50) for side in (4, 8, 9, 16, 17, 32, 33)] == [2, 2, 2, 2, 3, 3, 4]
     assert levels(50, 17) == 3
