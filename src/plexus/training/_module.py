@@ -15,9 +15,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torchmetrics import MeanMetric
 
 from plexus.errors import TrainingError
-from plexus.nn import Connection, SphericalConv2d, SphericalLinear, UnitConv2d, UnitLinear
+from plexus.nn import UNIT_LAYERS, Connection
 
-_DIRECTIONS = (UnitConv2d, UnitLinear, SphericalConv2d, SphericalLinear)
 Entry = dict[str, Any]
 
 
@@ -279,7 +278,7 @@ def gated(net: nn.Module) -> list[Connection]:
 
 def directions(net: nn.Module) -> list[nn.Parameter]:
     """The parameters that unit and spherical layers learn beside their biases, each once."""
-    layers = [module for module in net.modules() if isinstance(module, _DIRECTIONS)]
+    layers = [module for module in net.modules() if isinstance(module, UNIT_LAYERS)]
     own = {id(p): p for layer in layers for name, p in layer.named_parameters(recurse=False) if name != "bias"}
     return list(own.values())
 
@@ -299,6 +298,7 @@ def exact_state(net: nn.Module) -> dict[str, Tensor]:
         net: any module.
 
     Example:
+        >>> from plexus.nn import SphericalLinear
         >>> sorted(exact_state(SphericalLinear(5, 2)))
         ['angles', 'bias', 'weight']
     """
@@ -318,6 +318,7 @@ def load_exact(net: nn.Module, state: Mapping[str, Tensor]) -> None:
         RuntimeError: as `load_state_dict`.
 
     Example:
+        >>> from plexus.nn import SphericalLinear
         >>> a, b = SphericalLinear(5, 2), SphericalLinear(5, 2)
         >>> load_exact(b, exact_state(a))
         >>> torch.equal(a.angles, b.angles)
