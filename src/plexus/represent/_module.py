@@ -71,6 +71,9 @@ class RepresentationModule(TrainingModule):
         self.val_accuracy = MulticlassAccuracy(max(2, len(net.model.classes)), average="micro")
         self.seen: list[Tensor] = []
 
+    def needs_two(self, images: Tensor) -> bool:
+        return True  # Z of one image has no statistics either
+
     @property
     def balance(self) -> float:
         """The balance of this step."""

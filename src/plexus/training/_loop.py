@@ -132,11 +132,11 @@ class Loop:
 
     Example:
         >>> import tempfile
-        >>> from plexus.training import ClassificationModule, Schedule
+        >>> from plexus.training import ClassificationModule, Normalize, Schedule
         >>> split = Split(torch.zeros(6, 1, 4, 4, dtype=torch.uint8), torch.arange(6) % 2, tuple("abcdef"))
         >>> net, batches = nn.Sequential(nn.Flatten(), nn.Linear(16, 2)), Batches(split, split, size=4, seed=0)
         >>> plan = Schedule(epochs=2, whole=2, first=0, lr=1e-3)
-        >>> module = ClassificationModule(net, nn.Identity(), 2, plan, batches.steps)
+        >>> module = ClassificationModule(net, Normalize(torch.zeros(1), torch.ones(1)), 2, plan, batches.steps)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     [entry["epoch"] for entry in Loop(folder, logs=()).run("net", module, batches)]
         [0, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -11,7 +12,6 @@ from typing import Any
 import lightning as L
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torchmetrics import MeanMetric
 
 from plexus.errors import TrainingError
@@ -79,6 +79,7 @@ class TrainingModule(L.LightningModule):
         self.layout = torch.channels_last if schedule.channels_last else torch.contiguous_format
         self.net.to(memory_format=self.layout)  # type: ignore[call-overload]
         self.train_loss = MeanMetric()
+        self._needs_two: bool | None = None
 
     def loss(self, images: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
         """The loss of a batch of pixels, a scalar; augmentation draws from the generator."""
@@ -101,7 +102,7 @@ class TrainingModule(L.LightningModule):
         images, targets = batch
         seed = step_seed(self.schedule.seed, self.place, self.global_rank)
         torch.manual_seed(seed)  # dropout, noise
-        if len(images) == 1 and self._needs_two():
+        if len(images) == 1 and self.needs_two(images):
             images, targets = (part.repeat_interleave(2, 0) for part in batch)
         loss = self.loss(images, targets, torch.Generator().manual_seed(seed))
         if not torch.isfinite(loss):
@@ -110,9 +111,17 @@ class TrainingModule(L.LightningModule):
         extra = self.regularization()
         return loss if extra is None else loss + extra
 
-    def _needs_two(self) -> bool:
-        """Whether a single image has no statistics: batch norm refuses one value per channel in training."""
-        return any(isinstance(module, _BatchNorm) for module in self.net.modules())
+    def needs_two(self, images: Tensor) -> bool:
+        """Return whether the net refuses a batch of one image, of which batch norm on 1x1 maps has no statistics."""
+        if self._needs_two is None:
+            # Tried on a copy: what stands before the layer that refuses would have kept its statistics.
+            with torch.random.fork_rng(devices=[]), torch.no_grad():
+                try:
+                    copy.deepcopy(self.net)(self.prepare(images))
+                    self._needs_two = False
+                except ValueError:
+                    self._needs_two = True
+        return self._needs_two
 
     def prepare(self, images: Tensor) -> Tensor:
         """Pixels as the net reads them."""
