@@ -136,11 +136,11 @@ class Work:
                 listen=lambda entry: self.listen({"fold": k, "phase": name, **entry}),
             )  # fmt: skip
 
-        if config.wiring != "skips":
-            return Segmenter(net, normalize).eval(), phase("final", 0, whole)
-        cut = min(max(round(config.cut * whole), 1), whole - 1)
-        epochs = phase("learn", 0, cut)
-        net = net.prune(float(config.keep))
+        cut, epochs = 0, list[dict[str, Any]]()
+        if config.wiring == "skips":
+            cut = min(max(round(config.cut * whole), 1), whole - 1)
+            epochs += phase("learn", 0, cut)
+            net = net.prune(float(config.keep))
         epochs += phase("final", cut, whole)
         return Segmenter(net, normalize).eval(), epochs
 
