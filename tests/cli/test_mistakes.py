@@ -11,7 +11,7 @@ import pytest
 from plexus.cli import main
 from plexus.record import RunRecord
 from plexus.training import FitConfig
-from plexus.training._run import new_run
+from plexus.training._fit import new_run
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -109,9 +109,9 @@ def test_the_command_line_overrides_the_file(capsys: pytest.CaptureFixture[str],
 def test_a_used_folder_is_left_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "note.txt").write_text("keep me")
-    assert "exists and is not empty; name another with --run" in told(capsys, "fit", "--run", "mine")
+    assert "exists and is not an empty folder; name another with --run" in told(capsys, "fit", "--run", "mine")
     assert (tmp_path / "mine" / "note.txt").read_text() == "keep me"
-    assert "exists and is not empty" in told(capsys, "fit", "--run", "mine/note.txt")
+    assert "exists and is not an empty folder" in told(capsys, "fit", "--run", "mine/note.txt")
 
 
 def test_a_used_run_folder_can_be_gone_on_with(capsys: pytest.CaptureFixture[str], unfinished: Path) -> None:

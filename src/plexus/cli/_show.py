@@ -75,13 +75,13 @@ def write_page(run: Path) -> tuple[Any, Path]:
 @contextmanager
 def or_stopped(verb: str) -> Iterator[None]:
     """A stop from the keyboard says how to go on, and leaves with 130."""
-    from plexus.training import last_run, leader
+    from plexus.training import is_rank_zero, last_run
 
     try:
         yield
     except KeyboardInterrupt:
         folder = last_run()
-        if leader():
+        if is_rank_zero():
             hint = f"; go on with `plexus {verb} --resume {shlex.quote(str(folder))}`" if folder else ""
             print(f"\nplexus: stopped{hint}", file=sys.stderr, flush=True)
         sys.exit(130)
@@ -105,12 +105,12 @@ def trained(verb: str, work: Callable[[Callable[[Entry], None]], Path]) -> None:
         verb: fit, `segment train` or `represent train`: what goes on with it, and says what is printed.
         work: trains and gives the run folder; its argument is called with every epoch.
     """
-    from plexus.training import leader
+    from plexus.training import is_rank_zero
 
     line, summary = PRINTED[verb]
     with or_stopped(verb):
         folder = work(listener(line))
-        if not leader():
+        if not is_rank_zero():
             return
         record, page = write_page(folder)
     summary(record, page)
