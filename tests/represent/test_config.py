@@ -94,7 +94,7 @@ def test_labels_are_all_none_or_a_number(labels: Any, kept: str, few: int | None
 
 @pytest.mark.parametrize("labels", ["all", "5"])
 @pytest.mark.parametrize("consistency", ["pseudo", "contrast", "none"])
-def test_what_is_asked_for_teaches(labels: str, consistency: str) -> None:
+def test_what_is_asked_for_teaches(labels: str, consistency: Any) -> None:
     assert RepresentConfig(labels=labels, consistency=consistency).teaches == consistency
 
 

@@ -109,8 +109,7 @@ def squares(
     rows = [{"n": n, "count": count} | ({"pairs": answers.pairs(n)} if pairs else {}) for n, count in counts]
     bare = file is not None and not pairs  # the task asks for the counts alone
     lines = [
-        str(row["count"]) if bare else " ".join([f"{row['n']}: {row['count']}", *map(str, row.get("pairs", []))])
-        for row in rows
+        str(c) if bare else " ".join([f"{n}: {c}", *map(str, answers.pairs(n) if pairs else ())]) for n, c in counts
     ]
     _answer(rows, lines, as_json)
 
@@ -148,16 +147,16 @@ def shields(
         if shield is not None or picture is not None:
             raise EssayError("--losses takes no prices and draws nothing; leave them out")
         cases = answers.losses(losses)
-        raw = [{"shield": g, "warrior": w, "money": m} | asdict(army) for g, w, m, army in cases]
         lines = [
             f"G={g} W={w} M={m}: best {army.damage} by {army.pairs}, floor(M/2G) {army.rule_damage} by {army.rule}"
             for g, w, m, army in cases
         ]
-        _answer(raw, lines, as_json)
+        _answer([{"shield": g, "warrior": w, "money": m} | asdict(army) for g, w, m, army in cases], lines, as_json)
         return
     if shield is None or warrior is None or money is None:
         raise EssayError("give three numbers, prices of shield and warrior and the money: plexus essay shields 1 2 5")
     army = answers.best(shield, warrior, money)
+    g, w, m = (float(Fraction(value)) for value in (shield, warrior, money))
     ways, lost = len(army.pairs), army.damage - army.rule_damage
     lines = ["most damage 0: the money does not buy one of each"]
     if army.damage:
@@ -170,7 +169,7 @@ def shields(
     def draw() -> Any:
         from plexus.essays import pictures
 
-        return pictures.shields(*(float(Fraction(value)) for value in (shield, warrior, money)), army)
+        return pictures.shields(g, w, m, army)
 
     raw = asdict(army) | {"optimal_pairs": ways, "pairs": army.pairs[:show]}
     _answer(raw, lines, as_json, picture, draw)

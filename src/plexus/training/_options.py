@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -52,7 +51,7 @@ def option(
         >>> option(0.01, "training", "peak learning rate", gt=0).description
         'peak learning rate'
     """
-    words = {"panel": panel, "must": must, "needs": dict(needs or {}), "default": default}
+    words: Any = {"panel": panel, "must": must, "needs": dict(needs or {}), "default": default}
     return Field(value, description=text, json_schema_extra=words, **bounds)
 
 
@@ -105,7 +104,8 @@ class Options:
     @classmethod
     def _told_at_once(cls, values: ArgsKwargs, handler: Callable[[ArgsKwargs], Self]) -> Self:
         """All mistakes in one line; pydantic alone would leave out those between options, and say it in its words."""
-        options, config, wrong = values.kwargs or {}, None, {}
+        options, config = values.kwargs or {}, None
+        wrong: dict[str, str] = {}
         try:
             config = handler(values)
         except ValidationError as error:
@@ -263,7 +263,6 @@ class Declared:
         return value
 
 
-@functools.cache
 def declared(config: type[Options]) -> dict[str, Declared]:
     """Return the options of a class, in order.
 
@@ -277,9 +276,13 @@ def declared(config: type[Options]) -> dict[str, Declared]:
         >>> declared(Options)["precision"].choices
         ('32-true', 'bf16-mixed', '16-mixed')
     """
-    return {name: Declared(field) for name, field in config.__pydantic_fields__.items()}  # type: ignore[attr-defined]
+    if config not in _DECLARED:
+        fields: dict[str, FieldInfo] = config.__pydantic_fields__  # type: ignore[attr-defined]
+        _DECLARED[config] = {name: Declared(field) for name, field in fields.items()}
+    return _DECLARED[config]
 
 
+_DECLARED: dict[type, dict[str, Declared]] = {}
 _SIGNS = ("ge", "gt", "le", "lt")
 _RANGES = {
     ("ge",): "at least {ge}",
