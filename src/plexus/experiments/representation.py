@@ -20,6 +20,7 @@ learns on needs as many epochs (1.0 times fewer, .9 to 1.1). On digits z reaches
 from __future__ import annotations
 
 import json
+import math
 import time
 from typing import Any
 
@@ -54,13 +55,13 @@ def _encoder(job: Job, bench: Any) -> Any:
     """A fresh autoencoder for these images; only its encoder is used."""
     import torch
 
+    from plexus.data import pixel_statistics
     from plexus.models import Autoencoder
 
-    pixels = bench.data.train.images.double()
+    mean, std = pixel_statistics(bench.data.train.images)
     torch.manual_seed(job.seed)
     return Autoencoder(
-        bench.in_shape, min(DIM, pixels[0].numel()),
-        mean=pixels.mean((0, 2, 3)).tolist(), std=pixels.std((0, 2, 3)).clamp_min(1.0).tolist(),
+        bench.in_shape, min(DIM, math.prod(bench.in_shape)), mean=mean.tolist(), std=std.clamp_min(1.0).tolist(),
     )  # fmt: skip
 
 

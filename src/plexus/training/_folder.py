@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import errno
-import hashlib
 import json
 import os
 import platform
@@ -166,14 +165,6 @@ def to_json(record: Mapping[str, Any]) -> str:
     """One part a line, one list entry a line; NaN and infinity become null."""
     parts = (f"{json.dumps(name)}: {_lines(part)}" for name, part in _plain(record).items())
     return "{\n" + ",\n".join(parts) + "\n}\n"
-
-
-def digest(*contents: bytes) -> str:
-    """`sha256:` and the digest of some bytes."""
-    total = hashlib.sha256()
-    for content in contents:
-        total.update(len(content).to_bytes(8, "little") + content)
-    return f"sha256:{total.hexdigest()}"
 
 
 def absolute(path: str) -> str:
