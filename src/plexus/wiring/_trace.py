@@ -6,12 +6,12 @@ from typing import Any
 
 from torch import fx, nn
 
-from plexus.nn._lego import OWN
+from plexus.nn import NEURON_LAYERS
 
 
 def is_layer(module: nn.Module) -> bool:
     """Whether torch ships this module, or it is a neuron that stands for such a one."""
-    return type(module).__module__.startswith("torch.nn") or type(module) in OWN
+    return type(module).__module__.startswith("torch.nn") or type(module) in NEURON_LAYERS
 
 
 def trace(module: nn.Module) -> fx.GraphModule:
@@ -37,4 +37,4 @@ def trace(module: nn.Module) -> fx.GraphModule:
 
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> Any:
-        return type(m) in OWN or super().is_leaf_module(m, module_qualified_name)
+        return type(m) in NEURON_LAYERS or super().is_leaf_module(m, module_qualified_name)
