@@ -24,8 +24,7 @@ from plexus.record import atomic_write
 from plexus.training import _measure as measure
 from plexus.training._state import exact_state, load_exact
 from plexus.training._task import ClassifyTask, Normalize, Schedule, gated
-from plexus.wiring import rebuild
-from plexus.wiring._trace import trace
+from plexus.wiring import rebuild, trace
 
 Legos = Callable[[Sequence[int]], list[nn.Module]]
 VAL = 0.2

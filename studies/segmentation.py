@@ -16,11 +16,10 @@ from PIL import Image
 from torch import Tensor
 
 from plexus.audit import audit, fingerprint, folds, near_duplicates
-from plexus.data import SampleSet, open_samples
+from plexus.data import SampleSet, augment_pair, open_samples
 from plexus.errors import DataError, TrainingError
 from plexus.metrics import dice
 from plexus.models import UNet
-from plexus.segment._augment import augment_pair
 from plexus.segment._loss import segmentation_loss
 
 FOLDS = 5
