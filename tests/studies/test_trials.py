@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import import_module
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from PIL import Image
 from torch import nn
 
 from plexus.errors import TrainingError
-from plexus.experiments import Job, Study, load, names
+from plexus.experiments import Job, Study, names
 from plexus.graph import Wiring
 from studies import context as training
 from studies.context import CYCLE, NOTES, Pixels, Recipe, TrialContext, drops, stalled
@@ -41,6 +42,12 @@ VARIANTS = {
     "duplicates": ["corrupted", "audited", "both", "clean"],
     "representation": ["pixels", "z", "tuned"],
 }
+
+
+def load(name: str) -> Study:
+    """A study as these tests import it, so that its parts can be watched."""
+    study: Study = import_module(f"studies.{name}").STUDY
+    return study
 
 
 def job(study: Study, variant: str, folder: Path, *, seed: int = 0, data: str = "digits", **scale: Any) -> Job:
