@@ -21,9 +21,7 @@ from plexus.graph import Wiring
 from plexus.models import Classifier, head
 from plexus.nn import Supernet
 from plexus.record import atomic_write
-from plexus.training import _measure as measure
-from plexus.training._state import exact_state, load_exact
-from plexus.training._task import ClassifyTask, Normalize, Schedule, gated
+from plexus.training import ClassificationModule, Schedule, exact_state, gated, load_exact, logits_of
 from plexus.wiring import rebuild, trace
 
 Legos = Callable[[Sequence[int]], list[nn.Module]]
@@ -216,7 +214,7 @@ class TrialContext:
 
     def score(self, net: nn.Module, split: Split) -> tuple[float, float]:
         """Mean loss, and accuracy in percent."""
-        logits = measure.logits_of(net, cast(Normalize, self.pixels), split.images)
+        logits = logits_of(net, self.pixels, split.images)
         right = logits.argmax(1).eq(split.labels).double().mean().item()
         return F.cross_entropy(logits, split.labels).item(), round(100 * right, 4)
 
@@ -252,9 +250,7 @@ class TrialContext:
         schedule = Schedule(
             epochs=last - first, whole=whole, first=first, lr=self.recipe.lr, gate_lr=self.recipe.gate_lr
         )
-        parts = ClassifyTask(
-            net, cast(Normalize, self.pixels), self.classes, schedule, self.steps
-        ).configure_optimizers()
+        parts = ClassificationModule(net, self.pixels, self.classes, schedule, self.steps).configure_optimizers()
         return parts["optimizer"], parts["lr_scheduler"]["scheduler"]
 
 

@@ -74,7 +74,7 @@ def full(context: TrialContext) -> Found:
 
 def finetuned(context: TrialContext) -> Found:
     """Learn, choose, fade, cut and go on, all in the epochs of one training."""
-    from plexus.training._callbacks import set_masks
+    from plexus.training import set_masks
     from plexus.wiring import derive
 
     whole = context.job.scale.epochs
