@@ -246,7 +246,7 @@ def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
 )
 def test_mistakes_are_told_before_anything_is_made(tmp_path: Path, options: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        run(STUDY, **({"scale": "quick", "results": tmp_path / "r"} | options))
+        run(STUDY, **{"scale": "quick", "results": tmp_path / "r", **options})
     assert not (tmp_path / "r").exists()
 
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -86,9 +87,11 @@ class Strangers(Cluster):
         return pickle.loads(done.stdout)
 
     def remote(self, **options: Any) -> Any:
-        return lambda function: SimpleNamespace(
-            remote=lambda *arguments: self.calls.append((function, arguments)) or len(self.calls) - 1
-        )
+        def begin(function: Any, *arguments: Any) -> int:
+            self.calls.append((function, arguments))
+            return len(self.calls) - 1
+
+        return lambda function: SimpleNamespace(remote=partial(begin, function))
 
 
 @pytest.fixture
