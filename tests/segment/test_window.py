@@ -14,7 +14,7 @@ from plexus.models import Segmentation, UNet
 from plexus.segment._forward import answers, enlarge, from_bytes, to_bytes
 from plexus.segment._nets import Segmenter
 from plexus.segment._window import blend_weights, places, windowed
-from plexus.training._task import Normalize
+from plexus.training import Normalize
 
 
 class Pointwise(nn.Module):

@@ -15,11 +15,12 @@ from plexus.data import SampleSet, UnreadableError, open_samples, to_shape
 from plexus.errors import DataError, RunError
 from plexus.segment._config import SegmentConfig, read_gate
 from plexus.segment._folder import finished, open_run
-from plexus.segment._forward import Floats, answers, device, enlarge
+from plexus.segment._forward import Floats, answers, enlarge
 from plexus.segment._gate import Gate
 from plexus.segment._measure import KINDS, Mask, gated, in_parallel
 from plexus.segment._nets import Segmenter, load_nets
 from plexus.segment._window import windowed
+from plexus.training import device
 
 _AT_ONCE = 16
 
