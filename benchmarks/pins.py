@@ -1,6 +1,6 @@
 """Pins what a change of structure must not change: tensors and figures of small runs of every kind, bit by bit.
 
-    python benchmarks/pins.py check            # compare with benchmarks/results/pins.json; exit code 1 where they differ
+    python benchmarks/pins.py check            # compare with benchmarks/results/pins.json; exit code 1: they differ
     python benchmarks/pins.py write            # after a deliberate change, which docs/log.md then names
     python benchmarks/pins.py check fit audit  # some cases only; `cases` lists them
 

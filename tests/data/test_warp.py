@@ -10,10 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from plexus.data import warp
+from plexus.data import augment_pair, warp
 from plexus.errors import ConfigError, DataError
-from plexus.robustness._rotate import rotate
-from plexus.segment._augment import augment_pair
+from plexus.robustness import rotate
 
 STILL: dict[str, Any] = {"rotation": 0.0, "shift": 0.0, "gain": 0.0, "elastic": 0.0}
 

@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from plexus.errors import ConfigError
-from plexus.models import Autoencoder, Classifier, Start, dense, head
-from plexus.models._start import check_start
+from plexus.models import Autoencoder, Classifier, Start, check_start, dense, head
 
 SHAPE = (3, 12, 10)
 

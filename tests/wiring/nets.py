@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from plexus.graph import Wiring
 from plexus.models import Classifier, deep, head, preset
-from plexus.nn import DENSE, NEURONS, Supernet, convert
-from plexus.nn._lego import UNIT
+from plexus.nn import DENSE, NEURONS, UNIT_LAYERS, Supernet, convert
 from plexus.wiring import derive
 from tests.nn.nets import supernet
 
@@ -68,7 +67,7 @@ def of_neurons(net: Gated, kind: str, dense: str = "plain") -> Gated:
     draw = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for part in net.modules():
-            if isinstance(part, UNIT) and "weight" in part._parameters:
+            if isinstance(part, UNIT_LAYERS) and "weight" in part._parameters:
                 weight = part.get_parameter("weight")
                 weight.mul_(0.3 + 3 * torch.rand(len(weight), *[1] * (weight.dim() - 1), generator=draw))
     return net

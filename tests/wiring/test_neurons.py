@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from plexus.graph import Wiring
-from plexus.nn import NEURONS, RotConv2d, Supernet, UnitConv2d, convert, fold
-from plexus.nn._lego import OWN, UNIT, kernel_of
+from plexus.nn import NEURON_LAYERS, NEURONS, UNIT_LAYERS, RotConv2d, Supernet, UnitConv2d, convert, fold
+from plexus.nn.scaling import kernel_of
 from plexus.wiring import derive, edge_costs, importance, multiply_adds, parameters, rebuild
 from tests.wiring.nets import Gated, assert_derives, assert_same, classifier, cut, images, of_neurons, some_of
 
@@ -45,8 +45,8 @@ def test_neurons_stay_and_nothing_else_of_plexus() -> None:
         net = net_of(kind, dense="unit", merge="concat")
         plain = derive(net, some_of(net.body.wiring(), 0.6, 2))
         found = {type(part) for part in plain.modules()}
-        assert {type(part) for part in net.body.legos.modules() if type(part) in OWN} <= found  # type: ignore[attr-defined]
-        assert all(part in OWN or part.__module__.startswith("torch.") for part in found)
+        assert {type(part) for part in net.body.legos.modules() if type(part) in NEURON_LAYERS} <= found  # type: ignore[attr-defined]
+        assert all(part in NEURON_LAYERS or part.__module__.startswith("torch.") for part in found)
 
 
 @pytest.mark.parametrize("kind", ["unit", "spherical"])
@@ -55,7 +55,7 @@ def test_filters_keep_length_1_and_only_the_slices_that_are_read(kind: str) -> N
         net, twin = net_of(kind, end, dense=kind, merge="concat"), net_of("plain", end, merge="concat")
         wiring = net.body.wiring().keep([("lego1", "lego2"), ("input", "lego4"), ("lego2", "lego4"), ("lego4", "head")])
         plain, expected = derive(net, wiring), derive(twin, wiring)
-        layers = [part for part in plain.modules() if isinstance(part, UNIT)]
+        layers = [part for part in plain.modules() if isinstance(part, UNIT_LAYERS)]
         assert len(layers) == (5 if end == "gap" else 6)
         for layer in layers:
             length = kernel_of(layer).flatten(1).norm(dim=1)
@@ -106,7 +106,7 @@ def test_a_pattern_is_built_from_fresh_layers_of_the_right_size(kind: str, merge
 
     net, again, other = build(1), build(1).state_dict(), build(2).state_dict()
     layers = nn.Sequential(*(part for _, part in net.named_children()))
-    assert [part.in_channels for part in layers if type(part) in OWN] == [3, 4, 4]
+    assert [part.in_channels for part in layers if type(part) in NEURON_LAYERS] == [3, 4, 4]
     assert len(layers) == 6
     x = torch.randn(2, 3, 6, 6)
     torch.testing.assert_close(net(x), layers(x))

@@ -13,8 +13,7 @@ from torch import Tensor, fx, nn
 import plexus.nn
 from plexus.errors import ConfigError
 from plexus.nn import Recurrent, RotConv2d, SphericalConv2d, Supernet, UnitConv2d, UnitLinear
-from plexus.wiring import derive, rebuild, to_source
-from plexus.wiring._trace import trace
+from plexus.wiring import derive, rebuild, to_source, trace
 from tests.wiring.nets import assert_same, classifier, images, some_of
 
 

@@ -79,14 +79,14 @@ def _kernels() -> dict[str, str]:
     try:
         import torch
 
-        from plexus.nn.kernels._rotate import route
+        from plexus.nn.functional import rot_backend
     except (ImportError, OSError) as error:
         return {"cpu": f"unknown: {first_line(error)}"}
     found = {}
     for device in ("cpu", *(("cuda",) if torch.cuda.is_available() else ())):
         x, weight = (torch.empty(shape, device=device) for shape in ((1, 1, 3, 3), (1, 1, 3, 3)))
         try:
-            found[device] = route(x, weight, "max", 1)
+            found[device] = rot_backend(x, weight)
         except ConfigError as error:
             found[device] = str(error)
     return found

@@ -1,18 +1,18 @@
 """Image data sets: found, decoded, split by a seed, augmented and served in batches.
 
-`load` gives an `ImageData` of three `Split`s; `loader` makes batches of one; `augment` and `warp` vary a batch;
-`decode` and `read_image` read single files just as `load` does. `open_samples` finds images with their classes, masks,
-groups and splits as a `SampleSet`, for audits and segmentation; of its images each is decoded when asked for.
+`load` gives an `ImageData` of three `Split`s; `loader` makes batches of one; `augment`, `warp` and, with masks,
+`augment_pair` vary a batch; `decode` and `read_image` read single files just as `load` does. `open_samples` finds
+images with their classes, masks, groups and splits as a `SampleSet`, for audits and segmentation; each of its images is
+decoded when asked for.
 """
 
-from plexus.data._augment import augment
+from plexus.data._augment import augment, augment_pair, warp
 from plexus.data._batches import EpochSampler, loader
 from plexus.data._decode import UnreadableError, decode, read_image
 from plexus.data._load import load
 from plexus.data._samples import Sample, SampleSet
 from plexus.data._samples_open import open_samples
 from plexus.data._types import ImageData, Split
-from plexus.data._warp import warp
 
 __all__ = [
     "EpochSampler",
@@ -22,6 +22,7 @@ __all__ = [
     "Split",
     "UnreadableError",
     "augment",
+    "augment_pair",
     "decode",
     "load",
     "loader",

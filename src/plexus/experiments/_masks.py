@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from plexus.audit import fingerprint, folds, near_duplicates
-from plexus.data import SampleSet, open_samples
+from plexus.data import SampleSet, augment_pair, open_samples
 from plexus.errors import DataError, TrainingError
 from plexus.metrics import dice
 from plexus.models import UNet
-from plexus.segment._augment import augment_pair
 from plexus.segment._loss import segmentation_loss
 
 FOLDS = 5

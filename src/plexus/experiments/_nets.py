@@ -12,8 +12,7 @@ from plexus.experiments._train import Bench
 from plexus.graph import Wiring
 from plexus.models import Classifier, head
 from plexus.nn import Supernet
-from plexus.wiring import rebuild
-from plexus.wiring._trace import trace
+from plexus.wiring import rebuild, trace
 
 Legos = Callable[[Sequence[int]], list[nn.Module]]
 Pairs = list[list[str]]

@@ -4,7 +4,7 @@ from plexus.models._autoencoder import Autoencoder, read_autoencoder
 from plexus.models._classifier import Classifier, head
 from plexus.models._mini_vgg import VARIANTS, mini_vgg, variant
 from plexus.models._presets import PRESETS, Preset, blocks, chain_of, deep, dense, legos8, preset
-from plexus.models._start import Start
+from plexus.models._start import Start, check_start
 from plexus.models._unet import Segmentation, UNet
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "UNet",
     "blocks",
     "chain_of",
+    "check_start",
     "deep",
     "dense",
     "head",

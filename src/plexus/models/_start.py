@@ -65,10 +65,18 @@ class Start(nn.Module):
 
 
 def check_start(model: Autoencoder, in_shape: Sequence[int], where: str) -> None:
-    """Refuses an encoder that reads other images.
+    """Refuse an encoder that reads other images than the data has.
+
+    Args:
+        model: the autoencoder whose encoder is to stand before a classifier.
+        in_shape: one image of the data, (C, H, W).
+        where: the encoder's name, for the message.
 
     Raises:
-        ConfigError: says which, and what to do.
+        ConfigError: the shapes differ; names both, and what to do.
+
+    Example:
+        >>> check_start(Autoencoder((1, 8, 8), dim=16), (1, 8, 8), "runs/digits")
     """
     if tuple(in_shape) != model.in_shape:
         colours = {1: "grey", 3: "colour"}

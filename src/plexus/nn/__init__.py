@@ -1,11 +1,11 @@
 """Layers: gated connections and the supernet they build; rotation, unit-norm and spherical neurons as drop-ins."""
 
-from plexus.nn import functional
+from plexus.nn import functional, scaling
 from plexus.nn._connection import Connection
 from plexus.nn._convert import convert
 from plexus.nn._fold import fold
-from plexus.nn._neuron import DENSE, NEURONS, make_conv, make_linear
-from plexus.nn._recurrent import Recurrent
+from plexus.nn._layers import DENSE, NEURON_LAYERS, NEURONS, UNIT_LAYERS, Recurrent, make_conv, make_linear
+from plexus.nn._modules import evaluating
 from plexus.nn._report import Report
 from plexus.nn._rot_conv import RotConv2d
 from plexus.nn._spherical import SphericalConv2d, SphericalLinear
@@ -16,6 +16,8 @@ from plexus.nn._unit import UnitConv2d, UnitLinear
 __all__ = [
     "DENSE",
     "NEURONS",
+    "NEURON_LAYERS",
+    "UNIT_LAYERS",
     "Connection",
     "Recurrent",
     "Report",
@@ -26,9 +28,11 @@ __all__ = [
     "UnitConv2d",
     "UnitLinear",
     "convert",
+    "evaluating",
     "fold",
     "functional",
     "make_conv",
     "make_linear",
+    "scaling",
     "transplant",
 ]

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from plexus.errors import ConfigError
-from plexus.nn._only import Only, chosen
+from plexus.nn._modules import Only, chosen
 from plexus.nn._rebuild import SPHERICAL, rebuilt
 from plexus.nn._report import Change, Report, Skip, cautions, described
 from plexus.nn._rot_conv import RotConv2d

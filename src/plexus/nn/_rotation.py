@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -11,9 +13,12 @@ from torch import Tensor
 
 from plexus.errors import ConfigError
 from plexus.nn._angles import peak
-from plexus.nn.kernels._rotate import rot_max_conv2d, route
+from plexus.nn.kernels._rotate import rot_max_conv2d
+from plexus.nn.kernels._taps import bank, turned
 
+BACKENDS = ("auto", "taps", "bank")
 REDUCTIONS = ("max", "concat", "squeeze", "continuous")
+_TRITON = find_spec("triton") is not None
 
 
 def ring_rotate(weight: Tensor, steps: int) -> Tensor:
@@ -91,7 +96,7 @@ def rot_conv2d(
     if (squeeze is None) is (reduce == "squeeze"):
         raise ConfigError("squeeze: a kernel (O, rotations * O, 1, 1) is needed for reduce='squeeze', and only there")
     x, weight = _autocast(x), _autocast(weight)
-    if route(x, weight, reduce, groups) == "taps":
+    if rot_backend(x, weight, reduce=reduce, groups=groups) == "taps":
         return _by_taps(x, weight, bias, rotations, _pair(stride), _pair(padding), _pair(dilation))
     kernels = bank(weight, rotations)
     answers = F.conv2d(x, kernels, None, stride, padding, dilation, groups)
@@ -110,6 +115,50 @@ def rot_conv2d(
         y = y + bias.to(y.dtype).view(-1, 1, 1)
     last = x.dim() == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
     return y.contiguous(memory_format=torch.channels_last) if last else y
+
+
+def rot_backend(x: Tensor, weight: Tensor, *, reduce: str = "max", groups: int = 1) -> str:
+    """Name the way in which `rot_conv2d` convolves these tensors.
+
+    The environment variable PLEXUS_ROT_BACKEND (auto | taps | bank) forces one, for measurements and in case of doubt.
+
+    Args:
+        x: (N, C, H, W).
+        weight: (O, C / groups, K, K).
+        reduce, groups: as for `rot_conv2d`.
+
+    Returns:
+        `taps`, one operator in which all rotations share nine tap maps, or `bank`, one convolution with all rotated
+        kernels.
+
+    Raises:
+        ConfigError: PLEXUS_ROT_BACKEND is unknown, or asks for what these tensors cannot have.
+
+    Example:
+        >>> rot_backend(torch.ones(1, 3, 8, 8), torch.ones(4, 3, 3, 3), reduce="concat")
+        'bank'
+    """
+    wanted = os.environ.get("PLEXUS_ROT_BACKEND", "auto")
+    if wanted not in BACKENDS:
+        raise ConfigError(f"PLEXUS_ROT_BACKEND={wanted!r}: expected one of {', '.join(BACKENDS)}")
+    device = x.device.type
+    able = reduce == "max" and groups == 1 and tuple(weight.shape[2:]) == (3, 3) and x.dtype == weight.dtype
+    able = able and x.dtype in (torch.float32, torch.bfloat16, torch.float16)
+    able = able and not _transformed() and (device == "cpu" or (device == "cuda" and _TRITON))
+    if wanted == "taps" and not able:
+        raise ConfigError(
+            "PLEXUS_ROT_BACKEND='taps': only reduce='max' with 3x3 kernels, one group and 16- or 32-bit floats on the "
+            "CPU, or on a GPU with Triton, can have it; use auto or bank; got "
+            f"reduce={reduce!r}, kernels {tuple(weight.shape[2:])}, groups={groups}, {x.dtype} on {x.device}"
+        )
+    return "taps" if able and wanted != "bank" and not torch.onnx.is_in_onnx_export() else "bank"
+
+
+def _transformed() -> bool:
+    """Whether somebody wants derivatives that the operator has no formula for: functorch's, and forward ones."""
+    if torch.compiler.is_compiling():
+        return False
+    return torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0
 
 
 def _by_taps(
@@ -149,34 +198,6 @@ def _autocast(x: Tensor) -> Tensor:
     if x.is_floating_point() and x.dtype != torch.float64 and torch.is_autocast_enabled(kind):
         return x.to(torch.get_autocast_dtype(kind))
     return x
-
-
-def bank(weight: Tensor, rotations: int) -> Tensor:
-    """All rotations of every kernel, one after the other: (O, C, K, K) becomes (O * rotations, C, K, K)."""
-    size, step = int(weight.shape[-1]), 8 // rotations
-    taps = weight.flatten(-2).unbind(-1)
-    all_turns = [taps[i] for s in range(rotations) for i in turned(size, s * step)]
-    return torch.stack(all_turns, -1).unflatten(-1, (rotations, size, size)).transpose(1, 2).flatten(0, 1)
-
-
-def turned(size: int, steps: int) -> tuple[int, ...]:
-    """For every tap of a kernel turned clockwise, row by row, the place it came from."""
-    source = list(range(size * size))
-    for r in range(1, size // 2 + 1):
-        around = ring(size, r)
-        for place, tap in enumerate(around):
-            source[around[(place + r * steps) % len(around)]] = tap
-    return tuple(source)
-
-
-def ring(size: int, r: int) -> list[int]:
-    """The taps of ring r around the centre of a kernel, clockwise from the upper left corner, as flat indices."""
-    low, high = size // 2 - r, size // 2 + r
-    top = [(low, j) for j in range(low, high)]
-    right = [(i, high) for i in range(low, high)]
-    bottom = [(high, j) for j in range(high, low, -1)]
-    left = [(i, low) for i in range(high, low, -1)]
-    return [i * size + j for i, j in [*top, *right, *bottom, *left]]
 
 
 def check_rotation(rotations: int, reduce: str) -> None:

@@ -14,8 +14,8 @@ from plexus.graph import Edge, Wiring, stack_nodes
 from plexus.nn import functional as PF
 from plexus.nn._bank import Bank, Form, gate_matrix
 from plexus.nn._connection import Connection
-from plexus.nn._lego import Scaled, run_lego
-from plexus.nn._modes import evaluating
+from plexus.nn._modules import evaluating
+from plexus.nn.scaling import Scaled, run_scaled
 
 
 class Supernet(nn.Module):
@@ -82,7 +82,7 @@ class Supernet(nn.Module):
         sources, fitted, met = [Scaled(x)], Fitted(), []
         here = Scaled(self.first_input(x))
         for lego, connection in zip(self.legos, self.connections, strict=True):
-            sources.append(run_lego(lego, here, positive=positive))
+            sources.append(run_scaled(lego, here, positive=positive))
             here = _merge(connection, sources, fitted, read=connection is not self.connections[-1])
             met.append(tuple(here.x.shape[2:]))
         if not torch.compiler.is_compiling():

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from plexus.errors import ConfigError
-from plexus.nn._only import Only, chosen
+from plexus.nn._modules import Only, chosen
 from plexus.nn._weighted import may_fuse
 from plexus.nn.kernels import _unit as kernels
 

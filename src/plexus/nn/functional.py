@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plexus.errors import ConfigError
-from plexus.nn._rotation import ring_rotate, rot_conv2d
+from plexus.nn._rotation import ring_rotate, rot_backend, rot_conv2d
 from plexus.nn._unit import norm_penalty, unit_weight
 from plexus.nn._weighted import may_fuse, pad_channels, per_map, weighted_cat, weighted_sum
 
@@ -24,6 +24,7 @@ __all__ = [
     "pointwise",
     "resize",
     "ring_rotate",
+    "rot_backend",
     "rot_conv2d",
     "unit_weight",
     "weighted_cat",

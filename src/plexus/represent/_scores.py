@@ -13,7 +13,7 @@ from torch import Tensor
 from plexus.data import Split
 from plexus.models import Autoencoder
 from plexus.represent._folder import Space, encode
-from plexus.robustness._rotate import rotate
+from plexus.robustness import rotate
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from plexus.errors import ConfigError
-from plexus.nn._modes import evaluating
+from plexus.nn import evaluating
 from plexus.robustness._curve import RotationCurve
 from plexus.robustness._rotate import check_images, rotate
 

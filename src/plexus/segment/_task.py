@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torchmetrics import MeanMetric
 
+from plexus.data import augment_pair
 from plexus.errors import TrainingError
 from plexus.models import Segmentation, UNet
-from plexus.segment._augment import augment_pair
 from plexus.segment._config import SegmentConfig
 from plexus.segment._loss import segmentation_loss
 from plexus.training._task import ClassifyTask, Normalize, Schedule

@@ -13,15 +13,13 @@ from torch import nn
 
 from plexus.errors import ConfigError
 from plexus.graph import Edge, Wiring
-from plexus.models import Autoencoder, Classifier, Preset, Start, head, preset, read_autoencoder
+from plexus.models import Autoencoder, Classifier, Preset, Start, check_start, head, preset, read_autoencoder
 from plexus.models import deep as deep_legos
-from plexus.models._start import check_start
 from plexus.nn import Supernet
 from plexus.training._config import FitConfig
 from plexus.training._neurons import with_dense, with_neurons
 from plexus.user_code import run_file
-from plexus.wiring import rebuild
-from plexus.wiring._trace import trace
+from plexus.wiring import rebuild, trace
 
 _OPTIONS = ("merge", "gate", "resize", "activation", "project")
 

@@ -16,8 +16,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from plexus.data import augment
 from plexus.errors import TrainingError
-from plexus.nn import Connection
-from plexus.nn._lego import UNIT
+from plexus.nn import UNIT_LAYERS, Connection
 from plexus.training._state import beside
 
 
@@ -217,6 +216,6 @@ def gated(net: nn.Module) -> list[Connection]:
 
 def directions(net: nn.Module) -> list[nn.Parameter]:
     """What unit and spherical layers learn beside their biases, each parameter once."""
-    layers = [module for module in net.modules() if isinstance(module, UNIT)]
+    layers = [module for module in net.modules() if isinstance(module, UNIT_LAYERS)]
     found = {id(p): p for layer in layers for name, p in layer.named_parameters(recurse=False) if name != "bias"}
     return list(found.values())

@@ -8,6 +8,7 @@ from plexus.wiring._importance import importance
 from plexus.wiring._prune import parameters, prune, steps
 from plexus.wiring._random import random_wiring, residual_wiring
 from plexus.wiring._source import to_source
+from plexus.wiring._trace import trace
 
 __all__ = [
     "Agreement",
@@ -26,4 +27,5 @@ __all__ = [
     "residual_wiring",
     "steps",
     "to_source",
+    "trace",
 ]

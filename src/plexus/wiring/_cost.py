@@ -12,9 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from plexus.errors import ConfigError
-from plexus.nn import Supernet
-from plexus.nn._modes import evaluating
-from plexus.nn._rot_conv import RotConv2d
+from plexus.nn import RotConv2d, Supernet, evaluating
 from plexus.wiring._parts import blank_batch, connections, first_kernel, split
 
 COSTS = ("bytes", "macs", "params")

@@ -11,8 +11,7 @@ from torch import fx, nn
 
 from plexus.errors import ConfigError
 from plexus.graph import HEAD, INPUT, Wiring
-from plexus.nn import Supernet
-from plexus.nn._modes import evaluating
+from plexus.nn import Supernet, evaluating
 from plexus.wiring._builder import Builder, Maps
 from plexus.wiring._layers import apply
 from plexus.wiring._merge import merge

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from plexus.errors import ConfigError
 from plexus.graph import Edge, Wiring
-from plexus.nn import Connection, Supernet
-from plexus.nn._modes import evaluating
+from plexus.nn import Connection, Supernet, evaluating
 from plexus.nn.functional import per_map
 from plexus.wiring._parts import connections, first_kernel, split
 

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from plexus.nn._lego import UNIT, folds_into, passes
+from plexus.nn import UNIT_LAYERS
+from plexus.nn.scaling import keeps_scale, passes_scale
 from plexus.wiring._builder import Builder, Maps, folded
 from plexus.wiring._narrow import narrowed
 from plexus.wiring._parts import flat
@@ -44,14 +45,18 @@ def _layer(builder: Builder, leaf: nn.Module, maps: Maps, name: str) -> Maps:
         vars(leaf)["inplace"] = False  # a lego with one source reads it as it is, and so may others
     if maps.owes:
         positive = maps.scale is None or bool((maps.scale >= 0).all())
-        if folds_into(leaf) or (type(leaf) is nn.Linear and maps.example.dim() == 2):
+        if keeps_scale(leaf) or (type(leaf) is nn.Linear and maps.example.dim() == 2):
             out = builder.module(folded(leaf, maps), maps, name)
             return Maps.plain(out.node, out.example)
-        if passes(leaf, positive=positive):
+        if passes_scale(leaf, positive=positive):
             return builder.module(leaf, maps, name)
         if type(leaf) is nn.Flatten and leaf.start_dim == 1 and leaf.end_dim in (-1, maps.example.dim() - 1):
             return builder.module(leaf, _flattened(maps), name)
-        if type(leaf) in UNIT and maps.index is not None and (cut := narrowed(leaf, maps.index, fresh=builder.fresh)):
+        if (
+            type(leaf) in UNIT_LAYERS
+            and maps.index is not None
+            and (cut := narrowed(leaf, maps.index, fresh=builder.fresh))
+        ):
             leaf, lengths = cut
             out = builder.module(leaf, builder.unscaled(maps, name), name)
             return replace(Maps.plain(out.node, out.example), scale=None if builder.fresh else lengths)

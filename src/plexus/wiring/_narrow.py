@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from plexus.nn._lego import kernel_of
+from plexus.nn.scaling import kernel_of
 
 _SHORTEST = 1e-2  # biases are divided by the lengths of slices
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from plexus.errors import ConfigError
 from plexus.nn import Connection, Supernet
-from plexus.nn._lego import is_chain, kernel_of, passes, reads_scaled
+from plexus.nn.scaling import is_chain, kernel_of, passes_scale, takes_scale
 
 
 def split(net: nn.Module) -> tuple[Supernet, nn.Module | None]:
@@ -45,8 +45,8 @@ def flat(module: nn.Module) -> list[nn.Module]:
 def first_kernel(lego: nn.Module | None) -> Tensor | None:
     """The kernel that a factor per input map would be folded into, (O, I, ...), if there is one."""
     for layer in flat(lego) if lego is not None else []:
-        if reads_scaled(layer):
+        if takes_scale(layer):
             return kernel_of(layer)
-        if not passes(layer, positive=True):
+        if not passes_scale(layer, positive=True):
             return None
     return None

@@ -13,7 +13,7 @@ import torch
 from torch import fx, nn
 
 from plexus.errors import ConfigError
-from plexus.nn._rot_conv import RotConv2d
+from plexus.nn import RotConv2d
 from plexus.wiring import _source_rotation as rotation
 
 _FROM_TORCH = {"device", "inf", "nan"}  # names that a graph's code may use without saying where they are from

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import torch
 from torch import nn
 
 from plexus.errors import ConfigError
-from plexus.nn._rot_conv import RotConv2d
-from plexus.nn._rotation import turned
+from plexus.nn import RotConv2d
+from plexus.nn.functional import ring_rotate
 
 _CLASS = '''class RotConv2d(nn.Conv2d):
     """A convolution that answers the best match over rotations of its kernels: y = max_s(x * R_s W) + b."""
@@ -33,9 +34,15 @@ def definition(modules: Iterable[nn.Module]) -> list[str]:
     """The lines that define the class of the rotation-max convolutions among these modules; none if there are none."""
     layers = [module for module in modules if type(module) is RotConv2d]
     kinds = sorted({(int(layer.kernel_size[0]), layer.rotations) for layer in layers})
-    turns = {(size, count): [list(turned(size, s * 8 // count)) for s in range(count)] for size, count in kinds}
+    turns = {kind: _turns(*kind) for kind in kinds}
     rows = [f"        {kind}: [{', '.join(map(str, taps))}]," for kind, taps in turns.items()]
     return _CLASS.replace("{turns}", "\n".join(["{", *rows, "    }"])).splitlines() if layers else []
+
+
+def _turns(size: int, count: int) -> list[list[int]]:
+    """For each rotation, the taps of the kernel in the order in which it reads them."""
+    taps = torch.arange(size * size).view(size, size)
+    return [ring_rotate(taps, s * 8 // count).flatten().tolist() for s in range(count)]
 
 
 def constructor(name: str, layer: RotConv2d) -> str:

@@ -6,8 +6,6 @@ multiply-adds as one plain convolution, serve all rotations: each is a sum of ni
 
 from __future__ import annotations
 
-import os
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -17,9 +15,10 @@ from torch import Tensor
 
 from plexus.errors import ConfigError
 from plexus.nn.kernels import _rotate_cuda
-from plexus.nn.kernels._rotate_shapes import (
+from plexus.nn.kernels._taps import (
     WINNERS,
     answers,
+    bank,
     check,
     dense,
     extent,
@@ -29,38 +28,6 @@ from plexus.nn.kernels._rotate_shapes import (
     strides,
 )
 from plexus.nn.kernels._threads import count, in_parts
-
-BACKENDS = ("auto", "taps", "bank")
-_TRITON = find_spec("triton") is not None
-
-
-def route(x: Tensor, weight: Tensor, reduce: str, groups: int) -> str:
-    """How to convolve: `taps` (this operator) or `bank` (one convolution with all rotated kernels).
-
-    Raises:
-        ConfigError: PLEXUS_ROT_BACKEND is unknown, or asks for what these tensors cannot have.
-    """
-    wanted = os.environ.get("PLEXUS_ROT_BACKEND", "auto")
-    if wanted not in BACKENDS:
-        raise ConfigError(f"PLEXUS_ROT_BACKEND={wanted!r}: expected one of {', '.join(BACKENDS)}")
-    device = x.device.type
-    able = reduce == "max" and groups == 1 and tuple(weight.shape[2:]) == (3, 3) and x.dtype == weight.dtype
-    able = able and x.dtype in (torch.float32, torch.bfloat16, torch.float16)
-    able = able and not _transformed() and (device == "cpu" or (device == "cuda" and _TRITON))
-    if wanted == "taps" and not able:
-        raise ConfigError(
-            "PLEXUS_ROT_BACKEND='taps': only reduce='max' with 3x3 kernels, one group and 16- or 32-bit floats on the "
-            "CPU, or on a GPU with Triton, can have it; use auto or bank; got "
-            f"reduce={reduce!r}, kernels {tuple(weight.shape[2:])}, groups={groups}, {x.dtype} on {x.device}"
-        )
-    return "taps" if able and wanted != "bank" and not torch.onnx.is_in_onnx_export() else "bank"
-
-
-def _transformed() -> bool:
-    """Whether somebody wants derivatives that the operator has no formula for: functorch's, and forward ones."""
-    if torch.compiler.is_compiling():
-        return False
-    return torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0
 
 
 @torch.library.custom_op("plexus::rot_max_conv2d", mutates_args=(), device_types="cpu")
@@ -163,7 +130,6 @@ def _(grad, x, weight, winner, rotations, stride, padding, dilation, need_x, nee
 @torch._decomp.register_decomposition([torch.ops.plexus.rot_max_conv2d.default])
 def _decomposed(x, weight, bias, rotations, stride, padding, dilation):  # type: ignore[no-untyped-def]
     """The same from torch's own operators, for exporters that know nothing else."""
-    from plexus.nn._rotation import bank
     from plexus.nn.kernels._vector import LANES
 
     responses = F.conv2d(x, bank(weight, rotations), None, stride, padding, dilation)

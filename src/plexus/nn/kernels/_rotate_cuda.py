@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from plexus.nn.kernels._rotate_shapes import answers, check, dense, gradients, last, numbers
+from plexus.nn.kernels._taps import answers, check, dense, gradients, last, numbers
 
 
 def forward(

@@ -9,8 +9,8 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from plexus.data import augment_pair
 from plexus.errors import ConfigError, DataError
-from plexus.segment._augment import augment_pair
 
 STILL: dict[str, Any] = {"rotation": 0.0, "shift": 0.0, "gain": 0.0}
 

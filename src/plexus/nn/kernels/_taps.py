@@ -1,4 +1,4 @@
-"""Shapes, strides and empty results of rotation-max convolutions with 3x3 kernels."""
+"""Taps of rotated kernels, and the shapes, strides and empty results of rotation-max convolutions."""
 
 from __future__ import annotations
 
@@ -94,3 +94,31 @@ def strides(x: Tensor) -> tuple[int, int, int]:
 
 def numbers(x: Tensor, y: Tensor, stride: list[int], padding: list[int], dilation: list[int]) -> tuple[int, ...]:
     return tuple(map(int, (*x.shape[1:], *y.shape[1:], *stride, *padding, *dilation)))
+
+
+def bank(weight: Tensor, rotations: int) -> Tensor:
+    """All rotations of every kernel, one after the other: (O, C, K, K) becomes (O * rotations, C, K, K)."""
+    size, step = int(weight.shape[-1]), 8 // rotations
+    taps = weight.flatten(-2).unbind(-1)
+    all_turns = [taps[i] for s in range(rotations) for i in turned(size, s * step)]
+    return torch.stack(all_turns, -1).unflatten(-1, (rotations, size, size)).transpose(1, 2).flatten(0, 1)
+
+
+def turned(size: int, steps: int) -> tuple[int, ...]:
+    """For every tap of a kernel turned clockwise, row by row, the place it came from."""
+    source = list(range(size * size))
+    for r in range(1, size // 2 + 1):
+        around = ring(size, r)
+        for place, tap in enumerate(around):
+            source[around[(place + r * steps) % len(around)]] = tap
+    return tuple(source)
+
+
+def ring(size: int, r: int) -> list[int]:
+    """The taps of ring r around the centre of a kernel, clockwise from the upper left corner, as flat indices."""
+    low, high = size // 2 - r, size // 2 + r
+    top = [(low, j) for j in range(low, high)]
+    right = [(i, high) for i in range(low, high)]
+    bottom = [(high, j) for j in range(high, low, -1)]
+    left = [(i, low) for i in range(high, low, -1)]
+    return [i * size + j for i, j in [*top, *right, *bottom, *left]]
