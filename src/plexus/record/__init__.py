@@ -1,4 +1,4 @@
-"""Records: everything that a run, an audit, a probe or a trial has to say, as JSON with types, checked where it is read."""
+"""Records: all that a run, an audit, a probe or a trial has to say, as JSON with types, checked where it is read."""
 
 from plexus.record._base import FORMAT, Record, atomic_write, plain, read_json, to_json
 from plexus.record._kinds import (

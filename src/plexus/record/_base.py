@@ -1,4 +1,4 @@
-"""What every record is: parts with types, checked once where they are read, written so that a file is never half there."""
+"""The base of all records: parts with types, checked where they are read, in files that are never half there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from plexus.errors import RunError, TrainingError
 
@@ -31,15 +31,15 @@ def _scalar(value: Any) -> Any:
 Number = Annotated[int | float | None, BeforeValidator(_scalar)]  # a union, so that 1 is not written back as 1.0
 Real = Annotated[int | float, BeforeValidator(_scalar)]
 Count = Annotated[int | None, BeforeValidator(_scalar)]
-Picture = Annotated[str, AfterValidator(lambda text: text if _BITMAP.match(text) else "")]
+Picture = Annotated[str, BeforeValidator(lambda uri: uri if isinstance(uri, str) and _BITMAP.match(uri) else "")]
 """An embedded bitmap; anything else a page might be made to load is dropped here."""
 
 
 class Part(BaseModel):
-    """Part of a record. Names that this version does not know are kept, so that writing a record again loses nothing."""
+    """Part of a record; names that this version does not know are kept, so that writing it again loses nothing."""
 
     # strict: "1" is no number and 1 is no bool, so that a foreign file is told and not reinterpreted
-    model_config = ConfigDict(extra="allow", strict=True, validate_assignment=True, defer_build=True)
+    model_config = ConfigDict(extra="allow", strict=True, validate_assignment=True)
 
 
 class Record(Part):
@@ -142,7 +142,7 @@ class Record(Part):
     @classmethod
     def read(cls, path: str | Path) -> Self:
         """Return the record in a file; one that is missing, broken or foreign raises a RunError that names it."""
-        raw = read_json(path)
+        raw = read_json(path, cls.remedy)
         try:
             return cls._parse(raw)
         except RunError as error:
@@ -152,7 +152,7 @@ class Record(Part):
     def _parse(cls, raw: Any) -> Self:
         kind = cls.model_fields["kind"].default
         if not isinstance(raw, dict) or raw.get("format") != FORMAT:
-            raise RunError(f'not a run record: expected a JSON object with "format": {FORMAT}')
+            raise RunError(f'not a run record: expected a JSON object with "format": {FORMAT}; {cls.remedy}')
         if raw.get("kind", kind) != kind:
             raise RunError(f"not the record of `plexus {cls.verb}`; name a folder that it made")
         try:
@@ -180,7 +180,8 @@ def _complaint(error: ValidationError, remedy: str) -> str:
         return f"not a run record of this version: unknown part {place!r}; upgrade plexus"
     if first["type"] == "missing":
         return f"broken: {place!r} is missing; {remedy}"
-    wanted = _WORDS.get(first["type"]) or first["msg"].removeprefix("Input should be ")
+    either = first["loc"][-1] == "int"  # a whole number or any other
+    wanted = "a number" if either else _WORDS.get(first["type"]) or first["msg"].removeprefix("Input should be ")
     return f"broken: {place!r} should be {wanted}, got {first['input']!r:.40}; {remedy}"
 
 
@@ -190,11 +191,12 @@ _WORDS = {
 }  # fmt: skip
 
 
-def read_json(path: str | Path) -> Any:
+def read_json(path: str | Path, remedy: str = Record.remedy) -> Any:
     """Read a JSON file; NaN and infinity, which are no JSON, become None.
 
     Args:
         path: the file.
+        remedy: what the message about a broken file says at its end.
 
     Raises:
         RunError: it cannot be read, or is no JSON.
@@ -209,7 +211,7 @@ def read_json(path: str | Path) -> Any:
     except OSError as error:
         raise RunError(f"{path}: cannot read the run record: {error.strerror}; name a run folder") from None
     except (ValueError, RecursionError):
-        raise RunError(f"{path}: not a run record: the file is not JSON, or it was cut short") from None
+        raise RunError(f"{path}: not a run record: the file is not JSON, or it was cut short; {remedy}") from None
 
 
 def to_json(parts: Mapping[str, Any]) -> str:
@@ -243,8 +245,8 @@ def plain(value: Any) -> Any:
     """
     value = _scalar(value)
     if isinstance(value, Part):
-        told = value.model_fields_set  # what was never set is not written, unless it was filled in place
-        return {name: plain(part) for name, part in value if name in told or part not in (None, "", [], {})}
+        parts = {name: plain(part) for name, part in value}  # what was never set, nor filled in place, is not written
+        return {name: part for name, part in parts.items() if part or name in value.model_fields_set}
     if isinstance(value, Mapping):
         return {str(name): plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):

@@ -613,20 +613,21 @@ class TrialRecord(Record):
         metrics: what the trial measured; free in form, the study's measure among it.
 
     Example:
-        >>> trial = TrialRecord.from_dict({"study": "gates", "variant": "sigmoid", "seed": 3, "seconds": 1.5})
+        >>> trial = TrialRecord.from_dict({"study": "a", "variant": "b", "options": {}, "metrics": {}, "seconds": 1.5})
         >>> trial.variant, trial.seconds["total"]
-        ('sigmoid', 1.5)
+        ('b', 1.5)
     """
 
     verb: ClassVar[str] = "study run"
     remedy: ClassVar[str] = "delete it and run --resume"
     kind: Literal["trial"] = "trial"
-    study: str = ""
-    variant: str = ""
+    finished: bool = True
+    study: str
+    variant: str
     scale: str = ""
-    options: dict[str, Any] = {}
+    options: dict[str, Any]
     settings: dict[str, Any] = {}
-    metrics: dict[str, Any] = {}
+    metrics: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the form of the file."""
@@ -636,9 +637,7 @@ class TrialRecord(Record):
 
     @classmethod
     def _parse(cls, raw: Any) -> Self:
-        if isinstance(raw, dict) and "format" not in raw and {"study", "variant"} <= raw.keys():
-            raw = {"format": FORMAT, **_flat(raw), "finished": True}
-        return super()._parse(raw)
+        return super()._parse({"format": FORMAT, **_flat(raw)} if isinstance(raw, dict) else raw)
 
 
 class StudyRecord(Record):

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from plexus.errors import PlexusError, RunError
 from plexus.models import Autoencoder, read_autoencoder
-from plexus.record import atomic_write
+from plexus.record import atomic_write, to_json
 from plexus.represent._config import RepresentConfig
-from plexus.training._folder import absolute, make_run, open_folder, read_record, to_json
+from plexus.training._folder import absolute, make_run, open_folder, read_record
 from plexus.training._run import leader
 
 KIND, VERB = "represent", "represent train"

@@ -15,13 +15,12 @@ from plexus.data import loader
 from plexus.errors import ConfigError
 from plexus.graph import Wiring
 from plexus.models import Autoencoder
-from plexus.record import atomic_write
+from plexus.record import atomic_write, to_json
 from plexus.represent._config import RepresentConfig
 from plexus.represent._data import load_images
 from plexus.represent._folder import open_run
 from plexus.represent._task import RepresentHistory, RepresentTask, Trained
 from plexus.training._callbacks import quiet
-from plexus.training._folder import to_json
 from plexus.training._phase import _read_back, check_devices, leave, run_task, wait
 from plexus.training._run import leader
 from plexus.training._task import Schedule

@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 
 from plexus.data import SampleSet, open_samples
 from plexus.errors import DataError
-from plexus.record import atomic_write
+from plexus.record import atomic_write, to_json
 from plexus.segment._config import SegmentConfig
 from plexus.segment._data import load_pairs
 from plexus.segment._folder import open_run
 from plexus.segment._folds import assigned, grouped_folds, validation_fold
 from plexus.segment._nets import Segmenter, build
 from plexus.segment._phase import FoldTraining
-from plexus.training._folder import to_json
 from plexus.training._phase import check_devices
 from plexus.training._run import leader
 

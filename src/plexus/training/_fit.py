@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plexus.errors import ConfigError, PlexusError, RunError
-from plexus.record import RunRecord, atomic_write
+from plexus.record import FitRecord, atomic_write
 from plexus.training._config import FitConfig
 from plexus.training._run import Lock, discard, leader, new_run, open_run
 
@@ -156,7 +156,7 @@ def cut_again(
             if leader():
                 for phase in ("chain", "learn", "supernet"):
                     _copy(source, folder, phase)
-            work = _prepared(folder, config, listen, progress, expected=record.data.get("fingerprint"))
+            work = _prepared(folder, config, listen, progress, expected=record.data.fingerprint or None)
         except (PlexusError, OSError):
             discard(folder)
             raise
@@ -194,7 +194,7 @@ def _prepared(
         limit=config.limit,
         label=config.label,
     )
-    before = expected or RunRecord.read(folder / "record.json").data.get("fingerprint")
+    before = expected or FitRecord.read(folder / "record.json").data.fingerprint or None
     if before not in (None, data.fingerprint):
         raise RunError(
             f"the images under {config.data} are not those the run started with; bring them back, or fit anew"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import errno
 import hashlib
-import json
 import os
 import platform
 import shutil
@@ -15,11 +14,9 @@ from typing import Any
 
 import plexus
 from plexus.errors import RunError
-from plexus.record import _lines, _plain
+from plexus.record import FORMAT, KINDS, to_json
 from plexus.training._run import _RUN, _cores, _processor, _version, leader
 from plexus.training._settings import Settings
-
-FORMAT = 1
 
 
 def make_run(
@@ -149,23 +146,10 @@ def read_record(path: Path, *, kind: str, verb: str) -> dict[str, Any]:
     Raises:
         RunError: it is missing, broken or of another kind.
     """
-    try:
-        record = json.loads(path.read_bytes())
-    except OSError as error:
-        raise RunError(f"{path}: cannot read the run record: {error.strerror}; name a run folder") from None
-    except (ValueError, RecursionError):
-        raise RunError(f"{path}: not a run record: the file is not JSON, or it was cut short") from None
-    if not isinstance(record, dict) or record.get("format") != FORMAT or record.get("kind") != kind:
-        raise RunError(f"{path}: not the record of `plexus {verb}`; name a folder that it made")
-    if not isinstance(record.get("machine"), dict):
-        raise RunError(f"{path}: broken run record: it does not name the machine; train again")
-    return record
-
-
-def to_json(record: Mapping[str, Any]) -> str:
-    """One part a line, one list entry a line; NaN and infinity become null."""
-    parts = (f"{json.dumps(name)}: {_lines(part)}" for name, part in _plain(record).items())
-    return "{\n" + ",\n".join(parts) + "\n}\n"
+    record = KINDS[kind].read(path)
+    if "machine" not in record.model_fields_set:
+        raise RunError(f"{path}: broken: it does not name the machine; train anew")
+    return {name: part for name, part in record.to_dict().items() if name in record.model_fields_set}
 
 
 def digest(*contents: bytes) -> str:

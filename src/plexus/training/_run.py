@@ -16,7 +16,7 @@ from typing import Any
 
 import plexus
 from plexus.errors import PlexusError, RunError
-from plexus.record import RunRecord, atomic_write
+from plexus.record import FitRecord, atomic_write
 from plexus.training._config import FitConfig
 
 _RUN = "PLEXUS_RUN"  # the processes that Lightning starts for other devices find the run folder by it
@@ -45,7 +45,7 @@ def new_run(
     now = now or datetime.datetime.now(datetime.UTC)
     stem = Path(config.data).name or "data"
     place = Path(folder) if folder is not None else Path("runs") / f"{stem}-{now:%Y%m%d-%H%M%S}"
-    record = RunRecord(
+    record = FitRecord(
         kind="fit",
         created=f"{now:%Y-%m-%dT%H:%M:%SZ}",
         command=command,
@@ -62,7 +62,7 @@ def new_run(
     return place, config
 
 
-def _make(place: Path, record: RunRecord, config: FitConfig) -> None:
+def _make(place: Path, record: FitRecord, config: FitConfig) -> None:
     """Fills a folder beside the place and moves it there, so that a run folder is there whole or not at all."""
     _refuse_used(place)
     aside = place.absolute().with_name(f".{place.absolute().name}.{os.getpid()}.new")
@@ -110,7 +110,7 @@ def last_run() -> Path | None:
     return Path(os.environ[_RUN]) if _RUN in os.environ else None
 
 
-def open_run(folder: str | Path) -> tuple[FitConfig, RunRecord]:
+def open_run(folder: str | Path) -> tuple[FitConfig, FitRecord]:
     """The config and record of a run folder.
 
     Args:
@@ -134,10 +134,7 @@ def open_run(folder: str | Path) -> tuple[FitConfig, RunRecord]:
         config = FitConfig.read(place / "config.yaml")
     except PlexusError as error:
         raise RunError(f"{error}; the run folder was changed or is of another version of plexus") from None
-    record = RunRecord.read(place / "record.json")
-    if record.kind != "fit":
-        raise RunError(f"{place}: a run of another kind ({record.kind!r:.40}); name one that `plexus fit` made")
-    return config, record
+    return config, FitRecord.read(place / "record.json")
 
 
 class Lock:

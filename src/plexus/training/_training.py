@@ -15,7 +15,7 @@ from torch import nn
 from plexus.data import ImageData
 from plexus.errors import ConfigError
 from plexus.graph import Wiring
-from plexus.record import RunRecord, atomic_write
+from plexus.record import FitRecord, atomic_write
 from plexus.training._callbacks import Fade
 from plexus.training._config import FitConfig
 from plexus.training._nets import Nets
@@ -57,19 +57,19 @@ class Training:
         self.nets.supernet()  # a misfit is told before anything is trained
         check_devices(config)
         self.phases = Phases(folder, config, data, self.normalize, listen=listen, progress=progress)
-        self.record = RunRecord.read(folder / "record.json")
+        self.record = FitRecord.read(folder / "record.json")
         self.record.config = asdict(config)
         self.record.machine["threads"] = torch.get_num_threads()
         self.record.epochs = []
-        self.record.data = {
-            "spec": config.data,
-            "name": data.name,
-            "fingerprint": data.fingerprint,
-            "classes": list(data.classes),
-            "in_shape": list(data.in_shape),
-            "counts": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
-            "skipped": list(data.skipped),
-        }
+        self.record.data = FitRecord.Data(
+            spec=config.data,
+            name=data.name,
+            fingerprint=data.fingerprint,
+            classes=list(data.classes),
+            in_shape=list(data.in_shape),
+            counts={"train": len(data.train), "val": len(data.val), "test": len(data.test)},
+            skipped=list(data.skipped),
+        )
         self.record.then = config.then
         self.save()
 
@@ -125,9 +125,9 @@ class Training:
     def _phase(self, name: str, net: nn.Module, schedule: Schedule, **more: Any) -> nn.Module:
         start = time.monotonic()
         net, history = self.phases.run(name, net, schedule, **more)
-        self.record.epochs += history
+        self.record.epochs += [FitRecord.Epoch(**entry) for entry in history]
         spent = time.monotonic() - start, sum(entry["seconds"] for entry in history)  # the latter with earlier sittings
-        self.record.seconds[name] = max(self.record.seconds.get(name, 0.0), *spent)
+        self.record.seconds[name] = max(self.record.seconds.get(name) or 0.0, *spent)
         self.save()
         return net
 
