@@ -23,7 +23,6 @@ from plexus.audit import (
     write_clean,
     write_files,
 )  # fmt: skip
-from plexus.audit._files import pairs_csv
 from plexus.data import SampleSet, open_samples
 from plexus.errors import ConfigError, DataError, RunError
 from tests.audit.speckle import scene, view
@@ -182,11 +181,12 @@ def test_files_say_what_was_found(found: Audit, tmp_path: Path) -> None:
     ]
 
 
-def test_no_text_becomes_a_formula(found: Audit) -> None:
+def test_no_text_becomes_a_formula(found: Audit, tmp_path: Path) -> None:
     findings = json.loads(json.dumps(found.findings))
     for image, name in zip(findings["images"], ("=1+1", "+2", "-3", "@SUM(A1)", "\tx", 'a"b,c') * 9, strict=False):
         image["name"] = image["label"] = name
-    for row in list(csv.DictReader(io.StringIO(pairs_csv(findings)))):
+    text = (write_files(replace(found, findings=findings), tmp_path) / "pairs.csv").read_text()
+    for row in csv.DictReader(io.StringIO(text)):
         for side in "ab":
             assert row[f"{side}_name"][0] in "'a"
             assert row[f"{side}_label"][0] in "'a"

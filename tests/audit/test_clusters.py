@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import networkx as nx
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
 from plexus.audit import clusters, fingerprint, near_duplicates
-from plexus.audit._clusters import components
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_components_are_those_of_the_graph(seed: int) -> None:
-    random = np.random.default_rng(seed)
-    a, b = random.integers(0, 30, (2, 14))
-    graph = nx.Graph()
-    graph.add_nodes_from(range(30))
-    graph.add_edges_from(zip(a.tolist(), b.tolist(), strict=True))
-    found = components(30, a, b)
-    expected = {frozenset(part) for part in nx.connected_components(graph)}
-    assert {frozenset(np.flatnonzero(found == k).tolist()) for k in np.unique(found)} == expected
-    firsts = [int(np.flatnonzero(found == k)[0]) for k in range(found.max() + 1)]
-    assert firsts == sorted(firsts)
+def test_clusters_are_the_components_of_the_graph_of_pairs(seed: int) -> None:
+    a, b = np.sort(np.random.default_rng(seed).integers(0, 30, (2, 14)), 0)
+    a, b = a[a < b], b[a < b]
+    prints = fingerprint(list(np.random.default_rng(0).integers(0, 256, (30, 72, 96), dtype=np.uint8)))
+    near = replace(near_duplicates(prints), a=a, b=b)
+    graph = nx.Graph(zip(a.tolist(), b.tolist(), strict=True))
+    made = clusters(prints, near)
+    assert {c.images for c in made} == {tuple(sorted(part)) for part in nx.connected_components(graph)}
+    assert [(-len(c.images), c.images) for c in made] == sorted((-len(c.images), c.images) for c in made)
 
 
 @pytest.mark.parametrize(("frames", "flagged"), [(50, False), (51, True), (120, True)])

@@ -10,8 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from plexus.audit import _scan, fingerprint, near_duplicates, read_labels
-from plexus.audit._blockhist import blockhist, blockhist_published
+from plexus.audit import fingerprint, near_duplicates, read_labels
 from plexus.data import open_samples
 from plexus.errors import ConfigError, RunError
 from tests.audit.speckle import scene, view
@@ -38,25 +37,31 @@ def test_a_second_run_decodes_nothing(wrong: Path, tmp_path: Path, monkeypatch: 
     assert len(decoded) == 3  # and its mask, and the mask that does not fit
 
 
-def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_scan, "SHARD", 4)
-    images = [view(scene(i)) for i in range(10)]
+def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
+    images = list(np.random.default_rng(0).integers(0, 256, (600, 24, 32), dtype=np.uint8))
 
-    class Stopping(list[np.ndarray]):
+    class Counted(list[np.ndarray]):
+        """Images that count how often they are asked for, and may stop at one of them."""
+
+        stop, reads = -1, 0
+
         def __getitem__(self, i: int) -> np.ndarray:  # type: ignore[override]
-            if i == 9:
+            if i == self.stop:
                 raise KeyboardInterrupt
+            self.reads += 1
             return super().__getitem__(i)
 
+    stopped, whole, rest, again = (Counted(images) for _ in range(4))
+    stopped.stop = 550
     with pytest.raises(KeyboardInterrupt):
-        fingerprint(Stopping(images), cache=tmp_path, workers=1)
-    kept = list(tmp_path.glob("*/*.npz"))
-    assert len(kept) == 2  # two shards of four
-    seen: list[int] = []
-    reduced = _scan.np.ascontiguousarray
-    monkeypatch.setattr("plexus.audit._scan._check", lambda p: seen.append(1) or np.int64(reduced(p).sum()))  # type: ignore[func-returns-value]
-    fingerprint(images, cache=tmp_path)
-    assert len(seen) == 2
+        fingerprint(stopped, cache=tmp_path, workers=1)
+    assert len(list(tmp_path.glob("*/*.npz"))) == 2  # two parts of 256 images
+    expected = fingerprint(whole)
+    found = fingerprint(rest, cache=tmp_path)
+    np.testing.assert_array_equal(found.rows, expected.rows)
+    fingerprint(again, cache=tmp_path)
+    hashing = again.reads  # every image is hashed, and none of them decoded
+    assert rest.reads - hashing == (whole.reads - hashing) * (600 - 512) // 600 > 0
 
 
 def test_a_damaged_cache_is_as_good_as_none(tmp_path: Path) -> None:
@@ -91,12 +96,12 @@ def test_histograms_are_numpys() -> None:
     blocks = pixels[:40, :60].reshape(2, 20, 3, 20).swapaxes(1, 2)
     edges = np.linspace(0, 1, 10)
     expected = [np.histogram(b / 255, bins=edges)[0] for row in blocks for b in row]
-    np.testing.assert_array_equal(blockhist(pixels), np.concatenate(expected))
+    np.testing.assert_array_equal(fingerprint([pixels], "blockhist").rows[0], np.concatenate(expected))
     pixels[pixels < 40] = 0
     pixels[pixels == 41] = 1
     blocks = pixels[:40, :60].reshape(2, 20, 3, 20).swapaxes(1, 2)
     expected = [np.histogram(row, bins=edges)[0] for row in blocks]  # the loop over the first axis; 0..255 in [0, 1]
-    np.testing.assert_array_equal(blockhist_published(pixels), np.concatenate(expected))
+    np.testing.assert_array_equal(fingerprint([pixels], "blockhist-published").rows[0], np.concatenate(expected))
 
 
 def test_images_of_zero_blocks_do_not_make_nan() -> None:

@@ -7,52 +7,55 @@ import math
 import numpy as np
 import pytest
 
-from plexus.audit._threshold import NOTES, USUAL, WIDEST, alike, histogram, threshold_of, usual
+from plexus.audit import estimate_threshold, fingerprint, near_duplicates
+from tests.audit.speckle import scene, view
+
+WIDEST = 0.6
 
 
 @pytest.mark.parametrize("rate", [1e-3, 1e-4, 1e-6])
 def test_an_exponential_tail_gives_its_own_quantile(rate: float) -> None:
     z = np.quantile(np.random.default_rng(0).exponential(0.07, 200_000), np.linspace(0, 1, 20_001))
     expected = 1 - math.tanh(0.07 * math.log(1 / rate))
-    assert np.arctanh(1 - threshold_of(1 - np.tanh(z), rate)) == pytest.approx(np.arctanh(1 - expected), rel=0.05)
+    assert np.arctanh(1 - estimate_threshold(1 - np.tanh(z), rate)) == pytest.approx(np.arctanh(1 - expected), rel=0.05)
 
 
 def test_duplicates_among_the_pairs_hardly_move_it() -> None:
     far = 1 - np.tanh(np.random.default_rng(0).normal(0.05, 0.08, 10_000))
-    alone = threshold_of(far, 1e-6)
-    mixed = threshold_of(np.concatenate([far, np.full(200, 0.02)]), 1e-6)
+    alone = estimate_threshold(far, 1e-6)
+    mixed = estimate_threshold(np.concatenate([far, np.full(200, 0.02)]), 1e-6)
     assert mixed == pytest.approx(alone, abs=0.01)
 
 
 def test_a_smaller_rate_is_stricter() -> None:
     far = 1 - np.tanh(np.random.default_rng(0).normal(0.1, 0.1, 5000))
-    found = [threshold_of(far, rate) for rate in (1e-3, 1e-4, 1e-5, 1e-6)]
+    found = [estimate_threshold(far, rate) for rate in (1e-3, 1e-4, 1e-5, 1e-6)]
     assert found == sorted(found, reverse=True)
     assert len(set(found)) == 4
 
 
 def test_it_is_never_wider_than_what_is_half_alike() -> None:
-    assert threshold_of(1 - np.random.default_rng(0).normal(0, 1e-3, 1000), 1e-6) == WIDEST
+    assert estimate_threshold(1 - np.random.default_rng(0).normal(0, 1e-3, 1000), 1e-6) == WIDEST
 
 
 def test_few_pairs_tell_nothing() -> None:
-    assert threshold_of(np.linspace(0.5, 1, 199), 1e-6) == USUAL["thumbnail"]
-    assert threshold_of(np.linspace(0.5, 1, 199), 1e-6, usual("blockhist")) == NOTES < usual("embedding")
+    assert estimate_threshold(np.linspace(0.5, 1, 199), 1e-6) == 0.35
+    assert estimate_threshold(np.linspace(0.5, 1, 199), 1e-6, default=0.008) == 0.008
+    assert estimate_threshold(np.linspace(0.5, 1, 200), 1e-6) != 0.35
 
 
 @pytest.mark.parametrize("share", [0.12, 0.25, 0.4])
 def test_many_alike_among_the_random_pairs_are_no_yardstick(share: float) -> None:
     far = 1 - np.tanh(np.random.default_rng(0).normal(0.05, 0.08, 6000))
     near = np.random.default_rng(1).uniform(0, 0.1, int(6000 * share / (1 - share)))
-    assert alike(far) == 0
-    assert alike(np.concatenate([far, near])) == pytest.approx(share, abs=0.01)
-    assert threshold_of(np.concatenate([far, near])) == pytest.approx(threshold_of(far), abs=0.02)
+    assert estimate_threshold(np.concatenate([far, near])) == pytest.approx(estimate_threshold(far), abs=0.02)
 
 
 def test_a_histogram_holds_every_pair() -> None:
-    random = np.random.default_rng(0)
-    made = histogram(random.uniform(0.3, 1.9, 500), random.uniform(0, 1, 70), 0.2)
-    assert len(made.edges) == len(made.unrelated) + 1 == len(made.candidates) + 1
-    assert sum(made.unrelated) == 500
-    assert sum(made.candidates) == 70
-    assert histogram(np.zeros(0), np.zeros(0), 0.2).edges[0] == 0
+    near = near_duplicates(fingerprint([view(scene(i)) for i in range(24)] + [view(scene(3), 1, 1)]))
+    shown = near.calibration
+    assert len(shown.edges) == len(shown.unrelated) + 1 == len(shown.candidates) + 1
+    assert shown.edges[0] == 0
+    assert shown.edges[-1] >= near.threshold
+    assert sum(shown.unrelated) == 25 * 24 // 2  # all pairs of so few images are drawn
+    assert sum(shown.candidates) >= len(near) == 1

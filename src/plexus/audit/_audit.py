@@ -15,13 +15,10 @@ import numpy as np
 
 import plexus
 from plexus.audit._clean import Cleaned, clean, leak
-from plexus.audit._clusters import Cluster, clusters
-from plexus.audit._contradictions import MIN_DICE, Contradiction, check_dice, compared
-from plexus.audit._fingerprint import fingerprint
-from plexus.audit._fingerprints import Fingerprints, Problem
+from plexus.audit._contradictions import MIN_DICE, Contradiction, Labels, check_dice, compare_labels, read_labels
+from plexus.audit._fingerprint import Fingerprints, Problem, fingerprint
 from plexus.audit._folds import Folds, check_folds, folds
-from plexus.audit._labels import Labels, read_labels
-from plexus.audit._near import NearDuplicates, check, near_duplicates
+from plexus.audit._near import Cluster, NearDuplicates, check, clusters, near_duplicates
 from plexus.audit._threshold import FALSE_POSITIVE_RATE
 from plexus.data import SampleSet
 from plexus.errors import DataError
@@ -120,7 +117,7 @@ def audit(
         progress=progress,
     )  # fmt: skip
     start = time.monotonic()
-    found, overlaps = compared(samples, near, min_dice=min_dice, labels=labels)
+    found, overlaps = compare_labels(samples, near, min_dice=min_dice, labels=labels)
     parts = clusters(prints, near)
     cleaned = clean(prints, near, found, labels, decisions)
     notes = [*samples.notes, *near.notes]

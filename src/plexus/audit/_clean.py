@@ -1,4 +1,4 @@
-"""What to keep of a set: a stated rule, which decisions of a person override."""
+"""Cleaning: a stated rule says which images stay, and decisions of a person override it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plexus.audit._clusters import components
-from plexus.audit._contradictions import Contradiction
-from plexus.audit._fingerprints import Fingerprints, Problem
-from plexus.audit._labels import Labels
-from plexus.audit._near import NearDuplicates
+from plexus.audit._contradictions import Contradiction, Labels
+from plexus.audit._fingerprint import Fingerprints, Problem
+from plexus.audit._near import NearDuplicates, components, members
 
 ORDER = {"train": 0, "val": 1, "test": 2}
 """Of two near-duplicates in different splits the one in the earlier split goes."""
@@ -20,7 +18,7 @@ ORDER = {"train": 0, "val": 1, "test": 2}
 
 @dataclass(frozen=True)
 class Cleaned:
-    """Which images stay, and why the others go.
+    """Images that stay, and why the others go.
 
     Args:
         keep: of every image.
@@ -82,19 +80,15 @@ class Rule:
         """Of exact copies with equal labels the first by name stays."""
         pairs = [p for p in np.flatnonzero(near.exact).tolist() if p not in contradictory]
         alive = [p for p in pairs if self.stays(int(near.a[p])) and self.stays(int(near.b[p]))]
-        part = components(len(self.names), near.a[alive], near.b[alive])
-        order = np.argsort(part, kind="stable")
-        for rows in np.split(order, np.flatnonzero(np.diff(part[order])) + 1):
-            if len(rows) < 2:
-                continue
+        for rows in members(components(len(self.names), near.a[alive], near.b[alive])):
             first = min(rows.tolist(), key=lambda i: (self.may_go(i), self.names[i]))
             for i in rows.tolist():
                 if i != first and self.may_go(i):
                     self.why[i] = f"copy of {self.names[first]}"
 
-    def contradictions(self, found: Sequence[Contradiction], labels: Labels) -> None:
+    def contradictions(self, contradictory: Sequence[Contradiction], labels: Labels) -> None:
         """The image with most contradictions goes, again and again, until none is left that may go."""
-        open_pairs = {(c.a, c.b) for c in found if self.stays(c.a) and self.stays(c.b)}
+        open_pairs = {(c.a, c.b) for c in contradictory if self.stays(c.a) and self.stays(c.b)}
         partners: dict[int, set[int]] = {}
         for a, b in open_pairs:
             partners.setdefault(a, set()).add(b)
@@ -114,11 +108,11 @@ class Rule:
 def clean(
     fingerprints: Fingerprints,
     near: NearDuplicates,
-    found: Sequence[Contradiction],
+    contradictory: Sequence[Contradiction],
     labels: Labels,
     decisions: Mapping[str, str] | None = None,
 ) -> Cleaned:
-    """Says of every image whether to keep it; nothing is deleted.
+    """Decide for every image whether it stays; nothing is deleted.
 
     1. Images that cannot be read, or are constant, and those whose mask cannot be read, go.
     2. Of near-duplicates in different splits the one in train goes, before the one in val; test images always stay.
@@ -131,12 +125,12 @@ def clean(
     Args:
         fingerprints: of the images.
         near: their near-duplicates.
-        found: of `contradictions`.
+        contradictory: of `contradictions`.
         labels: of `read_labels`.
         decisions: ``keep``, ``drop`` or ``unsure`` by name; unsure changes nothing.
 
     Returns:
-        What stays, and why the rest goes.
+        The images that stay, and why the others go.
 
     Example:
         >>> from plexus.audit import fingerprint, near_duplicates
@@ -149,8 +143,8 @@ def clean(
     rule.problems([*fingerprints.problems, *labels.problems])
     rule.decisions()
     rule.leaks(near)
-    rule.copies(near, {c.pair for c in found})
-    rule.contradictions(found, labels)
+    rule.copies(near, {c.pair for c in contradictory})
+    rule.contradictions(contradictory, labels)
     return Cleaned(tuple(why is None for why in rule.why), tuple(rule.why))
 
 

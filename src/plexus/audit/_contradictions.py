@@ -1,20 +1,42 @@
-"""Near-duplicates that are labelled differently."""
+"""Masks and labels: presence and area of every target, and near-duplicates that are labelled differently."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from plexus.audit._labels import Labels, read_labels
+from plexus.audit._fingerprint import Problem
 from plexus.audit._near import NearDuplicates
+from plexus.audit._scan import SHARD, Cache, bar, one_line, pool
 from plexus.data import SampleSet
 from plexus.errors import ConfigError, DataError
 
 MIN_DICE = 0.5
-ANY = NDArray[np.bool_]
+BOOL = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Presence and area of the targets in a set, as the masks tell them.
+
+    Args:
+        present: True where a target is there; None without a mask.
+        area: its fraction of the image; None without a mask.
+        problems: masks that cannot be used.
+
+    Example:
+        >>> Labels(present=(True, False, None), area=(0.12, 0.0, None), problems=()).present.count(True)
+        1
+    """
+
+    present: tuple[bool | None, ...]
+    area: tuple[float | None, ...]
+    problems: tuple[Problem, ...]
 
 
 @dataclass(frozen=True)
@@ -39,10 +61,76 @@ class Contradiction:
     dice: float | None = None
 
 
+def read_labels(
+    samples: SampleSet, *, cache: Path | None = None, workers: int | None = None, progress: bool = False
+) -> Labels:
+    """Read every mask once, in threads; those that the cache knows are not decoded.
+
+    Args:
+        samples: the set.
+        cache: a folder, or None for none.
+        workers: threads; default one for each core.
+        progress: show a bar where stderr is a terminal.
+
+    Returns:
+        Presence, area and problems, one for each image; a broken mask is a problem and raises nothing.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> from plexus.data import open_samples
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name, value in (("a", 90), ("a_mask", 255), ("b", 80), ("b_mask", 0)):
+        ...         Image.new("L", (8, 8), value).save(f"{folder}/{name}.png")
+        ...     read_labels(open_samples(folder)).area
+        (1.0, 0.0)
+    """
+    n = len(samples)
+    if not samples.has_masks:
+        return Labels((None,) * n, (None,) * n, ())
+    cached = Cache(cache, "mask-1").open()
+    digests = np.zeros((n, 32), np.uint8)
+    areas: list[float | None] = [None] * n
+    texts = [""] * n
+
+    def one(i: int) -> bool:
+        """True where it was decoded anew."""
+        try:
+            content = samples.mask_content(i)
+            key = b"" if content is None else _key(samples, i, content)
+            if key and (entry := cached.get(key)) is not None:
+                areas[i] = float(entry["area"])
+                return False
+            mask = samples.mask(i)
+        except DataError as error:
+            texts[i] = one_line(error)
+            return False
+        areas[i] = None if mask is None else float(mask.mean())
+        if not key or mask is None:
+            return False
+        digests[i] = np.frombuffer(key, np.uint8)
+        return True
+
+    with pool(workers) as threads, bar("reading masks", n, progress) as step:
+        for start in range(0, n, SHARD):
+            fresh = []
+            for i, new in enumerate(threads.map(one, range(start, min(start + SHARD, n))), start):
+                fresh += [i] if new else []
+                step(1)
+            cached.put(digests[fresh], {"area": np.array([areas[i] for i in fresh], np.float64)})
+    problems = [Problem(samples.samples[i].name, "mask", text) for i, text in enumerate(texts) if text]
+    return Labels(tuple(None if area is None else area > 0 for area in areas), tuple(areas), tuple(problems))
+
+
+def _key(samples: SampleSet, i: int, content: bytes) -> bytes:
+    """Hash of the mask and of the image: a mask is only good for an image of its size."""
+    return hashlib.sha256(hashlib.sha256(content).digest() + hashlib.sha256(samples.content(i)).digest()).digest()
+
+
 def contradictions(
     samples: SampleSet, near: NearDuplicates, *, min_dice: float = MIN_DICE, labels: Labels | None = None
 ) -> tuple[Contradiction, ...]:
-    """Compares the labels of every near-duplicate pair: classes, presence of the target, overlap of the masks.
+    """Compare the labels of every near-duplicate pair: classes, presence of the target, overlap of the masks.
 
     Args:
         samples: the set that the pairs are of.
@@ -70,8 +158,7 @@ def contradictions(
         ...     contradictions(samples, near)
         (Contradiction(a=0, b=2, pair=0, kind='presence', dice=None),)
     """
-    found, _ = compared(samples, near, min_dice=min_dice, labels=labels)
-    return found
+    return compare_labels(samples, near, min_dice=min_dice, labels=labels)[0]
 
 
 def check_dice(min_dice: float) -> None:
@@ -79,13 +166,13 @@ def check_dice(min_dice: float) -> None:
         raise ConfigError(f"min_dice={min_dice:g}: give a Dice of 0 to 1")
 
 
-def compared(
+def compare_labels(
     samples: SampleSet, near: NearDuplicates, *, min_dice: float, labels: Labels | None = None
 ) -> tuple[tuple[Contradiction, ...], list[float | None]]:
     """The contradictions, and the Dice of every pair in which both masks hold something."""
     check_dice(min_dice)
     labels = read_labels(samples) if labels is None else labels
-    found: list[Contradiction] = []
+    contradictory: list[Contradiction] = []
     overlaps: list[float | None] = []
     for pair, (a, b) in enumerate(zip(near.a.tolist(), near.b.tolist(), strict=True)):
         shift = None if near.shift is None else near.shift[pair]
@@ -93,12 +180,12 @@ def compared(
         overlaps.append(overlap)
         one, two = samples.samples[a].label, samples.samples[b].label
         if one is not None and two is not None and one != two:
-            found.append(Contradiction(a, b, pair, "class", overlap))
+            contradictory.append(Contradiction(a, b, pair, "class", overlap))
         elif {labels.present[a], labels.present[b]} == {True, False}:
-            found.append(Contradiction(a, b, pair, "presence"))
+            contradictory.append(Contradiction(a, b, pair, "presence"))
         elif overlap is not None and overlap < min_dice:
-            found.append(Contradiction(a, b, pair, "overlap", overlap))
-    return tuple(found), overlaps
+            contradictory.append(Contradiction(a, b, pair, "overlap", overlap))
+    return tuple(contradictory), overlaps
 
 
 def _overlap(samples: SampleSet, a: int, b: int, shift: NDArray[np.float32] | None) -> float | None:
@@ -112,20 +199,15 @@ def _overlap(samples: SampleSet, a: int, b: int, shift: NDArray[np.float32] | No
     if two.shape != one.shape:
         two = np.asarray(Image.fromarray(two).resize((one.shape[1], one.shape[0]), Image.Resampling.NEAREST))
     if shift is not None:
-        two = moved(two, -round(float(shift[0])), -round(float(shift[1])))
+        two = _moved(two, -round(float(shift[0])), -round(float(shift[1])))
     return float(2 * (one & two).sum() / max(int(one.sum()) + int(two.sum()), 1))
 
 
-def moved(mask: ANY, down: int, right: int) -> ANY:
-    """A mask moved by whole pixels; False comes in.
-
-    Example:
-        >>> moved(np.eye(3, dtype=bool), 0, 1).astype(int).tolist()
-        [[0, 1, 0], [0, 0, 1], [0, 0, 0]]
-    """
+def _moved(mask: BOOL, down: int, right: int) -> BOOL:
+    """A mask moved by whole pixels; False comes in."""
     out = np.zeros_like(mask)
-    high, wide = mask.shape
-    rows, columns = max(0, high - abs(down)), max(0, wide - abs(right))
+    height, width = mask.shape
+    rows, columns = max(0, height - abs(down)), max(0, width - abs(right))
     top, left = max(0, down), max(0, right)
     out[top : top + rows, left : left + columns] = mask[max(0, -down) :, max(0, -right) :][:rows, :columns]
     return out

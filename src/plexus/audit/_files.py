@@ -1,4 +1,4 @@
-"""The files of an audit: findings, pairs for a spreadsheet, folds, decisions, and the cleaned set."""
+"""Files of an audit: findings, pairs for a spreadsheet, folds, decisions, and the cleaned set."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DECISIONS = ("keep", "drop", "unsure")
 
 
 def write_files(found: Audit, folder: str | Path) -> Path:
-    """Writes `findings.json`, `pairs.csv` and, where there are folds, `folds.json`; returns the folder.
+    """Write `findings.json`, `pairs.csv` and, where there are folds, `folds.json`; return the folder.
 
     Args:
         found: of `audit`.
@@ -50,7 +50,7 @@ def write_files(found: Audit, folder: str | Path) -> Path:
 
 
 def make_folder(folder: str | Path) -> Path:
-    """Makes a folder where there is none.
+    """Make a folder where there is none.
 
     Raises:
         RunError: it cannot be made.
@@ -91,7 +91,7 @@ def _cell(value: Any) -> Any:
 
 
 def read_decisions(path: str | Path, samples: SampleSet) -> dict[str, str]:
-    """Decisions that the page saved.
+    """Read the decisions that the page saved.
 
     Args:
         path: the file `audit-decisions.json`.
@@ -120,22 +120,22 @@ def read_decisions(path: str | Path, samples: SampleSet) -> dict[str, str]:
         raise DataError(f"{path}: cannot read the decisions: {error.strerror}; save them from audit.html") from None
     except (ValueError, RecursionError):
         raise DataError(f"{path}: not JSON, or cut short; save the decisions from audit.html again") from None
-    found = raw.get("decisions") if isinstance(raw, dict) else None
-    if not isinstance(found, dict) or raw.get("kind") != "audit-decisions" or raw.get("format") != 1:
+    decisions = raw.get("decisions") if isinstance(raw, dict) else None
+    if not isinstance(decisions, dict) or raw.get("kind") != "audit-decisions" or raw.get("format") != 1:
         raise DataError(f"{path}: not a decisions file; save the decisions from audit.html")
     names = {sample.name for sample in samples.samples}
-    for name, decision in found.items():
+    for name, decision in decisions.items():
         if decision not in DECISIONS:
             raise DataError(f"{path}: {name}: {decision!r} is no decision; choose from {', '.join(DECISIONS)}")
         if name not in names:
             raise DataError(
                 f"{path}: {name}: there is no such image in {samples.where}; name the data they were made on"
             )
-    return found
+    return decisions
 
 
 def write_clean(samples: SampleSet, found: Audit, folder: str | Path, *, link: bool = False) -> Path:
-    """Writes the names of what to keep as `keep.txt`, one a line, and with ``link`` a tree of links to these files.
+    """Write the names of the images to keep as `keep.txt`, one a line, and with ``link`` a tree of links to them.
 
     Args:
         samples: the set.
@@ -164,33 +164,33 @@ def write_clean(samples: SampleSet, found: Audit, folder: str | Path, *, link: b
     folder = Path(folder)
     check_clean(samples, folder, link=link)
     parent = make_folder(folder.absolute().parent)
-    made = make_folder(parent / f".{folder.name}.{secrets.token_hex(4)}.tmp")
+    draft = make_folder(parent / f".{folder.name}.{secrets.token_hex(4)}.tmp")
     kept = [i for i, keep in enumerate(found.cleaned.keep) if keep]
     names = [samples.samples[i].name.replace("\n", "\\n") for i in kept]
     try:
         for i in kept if link else []:
             sample = samples.samples[i]
-            _link(samples.images[i], made / sample.name)
+            _link(samples.images[i], draft / sample.name)
             if sample.mask:
-                _link(samples.masks[i], made / sample.mask)
-        atomic_write(made / "keep.txt", "".join(f"{name}\n" for name in names))
+                _link(samples.masks[i], draft / sample.mask)
+        atomic_write(draft / "keep.txt", "".join(f"{name}\n" for name in names))
         if folder.is_dir():
             folder.rmdir()  # it is empty
-        made.rename(folder)
+        draft.rename(folder)
     except OSError as error:
         raise RunError(f"{folder}: cannot write: {error.strerror}; name another folder") from None
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(draft, ignore_errors=True)
     return folder
 
 
 def check_clean(samples: SampleSet, folder: str | Path, *, link: bool) -> None:
-    """What `write_clean` would refuse, before any image is read.
+    """Refuse what `write_clean` would refuse, before any image is read.
 
     Args:
         samples: the set.
         folder: where the cleaned set would go.
-        link: whether links are wanted.
+        link: as for `write_clean`.
 
     Raises:
         RunError: as `write_clean`.
@@ -211,7 +211,7 @@ def check_clean(samples: SampleSet, folder: str | Path, *, link: bool) -> None:
 
 
 def check_folder(folder: str | Path) -> None:
-    """Whether a folder can be written, or made, without making it.
+    """Refuse a folder that can neither be written nor made, without making it.
 
     Args:
         folder: it need not be there.
@@ -224,13 +224,13 @@ def check_folder(folder: str | Path) -> None:
         Traceback (most recent call last):
         plexus.errors.RunError: ..._files.py: is a file; name a folder
     """
-    place = Path(folder).absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    if not place.is_dir():
-        raise RunError(f"{folder}: {'is' if place == Path(folder).absolute() else f'{place} is'} a file; name a folder")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise RunError(f"{folder}: {place} may not be written; name another folder")
+    there = Path(folder).absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise RunError(f"{folder}: {'is' if there == Path(folder).absolute() else f'{there} is'} a file; name a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise RunError(f"{folder}: {there} may not be written; name another folder")
 
 
 def _link(source: object, target: Path) -> None:

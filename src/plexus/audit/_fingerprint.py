@@ -1,31 +1,124 @@
-"""Fingerprints of a set of images: read, reduce, remember."""
+"""Fingerprints of a set of images: every image read once, and what near-duplicates are found by."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from plexus.audit._blockhist import BINS, BLOCK, blockhist, blockhist_published
-from plexus.audit._embedding import embedder
-from plexus.audit._fingerprints import Fingerprints, Problem
-from plexus.audit._reduce import COLUMNS, ROWS, reduced
-from plexus.audit._scan import CONSTANT, READ, UNREADABLE, ZERO, Images, Method, scan
+from plexus.audit._kinds import KINDS, method_of
+from plexus.audit._scan import CONSTANT, READ, UNREADABLE, ZERO, Images, scan
+from plexus.audit._spectra import F32, I64, U8, register, vectors
 from plexus.data import SampleSet
-from plexus.errors import ConfigError, DataError
+from plexus.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import nn
 
-KINDS = ("thumbnail", "blockhist", "embedding", "blockhist-published")
-U8 = NDArray[np.uint8]
 _WORDS = {CONSTANT: ("constant", "every pixel has the same value"), ZERO: ("zero", "every pixel is 0")}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An image that cannot be used.
+
+    Args:
+        name: of the image.
+        kind: ``unreadable``, ``constant``, ``zero`` or ``mask``.
+        text: what is wrong, for people.
+
+    Example:
+        >>> Problem("scan 4.png", "constant", "every pixel has the same value").kind
+        'constant'
+    """
+
+    name: str
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class Fingerprints:
+    """A set of images as numbers that can be compared; made by `fingerprint`.
+
+    Args:
+        kind: ``thumbnail``, ``blockhist``, ``blockhist-published`` or ``embedding``.
+        names: of the images, unique.
+        rows: reduced copies (N, 72, 96) for thumbnails, else float32 vectors (N, D) as they were computed.
+        digests: of the files' bytes, (N, 32).
+        checks: of the pixels, (N,); equal images have equal ones.
+        sizes: rows and columns of the images, (N, 2); 0 where unreadable.
+        usable: which images are compared: those that could be read and are not constant, (N,).
+        problems: what is wrong with the others.
+        groups, splits: of the images, or None where not known.
+        seconds: what each part of the work took.
+
+    Example:
+        >>> from plexus.audit import fingerprint
+        >>> prints = fingerprint(np.random.default_rng(0).integers(0, 256, (3, 72, 96), dtype=np.uint8))
+        >>> len(prints), prints.rows.shape, prints.usable.tolist()
+        (3, (3, 72, 96), [True, True, True])
+    """
+
+    kind: str
+    names: tuple[str, ...]
+    rows: NDArray[Any]
+    digests: U8
+    checks: I64
+    sizes: I64
+    usable: NDArray[np.bool_]
+    problems: tuple[Problem, ...] = ()
+    groups: tuple[str | None, ...] = ()
+    splits: tuple[str | None, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def vectors(self) -> F32:
+        """Unit vectors (N, D) whose dot product says how alike two images are; 0 for images that are not usable.
+
+        Thumbnails: the band of 3 to 10 cycles. Embeddings are centred first; histograms are not, as in the notes.
+        """
+        if self.registered:
+            unit = vectors(self.rows)
+        else:
+            unit = np.array(self.rows, np.float32)
+            if self.kind == "embedding" and self.usable.any():
+                unit -= unit[self.usable].mean(0)
+            length = np.linalg.norm(unit, axis=1, keepdims=True)
+            unit /= np.where(length > 0, length, 1)
+        unit[~self.usable] = 0
+        return unit
+
+    @property
+    def registered(self) -> bool:
+        """True where the distance of a pair is taken after registration."""
+        return self.kind == "thumbnail"
+
+    def compare(self, a: I64, b: I64) -> tuple[F32, F32 | None]:
+        """Distances of pairs (P,), and shifts in pixels (P, 2) by which b lies further down and right, or None.
+
+        Thumbnails: 1 - correlation at the best shift of up to 2.5 boxes of the reduced copy; else 1 - cosine.
+        """
+        if self.registered:
+            distance, shift = register(self.rows, a, b)
+            return distance, shift * (self.sizes[a] / self.rows.shape[1:]).astype(np.float32)
+        return np.maximum(1 - self.cosines(a, b, np.float64), 0).astype(np.float32), None
+
+    def cosines(self, a: I64, b: I64, dtype: type = np.float32) -> NDArray[Any]:
+        """Dot products of the vectors of pairs, (P,)."""
+        v = self.vectors
+        starts = range(0, len(a), 1024)
+        parts = [np.einsum("pd,pd->p", v[a[i : i + 1024]], v[b[i : i + 1024]], dtype=dtype) for i in starts]
+        return np.concatenate([np.zeros(0, dtype), *parts])
 
 
 def fingerprint(
@@ -38,7 +131,7 @@ def fingerprint(
     workers: int | None = None,
     progress: bool = False,
 ) -> Fingerprints:
-    """Reads every image once and keeps what near-duplicates are found by.
+    """Read every image once and keep what near-duplicates are found by.
 
     Args:
         images: a set that `plexus.data.open_samples` gave, or arrays (H, W) or (H, W, 3), 0..255.
@@ -46,22 +139,25 @@ def fingerprint(
             offset, noise and a few pixels of shift hardly count. ``blockhist``: the notes' histograms of blocks, by
             cosine; ``blockhist-published`` is what their code did. ``embedding``: vectors of ``model``, centred, by
             cosine.
-        model: a module of the user's, FILE.py:function or an ONNX file; takes float pixels (N, C, H, W), 0..255.
+        model: a module of the user's that takes float pixels (N, C, H, W), 0..255, and gives one tensor, flattened
+            here; or ``FILE.py:function``, which returns one and may be followed by ``+WEIGHTS.safetensors``; or an
+            ``.onnx`` file.
         size: of the images for histograms (default: the most frequent one) and for the model (default 224).
         cache: a folder, or None for none; see `cache_folder`. Models in Python files are not cached.
         workers: threads; default one for each core.
-        progress: show a bar where stderr is a terminal.
+        progress: show bars where stderr is a terminal.
 
     Shape:
         N fingerprints; images that cannot be read, or are constant, are named in ``problems`` and never paired.
 
     Raises:
         ConfigError: an unknown kind, or a model that is missing or cannot take the images.
+        RunError: an ONNX file that is missing or broken.
 
     Example:
         >>> speckle = np.random.default_rng(0).integers(0, 256, (3, 96, 128), dtype=np.uint8)
-        >>> found = fingerprint([*speckle, np.zeros((96, 128), np.uint8)])
-        >>> len(found), found.vectors.shape, [p.kind for p in found.problems]
+        >>> prints = fingerprint([*speckle, np.zeros((96, 128), np.uint8)])
+        >>> len(prints), prints.vectors.shape, [p.kind for p in prints.problems]
         (4, (4, 292), ['zero'])
     """
     if kind not in KINDS:
@@ -70,80 +166,20 @@ def fingerprint(
         raise ConfigError("a model and the fingerprint 'embedding' belong together: give both or none")
     source: Images = images if isinstance(images, SampleSet) else _Arrays(images)
     start = time.monotonic()
-    found = scan(
-        source, _method(kind, source, model, size),
-        cache=None if cache is None else Path(cache), workers=workers, progress=progress,
-    )  # fmt: skip
+    method = method_of(kind, source, model, (size, size) if isinstance(size, int) else size)
+    read = scan(source, method, cache=None if cache is None else Path(cache), workers=workers, progress=progress)
     samples = images.samples if isinstance(images, SampleSet) else None
     names = tuple(s.name for s in samples) if samples else tuple(f"image {i}" for i in range(len(images)))
     problems = []
-    for i in np.flatnonzero(found.states != READ).tolist():
-        unreadable = found.states[i] == UNREADABLE
-        problems.append(Problem(names[i], *(("unreadable", found.texts[i]) if unreadable else _WORDS[found.states[i]])))
+    for i in np.flatnonzero(read.states != READ).tolist():
+        unreadable = read.states[i] == UNREADABLE
+        problems.append(Problem(names[i], *(("unreadable", read.texts[i]) if unreadable else _WORDS[read.states[i]])))
     return Fingerprints(
-        kind, names, found.rows, found.digests, found.checks, found.sizes, found.states == READ, tuple(problems),
+        kind, names, read.rows, read.digests, read.checks, read.sizes, read.states == READ, tuple(problems),
         tuple(s.group for s in samples) if samples else (None,) * len(names),
         tuple(s.split for s in samples) if samples else (None,) * len(names),
         {"reading": time.monotonic() - start},
     )  # fmt: skip
-
-
-def _method(kind: str, images: Images, model: Any, size: int | tuple[int, int] | None) -> Method:
-    if kind == "thumbnail":
-        return Method("thumbnail", (ROWS, COLUMNS), np.uint8, reduced)
-    wanted = (size, size) if isinstance(size, int) else size
-    if kind == "embedding":
-        return _embedding(images, model, wanted)
-    high, wide = wanted or _usual_size(images)
-    if high < BLOCK or wide < BLOCK:
-        raise DataError(f"images of {high} x {wide} pixels hold no block of {BLOCK} x {BLOCK}: use the thumbnails")
-    grey = _resized((1, high, wide))
-    many = high // BLOCK * (1 if kind == "blockhist-published" else wide // BLOCK) * BINS
-    made: Callable[[U8], Any] = blockhist_published if kind == "blockhist-published" else blockhist
-    return Method(f"{kind}-{high}x{wide}", (many,), np.float32, lambda pixels: made(grey(pixels)[0]))
-
-
-def _embedding(images: Images, model: Any, size: tuple[int, int] | None) -> Method:
-    """A trial on a blank image says how long the vectors are, and how many channels the model wants."""
-    embed, name, shape = embedder(model)
-    high, wide = size or (224, 224)
-    shapes = [shape] if shape is not None else [(1, high, wide), (3, high, wide)]
-    errors = []
-    for each in shapes:
-        try:
-            width = embed(np.zeros((2, *each), np.uint8)).shape[1]
-        except ConfigError as error:
-            errors.append(error)
-            continue
-        key = None if name is None else f"embedding-{name}-{'x'.join(map(str, each))}"
-        return Method(key, (width,), np.float32, _resized(tuple(each)), embed)
-    raise errors[-1]
-
-
-def _resized(shape: tuple[int, ...]) -> Callable[[U8], U8]:
-    """Pixels to (C, H, W), C of 1 or 3."""
-    channels, high, wide = shape
-
-    def prepare(pixels: U8) -> U8:
-        image = Image.fromarray(np.ascontiguousarray(pixels)).convert("L" if channels == 1 else "RGB")
-        if image.size != (wide, high):
-            image = image.resize((wide, high), Image.Resampling.BILINEAR)
-        found = np.asarray(image)
-        return found[None] if channels == 1 else np.ascontiguousarray(found.transpose(2, 0, 1))
-
-    return prepare
-
-
-def _usual_size(images: Images) -> tuple[int, int]:
-    """The most frequent size among up to 50 images, spread evenly."""
-    sizes: Counter[tuple[int, int]] = Counter()
-    for i in np.unique(np.linspace(0, len(images) - 1, 50).astype(int)).tolist() if len(images) else []:
-        try:
-            high, wide = images.pixels(i).shape[:2]
-        except DataError:
-            continue
-        sizes[high, wide] += 1
-    return max(sizes, key=lambda s: (sizes[s], s)) if sizes else (420, 580)
 
 
 class _Arrays:

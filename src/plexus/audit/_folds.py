@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from plexus.audit._clusters import components
-from plexus.audit._fingerprints import I64
-from plexus.audit._labels import Labels, read_labels
-from plexus.audit._near import NearDuplicates
+from plexus.audit._contradictions import Labels, read_labels
+from plexus.audit._near import NearDuplicates, components
+from plexus.audit._spectra import I64
 from plexus.data import SampleSet
 from plexus.errors import ConfigError, DataError
 
@@ -20,7 +19,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Folds:
-    """Which fold each image is in.
+    """The fold of each image.
 
     Args:
         k: number of folds.
@@ -39,7 +38,7 @@ class Folds:
     dropped: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """What `folds.json` holds."""
+        """The content of `folds.json`."""
         return {
             "format": FORMAT, "kind": "folds", "k": self.k, "seed": self.seed, "folds": self.fold,
             "dropped": list(self.dropped),
@@ -55,10 +54,9 @@ def folds(
     dropped: Collection[str] = (),
     labels: Labels | None = None,
 ) -> Folds:
-    """Deals images to k folds so that no group and no cluster of near-duplicates is torn apart.
+    """Deal images to k folds so that no group and no cluster of near-duplicates is torn apart.
 
-    What hangs together, by groups and pairs, is dealt as one, the largest first, each to the fold where the counts of
-    every label and of all images stay most even.
+    Images that hang together, by groups and pairs, are dealt as one, see `deal`.
 
     Args:
         samples: the set.
@@ -74,8 +72,6 @@ def folds(
     Raises:
         ConfigError: k below 2.
         DataError: fewer parts than folds.
-
-    Source: greedy dealing as in scikit-learn's StratifiedGroupKFold.
 
     Example:
         >>> import tempfile
@@ -96,24 +92,22 @@ def folds(
     check_folds(k, seed)
     gone = set(dropped)
     kept = np.array([sample.name not in gone for sample in samples.samples], bool)
-    parts = _parts(samples, near)
-    strata = _strata(samples, labels)
-    counts = np.zeros((int(parts.max(initial=-1)) + 1, int(strata.max(initial=-1)) + 1), np.int64)
-    np.add.at(counts, (parts[kept], strata[kept]), 1)
-    filled = np.flatnonzero(counts.sum(1))
-    if len(filled) < k:
-        if not len(filled):
+    _, parts = np.unique(_parts(samples, near)[kept], return_inverse=True)
+    count = len(np.unique(parts))
+    if count < k:
+        if not count:
             raise DataError(f"{samples.where}: no image is left to deal to {k} folds")
-        if len(filled) == 1:
+        if count == 1:
             raise DataError(f"{samples.where}: all images that stay belong together, by groups and near-duplicates")
         raise DataError(
-            f"{samples.where}: {len(filled)} groups of images that belong together cannot fill {k} folds; "
-            f"at most --folds {len(filled)}"
+            f"{samples.where}: {count} groups of images that belong together cannot fill {k} folds; "
+            f"at most --folds {count}"
         )
-    fold = np.full(len(counts), -1)
-    fold[filled] = deal(counts[filled], k, seed)
-    chosen = {s.name: int(fold[parts[i]]) for i, s in enumerate(samples.samples) if kept[i]}
-    return Folds(k, seed, chosen, tuple(s.name for s in samples.samples if s.name in gone))
+    fold = deal(parts, _strata(samples, labels)[kept], k, seed)
+    names = [sample.name for sample in samples.samples if sample.name not in gone]
+    return Folds(
+        k, seed, dict(zip(names, fold.tolist(), strict=True)), tuple(s.name for s in samples.samples if s.name in gone)
+    )
 
 
 def check_folds(k: int, seed: int) -> None:
@@ -123,32 +117,50 @@ def check_folds(k: int, seed: int) -> None:
         raise ConfigError(f"seed={seed}: give 0 or more")
 
 
-def deal(counts: I64, k: int, seed: int) -> I64:
-    """The fold of each part, given how many images of each label it has, (P, L).
+def deal(groups: I64, strata: I64, k: int, seed: int) -> I64:
+    """Deal samples to folds: groups stay whole, the largest first, each where the counts of every stratum stay even.
+
+    Args:
+        groups: of the samples, numbered from 0, every number used.
+        strata: of the samples, numbered from 0: their classes, or whether a target is there.
+        k: number of folds.
+        seed: of the order among groups of one size.
+
+    Shape:
+        (N,) and (N,) to (N,), folds 0..k-1; with fewer groups than folds some stay empty.
+
+    Returns:
+        The fold of each sample.
+
+    Source: greedy dealing as in scikit-learn's StratifiedGroupKFold; sums of squares in place of its deviations.
 
     Example:
-        >>> deal(np.array([[2, 0], [0, 2], [1, 1], [1, 1]]), 2, seed=0).tolist().count(0)
-        2
+        >>> fold = deal(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 0]), 2, seed=0)
+        >>> fold[0] == fold[1] != fold[2] == fold[3]
+        np.True_
     """
+    counts = np.zeros((int(groups.max(initial=-1)) + 1, int(strata.max(initial=-1)) + 1), np.int64)
+    np.add.at(counts, (groups, strata), 1)
     total = counts.sum(0)
     weight = 1 / np.maximum(total, 1)
     order = np.random.default_rng(seed).permutation(len(counts))
     order = order[np.argsort(-counts[order].sum(1), kind="stable")]
     have = np.zeros((k, counts.shape[1]))
     fold = np.empty(len(counts), np.int64)
-    for part in order:
-        # the sum of squares of all shares grows by this much in each fold; all images count as one label more
-        growth = ((2 * have + counts[part]) * counts[part] * weight**2).sum(1)
-        size = counts[part].sum()
+    for group in order:
+        # the sum of squares of all fractions grows by this much in each fold; all samples count as one stratum more
+        growth = ((2 * have + counts[group]) * counts[group] * weight**2).sum(1)
+        size = counts[group].sum()
         growth += (2 * have.sum(1) + size) * size / max(int(total.sum()), 1) ** 2
+        # rounded, so that equal folds are equal whatever the order of a sum; of equals the emptiest, then the first
         chosen = int(np.lexsort((have.sum(1), growth.round(15)))[0])
-        fold[part] = chosen
-        have[chosen] += counts[part]
-    return fold
+        fold[group] = chosen
+        have[chosen] += counts[group]
+    return fold[groups]
 
 
 def _parts(samples: SampleSet, near: NearDuplicates) -> I64:
-    """What hangs together by pairs and groups."""
+    """The part of each image: those that hang together by pairs and groups have one number."""
     first: dict[str, int] = {}
     a, b = [near.a], [near.b]
     for i, sample in enumerate(samples.samples):

@@ -27,7 +27,7 @@ Picture = dict[str, str | None]
 def pictures(
     samples: SampleSet, findings: Mapping[str, Any], *, most: int = MOST, progress: bool = False
 ) -> dict[int, Picture]:
-    """JPEG and outline of the images that are in pairs, as data URIs.
+    """Draw the images that are in pairs, and the outlines of their masks, as data URIs.
 
     Args:
         samples: the set.
@@ -53,13 +53,13 @@ def pictures(
         if len(wanted | {pair["a"]: None, pair["b"]: None}) > most:
             break
         wanted |= {pair["a"]: None, pair["b"]: None}
-    found: dict[int, Picture] = {}
+    drawn: dict[int, Picture] = {}
     with pool(None) as threads, bar("drawing pictures", len(wanted), progress) as step:
-        for i, made in zip(wanted, threads.map(lambda i: _picture(samples, i), wanted), strict=True):
-            if made is not None:
-                found[i] = made
+        for i, picture in zip(wanted, threads.map(lambda i: _picture(samples, i), wanted), strict=True):
+            if picture is not None:
+                drawn[i] = picture
             step(1)
-    return found
+    return drawn
 
 
 def _picture(samples: SampleSet, i: int) -> Picture | None:
@@ -77,23 +77,18 @@ def _picture(samples: SampleSet, i: int) -> Picture | None:
         mask = samples.mask(i)
     except DataError:
         mask = None
-    drawn = None if mask is None else _uri(Image.fromarray(outline(mask, image.size)), "PNG", optimize=True)
-    return {"image": _uri(image, "JPEG", quality=80), "mask": drawn}
+    outline = None if mask is None else _uri(Image.fromarray(_outline(mask, image.size)), "PNG", optimize=True)
+    return {"image": _uri(image, "JPEG", quality=80), "mask": outline}
 
 
-def outline(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The border of a mask, inside it, at another size (columns, rows), as RGBA.
-
-    Example:
-        >>> outline(np.ones((5, 5), bool), (5, 5))[..., 3].astype(bool).sum()
-        np.int64(16)
-    """
+def _outline(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The border of a mask, inside it, at another size (columns, rows), as RGBA."""
     grey = Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.BILINEAR)
     inside = np.pad(np.asarray(grey) > 127, 1)
     core = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
-    found = np.zeros((size[1], size[0], 4), np.uint8)
-    found[inside[1:-1, 1:-1] & ~core] = COLOUR
-    return found
+    border = np.zeros((size[1], size[0], 4), np.uint8)
+    border[inside[1:-1, 1:-1] & ~core] = COLOUR
+    return border
 
 
 def _uri(image: Image.Image, kind: str, **options: Any) -> str:

@@ -1,10 +1,15 @@
-"""Reads all images once, in threads: hashes, checks, and whatever a fingerprint keeps of each."""
+"""Reading all images once, in threads: hashes, checks, and rows of a fingerprint, kept by the hash of the files' bytes.
+
+A second run, or one that goes on after an interruption, need not decode what the cache holds.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,18 +19,20 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from plexus.audit._cache import Cache
 from plexus.errors import DataError
+from plexus.record import atomic_write
 
 Rows = NDArray[Any]
 SHARD = 256
 """Images after which the cache is written: what an interruption costs at most."""
 READ, UNREADABLE, CONSTANT, ZERO = range(4)
 TEXT = 200
+"""Characters of an error that the cache keeps."""
+DIGEST = "digest"
 
 
 class Images(Protocol):
-    """What is read; a `plexus.data.SampleSet` does."""
+    """A source of images, such as `plexus.data.SampleSet`."""
 
     def __len__(self) -> int: ...
 
@@ -67,7 +74,7 @@ class Scan:
 
 
 def scan(images: Images, method: Method, *, cache: Path | None, workers: int | None, progress: bool) -> Scan:
-    """Hashes every file; decodes those that the cache does not know."""
+    """Hash every file, and decode those that the cache does not know."""
     n = len(images)
     out = Scan(
         np.zeros((n, *method.shape), method.dtype),
@@ -77,28 +84,24 @@ def scan(images: Images, method: Method, *, cache: Path | None, workers: int | N
         np.full(n, UNREADABLE),
         [""] * n,
     )
-    known = Cache(cache if method.name is not None else None, f"{method.name}-1").open()
+    cached = Cache(cache if method.name is not None else None, f"{method.name}-1").open()
 
     def one(i: int) -> Rows | None:
         """The prepared image, or None where all is known."""
         try:
             content = images.content(i)
-        except DataError as error:
-            out.texts[i] = _line(error)
-            return None
-        digest = hashlib.sha256(content).digest()
-        out.digests[i] = np.frombuffer(digest, np.uint8)
-        del content
-        if (found := known.get(digest)) is not None and found["row"].shape == method.shape:
-            out.rows[i], out.checks[i], out.sizes[i] = found["row"], found["check"], found["size"]
-            out.states[i], out.texts[i] = found["state"], str(found["text"])
-            return None
-        try:
+            digest = hashlib.sha256(content).digest()
+            del content  # many threads: no file is held while its pixels are decoded
+            out.digests[i] = np.frombuffer(digest, np.uint8)
+            if (entry := cached.get(digest)) is not None and entry["row"].shape == method.shape:
+                out.rows[i], out.checks[i], out.sizes[i] = entry["row"], entry["check"], entry["size"]
+                out.states[i], out.texts[i] = entry["state"], str(entry["text"])
+                return None
             pixels = images.pixels(i)
         except DataError as error:
-            out.texts[i] = _line(error)
+            out.texts[i] = one_line(error)
             return None
-        out.checks[i], out.sizes[i] = _check(pixels), pixels.shape[:2]
+        out.checks[i], out.sizes[i] = _checksum(pixels), pixels.shape[:2]
         low, high = int(pixels.min()), int(pixels.max())
         out.states[i] = READ if low < high else CONSTANT if high else ZERO
         return method.prepare(pixels)
@@ -106,18 +109,18 @@ def scan(images: Images, method: Method, *, cache: Path | None, workers: int | N
     with pool(workers) as threads, bar("reading images", n, progress) as step:
         for start in range(0, n, SHARD):
             fresh: list[int] = []
-            made: list[Rows] = []
+            prepared: list[Rows] = []
             for i, row in enumerate(threads.map(one, range(start, min(start + SHARD, n))), start):
                 if row is not None:
                     fresh.append(i)
-                    made.append(row)
+                    prepared.append(row)
                 step(1)
             if fresh:
-                stack = np.stack(made)
+                stack = np.stack(prepared)
                 out.rows[fresh] = method.finish(stack) if method.finish else stack
                 texts = np.array([out.texts[i][:TEXT] for i in fresh], dtype=f"U{TEXT}")
                 parts = {"row": out.rows, "check": out.checks, "size": out.sizes, "state": out.states}
-                known.put(out.digests[fresh], {**{k: v[fresh] for k, v in parts.items()}, "text": texts})
+                cached.put(out.digests[fresh], {**{k: v[fresh] for k, v in parts.items()}, "text": texts})
     return out
 
 
@@ -134,7 +137,7 @@ def pool(workers: int | None) -> Iterator[ThreadPoolExecutor]:
 
 @contextmanager
 def bar(title: str, total: int, show: bool) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr, where that is a terminal; yields what moves it on."""
+    """A progress bar on stderr, where that is a terminal; yields the function that moves it on."""
     if not show or not total:
         yield lambda count: None
         return
@@ -147,7 +150,11 @@ def bar(title: str, total: int, show: bool) -> Iterator[Callable[[int], None]]:
         yield lambda count: progress.advance(task, count)
 
 
-def _check(pixels: NDArray[np.uint8]) -> np.int64:
+def one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _checksum(pixels: NDArray[np.uint8]) -> np.int64:
     """The sum of the pixels, eight at a time: equal images have equal ones, and it costs next to nothing."""
     flat = np.ascontiguousarray(pixels).ravel()
     whole = len(flat) // 8 * 8
@@ -155,5 +162,80 @@ def _check(pixels: NDArray[np.uint8]) -> np.int64:
         return flat[:whole].view(np.int64).sum() + np.int64(flat[whole:].sum())
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def cache_folder(given: str | Path | None = None) -> Path:
+    """Return the folder that was named, or plexus' own below the user's cache.
+
+    Args:
+        given: a folder, or None for the usual one.
+
+    Returns:
+        The folder; it need not be there yet.
+
+    Example:
+        >>> cache_folder("fingerprints").name, cache_folder().parts[-2:]
+        ('fingerprints', ('plexus', 'audit'))
+    """
+    if given is not None:
+        return Path(given).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "plexus" / "audit"
+
+
+class Cache:
+    """Rows of arrays by digest, in files of a few hundred rows; a damaged file is as good as none.
+
+    Args:
+        folder: where all caches are, or None for none.
+        kind: what the rows are computed by; another kind never reads them.
+    """
+
+    def __init__(self, folder: Path | None, kind: str) -> None:
+        safe = re.sub(r"[^\w.-]", "_", kind)
+        self.folder = None if folder is None else folder / safe
+        self.parts: list[dict[str, Rows]] = []
+        self.position: dict[bytes, tuple[int, int]] = {}
+
+    def open(self) -> Cache:
+        """Read what is there."""
+        if self.folder is None or not self.folder.is_dir():
+            return self
+        for file in sorted(self.folder.glob("*.npz")):
+            part = _read(file)
+            if part is not None:
+                for row, digest in enumerate(part[DIGEST]):
+                    self.position[digest.tobytes()] = (len(self.parts), row)
+                self.parts.append(part)
+        return self
+
+    def get(self, digest: bytes) -> dict[str, Any] | None:
+        """One row of each array."""
+        if digest not in self.position:
+            return None
+        part, row = self.position[digest]
+        return {name: values[row] for name, values in self.parts[part].items() if name != DIGEST}
+
+    def put(self, digests: NDArray[np.uint8], arrays: Mapping[str, Rows]) -> None:
+        """Keep rows on the disk, whole or not at all; where that cannot be, do without."""
+        if self.folder is None or not len(digests):
+            return
+        out = io.BytesIO()
+        np.savez(out, **{DIGEST: digests}, **dict(arrays), allow_pickle=False)
+        name = hashlib.sha256(digests.tobytes()).hexdigest()[:32]
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            atomic_write(self.folder / f"{name}.npz", out.getvalue())
+        except Exception:  # a full disk, a folder that may not be written: the audit itself goes on
+            self.folder = None
+
+
+def _read(file: Path) -> dict[str, Rows] | None:
+    try:
+        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as stored:
+            part = {name: stored[name] for name in stored.files}
+    except Exception:  # a damaged archive raises nearly anything
+        return None
+    rows = {len(values) if values.ndim else -1 for values in part.values()}
+    digest = part.get(DIGEST)
+    if digest is None or len(rows) != 1 or digest.shape[1:] != (32,) or digest.dtype != np.uint8:
+        return None
+    return part

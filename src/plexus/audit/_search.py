@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,12 @@ F32 = NDArray[np.float32]
 
 ROWS, COLUMNS = 1024, 8192
 """Of a tile of products: 32 MiB."""
-SOUGHT, TRIED = 0.98, 500
+MIN_RECALL, TRIED = 0.98, 500
 """Recall that faiss shall have at least, for each direction of a pair, and the images on which it is tried out."""
-LEAST = 4000
+MIN_VECTORS = 4000
 """Fewer vectors than this are no work, and too few to learn lists from."""
-ASKED = 1000
-"""Images whose neighbours are looked for exactly too, to measure the recall of faiss."""
+MEASURED = 1000
+"""Images whose neighbours are searched exactly too, to measure the recall of faiss."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +42,7 @@ class Candidates:
 
 
 def exact(vectors: F32, least: float, most: int = 64, step: Callable[[int], None] | None = None) -> Candidates:
-    """Pairs whose dot product is above a bound, by tiled products: memory for one tile and for what is found.
+    """Pairs whose dot product is above a bound, by tiled products: memory for one tile and for the pairs.
 
     Args:
         vectors: (N, D), of norm 1, or 0 for images that have no neighbours.
@@ -51,8 +52,8 @@ def exact(vectors: F32, least: float, most: int = 64, step: Callable[[int], None
 
     Example:
         >>> v = np.eye(3, dtype=np.float32)[[0, 1, 0]]
-        >>> found = exact(v, 0.5)
-        >>> found.a.tolist(), found.b.tolist()
+        >>> pairs = exact(v, 0.5)
+        >>> pairs.a.tolist(), pairs.b.tolist()
         ([0], [2])
     """
     n, truncated = len(vectors), 0
@@ -94,12 +95,12 @@ def _nearest(row: I64, column: I64, value: F32, most: int) -> tuple[I64, I64, in
 
 
 def grouped(vectors: F32, groups: I64, least: float, most: int = 64) -> Candidates:
-    """What `exact` finds within each group; images with group -1 have none.
+    """The pairs of `exact` within each group; images with group -1 have none.
 
     Example:
         >>> v = np.ones((4, 1), np.float32)
-        >>> found = grouped(v, np.array([0, 1, 0, -1]), 0.5)
-        >>> found.a.tolist(), found.b.tolist()
+        >>> pairs = grouped(v, np.array([0, 1, 0, -1]), 0.5)
+        >>> pairs.a.tolist(), pairs.b.tolist()
         ([0], [2])
     """
     order = np.argsort(groups, kind="stable")
@@ -108,28 +109,25 @@ def grouped(vectors: F32, groups: I64, least: float, most: int = 64) -> Candidat
     a, b, truncated = [none], [none], 0
     for rows in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
         if len(rows) > 1:
-            found = exact(vectors[rows], least, most)
-            a.append(rows[found.a])
-            b.append(rows[found.b])
-            truncated += found.truncated
+            within = exact(vectors[rows], least, most)
+            a.append(rows[within.a])
+            b.append(rows[within.b])
+            truncated += within.truncated
     return Candidates(np.concatenate(a), np.concatenate(b), truncated)
 
 
 def has_faiss() -> bool:
-    """Whether it is installed."""
-    from importlib.util import find_spec
-
     return find_spec("faiss") is not None
 
 
 def require_faiss() -> None:
-    """Says how to install it where it is missing."""
+    """Raise a `ConfigError` that says how to install it where it is missing."""
     if not has_faiss():
         raise ConfigError("the search 'faiss' needs faiss: pip install 'plexus-nn[faiss]', or --search exact")
 
 
 def approximate(vectors: F32, least: float, most: int = 64, *, seed: int = 0) -> Candidates:
-    """What `exact` finds, up to a recall that is measured on 1,000 images, by an inverted file of faiss.
+    """The pairs of `exact`, up to a recall that is measured on 1,000 images, by an inverted file of faiss.
 
     Raises:
         ConfigError: faiss is not installed.
@@ -140,7 +138,7 @@ def approximate(vectors: F32, least: float, most: int = 64, *, seed: int = 0) ->
     import faiss
 
     n, width = vectors.shape
-    if n < LEAST:
+    if n < MIN_VECTORS:
         return exact(vectors, least, most)
     data = np.ascontiguousarray(vectors)
     lists = max(1, min(round(4 * n**0.5), n // 40))
@@ -148,54 +146,61 @@ def approximate(vectors: F32, least: float, most: int = 64, *, seed: int = 0) ->
     index.cp.seed = seed + 1
     index.train(data[np.random.default_rng(seed).permutation(n)[: 64 * lists]])
     index.add(data)
-    index.nprobe = _enough(index, data, least, most, seed)
+    index.nprobe = _lists_to_probe(index, data, least, most, seed)
     wanted = min(most + 1, n)
     pairs: list[NDArray[np.int64]] = []
     truncated = 0
     for i in range(0, n, ROWS):
-        value, found = index.search(data[i : i + ROWS], wanted)
-        row, k = np.nonzero((value > least) & (found >= 0) & (found != np.arange(i, i + len(value))[:, None]))
+        value, near = index.search(data[i : i + ROWS], wanted)
+        # -1 where fewer were found; and every image is its own neighbour
+        row, k = np.nonzero((value > least) & (near >= 0) & (near != np.arange(i, i + len(value))[:, None]))
         truncated += int((np.bincount(row, minlength=1) >= most).sum())
-        here, there = row + i, found[row, k].astype(np.int64)
-        pairs.append(np.minimum(here, there) * n + np.maximum(here, there))
+        pairs.append(_keys(row + i, near[row, k].astype(np.int64), n))
     both = np.unique(np.concatenate([np.zeros(0, np.int64), *pairs]))
     a, b = np.divmod(both, n)
     return Candidates(a, b, truncated, _recall(data, both, least, most, seed))
 
 
-def _enough(index: Any, data: F32, least: float, most: int, seed: int) -> int:
+def _lists_to_probe(index: Any, data: F32, least: float, most: int, seed: int) -> int:
     """The fewest lists, doubling, that hold the neighbours of some images; all of them where the bound is loose."""
     asked = np.sort(np.random.default_rng(seed + 1).permutation(len(data))[:TRIED])
-    found = []
-    for start in range(0, len(asked), 64):
-        rows = asked[start : start + 64]
-        products = data[rows] @ data.T
-        products[np.arange(len(rows)), rows] = -2
+    pairs = []
+    for rows, products in _products(data, asked):
         row, column = np.nonzero(products > least)
         row, column, _ = _nearest(row, column, products[row, column], most)
-        found.append(rows[row] * len(data) + column)
-    true = np.concatenate(found)
+        pairs.append(rows[row] * len(data) + column)
+    true = np.concatenate(pairs)
     probed = max(1, index.nlist // 24)
     while len(true) and probed < index.nlist:
         index.nprobe = probed
         _, near = index.search(data[asked], min(most + 1, len(data)))
-        if np.isin(true, (asked[:, None] * len(data) + near).ravel()).mean() >= SOUGHT:
+        if np.isin(true, (asked[:, None] * len(data) + near).ravel()).mean() >= MIN_RECALL:
             break
         probed = min(2 * probed, index.nlist)
     return int(probed)
 
 
-def _recall(vectors: F32, found: I64, least: float, most: int, seed: int) -> float:
-    """The share of some images' true neighbours, at most `most` each, that was found."""
+def _recall(vectors: F32, pairs: I64, least: float, most: int, seed: int) -> float:
+    """The fraction of some images' true neighbours, at most `most` each, that is among the pairs."""
     n, hits, total = len(vectors), 0, 0
-    asked = np.sort(np.random.default_rng(seed).permutation(n)[:ASKED])
+    asked = np.sort(np.random.default_rng(seed).permutation(n)[:MEASURED])
+    for rows, products in _products(vectors, asked):
+        near = np.argpartition(-products, min(most, n - 1) - 1, axis=1)[:, :most]
+        row, k = np.nonzero(np.take_along_axis(products, near, 1) > least)
+        keys = _keys(rows[row], near[row, k], n)
+        hits, total = hits + int(np.isin(keys, pairs).sum()), total + len(keys)
+    return hits / total if total else 1.0
+
+
+def _products(vectors: F32, asked: I64) -> Iterator[tuple[I64, F32]]:
+    """Some images, 64 at a time, and their products with all; -2 with themselves."""
     for start in range(0, len(asked), 64):
         rows = asked[start : start + 64]
         products = vectors[rows] @ vectors.T
         products[np.arange(len(rows)), rows] = -2
-        near = np.argpartition(-products, min(most, n - 1) - 1, axis=1)[:, :most]
-        row, k = np.nonzero(np.take_along_axis(products, near, 1) > least)
-        here, there = rows[row], near[row, k]
-        keys = np.minimum(here, there) * n + np.maximum(here, there)
-        hits, total = hits + int(np.isin(keys, found).sum()), total + len(keys)
-    return hits / total if total else 1.0
+        yield rows, products
+
+
+def _keys(one: I64, two: I64, n: int) -> I64:
+    """One number for each pair, whatever its order."""
+    return np.minimum(one, two) * n + np.maximum(one, two)

@@ -1,4 +1,4 @@
-"""How near unrelated images come to each other, and the threshold that follows from it."""
+"""Distances of unrelated images, and the threshold that follows from them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 F64 = NDArray[np.float64]
 
 FALSE_POSITIVE_RATE = 1e-6
-"""Share of unrelated pairs that may be taken for near-duplicates."""
+"""Fraction of unrelated pairs that may be taken for near-duplicates."""
 FEW = 200
 """Fewer unrelated pairs than this tell nothing of their tail."""
-USUAL = {"thumbnail": 0.35, "embedding": 0.1}
-"""The distance that is used then."""
+DEFAULTS = {"thumbnail": 0.35, "embedding": 0.1}
+"""Distance by kind that is used then."""
 NOTES = 0.008
-"""That of the notes, for their histograms."""
+"""The notes' distance, for their histograms."""
 WIDEST = 0.6
 """No threshold is wider: images with less in common are no near-duplicates, however unlike others are."""
 
@@ -28,7 +28,11 @@ class Calibration:
 
     Args:
         edges: of the bins.
-        unrelated, candidates: how many pairs lie in each.
+        unrelated, candidates: number of pairs in each.
+
+    Example:
+        >>> Calibration(edges=(0.0, 0.5, 1.0), unrelated=(0, 190), candidates=(3, 12)).candidates
+        (3, 12)
     """
 
     edges: tuple[float, ...]
@@ -36,40 +40,46 @@ class Calibration:
     candidates: tuple[int, ...]
 
 
-def usual(kind: str) -> float:
+def default_threshold(kind: str) -> float:
     """The distance for a kind of fingerprint where there is nothing to learn from."""
-    return USUAL.get(kind, NOTES)
+    return DEFAULTS.get(kind, NOTES)
 
 
-def threshold_of(
-    distances: F64, false_positive_rate: float = FALSE_POSITIVE_RATE, otherwise: float = USUAL["thumbnail"]
+def estimate_threshold(
+    distances: F64, false_positive_rate: float = FALSE_POSITIVE_RATE, default: float = DEFAULTS["thumbnail"]
 ) -> float:
-    r"""The distance that unrelated pairs undercut at a stated rate, extrapolated from the bulk of them.
+    r"""Estimate the distance that unrelated pairs undercut at a stated rate, extrapolated from the bulk of them.
 
     In $z = \operatorname{artanh}(1 - d)$ the upper tail is taken for exponential: with the quantiles $q_{.9}$ and
     $q_{.99}$ its scale is $\sigma = (q_{.99} - q_{.9}) / \ln 10$, and
     $P(z > q_{.9} + \sigma \ln(.1 / p)) = p$.
     Where a good part of the random pairs are alike (few scenes, and no groups to tell them apart), the tail begins with
-    them, far above the lower half of all; it is cut off first, see `unlike`. Pairs that the middle of the distribution
+    them, far above the lower half of all; it is cut off first. Pairs that the middle of the distribution
     alone (median and $q_{.9}$) would already call far too near, the duplicates among the random pairs, are left out
     before.
 
     Args:
         distances: of pairs that are unrelated, or nearly all of them; 0..2.
         false_positive_rate: p, in (0, .01].
-        otherwise: the answer for fewer than 200 distances.
+        default: the answer for fewer than 200 distances.
+
+    Shape:
+        distances (P,).
+
+    Returns:
+        A distance, at most .6.
 
     Source: quantile estimator of an exponential tail (Pickands 1975, shape 0), in Fisher's z.
 
     Example:
         >>> z = np.random.default_rng(0).exponential(0.1, 100_000)
-        >>> abs(np.arctanh(1 - threshold_of(1 - np.tanh(z), 1e-4)) - 0.1 * np.log(1e4)) < 0.05
+        >>> abs(np.arctanh(1 - estimate_threshold(1 - np.tanh(z), 1e-4)) - 0.1 * np.log(1e4)) < 0.05
         np.True_
     """
     if len(distances) < FEW:
-        return otherwise
-    z = np.arctanh(np.clip(1 - np.asarray(distances, np.float64), -0.999999, 0.999999))
-    z = z[unlike(z)]
+        return default
+    z = _fisher(distances)
+    z = z[_unlike(z)]
     middle, upper = np.quantile(z, [0.5, 0.9])
     scale = max((upper - middle) / math.log(5), 1e-6)
     bulk = z[z <= upper + scale * math.log(0.1 / min(false_positive_rate, FALSE_POSITIVE_RATE))]
@@ -78,16 +88,17 @@ def threshold_of(
     return float(min(1 - math.tanh(upper + scale * math.log(0.1 / false_positive_rate)), WIDEST))
 
 
-def unlike(z: F64) -> NDArray[np.bool_]:
-    """Which similarities are of the bulk, where a tenth or more lie far above it; else all of them.
+def _fisher(distances: F64) -> F64:
+    """Fisher's z of correlations 1 - d."""
+    z: F64 = np.arctanh(np.clip(1 - np.asarray(distances, np.float64), -0.999999, 0.999999))
+    return z
+
+
+def _unlike(z: F64) -> NDArray[np.bool_]:
+    """True for similarities of the bulk, where a tenth or more lie far above it; else for all of them.
 
     The upper spread q.9 - q.5 is 1 to 2.7 times the lower one, q.5 - q.1, for normal to exponential values. Above 4
-    times, what is more than 6 lower spreads above the median (1.5 % of exponential values) is left out, and again.
-
-    Example:
-        >>> z = np.r_[np.linspace(0, 0.1, 80), np.full(20, 2.0)]
-        >>> unlike(z).sum()
-        np.int64(80)
+    times, values more than 6 lower spreads above the median (1.5 % of exponential values) are left out, and again.
     """
     kept = np.ones(len(z), bool)
     while kept.sum() >= FEW // 4:
@@ -100,11 +111,10 @@ def unlike(z: F64) -> NDArray[np.bool_]:
 
 
 def alike(distances: F64) -> float:
-    """The share of random pairs that are too alike to be unrelated."""
+    """The fraction of random pairs that are too alike to be unrelated."""
     if len(distances) < FEW:
         return 0.0
-    z = np.arctanh(np.clip(1 - np.asarray(distances, np.float64), -0.999999, 0.999999))
-    return float(1 - unlike(z).mean())
+    return float(1 - _unlike(_fisher(distances)).mean())
 
 
 def histogram(unrelated: F64, candidates: F64, threshold: float) -> Calibration:

@@ -8,8 +8,8 @@ from typing import Any
 
 from plexus.errors import PlexusError, RunError
 from plexus.segment._config import SegmentConfig
-from plexus.training import _folder
-from plexus.training._folder import absolute, make_run, open_folder
+from plexus.training import _run_folder
+from plexus.training._run_folder import absolute, make_run, open_folder
 
 KIND, VERB = "segment", "segment train"
 
@@ -51,7 +51,7 @@ def read_record(path: Path) -> dict[str, Any]:
     Raises:
         RunError: it is missing, broken or of another kind.
     """
-    return _folder.read_record(path, kind=KIND, verb=VERB)
+    return _run_folder.read_record(path, kind=KIND, verb=VERB)
 
 
 def finished(run: str | Path) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plexus.audit._folds import deal
+from plexus.audit import deal
 from plexus.errors import DataError
 
 Indices = NDArray[np.int64]
@@ -42,9 +42,7 @@ def grouped_folds(present: Sequence[bool], groups: Sequence[str | None], k: int,
     if count < k:
         what = "groups" if any(g is not None for g in groups) else "images"
         raise DataError(f"{count} {what} cannot be dealt out to {k} folds: ask for fewer folds or add {what}")
-    counts = np.zeros((count, 2), np.int64)
-    np.add.at(counts, (by, np.asarray(present, np.int64)), 1)
-    fold = deal(counts, k, seed)[by]
+    fold = deal(by, np.asarray(present, np.int64), k, seed)
     if (np.bincount(fold, minlength=k) == 0).any():
         raise DataError(f"the groups are too uneven for {k} folds: one of them would have no image; ask for fewer")
     return fold
