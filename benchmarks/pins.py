@@ -70,7 +70,7 @@ def numbers(value: Any, path: str = "") -> Iterator[tuple[str, float | None]]:
     """Every number of a record, with its place, but for times and for parts that only name things."""
     if isinstance(value, dict):
         for key, part in value.items():
-            if key not in TIMED and not (not path and key in PLACES):
+            if key not in TIMED and not key.endswith("_seconds") and not (not path and key in PLACES):
                 yield from numbers(part, f"{path}/{key}")
     elif isinstance(value, list):
         for i, part in enumerate(value):

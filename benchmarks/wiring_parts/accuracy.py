@@ -13,11 +13,8 @@ from torch import nn
 from plexus.data import ImageData, load
 from plexus.graph import Wiring
 from plexus.record import RunRecord
-from plexus.training import FitConfig, fit
-from plexus.training import _measure as measure
+from plexus.training import Batches, ClassificationModule, FitConfig, Loop, Normalize, Schedule, accuracy, fit
 from plexus.training._nets import Nets
-from plexus.training._phase import Phases
-from plexus.training._task import Normalize, Schedule
 from plexus.wiring import importance, random_wiring, residual_wiring
 
 EDGES = 45
@@ -137,10 +134,11 @@ class Bench:
         )  # fmt: skip
         with tempfile.TemporaryDirectory() as place:
             start = time.monotonic()
-            phases = Phases(Path(place), config, self.data, self.normalize, listen=lambda entry: None, progress=False)
-            phases.run(name, net, schedule)
+            batches = Batches(self.data.train, self.data.val, size=config.batch_size, seed=schedule.seed)
+            module = ClassificationModule(net, self.normalize, len(self.data.classes), schedule, batches.steps)
+            Loop(place, config, logs=()).run(name, module, batches)
             seconds = time.monotonic() - start
-        right, val = (measure.accuracy(net, self.normalize, split) for split in (self.data.test, self.data.val))
+        right, val = (accuracy(net, self.normalize, split) for split in (self.data.test, self.data.val))
         return {
             "accuracy": right,
             "val": val,

@@ -11,7 +11,7 @@ import pytest
 from plexus.cli import main
 from plexus.record import RunRecord
 from plexus.training import FitConfig
-from plexus.training._run import new_run
+from plexus.training._fit import new_run
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:

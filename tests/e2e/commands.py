@@ -92,9 +92,9 @@ def _run(arguments: list[str], folder: Path, fault: Fault | None, space: int | N
 
 def _arm(kind: str, at: int) -> None:
     """Dies at the n-th event."""
-    from plexus.training._task import ClassifyTask
+    from plexus.training import TrainingModule
 
-    owner: Any = ClassifyTask if kind == "step" else os
+    owner: Any = TrainingModule if kind == "step" else os
     name = "training_step" if kind == "step" else "fsync"
     setattr(owner, name, _counted(getattr(owner, name), at))
 

@@ -14,7 +14,7 @@ from plexus.segment._data import resize_image, stack
 from plexus.segment._forward import answers, enlarge, from_bytes, to_bytes
 from plexus.segment._nets import Segmenter
 from plexus.segment._window import blend_weights, places, windowed
-from plexus.training._task import Normalize
+from plexus.training import Normalize
 
 
 class Pointwise(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,9 +11,7 @@ from torch import nn
 from plexus.data import ImageData, Split
 from plexus.models import Classifier, head
 from plexus.nn import Supernet
-from plexus.training import FitConfig
-from plexus.training._phase import Phases
-from plexus.training._task import Normalize, Schedule
+from plexus.training import Batches, ClassificationModule, Loop, Normalize, Schedule
 
 SHAPE = (1, 8, 8)
 
@@ -46,8 +44,17 @@ def schedule(**changes: Any) -> Schedule:
     return Schedule(**{"epochs": 2, "whole": 2, "first": 0, "lr": 1e-2, "gate_lr": 1e-2, "seed": 3, **changes})
 
 
-def phases(folder: Path, entries: list[dict[str, Any]] | None = None, **options: Any) -> Phases:
-    """Phases on `images()`; every epoch's entry goes to `entries`."""
-    listen = (lambda entry: None) if entries is None else entries.append
-    config = FitConfig(batch_size=8, **options)
-    return Phases(folder, config, images(), normalize(), listen=listen, progress=False)
+def batches(plan: Schedule, *, size: int = 8) -> Batches:
+    """`images()`, eight at a time."""
+    data = images()
+    return Batches(data.train, data.val, size=size, seed=plan.seed)
+
+
+def learn(
+    loop: Loop, name: str, net: nn.Module, plan: Schedule, *, label: str = "", callbacks: Sequence[Any] = (),
+    **options: Any,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Train a net on `images()`, in place; its history."""
+    served = batches(plan)
+    module = ClassificationModule(net, normalize(), 2, plan, served.steps, **options)
+    return loop.run(name, module, served, tags={"phase": label or name}, callbacks=callbacks)

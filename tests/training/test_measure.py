@@ -13,9 +13,9 @@ from PIL import Image
 from torch import nn
 
 from plexus.data import Split
+from plexus.training import Normalize, accuracy, logits_of
 from plexus.training import _measure as measure
 from plexus.training._export import with_pixels
-from plexus.training._task import Normalize
 from plexus.wiring import derive
 from tests.training.nets import SHAPE, images, normalize, supernet
 
@@ -44,7 +44,7 @@ def test_a_result_has_wilsons_interval(right: int) -> None:
     labels = (torch.arange(20) >= right).long()
     split = Split(pixels, labels, ("",) * 20)
     row = measure.result("a", "b", Brightest(), normalize(), split, SHAPE)
-    assert row["accuracy"] == right / 20 == measure.accuracy(Brightest(), normalize(), split)
+    assert row["accuracy"] == right / 20 == accuracy(Brightest(), normalize(), split)
     assert row["ci"] == pytest.approx(wilson(right, 20), abs=1e-12)
     assert row["parameters"] == 1
     assert row["latency_ms"] > 0
@@ -55,7 +55,7 @@ def test_logits_do_not_depend_on_batches_and_modes_stay() -> None:
     net.body.eval()
     modes = [m.training for m in net.modules()]
     data = images().train.images
-    one, all_ = (measure.logits_of(net, normalize(), data, batch=b) for b in (5, 500))
+    one, all_ = (logits_of(net, normalize(), data, batch=b) for b in (5, 500))
     torch.testing.assert_close(one, all_, rtol=0, atol=1e-6)
     assert [m.training for m in net.modules()] == modes
 

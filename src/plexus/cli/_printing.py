@@ -29,13 +29,13 @@ class Epochs:
 @contextmanager
 def or_stopped(verb: str) -> Iterator[None]:
     """A stop from the keyboard says how to go on, and leaves with 130."""
-    from plexus.training import last_run, leader
+    from plexus.training import is_rank_zero, last_run
 
     try:
         yield
     except KeyboardInterrupt:
         place = last_run()
-        if leader():
+        if is_rank_zero():
             hint = f"; go on with `plexus {verb} --resume {shlex.quote(str(place))}`" if place else ""
             print(f"\nplexus: stopped{hint}", file=sys.stderr, flush=True)
         sys.exit(130)

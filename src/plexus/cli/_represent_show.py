@@ -26,11 +26,11 @@ class Lines(Epochs):
 
 def trained(work: Callable[[Lines], Path]) -> None:
     """Runs a training, then writes its page and prints its figures; a stop from the keyboard says how to go on."""
-    from plexus.training import leader
+    from plexus.training import is_rank_zero
 
     with or_stopped("represent train"):
         folder = work(Lines())
-        if not leader():
+        if not is_rank_zero():
             return
         where = page(folder)
     from plexus.represent._folder import open_run

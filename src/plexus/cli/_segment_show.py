@@ -27,11 +27,11 @@ def trained(work: Callable[[Lines], Path]) -> None:
     """Runs a training, then writes its page and prints its figures; a stop from the keyboard says how to go on."""
     from plexus.report import write_segment
     from plexus.segment._folder import read_record
-    from plexus.training import leader
+    from plexus.training import is_rank_zero
 
     with or_stopped("segment train"):
         folder = work(Lines())
-        if not leader():
+        if not is_rank_zero():
             return
         record = read_record(folder / "record.json")
         page = write_segment(record, folder / "report.html")

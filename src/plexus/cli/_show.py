@@ -26,11 +26,11 @@ class Lines(Epochs):
 def trained(work: Callable[[Lines], Path]) -> None:
     """Runs a training, then writes its page and prints its results; a stop from the keyboard says how to go on."""
     from plexus.report import write_report
-    from plexus.training import leader
+    from plexus.training import is_rank_zero
 
     with or_stopped("fit"):
         folder = work(Lines())
-        if not leader():
+        if not is_rank_zero():
             return
         record = RunRecord.read(folder / "record.json")
         write_report(record, folder / "report.html")

@@ -29,10 +29,10 @@ def prune(
         A run folder that `plexus fit` made.
     """
     from plexus.cli._show import trained
-    from plexus.training import cut_again
+    from plexus.training import reprune
 
     command = shlex.join(["plexus", *sys.argv[1:]])
     budget = {"keep": keep, "max_params": max_params, "then": then}
     trained(
-        lambda listen: cut_again(source, **budget, run=run, command=command, listen=listen, progress=True)  # type: ignore[arg-type]
+        lambda listen: reprune(source, **budget, run=run, command=command, listen=listen, progress=True)  # type: ignore[arg-type]
     )

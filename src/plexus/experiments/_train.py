@@ -18,9 +18,7 @@ from plexus.data import EpochSampler, ImageData, Split, augment, load, loader
 from plexus.errors import TrainingError
 from plexus.experiments._study import Job
 from plexus.record import atomic_write
-from plexus.training import _measure as measure
-from plexus.training._state import exact_state, load_exact
-from plexus.training._task import ClassifyTask, Normalize, Schedule, gated
+from plexus.training import ClassificationModule, Schedule, exact_state, gated, load_exact, logits_of
 
 VAL = 0.2
 _SAVE_EVERY = 60.0  # seconds of work that a stopped trial may lose
@@ -211,7 +209,7 @@ class Bench:
 
     def score(self, net: nn.Module, split: Split) -> tuple[float, float]:
         """Mean loss, and accuracy in percent."""
-        logits = measure.logits_of(net, cast(Normalize, self.pixels), split.images)
+        logits = logits_of(net, self.pixels, split.images)
         right = logits.argmax(1).eq(split.labels).double().mean().item()
         return F.cross_entropy(logits, split.labels).item(), round(100 * right, 4)
 
@@ -247,9 +245,7 @@ class Bench:
         schedule = Schedule(
             epochs=last - first, whole=whole, first=first, lr=self.recipe.lr, gate_lr=self.recipe.gate_lr
         )
-        parts = ClassifyTask(
-            net, cast(Normalize, self.pixels), self.classes, schedule, self.steps
-        ).configure_optimizers()
+        parts = ClassificationModule(net, self.pixels, self.classes, schedule, self.steps).configure_optimizers()
         return parts["optimizer"], parts["lr_scheduler"]["scheduler"]
 
 

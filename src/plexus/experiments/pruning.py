@@ -70,7 +70,7 @@ def full(bench: Bench) -> Found:
 
 def finetuned(bench: Bench) -> Found:
     """Learn, choose, fade, cut and go on, all in the epochs of one training."""
-    from plexus.training._callbacks import set_masks
+    from plexus.training import set_masks
     from plexus.wiring import derive
 
     whole = bench.job.scale.epochs

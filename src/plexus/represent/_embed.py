@@ -18,7 +18,7 @@ from plexus.represent._folder import encode, open_model
 from plexus.represent._images import batches
 from plexus.represent._pictures import grid, small, uri
 from plexus.represent._scores import nearest
-from plexus.training._folder import check_place
+from plexus.training._run_folder import check_place
 
 Floats = NDArray[np.float64]
 _TABLES = (".parquet", ".pq")

@@ -16,8 +16,7 @@ from plexus.errors import PlexusError, RunError
 from plexus.models import Autoencoder, read_autoencoder
 from plexus.record import atomic_write
 from plexus.represent._config import RepresentConfig
-from plexus.training._folder import absolute, make_run, open_folder, read_record, to_json
-from plexus.training._run import leader
+from plexus.training._run_folder import absolute, is_rank_zero, make_run, open_folder, read_record, to_json
 
 KIND, VERB = "represent", "represent train"
 Floats = NDArray[np.float64]
@@ -79,7 +78,7 @@ def add_to_record(run: Path, name: str, value: Callable[[Any], Any]) -> dict[str
     """
     record = read_record(run / "record.json", kind=KIND, verb=VERB)
     record[name] = value(record.get(name))
-    if leader():
+    if is_rank_zero():
         atomic_write(run / "record.json", to_json(record))
     return record
 

@@ -15,9 +15,9 @@ from plexus.models import Autoencoder
 from plexus.record import atomic_write
 from plexus.represent._export import export_onnx
 from plexus.represent._folder import Space, digests, encode
+from plexus.represent._module import active_units
 from plexus.represent._pictures import as_bytes, grid, small, uri
 from plexus.represent._scores import MOST, nearest, scores, share, turning
-from plexus.represent._task import active_units
 from plexus.represent._vary import interpolation, principal_axes, traversal
 from plexus.represent._work import Work
 

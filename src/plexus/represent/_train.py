@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from plexus.errors import PlexusError, RunError
 from plexus.represent._config import RepresentConfig
-from plexus.training._run import Lock, discard, leader
+from plexus.training._run_folder import Lock, discard, is_rank_zero
 
 if TYPE_CHECKING:
     from plexus.represent._work import Work
@@ -94,7 +94,7 @@ def _prepared(folder: Path, config: RepresentConfig, listen: Listener | None, pr
     from plexus.represent._folder import open_run
     from plexus.represent._work import Work
 
-    work = Work(folder, config, listen if listen and leader() else None, progress=progress)
+    work = Work(folder, config, listen if listen and is_rank_zero() else None, progress=progress)
     before = (open_run(folder)[1].get("data") or {}).get("fingerprint")
     if before not in (None, work.images.data.fingerprint):
         raise RunError(
@@ -108,5 +108,5 @@ def _run(work: Work) -> None:
     from plexus.represent._judge import judge
 
     model = work.train()
-    if leader():
+    if is_rank_zero():
         judge(work, model)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -11,7 +10,6 @@ from typing import Any
 
 import torch
 
-from plexus.data import loader
 from plexus.errors import ConfigError
 from plexus.graph import Wiring
 from plexus.models import Autoencoder
@@ -19,12 +17,9 @@ from plexus.record import atomic_write
 from plexus.represent._config import RepresentConfig
 from plexus.represent._data import load_images
 from plexus.represent._folder import open_run
-from plexus.represent._task import RepresentHistory, RepresentTask, Trained
-from plexus.training._callbacks import quiet
-from plexus.training._folder import to_json
-from plexus.training._phase import _read_back, check_devices, leave, run_task, wait
-from plexus.training._run import leader
-from plexus.training._task import Schedule
+from plexus.represent._module import RepresentationModule, Trained
+from plexus.training import Batches, Loop, Schedule, check_devices, is_rank_zero, reduce_seed, wait
+from plexus.training._run_folder import to_json
 from plexus.wiring import importance, prune
 
 _LEARN = 0.35
@@ -60,7 +55,7 @@ class Work:
         data, config = self.images.data, self.config
         pixels = data.train.images.double()
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
+            torch.manual_seed(reduce_seed(config.seed))
             return Autoencoder(
                 data.in_shape, config.dim, width=config.width, depth=config.depth, neuron=config.neuron,
                 wiring=None if wiring is None else wiring.to_json(),
@@ -73,7 +68,7 @@ class Work:
         """A fresh autoencoder with what its training needs, all of it from the run's seed."""
         model = self.model(wiring)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.config.seed + 1)
+            torch.manual_seed(reduce_seed(self.config.seed + 1))
             return Trained(model, projected=self.config.teaches == "contrast")
 
     def begin(self) -> None:
@@ -109,50 +104,34 @@ class Work:
 
     def save(self) -> None:
         """Writes the record as it stands."""
-        if leader():
+        if is_rank_zero():
             atomic_write(self.folder / "record.json", to_json(self.record))
 
     def _learned(self) -> Wiring:
         """The connections that a supernet in the encoder's place found strongest."""
         place = self.folder / "wiring.json"
         net = self._net(None)
-        torch.manual_seed(self.config.seed)
+        torch.manual_seed(reduce_seed(self.config.seed))
         body = net.model.with_every_connection()
         self._phase("learn", net, min(max(1, round(_LEARN * self.config.epochs)), self.config.epochs))
-        if leader() and not place.exists():
+        if is_rank_zero() and not place.exists():
             atomic_write(place, prune(importance(body, method="gate"), keep=self.config.keep, net=body).to_json())
         wait()
         return Wiring.from_json(place.read_text())
 
     def _phase(self, name: str, net: Trained, epochs: int) -> None:
-        place, config, data = self.folder / "checkpoints" / name, self.config, self.images.data
-        start = time.monotonic()
-        if not (place / "history.json").exists():
-            schedule = Schedule(
-                epochs=epochs, whole=epochs, first=0, lr=config.lr, gate_lr=config.gate_lr,
-                weight_decay=config.weight_decay, seed=config.seed * 2 + (name == "learn"),
-            )  # fmt: skip
-            steps = math.ceil(math.ceil(len(data.train) / config.devices) / config.batch_size)
-            history = RepresentHistory(name, self.listen)
-            task = RepresentTask(net, schedule, steps, config, self.images.few)
-            size, seed = config.batch_size, schedule.seed
-            with quiet():
-                run_task(
-                    place, task, config, [history],
-                    lambda rank, world: (
-                        loader(data.train, size, seed=seed, shuffle=True, rank=rank, world=world),
-                        loader(data.val, max(size, 256), seed=seed, shuffle=False, rank=rank, world=world),
-                    ),
-                    bar=name if self.progress else None,
-                )  # fmt: skip
-            if leader():
-                leave(place, net, history.epochs)
-            wait()
-        net.cpu()
-        epochs_done = _read_back(place, net)
-        self.record["epochs"] += epochs_done
-        spent = sum(entry["seconds"] for entry in epochs_done)  # with earlier sittings
-        self.seconds[name] = max(time.monotonic() - start, spent)
+        start, config, data = time.monotonic(), self.config, self.images.data
+        seed = config.seed * 2 + (name == "learn")
+        schedule = Schedule(
+            epochs=epochs, whole=epochs, first=0, lr=config.lr, gate_lr=config.gate_lr,
+            weight_decay=config.weight_decay, seed=seed,
+        )  # fmt: skip
+        batches = Batches(data.train, data.val, size=config.batch_size, seed=seed, devices=config.devices)
+        module = RepresentationModule(net, schedule, batches.steps, config, self.images.few)
+        loop = Loop(self.folder, config, listen=self.listen, progress=self.progress)
+        history = loop.run(name, module, batches, tags={"phase": name})
+        self.record["epochs"] += history
+        self.seconds[name] = max(time.monotonic() - start, sum(entry["seconds"] for entry in history))
         self.record["seconds"] = dict(self.seconds)
         self.save()
 

@@ -20,7 +20,7 @@ from plexus.segment._forward import to_bytes
 from plexus.segment._images import Run, Told, open_finished
 from plexus.segment._judge import figures
 from plexus.segment._measure import KINDS, Answers
-from plexus.training._folder import FORMAT, check_place, refuse_used, to_json, versions
+from plexus.training._run_folder import FORMAT, check_place, refuse_used, to_json, versions
 
 _AT_ONCE = 16
 

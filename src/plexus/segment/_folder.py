@@ -8,8 +8,8 @@ from typing import Any
 
 from plexus.errors import PlexusError, RunError
 from plexus.segment._config import SegmentConfig
-from plexus.training import _folder
-from plexus.training._folder import absolute, make_run, open_folder
+from plexus.training import _run_folder
+from plexus.training._run_folder import absolute, make_run, open_folder
 
 KIND, VERB = "segment", "segment train"
 
@@ -52,7 +52,7 @@ def read_record(path: Path) -> dict[str, Any]:
     Raises:
         RunError: it is missing, broken or of another kind.
     """
-    return _folds_checked(_folder.read_record(path, kind=KIND, verb=VERB), path)
+    return _folds_checked(_run_folder.read_record(path, kind=KIND, verb=VERB), path)
 
 
 def _folds_checked(record: dict[str, Any], path: Path) -> dict[str, Any]:

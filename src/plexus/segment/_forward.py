@@ -15,12 +15,6 @@ from plexus.segment._nets import Segmenter
 Floats = NDArray[np.float32]
 
 
-def device() -> torch.device:
-    """An accelerator where there is one."""
-    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    return found or torch.device("cpu")
-
-
 @torch.inference_mode()
 def answers(
     nets: Sequence[Segmenter], images: Tensor, *, flips: bool = False, batch: int = 16

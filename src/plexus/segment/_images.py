@@ -16,11 +16,12 @@ from plexus.errors import DataError, RunError
 from plexus.segment._config import SegmentConfig, read_gate
 from plexus.segment._data import Mask, in_parallel, resize_image, stack
 from plexus.segment._folder import finished, open_run
-from plexus.segment._forward import Floats, answers, device, enlarge
+from plexus.segment._forward import Floats, answers, enlarge
 from plexus.segment._gate import Gate
 from plexus.segment._measure import KINDS, gated
 from plexus.segment._nets import Segmenter, load_nets
 from plexus.segment._window import windowed
+from plexus.training import device
 
 _AT_ONCE = 16
 

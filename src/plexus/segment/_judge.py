@@ -13,7 +13,7 @@ import numpy as np
 from plexus.record import atomic_write
 from plexus.segment._data import Pairs
 from plexus.segment._export import export_onnx
-from plexus.segment._forward import answers, device, enlarge, from_bytes, to_bytes
+from plexus.segment._forward import answers, enlarge, from_bytes, to_bytes
 from plexus.segment._gate import Gate
 from plexus.segment._measure import (
     Answers,
@@ -29,6 +29,7 @@ from plexus.segment._measure import (
 from plexus.segment._nets import Segmenter, save_net, wiring_of
 from plexus.segment._pictures import shown, worst
 from plexus.segment._work import Work
+from plexus.training import device
 
 
 def judge(work: Work, nets: Sequence[Segmenter]) -> None:

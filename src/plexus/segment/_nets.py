@@ -18,8 +18,7 @@ from plexus.graph import Wiring
 from plexus.models import Segmentation, UNet
 from plexus.record import atomic_write
 from plexus.segment._config import SegmentConfig
-from plexus.training._state import exact_state, load_exact
-from plexus.training._task import Normalize
+from plexus.training import Normalize, exact_state, load_exact, reduce_seed
 
 
 class Segmenter(nn.Module):
@@ -48,7 +47,7 @@ def build(config: SegmentConfig, channels: int, seed: int) -> UNet:
         ConfigError: images too small for the levels, and whatever else does not fit.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(reduce_seed(seed))
         return UNet(
             channels,
             preset=config.preset,

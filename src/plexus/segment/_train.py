@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from plexus.errors import ConfigError, PlexusError, RunError
 from plexus.segment._config import SegmentConfig
 from plexus.segment._folder import finished, new_run, open_run
-from plexus.training._run import Lock, discard, leader
+from plexus.training._run_folder import Lock, discard, is_rank_zero
 
 if TYPE_CHECKING:
     from plexus.segment._work import Work
@@ -95,7 +94,7 @@ def _prepared(folder: Path, config: SegmentConfig, listen: Listener | None, prog
     def nothing(entry: dict[str, Any]) -> None:
         """Only the process that leads is listened to."""
 
-    work = Work(folder, config, listen if listen and leader() else nothing, progress=progress)
+    work = Work(folder, config, listen if listen and is_rank_zero() else nothing, progress=progress)
     before = open_run(folder)[1].get("data", {}).get("fingerprint")
     if before not in (None, work.pairs.fingerprint):
         raise RunError(
@@ -109,10 +108,5 @@ def _run(work: Work) -> None:
     from plexus.segment._judge import judge
 
     nets = work.train()
-    if leader():
+    if is_rank_zero():
         judge(work, nets)
-
-
-def warn(line: str) -> None:
-    """One line on stderr."""
-    print(f"plexus: {line}", file=sys.stderr, flush=True)

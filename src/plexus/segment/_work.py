@@ -19,11 +19,10 @@ from plexus.segment._config import SegmentConfig
 from plexus.segment._data import load_pairs
 from plexus.segment._folder import open_run
 from plexus.segment._folds import assigned, grouped_folds, validation_fold
-from plexus.segment._nets import Segmenter, build
-from plexus.segment._phase import FoldTraining
-from plexus.training._folder import to_json
-from plexus.training._phase import check_devices
-from plexus.training._run import leader
+from plexus.segment._module import SegmentationModule
+from plexus.segment._nets import Segmenter, build, statistics
+from plexus.training import Batches, Loop, Schedule, check_devices, is_rank_zero
+from plexus.training._run_folder import to_json
 
 
 class Work:
@@ -95,7 +94,7 @@ class Work:
         }
         self.record["machine"]["threads"] = torch.get_num_threads()
         self.save()
-        if leader():
+        if is_rank_zero():
             rows = zip(pairs.names, pairs.groups, pairs.hashes, self.fold.tolist(), strict=True)
             images = [{"name": n, "group": g, "sha256": h.removeprefix("sha256:"), "fold": f} for n, g, h, f in rows]
             listing = {"format": 1, "kind": "segment-images", "images": images}
@@ -107,23 +106,47 @@ class Work:
         for k in self.folds:
             start = time.monotonic()
             learn, held = self._rows(k)
-            fold = FoldTraining(
-                self.folder, self.config, k, self.pairs.split(learn), self.pairs.split(held),
-                listen=self.listen, progress=self.progress,
-            )  # fmt: skip
-            nets.append(fold.run())
-            self.record["folds"].append(
-                {"fold": k, "train": len(learn), "validation": len(held), "epochs": fold.epochs}
-            )
-            spent = max(time.monotonic() - start, sum(entry["seconds"] for entry in fold.epochs))
+            net, epochs = self._fold(k, learn, held)
+            nets.append(net)
+            self.record["folds"].append({"fold": k, "train": len(learn), "validation": len(held), "epochs": epochs})
+            spent = max(time.monotonic() - start, sum(entry["seconds"] for entry in epochs))
             self.seconds[f"fold {k}"] = spent
             self.record["seconds"] = dict(self.seconds)
             self.save()
         return nets
 
+    def _fold(self, k: int, learn: NDArray[np.int64], held: NDArray[np.int64]) -> tuple[Segmenter, list[Any]]:
+        """The net of one fold; learned skip connections are cut on the way."""
+        config, whole = self.config, self.config.epochs
+        train, val = self.pairs.split(learn), self.pairs.split(held)
+        normalize, net = statistics(train), build(config, train.images.shape[1], config.seed * 1000 + k)
+        loop = Loop(self.folder, config, progress=self.progress)
+
+        def phase(name: str, first: int, last: int) -> list[dict[str, Any]]:
+            seed = (config.seed * 1000 + k) * 2 + (name == "learn")
+            schedule = Schedule(
+                epochs=last - first, whole=whole, first=first, lr=config.lr, gate_lr=config.gate_lr,
+                weight_decay=config.weight_decay, seed=seed, augment=config.augment,
+            )  # fmt: skip
+            size, devices = config.batch_size, config.devices
+            batches = Batches(train, val, size=size, seed=seed, val_size=max(size, 16), devices=devices)
+            module = SegmentationModule(net, normalize, schedule, batches.steps, config)
+            return loop.run(
+                f"fold-{k}-{name}", module, batches, title=f"fold {k}",
+                listen=lambda entry: self.listen({"fold": k, "phase": name, **entry}),
+            )  # fmt: skip
+
+        cut, epochs = 0, list[dict[str, Any]]()
+        if config.wiring == "skips":
+            cut = min(max(round(config.cut * whole), 1), whole - 1)
+            epochs += phase("learn", 0, cut)
+            net = net.prune(float(config.keep))
+        epochs += phase("final", cut, whole)
+        return Segmenter(net, normalize).eval(), epochs
+
     def save(self) -> None:
         """Writes the record as it stands."""
-        if leader():
+        if is_rank_zero():
             atomic_write(self.folder / "record.json", to_json(self.record))
 
     def _rows(self, k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -1,4 +1,4 @@
-"""Training: from a config to a run folder with a plain model and its evidence.
+"""Training: from a config to a run folder with a plain model and its evidence, and the loop that every task uses.
 
 Names are loaded when they are first used: Lightning alone takes seconds to import.
 """
@@ -9,36 +9,79 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from plexus.training._classification import (
+        ClassificationModule,
+        MaskAnnealing,
+        Normalize,
+        accuracy,
+        device,
+        logits_of,
+        set_masks,
+    )
     from plexus.training._config import FitConfig
-    from plexus.training._fit import cut_again, finished, fit, resume
+    from plexus.training._fit import finished, fit, open_run, reprune, resume
+    from plexus.training._loop import Batches, Loop, Machine, check_devices, wait
+    from plexus.training._module import (
+        History,
+        Schedule,
+        TrainingModule,
+        exact_state,
+        gated,
+        load_exact,
+        reduce_seed,
+        step_seed,
+    )
     from plexus.training._predict import predict
-    from plexus.training._run import last_run, leader, open_run
+    from plexus.training._run_folder import is_rank_zero, last_run
 
 _HOMES = {
-    "FitConfig": "_config",
-    "cut_again": "_fit",
-    "finished": "_fit",
-    "fit": "_fit",
-    "last_run": "_run",
-    "leader": "_run",
-    "open_run": "_run",
-    "predict": "_predict",
-    "resume": "_fit",
-}
+    "_classification": (
+        "ClassificationModule", "MaskAnnealing", "Normalize", "accuracy", "device", "logits_of", "set_masks",
+    ),
+    "_config": ("FitConfig",),
+    "_fit": ("finished", "fit", "open_run", "reprune", "resume"),
+    "_loop": ("Batches", "Loop", "Machine", "check_devices", "wait"),
+    "_module": (
+        "History", "Schedule", "TrainingModule", "exact_state", "gated", "load_exact", "reduce_seed", "step_seed",
+    ),
+    "_predict": ("predict",),
+    "_run_folder": ("is_rank_zero", "last_run"),
+}  # fmt: skip
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
+    "Batches",
+    "ClassificationModule",
     "FitConfig",
-    "cut_again",
+    "History",
+    "Loop",
+    "Machine",
+    "MaskAnnealing",
+    "Normalize",
+    "Schedule",
+    "TrainingModule",
+    "accuracy",
+    "check_devices",
+    "device",
+    "exact_state",
     "finished",
     "fit",
+    "gated",
+    "is_rank_zero",
     "last_run",
-    "leader",
+    "load_exact",
+    "logits_of",
     "open_run",
     "predict",
+    "reduce_seed",
+    "reprune",
     "resume",
+    "set_masks",
+    "step_seed",
+    "wait",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

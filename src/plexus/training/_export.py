@@ -19,7 +19,7 @@ from torch import fx, nn
 from plexus.errors import ConfigError, TrainingError
 from plexus.nn import fold
 from plexus.record import atomic_write
-from plexus.training._task import Normalize
+from plexus.training._classification import Normalize
 from plexus.wiring import to_source
 
 USAGE = '''

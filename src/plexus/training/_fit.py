@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from plexus.errors import ConfigError, PlexusError, RunError
 from plexus.record import RunRecord, atomic_write
 from plexus.training._config import FitConfig
-from plexus.training._run import Lock, discard, leader, new_run, open_run
+from plexus.training._run_folder import Lock, absolute, discard, is_rank_zero, make_run
 
 if TYPE_CHECKING:
     from plexus.training._training import Training
@@ -109,7 +110,7 @@ def finished(run: str | Path) -> bool:
     return record.finished and all((folder / name).is_file() for name in ("model.safetensors", "model.onnx"))
 
 
-def cut_again(
+def reprune(
     source: str | Path,
     *,
     keep: float | None = None,
@@ -137,7 +138,7 @@ def cut_again(
         RunError: the source has not finished learning, or the new folder exists.
 
     Example:
-        >>> cut_again("nowhere", keep=0.2)
+        >>> reprune("nowhere", keep=0.2)
         Traceback (most recent call last):
         plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one that `plexus fit` made
     """
@@ -153,7 +154,7 @@ def cut_again(
     folder, config = new_run(config, run if run is not None else source.absolute().with_name(name), command=command)
     with Lock(folder):
         try:
-            if leader():
+            if is_rank_zero():
                 for phase in ("chain", "learn", "supernet"):
                     _copy(source, folder, phase)
             work = _prepared(folder, config, listen, progress, expected=record.data.get("fingerprint"))
@@ -162,6 +163,48 @@ def cut_again(
             raise
         _run(work)
     return folder
+
+
+def new_run(config: FitConfig, folder: str | Path | None, *, command: str) -> tuple[Path, FitConfig]:
+    """Creates the run folder; the config it holds has absolute paths."""
+    legos = config.legos
+    if legos is not None and ":" in legos:
+        file, _, name = legos.rpartition(":")
+        legos = f"{Path(file).absolute()}:{name}"
+    start = os.path.abspath(config.start_from) if config.start_from is not None else None
+    data = config.data if config.data == "digits" else absolute(config.data)
+    config = replace(config, data=data, legos=legos, start_from=start)
+    return make_run(config, folder, {"kind": "fit", "verb": "fit", "command": command}), config
+
+
+def open_run(folder: str | Path) -> tuple[FitConfig, RunRecord]:
+    """Return the config and record of a run folder.
+
+    Args:
+        folder: a run folder.
+
+    Returns:
+        Both, as they stand in `config.yaml` and `record.json`.
+
+    Raises:
+        RunError: there is none, or it is broken or of another kind.
+
+    Example:
+        >>> open_run("nowhere")
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one that `plexus fit` made
+    """
+    place = Path(folder)
+    if not (place / "config.yaml").is_file():
+        raise RunError(f"{place}: not a run folder (it has no config.yaml); name one that `plexus fit` made")
+    try:
+        config = FitConfig.read(place / "config.yaml")
+    except PlexusError as error:
+        raise RunError(f"{error}; the run folder was changed or is of another version of plexus") from None
+    record = RunRecord.read(place / "record.json")
+    if record.kind != "fit":
+        raise RunError(f"{place}: a run of another kind ({record.kind!r:.40}); name one that `plexus fit` made")
+    return config, record
 
 
 def _done(folder: Path, phase: str) -> bool:
@@ -199,12 +242,14 @@ def _prepared(
         raise RunError(
             f"the images under {config.data} are not those the run started with; bring them back, or fit anew"
         )
-    return Training(folder, config, data, listen if listen and leader() else lambda entry: None, progress=progress)
+    return Training(
+        folder, config, data, listen if listen and is_rank_zero() else lambda entry: None, progress=progress
+    )
 
 
 def _run(work: Training) -> None:
     from plexus.training._judge import judge
 
     work.train()
-    if leader():
+    if is_rank_zero():
         judge(work)

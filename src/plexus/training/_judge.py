@@ -8,6 +8,7 @@ from typing import Any
 from plexus.graph import Wiring
 from plexus.record import atomic_write
 from plexus.training import _measure as measure
+from plexus.training._classification import accuracy, logits_of
 from plexus.training._export import export
 from plexus.training._neurons import describe, neurons
 from plexus.training._training import Training
@@ -37,10 +38,10 @@ def judge(work: Training) -> None:
     record.edges = _edges(work)
     record.budgets = _budgets(work)
     record.chosen = [b["edges"] for b in record.budgets].index(len(work.kept.edges))
-    before, after = (measure.accuracy(net, work.normalize, data.val) for net in (work.faded, work.cut))
+    before, after = (accuracy(net, work.normalize, data.val) for net in (work.faded, work.cut))
     record.gap = {"before": before, "after": after, "split": "val"}
     record.results = _results(work)
-    logits = measure.logits_of(work.final, work.normalize, data.test.images)
+    logits = logits_of(work.final, work.normalize, data.test.images)
     record.confusion = measure.confusion(logits, data.test.labels, len(data.classes))
     record.mistakes = measure.mistakes(logits, data.test)
     kept = Wiring(work.kept.nodes, tuple(e for e in body.wiring().edges if e[:2] in work.kept.strengths()))
@@ -89,7 +90,7 @@ def _budgets(work: Training) -> list[dict[str, Any]]:
                 "kept": sorted(place[e[:2]] for e in wiring.edges),
                 "parameters": parameters(net),
                 "macs": multiply_adds(net, work.data.in_shape),
-                "val_accuracy": measure.accuracy(net, work.normalize, work.data.val),
+                "val_accuracy": accuracy(net, work.normalize, work.data.val),
             }
         )
     return budgets

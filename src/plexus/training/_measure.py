@@ -16,31 +16,8 @@ from torch import Tensor, nn
 
 from plexus.data import Split
 from plexus.nn import fold
-from plexus.training._task import Normalize
+from plexus.training._classification import Normalize, logits_of
 from plexus.wiring import multiply_adds, parameters
-
-
-@torch.no_grad()
-def logits_of(net: nn.Module, normalize: Normalize, images: Tensor, *, batch: int = 500) -> Tensor:
-    """The net's logits for uint8 images, (N, classes), in evaluation mode."""
-    modes = {m: m.training for m in net.modules()}
-    net.eval()
-    device = next(net.parameters()).device
-    try:
-        return torch.cat(
-            [
-                net(normalize(x.to(device)).contiguous(memory_format=torch.channels_last)).float().cpu()
-                for x in images.split(batch)
-            ]
-        )
-    finally:
-        for module, training in modes.items():
-            module.training = training
-
-
-def accuracy(net: nn.Module, normalize: Normalize, split: Split) -> float:
-    """Share of images whose most likely class is the true one."""
-    return logits_of(net, normalize, split.images).argmax(1).eq(split.labels).double().mean().item()
 
 
 def result(

@@ -17,6 +17,7 @@ from plexus.models import Autoencoder, Classifier, Preset, Start, check_start, h
 from plexus.models import deep as deep_legos
 from plexus.nn import Supernet
 from plexus.training._config import FitConfig
+from plexus.training._module import reduce_seed
 from plexus.training._neurons import with_dense, with_neurons
 from plexus.user_code import run_file
 from plexus.wiring import rebuild, trace
@@ -56,7 +57,7 @@ class Nets:
 
     def supernet(self) -> Classifier:
         """The supernet and its head, from the run's seed."""
-        torch.manual_seed(self.config.seed)
+        torch.manual_seed(reduce_seed(self.config.seed))
         body = Supernet(self.legos(), self.in_shape, **self.options)
         return self._headed(body, body.out_channels)
 
@@ -67,7 +68,7 @@ class Nets:
 
     def pattern(self, wiring: Wiring) -> nn.Module:
         """A wiring from fresh weights, gates at 1, as a plain net."""
-        torch.manual_seed(self.config.seed)
+        torch.manual_seed(reduce_seed(self.config.seed))
         body = rebuild(self.legos(), wiring, self.in_shape, **self.options)
         with torch.no_grad():
             maps = body.eval()(torch.zeros(2, *self.in_shape))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ from plexus.data import ImageData
 from plexus.errors import ConfigError
 from plexus.graph import Wiring
 from plexus.record import RunRecord, atomic_write
-from plexus.training._callbacks import Fade
+from plexus.training._classification import ClassificationModule, MaskAnnealing, Normalize
 from plexus.training._config import FitConfig
+from plexus.training._loop import Batches, Loop, check_devices, wait
+from plexus.training._module import Schedule
 from plexus.training._nets import Nets
-from plexus.training._phase import Phases, check_devices, wait
-from plexus.training._run import leader
-from plexus.training._task import Normalize, Schedule
+from plexus.training._run_folder import is_rank_zero
 from plexus.wiring import derive, edge_costs, importance, prune
 
 
@@ -56,7 +56,7 @@ class Training:
         self.nets = Nets(config, data.in_shape, len(data.classes))
         self.nets.supernet()  # a misfit is told before anything is trained
         check_devices(config)
-        self.phases = Phases(folder, config, data, self.normalize, listen=listen, progress=progress)
+        self.loop = Loop(folder, config, listen=listen, progress=progress, logs=("csv", "tensorboard"))
         self.record = RunRecord.read(folder / "record.json")
         self.record.config = asdict(config)
         self.record.machine["threads"] = torch.get_num_threads()
@@ -75,7 +75,7 @@ class Training:
 
     def train(self) -> None:
         """All phases; what is done already is read back."""
-        config, phases, whole = self.config, self.phases, self.config.epochs
+        config, whole = self.config, self.config.epochs
         choice, cut = config.spans()
         if config.anneal == "off":
             choice = cut
@@ -89,8 +89,10 @@ class Training:
         self.kept = self._select()
         self.faded = copy.deepcopy(self.learned)
         if cut > choice:
-            fade = Fade(self.faded.body, self.kept, phases.steps * (cut - choice))  # type: ignore[arg-type]
-            self._phase("anneal", self.faded, self._schedule(choice, cut, 2), label="learn", callbacks=[fade])
+            schedule = self._schedule(choice, cut, 2)
+            steps = self._batches(schedule).steps * (cut - choice)
+            fade = MaskAnnealing(self.faded.body, self.kept, steps)  # type: ignore[arg-type]
+            self._phase("anneal", self.faded, schedule, label="learn", callbacks=[fade])
         self.cut = derive(self.faded, self.kept)
         if config.then == "finetune":
             self.final = self._phase("final", copy.deepcopy(self.cut), self._schedule(cut, whole, 2))
@@ -104,7 +106,7 @@ class Training:
 
     def save(self) -> None:
         """Writes the record as it stands."""
-        if leader():
+        if is_rank_zero():
             self.record.write(self.folder / "record.json")
 
     def _schedule(self, first: int, last: int, branch: int) -> Schedule:
@@ -122,9 +124,19 @@ class Training:
             augment=config.data != "digits" if config.augment is None else config.augment,
         )
 
-    def _phase(self, name: str, net: nn.Module, schedule: Schedule, **more: Any) -> nn.Module:
-        start = time.monotonic()
-        net, history = self.phases.run(name, net, schedule, **more)
+    def _batches(self, schedule: Schedule) -> Batches:
+        size, devices = self.config.batch_size, self.config.devices
+        return Batches(self.data.train, self.data.val, size=size, seed=schedule.seed, devices=devices)
+
+    def _phase(
+        self, name: str, net: nn.Module, schedule: Schedule,
+        *, label: str = "", callbacks: Sequence[Any] = (), penalty: float = 0.0, costs: torch.Tensor | None = None,
+    ) -> nn.Module:  # fmt: skip
+        start, batches = time.monotonic(), self._batches(schedule)
+        module = ClassificationModule(
+            net, self.normalize, len(self.data.classes), schedule, batches.steps, penalty=penalty, costs=costs
+        )
+        history = self.loop.run(name, module, batches, tags={"phase": label or name}, callbacks=callbacks)
         self.record.epochs += history
         spent = time.monotonic() - start, sum(entry["seconds"] for entry in history)  # the latter with earlier sittings
         self.record.seconds[name] = max(self.record.seconds.get(name, 0.0), *spent)
@@ -132,9 +144,9 @@ class Training:
         return net
 
     def _select(self) -> Wiring:
-        """The edges to keep; decided once, by the leader, and read back ever after."""
+        """The edges to keep; decided once, by one process, and read back ever after."""
         place = self.folder / "checkpoints" / "kept.json"
-        if leader() and not place.exists():
+        if is_rank_zero() and not place.exists():
             ranked = importance(self.learned, self.batches(), self.config.rank)
             limit = {"keep": self.config.keep, "max_params": self.config.max_params}
             try:

@@ -15,11 +15,9 @@ import plexus.record
 from plexus.errors import ConfigError, RunError, TrainingError
 from plexus.graph import Wiring
 from plexus.nn import SphericalConv2d, SphericalLinear, convert
-from plexus.training import FitConfig
-from plexus.training._callbacks import AtomicCheckpoints, Fade
-from plexus.training._phase import check_devices
-from plexus.training._task import gated
-from tests.training.nets import phases, schedule, supernet
+from plexus.training import FitConfig, Loop, MaskAnnealing, check_devices, gated
+from plexus.training._loop import AtomicCheckpoints
+from tests.training.nets import batches, learn, schedule, supernet
 
 
 class Stop(L.Callback):
@@ -41,17 +39,17 @@ def weights(net: nn.Module) -> list[bytes]:
 def test_it_goes_on_to_the_same_bits(tmp_path: Path, epoch: int, batch: int) -> None:
     whole, entries = supernet(), list[dict[str, Any]]()
     plan = schedule(epochs=3, whole=3, augment=True)
-    phases(tmp_path / "whole", entries).run("learn", whole, plan)
+    learn(Loop(tmp_path / "whole", listen=entries.append), "learn", whole, plan)
     again = list[dict[str, Any]]()
-    work = phases(tmp_path / "stopped", again)
+    work = Loop(tmp_path / "stopped", listen=again.append)
     with pytest.raises(ZeroDivisionError):
-        work.run("learn", supernet(), plan, callbacks=[Stop(epoch, batch, ZeroDivisionError())])
+        learn(work, "learn", supernet(), plan, callbacks=[Stop(epoch, batch, ZeroDivisionError())])
     assert not work.done("learn")
     net: nn.Module = supernet()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", message=".*LeafSpec")
-        net, history = work.run("learn", net, plan)
+        history = learn(work, "learn", net, plan)
     assert weights(net) == weights(whole)
     bare = [[{k: v for k, v in e.items() if k != "seconds"} for e in found] for found in (entries, again, history)]
     assert bare[0] == bare[1] == bare[2]
@@ -71,34 +69,36 @@ def test_angles_go_on_and_are_read_back_to_the_same_bits(tmp_path: Path) -> None
         return [value.detach().numpy().tobytes() for value in net.parameters()]
 
     plan = schedule(epochs=3, whole=3)
-    whole, _ = phases(tmp_path / "whole").run("learn", spherical(), plan)
-    work = phases(tmp_path / "stopped")
+    whole, stopped, read = spherical(), spherical(), spherical()
+    learn(Loop(tmp_path / "whole"), "learn", whole, plan)
+    work = Loop(tmp_path / "stopped")
     with pytest.raises(ZeroDivisionError):
-        work.run("learn", spherical(), plan, callbacks=[Stop(1, 2, ZeroDivisionError())])
-    assert angles(work.run("learn", spherical(), plan)[0]) == angles(whole)
-    assert angles(work.run("learn", spherical(), plan)[0]) == angles(whole)
+        learn(work, "learn", spherical(), plan, callbacks=[Stop(1, 2, ZeroDivisionError())])
+    learn(work, "learn", stopped, plan)
+    learn(work, "learn", read, plan)
+    assert angles(stopped) == angles(read) == angles(whole)
 
 
 def test_ctrl_c_is_an_interrupt_and_not_an_exit(tmp_path: Path) -> None:
-    work = phases(tmp_path)
+    work = Loop(tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        work.run("learn", supernet(), schedule(), callbacks=[Stop(1, 1, KeyboardInterrupt())])
+        learn(work, "learn", supernet(), schedule(), callbacks=[Stop(1, 1, KeyboardInterrupt())])
     state = torch.load(tmp_path / "checkpoints" / "learn" / "last.ckpt", weights_only=True)
-    assert state["global_step"] == work.steps == 3
+    assert state["global_step"] == batches(schedule()).steps == 3
     assert len(state["callbacks"]) == 1  # the history
 
 
 def test_what_is_done_is_read_back(tmp_path: Path) -> None:
-    first, history = phases(tmp_path).run("learn", supernet(), schedule())
-    entries = list[dict[str, Any]]()
-    second, again = phases(tmp_path, entries).run("learn", supernet(), schedule(lr=9.0))
+    first, second, entries = supernet(), supernet(), list[dict[str, Any]]()
+    history = learn(Loop(tmp_path), "learn", first, schedule())
+    again = learn(Loop(tmp_path, listen=entries.append), "learn", second, schedule(lr=9.0))
     assert weights(first) == weights(second)
     assert (again, entries) == (history, [])
     assert not (tmp_path / "checkpoints" / "learn" / "last.ckpt").exists()
 
 
 def test_an_entry_says_what_happened(tmp_path: Path) -> None:
-    _, history = phases(tmp_path).run("anneal", supernet(), schedule(first=4, whole=9), label="learn")
+    history = learn(Loop(tmp_path), "anneal", supernet(), schedule(first=4, whole=9), label="learn")
     assert [(e["phase"], e["epoch"]) for e in history] == [("learn", 4), ("learn", 5)]
     for entry in history:
         assert entry.keys() == {"phase", "epoch", "train_loss", "val_loss", "val_accuracy", "seconds", "gates"}
@@ -107,24 +107,24 @@ def test_an_entry_says_what_happened(tmp_path: Path) -> None:
 
 
 def test_another_net_is_refused_by_name(tmp_path: Path) -> None:
-    work = phases(tmp_path)
-    work.run("learn", supernet(), schedule())
-    with pytest.raises(RunError, match="not of these legos"):
-        work.run("learn", supernet(gate="channel", merge="concat"), schedule())
+    work = Loop(tmp_path)
+    learn(work, "learn", supernet(), schedule())
+    with pytest.raises(RunError, match="not of these layers"):
+        learn(work, "learn", supernet(gate="channel", merge="concat"), schedule())
     with pytest.raises(ZeroDivisionError):
-        work.run("other", supernet(), schedule(), callbacks=[Stop(1, 0, ZeroDivisionError())])
-    with pytest.raises(RunError, match=r"last.ckpt.*not of these legos"):
-        work.run("other", supernet(gate="channel", merge="concat"), schedule())
+        learn(work, "other", supernet(), schedule(), callbacks=[Stop(1, 0, ZeroDivisionError())])
+    with pytest.raises(RunError, match=r"last.ckpt.*not of these layers"):
+        learn(work, "other", supernet(gate="channel", merge="concat"), schedule())
     (tmp_path / "checkpoints" / "other" / "last.ckpt").write_bytes(b"cut short")
     with pytest.raises(RunError, match=r"last.ckpt: broken"):
-        work.run("other", supernet(), schedule())
+        learn(work, "other", supernet(), schedule())
 
 
 def test_fading_ends_at_exactly_0_and_leaves_the_others(tmp_path: Path) -> None:
     net = supernet()
     names = net.body.node_names()  # type: ignore[operator]
     kept = Wiring(names, (("lego1", "lego2", 1.0), ("lego2", "lego3", 1.0), ("lego3", "head", 1.0)))
-    work = phases(tmp_path)
+    work = Loop(tmp_path)
     seen = []
 
     class Watch(L.Callback):
@@ -132,8 +132,8 @@ def test_fading_ends_at_exactly_0_and_leaves_the_others(tmp_path: Path) -> None:
             seen.append(gated(net)[0].mask.tolist())
 
     plan = schedule(epochs=2)
-    fade = Fade(net.body, kept, 2 * work.steps)  # type: ignore[arg-type]
-    work.run("anneal", net, plan, callbacks=[fade, Watch()])
+    fade = MaskAnnealing(net.body, kept, 2 * batches(plan).steps)  # type: ignore[arg-type]
+    learn(work, "anneal", net, plan, callbacks=[fade, Watch()])
     falling = [max(0.0, 1 - (step + 1) / 3.6) for step in range(6)]
     assert seen == [pytest.approx([value, 1.0]) for value in falling]
     assert seen[-1][0] == 0

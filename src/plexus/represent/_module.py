@@ -1,20 +1,16 @@
-"""The training of one autoencoder as a Lightning module, with its history."""
+"""The training of one autoencoder as a module: encoder, decoder and classifier together."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
-from typing import Any
 
-import lightning as L
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy
 
 from plexus.data import Split, warp
-from plexus.errors import TrainingError
 from plexus.models import Autoencoder
 from plexus.represent._config import RepresentConfig
 from plexus.represent._losses import (
@@ -24,7 +20,8 @@ from plexus.represent._losses import (
     pseudo_label_loss,
     share_gradient,
 )
-from plexus.training._task import ClassifyTask, Normalize, Schedule
+from plexus.training import Schedule, TrainingModule
+from plexus.training._module import Entry, taken
 
 _PROJECTED = 64
 _ACTIVE = 0.01
@@ -45,8 +42,8 @@ class Trained(nn.Module):
         )
 
 
-class RepresentTask(ClassifyTask):
-    r"""Trains encoder, decoder and classifier together; optimiser and schedule are those of every plexus training.
+class RepresentationModule(TrainingModule):
+    r"""Trains encoder, decoder and classifier together.
 
     .. math:: \nabla_\theta = (1 - b)\,\nabla_\theta G + b\,\nabla_\theta (R + K)
 
@@ -63,36 +60,31 @@ class RepresentTask(ClassifyTask):
     """
 
     net: Trained
+    guarded = ("val_unexplained", "reconstruction error")
 
     def __init__(
         self, net: Trained, schedule: Schedule, steps: int, config: RepresentConfig, few: Split | None
     ) -> None:
-        super().__init__(net, Normalize(torch.zeros(1), torch.ones(1)), max(2, len(net.model.classes)), schedule, steps)
+        super().__init__(net, schedule, steps)
         self.config, self.few = config, few
         self.val_unexplained, self.val_divergence = MeanMetric(), MeanMetric()
+        self.val_accuracy = MulticlassAccuracy(max(2, len(net.model.classes)), average="micro")
         self.seen: list[Tensor] = []
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-        seed = ((self.schedule.seed * 1_000_003 + self.place) * 64 + self.global_rank) % 2**63
-        torch.manual_seed(seed)  # noise of the posterior
-        images, labels = batch if len(batch[0]) > 1 else (part.repeat_interleave(2, 0) for part in batch)
-        loss = self._loss(images, labels, torch.Generator().manual_seed(seed))  # batch norm needs two images
-        if not torch.isfinite(loss):
-            raise TrainingError(self.diverged("loss", loss.item()))
-        self.train_loss.update(loss.detach(), len(batch[0]))
-        return loss
+    def needs_two(self, images: Tensor) -> bool:
+        return True  # Z of one image has no statistics either
 
     @property
     def balance(self) -> float:
         """The balance of this step."""
         return balance_at(self.config.balance, self.place / (self.schedule.whole * self.steps))
 
-    def _loss(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+    def loss(self, images: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
         """G + R + K; one pass of the encoder over every view of the batch."""
         config, model, n = self.config, self.net.model, len(images)
         varies = config.balance > 0
         pixels = images.float()
-        given, few_labels = pixels, labels[:0]
+        given, few_labels = pixels, targets[:0]
         if config.objective == "denoise":
             given = pixels + config.noise * model.std * torch.randn(pixels.shape, device=pixels.device)
         views = [given]
@@ -109,7 +101,7 @@ class RepresentTask(ClassifyTask):
             if self.few is not None:
                 loss = loss + F.cross_entropy(model.classify(z[-len(few_labels) :]), few_labels)
             elif config.labels == "all":
-                loss = loss + F.cross_entropy(model.classify(z[n : 2 * n] if varies else z[:n]), labels)
+                loss = loss + F.cross_entropy(model.classify(z[n : 2 * n] if varies else z[:n]), targets)
         if teaches == "pseudo":
             return loss + pseudo_label_loss(model.classify(z[:n]), model.classify(z[n : 2 * n]), config.confidence)
         if teaches == "contrast":
@@ -151,8 +143,16 @@ class RepresentTask(ClassifyTask):
             self.val_accuracy.update(model.classify(mean), labels)
         self.seen.append(mean.float().cpu())
 
-    def diverged(self, what: str, value: float) -> str:
-        return super().diverged(what, value).replace("fit anew", "train anew")
+    def measured(self) -> Entry:
+        model, z = self.net.model, torch.cat(self.seen)
+        self.seen.clear()
+        figures = taken(
+            train_loss=self.train_loss, val_unexplained=self.val_unexplained, val_accuracy=self.val_accuracy,
+            divergence=self.val_divergence,
+        )  # fmt: skip
+        figures["active"] = active_units(z, prior=model.variational)
+        unknown = {"val_accuracy": model.classifier is None, "divergence": not model.variational}
+        return figures | {name: None for name, missing in unknown.items() if missing}
 
 
 def balance_at(balance: float, t: float) -> float:
@@ -171,53 +171,6 @@ def balance_at(balance: float, t: float) -> float:
 def unexplained(model: Autoencoder, pixels: Tensor, decoded: Tensor) -> Tensor:
     """Share of the pixels' variance that the decoded images leave, each channel by its own deviation."""
     return ((decoded - pixels) / model.std).float().square().mean()
-
-
-class RepresentHistory(L.Callback):
-    """Losses, reconstruction, accuracy and the units of Z that are in use, of every epoch; part of the checkpoint.
-
-    Args:
-        phase: written into every entry.
-        listen: called with every new entry.
-    """
-
-    def __init__(self, phase: str, listen: Callable[[dict[str, Any]], None] | None = None) -> None:
-        self.phase, self.listen = phase, listen
-        self.epochs: list[dict[str, Any]] = []
-        self._start = 0.0
-
-    def on_train_epoch_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        self._start = time.monotonic()
-
-    def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        assert isinstance(task, RepresentTask)
-        model, z = task.net.model, torch.cat(task.seen)
-        entry: dict[str, Any] = {
-            "phase": self.phase,
-            "epoch": trainer.current_epoch,
-            "train_loss": task.train_loss.compute().item(),
-            "val_unexplained": task.val_unexplained.compute().item(),
-            "val_accuracy": task.val_accuracy.compute().item() if model.classifier is not None else None,
-            "active": active_units(z, prior=model.variational),
-            "divergence": task.val_divergence.compute().item() if model.variational else None,
-            "seconds": time.monotonic() - self._start,
-        }
-        if not math.isfinite(entry["val_unexplained"]):
-            raise TrainingError(task.diverged("reconstruction error", entry["val_unexplained"]))
-        for metric in (task.train_loss, task.val_unexplained, task.val_accuracy, task.val_divergence):
-            metric.reset()
-        task.seen.clear()
-        self.epochs.append(entry)
-        numbers = {k: v for k, v in entry.items() if isinstance(v, float) and k != "seconds"}
-        task.log_dict(numbers, rank_zero_only=True)
-        if self.listen is not None and trainer.is_global_zero:
-            self.listen(entry)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"epochs": self.epochs}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.epochs = state["epochs"]
 
 
 def active_units(z: Tensor, *, prior: bool = False) -> int:

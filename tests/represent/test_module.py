@@ -13,8 +13,8 @@ from plexus.data import Split
 from plexus.models import Autoencoder
 from plexus.represent import RepresentConfig
 from plexus.represent._losses import divergence, generative_loss
-from plexus.represent._task import RepresentTask, Trained, active_units, balance_at, unexplained
-from plexus.training._task import Schedule
+from plexus.represent._module import RepresentationModule, Trained, active_units, balance_at, unexplained
+from plexus.training import Schedule
 from tests.represent.shapes import KINDS, shape
 
 IMAGES = torch.from_numpy(np.stack([shape(KINDS[i % 3], i) for i in range(12)]))[:, None]
@@ -23,7 +23,7 @@ LATE = 30  # steps of 40: the balance is the one asked for
 Gradients = dict[str, Tensor]
 
 
-def task(*, few: bool = False, labels: Tensor = LABELS, **options: Any) -> RepresentTask:
+def task(*, few: bool = False, labels: Tensor = LABELS, **options: Any) -> RepresentationModule:
     config = RepresentConfig(
         **{"dim": 4, "width": 4, "batch_size": 12, "labels": "4" if few else "all", "precision": "32-true", **options}
     )
@@ -34,16 +34,18 @@ def task(*, few: bool = False, labels: Tensor = LABELS, **options: Any) -> Repre
     )  # fmt: skip
     split = Split(IMAGES, labels, tuple(map(str, range(12)))) if few else None
     schedule = Schedule(epochs=10, whole=10, first=0, lr=1e-3, gate_lr=1e-2, weight_decay=0.0, seed=0)
-    made = RepresentTask(Trained(net, projected=config.teaches == "contrast"), schedule, 4, config, split)
+    made = RepresentationModule(Trained(net, projected=config.teaches == "contrast"), schedule, 4, config, split)
     return made.train()
 
 
-def gradients(made: RepresentTask, images: Tensor = IMAGES, labels: Tensor = LABELS, *, at: int = LATE) -> Gradients:
+def gradients(
+    made: RepresentationModule, images: Tensor = IMAGES, labels: Tensor = LABELS, *, at: int = LATE
+) -> Gradients:
     """Of the loss at one step of the training, by name; the chance is the same every time."""
-    made.__class__ = type("At", (RepresentTask,), {"place": property(lambda self: at)})
+    made.__class__ = type("At", (RepresentationModule,), {"place": property(lambda self: at)})
     made.zero_grad()
     torch.manual_seed(5)
-    made._loss(images, labels, torch.Generator().manual_seed(7)).backward()
+    made.loss(images, labels, torch.Generator().manual_seed(7)).backward()
     return {k: torch.zeros_like(p) if p.grad is None else p.grad.clone() for k, p in made.net.named_parameters()}
 
 
@@ -119,12 +121,12 @@ def test_no_labels_teach_where_there_are_none() -> None:
     assert any(v.any() for k, v in ours.items() if k.startswith("projection"))
 
 
-def unlabelled() -> RepresentTask:
+def unlabelled() -> RepresentationModule:
     config = RepresentConfig(labels="none", balance=1.0, dim=4, width=4, batch_size=12)
     torch.manual_seed(0)
     net = Autoencoder((1, 12, 12), 4, width=4, mean=(90.0,), std=(70.0,))
     schedule = Schedule(epochs=10, whole=10, first=0, lr=1e-3, gate_lr=1e-2, weight_decay=0.0, seed=0)
-    return RepresentTask(Trained(net, projected=True), schedule, 4, config, None).train()
+    return RepresentationModule(Trained(net, projected=True), schedule, 4, config, None).train()
 
 
 def test_the_few_labels_alone_are_read() -> None:
@@ -136,7 +138,7 @@ def test_the_few_labels_alone_are_read() -> None:
 
 def test_the_loss_of_a_plain_autoencoder_is_its_reconstruction() -> None:
     made = task(balance=0.0, consistency="none")
-    found = made._loss(IMAGES, LABELS, torch.Generator().manual_seed(0))
+    found = made.loss(IMAGES, LABELS, torch.Generator().manual_seed(0))
     model = made.net.model
     z = model.encode(IMAGES)
     rest = ((model.decode(z) - IMAGES) / 70.0).double().square().mean()
@@ -149,7 +151,7 @@ def test_a_variational_loss_has_the_divergence_of_a_pixel() -> None:
     for beta in (0.0, 1.0, 3.0):
         made = task(balance=0.0, objective="vae", beta=beta)
         torch.manual_seed(5)
-        loss[beta] = made._loss(IMAGES, LABELS, torch.Generator().manual_seed(0)).item()
+        loss[beta] = made.loss(IMAGES, LABELS, torch.Generator().manual_seed(0)).item()
     nats = divergence(*task(objective="vae").net.model.posterior(IMAGES)).sum().item() / 144
     assert loss[1.0] - loss[0.0] == pytest.approx(nats, rel=1e-3)
     assert loss[3.0] - loss[0.0] == pytest.approx(3 * nats, rel=1e-3)
@@ -191,7 +193,7 @@ def test_the_step_has_the_balance_of_its_place() -> None:
 def test_one_image_alone_can_be_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last batch of an epoch may hold one; batch norm needs two."""
     made = task(balance=0.5)
-    made.__class__ = type("At", (RepresentTask,), {"place": property(lambda self: 0)})
+    made.__class__ = type("At", (RepresentationModule,), {"place": property(lambda self: 0)})
     monkeypatch.setattr(made, "_trainer", None, raising=False)
     monkeypatch.setattr(type(made), "global_rank", property(lambda self: 0))
     loss = made.training_step((IMAGES[:1], LABELS[:1]), 0)

@@ -10,10 +10,10 @@ from torch import nn
 
 from plexus.errors import TrainingError
 from plexus.nn import SphericalLinear, Supernet, UnitConv2d, convert
-from plexus.training._callbacks import set_masks
-from plexus.training._task import ClassifyTask, gated, one_cycle, ramp
+from plexus.training import ClassificationModule, Loop, gated, set_masks
+from plexus.training._module import one_cycle, ramp
 from plexus.wiring import edge_costs
-from tests.training.nets import images, normalize, phases, schedule, supernet
+from tests.training.nets import images, learn, normalize, schedule, supernet
 
 
 def test_one_cycle_is_torchs() -> None:
@@ -35,7 +35,7 @@ def test_one_cycle_is_torchs() -> None:
 
 def test_parts_of_a_cycle_make_the_whole_but_for_a_ramp() -> None:
     def rates(first: int, epochs: int) -> list[float]:
-        task = ClassifyTask(supernet(), normalize(), 2, schedule(first=first, epochs=epochs, whole=5), steps=3)
+        task = ClassificationModule(supernet(), normalize(), 2, schedule(first=first, epochs=epochs, whole=5), steps=3)
         made = task.configure_optimizers()
         found = []
         for _ in range(3 * epochs):
@@ -52,13 +52,13 @@ def test_parts_of_a_cycle_make_the_whole_but_for_a_ramp() -> None:
 
 def test_gates_have_their_own_rate_and_no_decay() -> None:
     net = supernet()
-    task = ClassifyTask(net, normalize(), 2, schedule(gate_lr=0.7, weight_decay=0.1), steps=3)
+    task = ClassificationModule(net, normalize(), 2, schedule(gate_lr=0.7, weight_decay=0.1), steps=3)
     others, gates = task.configure_optimizers()["optimizer"].param_groups
     assert {id(p) for p in gates["params"]} == {id(c.weight) for c in gated(net)}
     assert len(others["params"]) + len(gates["params"]) == len(list(net.parameters()))
     assert (gates["weight_decay"], others["weight_decay"]) == (0.0, 0.1)
     assert (gates["initial_lr"], others["initial_lr"]) == (0.7, 1e-2)
-    plain = ClassifyTask(nn.Linear(2, 2), normalize(), 2, schedule(), steps=3)
+    plain = ClassificationModule(nn.Linear(2, 2), normalize(), 2, schedule(), steps=3)
     assert len(plain.configure_optimizers()["optimizer"].param_groups) == 1
 
 
@@ -66,7 +66,7 @@ def test_directions_have_no_decay() -> None:
     net = supernet()
     convert(net.body, UnitConv2d, last=2)
     convert(net.head, SphericalLinear)
-    task = ClassifyTask(net, normalize(), 2, schedule(weight_decay=0.1), steps=3)
+    task = ClassificationModule(net, normalize(), 2, schedule(weight_decay=0.1), steps=3)
     others, gates, directions = task.configure_optimizers()["optimizer"].param_groups
     units = [part.weight for part in net.modules() if isinstance(part, UnitConv2d)]
     angles = [part.angles for part in net.modules() if isinstance(part, SphericalLinear)]
@@ -80,7 +80,7 @@ def test_directions_have_no_decay() -> None:
 
 def trained(folder: Path, **changes: object) -> nn.Module:
     net = supernet()
-    phases(folder).run("learn", net, schedule(**changes))
+    learn(Loop(folder), "learn", net, schedule(**changes))
     return net
 
 
@@ -110,10 +110,12 @@ def test_gates_move_after_the_warm_up(tmp_path: Path) -> None:
 def test_the_penalty_is_the_mean_of_gate_times_cost() -> None:
     net = supernet()
     costs = torch.tensor(edge_costs(net, "bytes"))
-    task = ClassifyTask(net, normalize(), 2, schedule(), 3, penalty=2.0, costs=costs)
+    task = ClassificationModule(net, normalize(), 2, schedule(), 3, penalty=2.0, costs=costs)
     gates = torch.cat([c.gates() for c in gated(net)])
-    torch.testing.assert_close(task._gate_cost(), 2 * (gates * costs).sum() / len(gates))
-    task._gate_cost().backward()
+    cost = task.regularization()
+    assert cost is not None
+    torch.testing.assert_close(cost, 2 * (gates * costs).sum() / len(gates))
+    cost.backward()
     assert all((c.weight.grad > 0).all() for c in gated(net) if c.weight.grad is not None)
     assert all(c.weight.grad is not None for c in gated(net))
     assert "costs" not in task.state_dict()
@@ -123,7 +125,7 @@ def test_the_penalty_pushes_gates_down(tmp_path: Path) -> None:
     def total(penalty: float) -> float:
         net = supernet()
         costs = torch.tensor(edge_costs(net, "bytes"))
-        phases(tmp_path / str(penalty)).run("learn", net, schedule(), penalty=penalty, costs=costs)
+        learn(Loop(tmp_path / str(penalty)), "learn", net, schedule(), penalty=penalty, costs=costs)
         return sum(c.gates().sum().item() for c in gated(net))
 
     assert total(100.0) < total(0.0)

@@ -1,0 +1,213 @@
+"""Classification: the module that learns logits, the fading of edges, and what logits are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy
+
+from plexus.data import Split, augment
+from plexus.graph import HEAD, Wiring
+from plexus.nn import Supernet
+from plexus.training._module import Entry, Schedule, TrainingModule, gated, taken
+
+Vary = Callable[[Tensor, torch.Generator], Tensor]
+
+
+def device() -> torch.device:
+    """Return the accelerator, or the CPU where there is none.
+
+    Example:
+        >>> device().type != ""
+        True
+    """
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return accelerator or torch.device("cpu")
+
+
+class Normalize(nn.Module):
+    r"""Pixels as a net reads them: one mean and one standard deviation per channel.
+
+    .. math:: y = (x - m) / s
+
+    Args:
+        mean: m, (C,).
+        std: s, (C,).
+
+    Shape:
+        (N, C, H, W) of any dtype, 0..255 -> float32 of the same shape.
+
+    Example:
+        >>> Normalize(torch.tensor([100.0]), torch.tensor([50.0]))(torch.full((1, 1, 1, 1), 150)).item()
+        1.0
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean.view(1, -1, 1, 1).float())
+        self.register_buffer("std", std.view(1, -1, 1, 1).float())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x.float() - self.mean) / self.std
+
+
+class ClassificationModule(TrainingModule):
+    r"""Trains logits by cross-entropy, plus a penalty on gates.
+
+    .. math:: L = -\log \mathrm{softmax}(f(x))_y + \lambda \, \mathrm{mean}_e \, c_e g_e
+
+    Args:
+        net: f, gives (N, classes).
+        normalize: pixels to the net's input.
+        classes: how many.
+        schedule: how to train; with `augment` images are shifted and flipped.
+        steps: optimiser steps of an epoch.
+        penalty: lambda.
+        costs: c, one per edge, in the order of the connections' gates.
+        vary: a further augmentation of a batch of float pixels, which draws from the generator.
+
+    Example:
+        >>> plan = Schedule(epochs=1, whole=1, first=0, lr=1e-3)
+        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+        >>> module = ClassificationModule(net, nn.Identity(), 2, plan, steps=3)
+        >>> module.loss(torch.zeros(5, 1, 4, 4), torch.tensor([0, 1, 0, 1, 0]), torch.Generator()).shape
+        torch.Size([])
+    """
+
+    costs: Tensor | None
+    again = "fit anew"
+
+    def __init__(
+        self, net: nn.Module, normalize: nn.Module, classes: int, schedule: Schedule, steps: int,
+        *, penalty: float = 0.0, costs: Tensor | None = None, vary: Vary | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(net, schedule, steps)
+        self.normalize, self.penalty, self.vary = normalize, penalty, vary
+        self.register_buffer("costs", costs, persistent=False)
+        self.val_loss, self.val_accuracy = MeanMetric(), MulticlassAccuracy(classes, average="micro")
+
+    def prepare(self, images: Tensor) -> Tensor:
+        return super().prepare(self.normalize(images))
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.net(self.prepare(images))
+        return logits
+
+    def loss(self, images: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
+        if self.schedule.augment:
+            images = augment(images, generator)
+        if self.vary is not None:
+            images = self.vary(images.float(), generator)
+        return F.cross_entropy(self(images), targets)
+
+    def regularization(self) -> Tensor | None:
+        if not self.penalty:
+            return None
+        assert self.costs is not None
+        gates = torch.stack([g.abs().mean() for c in gated(self.net) for g in c.split_gates()])
+        return self.penalty * (gates * self.costs).mean()
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        images, labels = batch
+        logits = self(images)
+        self.val_loss.update(F.cross_entropy(logits, labels), len(labels))
+        self.val_accuracy.update(logits, labels)
+
+    def measured(self) -> Entry:
+        figures = taken(train_loss=self.train_loss, val_loss=self.val_loss, val_accuracy=self.val_accuracy)
+        if connections := gated(self.net):
+            figures["gates"] = [g.mean().item() for c in connections for g in c.split_gates()]
+        return figures
+
+
+class MaskAnnealing(L.Callback):
+    """Take the edges that will be cut to 0, step by step: their mask falls linearly to 0 over 60 % of the phase.
+
+    Args:
+        body: the supernet.
+        kept: the wiring that stays.
+        steps: optimiser steps of the phase.
+    """
+
+    def __init__(self, body: Supernet, kept: Wiring, steps: int) -> None:
+        self.body, self.kept, self.span = body, set(kept.strengths()), max(1.0, 0.6 * steps)
+
+    def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch: Any, index: int) -> None:
+        set_masks(self.body, self.kept, max(0.0, 1 - (trainer.global_step + 1) / self.span))
+
+
+def set_masks(body: Supernet, kept: set[tuple[str, str]], others: float) -> None:
+    """Set the mask of every edge outside `kept`.
+
+    Args:
+        body: the supernet.
+        kept: (source, target) of the edges that stay as they are.
+        others: the mask of all others, 0 to 1.
+
+    Example:
+        >>> body = Supernet([nn.Conv2d(1, 1, 1)], (1, 4, 4))
+        >>> set_masks(body, {("lego1", "head")}, 0.0)
+        >>> gated(body)[0].mask.tolist()
+        [0.0, 1.0]
+    """
+    names = body.node_names()
+    for target, connection in zip([*names[2:-1], HEAD], gated(body), strict=True):
+        for k in range(len(connection.channels)):
+            if (names[k], target) not in kept:
+                connection.mask[connection.entries(k)] = others
+
+
+@torch.no_grad()
+def logits_of(net: nn.Module, normalize: nn.Module, images: Tensor, *, batch: int = 500) -> Tensor:
+    """Return a net's logits in evaluation mode, whatever mode it is in.
+
+    Args:
+        net: reads what `normalize` gives.
+        normalize: pixels to the net's input.
+        images: uint8, (N, C, H, W).
+        batch: images in one forward pass.
+
+    Returns:
+        (N, classes), float32 on the CPU.
+
+    Example:
+        >>> logits_of(nn.Flatten(), nn.Identity(), torch.ones(2, 1, 1, 3)).tolist()
+        [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
+    """
+    modes = {m: m.training for m in net.modules()}
+    net.eval()
+    at = next((p.device for p in net.parameters()), torch.device("cpu"))
+    try:
+        return torch.cat(
+            [
+                net(normalize(x.to(at)).contiguous(memory_format=torch.channels_last)).float().cpu()
+                for x in images.split(batch)
+            ]
+        )
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+def accuracy(net: nn.Module, normalize: nn.Module, split: Split) -> float:
+    """Return the fraction of images whose most likely class is the true one.
+
+    Args:
+        net, normalize: see `logits_of`.
+        split: images with labels.
+
+    Example:
+        >>> split = Split(torch.tensor([[[[0, 1]]], [[[3, 2]]]], dtype=torch.uint8), torch.tensor([1, 1]), ("a", "b"))
+        >>> accuracy(nn.Flatten(), nn.Identity(), split)
+        0.5
+    """
+    return logits_of(net, normalize, split.images).argmax(1).eq(split.labels).double().mean().item()

@@ -1,0 +1,399 @@
+"""The one place that trains: a phase runs to its end, or on from its checkpoint, and leaves weights and history."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import signal
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Protocol
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
+from rich.console import Console
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+from torch.utils.data import DataLoader
+
+from plexus.data import Split, loader
+from plexus.errors import ConfigError, RunError
+from plexus.record import atomic_write
+from plexus.training._module import Entry, History, TrainingModule, exact_state, load_exact
+from plexus.training._run_folder import is_rank_zero
+
+_NOT_CONCERNING = (
+    ".*does not have many workers",  # images are in memory
+    ".*smaller than the logging interval",  # figures are logged by the epoch
+    ".*LeafSpec",  # Lightning asks for a class that torch renamed
+    ".*It is recommended to use `self.log",  # the metrics are the same in all processes already
+)
+Listener = Callable[[Entry], None]
+
+
+class Hardware(Protocol):
+    """What a config says of the machine."""
+
+    @property
+    def devices(self) -> int: ...
+    @property
+    def strategy(self) -> str: ...
+    @property
+    def precision(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One device in full precision, unless told otherwise.
+
+    Args:
+        devices, strategy, precision: passed on to Lightning's Trainer.
+
+    Example:
+        >>> Machine().precision
+        '32-true'
+    """
+
+    devices: int = 1
+    strategy: str = "auto"
+    precision: str = "32-true"
+
+
+@dataclass(frozen=True, eq=False)
+class Batches:
+    """The batches of a phase: a new order every epoch, which the seed and the epoch alone decide.
+
+    Args:
+        train: what is learned from.
+        val: what every epoch is measured on.
+        size: images in a batch, per process.
+        seed: of the orders.
+        val_size: images in a validation batch; by default 256, or `size` if that is more.
+        first: epochs of the same orders that came before.
+        devices: processes that share the images.
+
+    Example:
+        >>> split = Split(torch.zeros(5, 1, 8, 8, dtype=torch.uint8), torch.arange(5), tuple("abcde"))
+        >>> Batches(split, split, size=2, seed=0).steps
+        3
+    """
+
+    train: Split
+    val: Split
+    size: int
+    seed: int
+    val_size: int | None = None
+    first: int = 0
+    devices: int = 1
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps in an epoch."""
+        return math.ceil(math.ceil(len(self.train) / self.devices) / self.size)
+
+    def loaders(self, rank: int = 0, world: int = 1) -> tuple[DataLoader[Any], DataLoader[Any]]:
+        """The loaders of training and validation of one process."""
+        many = max(self.size, 256) if self.val_size is None else self.val_size
+        train = loader(self.train, self.size, seed=self.seed, shuffle=True, rank=rank, world=world)
+        if self.first:
+            train.sampler.set_epoch = _later(train.sampler.set_epoch, self.first)  # type: ignore[attr-defined]
+        return train, loader(self.val, many, seed=self.seed, shuffle=False, rank=rank, world=world)
+
+
+def _later(set_epoch: Callable[[int], None], first: int) -> Callable[[int], None]:
+    return lambda epoch: set_epoch(first + epoch)
+
+
+class Loop:
+    """Trains phases one after the other; each leaves its weights and its history, and is never done twice.
+
+    A phase lies in FOLDER/checkpoints/NAME: `last.ckpt` while it trains, `weights.safetensors` and `history.json` when
+    it is done. A process that was stopped at any moment goes on from there to the same bits.
+
+    Args:
+        folder: of the run, or of a study's trial.
+        machine: says devices, strategy and precision; every config of a run does.
+        listen: called with every epoch's entry, by one process.
+        progress: show a live progress bar where stderr is a terminal.
+        logs: of csv | tensorboard, which to keep under FOLDER/logs.
+        save_every: seconds between checkpoints; 0 writes one after every epoch.
+
+    Example:
+        >>> import tempfile
+        >>> from plexus.training import ClassificationModule, Normalize, Schedule
+        >>> split = Split(torch.zeros(6, 1, 4, 4, dtype=torch.uint8), torch.arange(6) % 2, tuple("abcdef"))
+        >>> net, batches = nn.Sequential(nn.Flatten(), nn.Linear(16, 2)), Batches(split, split, size=4, seed=0)
+        >>> plan = Schedule(epochs=2, whole=2, first=0, lr=1e-3)
+        >>> module = ClassificationModule(net, Normalize(torch.zeros(1), torch.ones(1)), 2, plan, batches.steps)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     [entry["epoch"] for entry in Loop(folder, logs=()).run("net", module, batches)]
+        [0, 1]
+    """
+
+    def __init__(
+        self, folder: str | Path, machine: Hardware | None = None, *, listen: Listener | None = None,
+        progress: bool = False, logs: Sequence[str] = ("csv",), save_every: float = 0.0,
+    ) -> None:  # fmt: skip
+        self.folder, self.machine, self.listen = Path(folder), machine or Machine(), listen
+        self.progress, self.logs, self.save_every = progress, logs, save_every
+
+    def done(self, name: str) -> bool:
+        """Return whether a phase has run to its end."""
+        return (self._place(name) / "history.json").exists()
+
+    def run(
+        self,
+        name: str,
+        module: TrainingModule,
+        batches: Batches,
+        *,
+        tags: Mapping[str, Any] | None = None,
+        title: str | None = None,
+        callbacks: Sequence[L.Callback] = (),
+        listen: Listener | None = None,
+        stop: Callable[[Sequence[Entry]], bool] | None = None,
+    ) -> list[Entry]:
+        """Train the module's net in place; a phase that is done is read back.
+
+        Every process ends with the weights that the first one left on the disk, on the CPU and in the module's memory
+        layout, so that what is computed from them does not depend on when and how often the phase was stopped.
+
+        Args:
+            name: of the phase, once in the folder.
+            module: what is trained, and how.
+            batches: what it is trained on.
+            tags: written into every entry.
+            title: of the progress bar; by default the name.
+            callbacks: of Lightning, beside history and checkpoints.
+            listen: in place of the loop's own.
+            stop: asked before every epoch with all entries so far; True ends the phase early.
+
+        Returns:
+            An entry for each epoch: tags, epoch, what the module measured, seconds.
+
+        Raises:
+            TrainingError: the loss is no longer a number, or the disk is full.
+            RunError: what an earlier process left does not belong to this net.
+            KeyboardInterrupt: stopped by SIGINT or SIGTERM; the last checkpoint is there.
+        """
+        place = self._place(name)
+        if not self.done(name):
+            history = History(tags or {}, listen or self.listen)
+            with quiet():
+                self._fit(place, module, batches, [*callbacks, history], history, title or name, stop)
+            if is_rank_zero():
+                _leave(place, module.net, history.epochs)
+            wait()
+        module.cpu()
+        return _read_back(place, module.net)
+
+    def _place(self, name: str) -> Path:
+        return self.folder / "checkpoints" / name
+
+    def _fit(
+        self, place: Path, module: TrainingModule, batches: Batches, callbacks: list[L.Callback], history: History,
+        title: str, stop: Callable[[Sequence[Entry]], bool] | None,
+    ) -> None:  # fmt: skip
+        live = self.progress and is_rank_zero() and Console(stderr=True).is_terminal
+        checkpoint = place / "last.ckpt"
+        # The history comes before what reads it: Lightning calls callbacks in their order.
+        callbacks += [_EarlyEnd(history, stop)] if stop else []
+        callbacks += [_Checkpoints(checkpoint, self.save_every), *([_Bar(title)] if live else [])]
+        trainer = make_trainer(
+            self.machine,
+            max_epochs=module.schedule.epochs,
+            callbacks=callbacks,
+            plugins=[AtomicCheckpoints()],
+            logger=self._loggers(place.name),
+            enable_progress_bar=live,
+            default_root_dir=self.folder,
+        )
+        if checkpoint.exists():
+            _check(checkpoint, module)
+        try:
+            trainer.fit(
+                module,
+                *batches.loaders(trainer.global_rank, trainer.world_size),
+                ckpt_path=str(checkpoint) if checkpoint.exists() else None,
+                weights_only=True,
+            )
+        except (SystemExit, SIGTERMException):  # Lightning makes Ctrl-C an exit of its own, and then ignores more
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise KeyboardInterrupt from None
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        epochs = len(history.epochs)
+        if trainer.global_step != epochs * module.steps or (epochs < module.schedule.epochs and not stop):
+            expected = module.schedule.epochs * module.steps
+            raise RunError(f"{place.name} ended after {trainer.global_step} of {expected} steps; go on with --resume")
+
+    def _loggers(self, name: str) -> list[Logger] | bool:
+        loggers: list[Logger] = []
+        if "csv" in self.logs:
+            loggers.append(CSVLogger(self.folder / "logs", name=name, version=f"from-{time.time_ns()}"))
+        if "tensorboard" in self.logs:
+            loggers.append(TensorBoardLogger(self.folder / "logs", name=name, version="board"))
+        return loggers or False
+
+
+def make_trainer(machine: Hardware, **more: Any) -> L.Trainer:
+    """Return Lightning's Trainer as plexus uses it; the only place that makes one.
+
+    Raises:
+        ConfigError: devices, a strategy or a precision that Lightning will not have, with its own words.
+    """
+    try:
+        return L.Trainer(
+            accelerator="auto",
+            devices=machine.devices,
+            strategy=machine.strategy,
+            precision=machine.precision,  # type: ignore[arg-type]
+            use_distributed_sampler=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=10**9,
+            **more,
+        )
+    except (ValueError, RuntimeError, MisconfigurationException) as error:
+        asked = f"devices={machine.devices}, strategy={machine.strategy!r}, precision={machine.precision!r}"
+        raise ConfigError(f"{asked}: {str(error).splitlines()[0]}") from None
+
+
+def check_devices(machine: Hardware) -> None:
+    """Refuse early what Lightning will not have.
+
+    Args:
+        machine: says devices, strategy and precision.
+
+    Raises:
+        ConfigError: with Lightning's own words.
+
+    Example:
+        >>> check_devices(Machine(strategy="nonsense"))
+        Traceback (most recent call last):
+        plexus.errors.ConfigError: devices=1, strategy='nonsense', precision='32-true': You selected an invalid ...
+    """
+    with quiet():
+        make_trainer(machine, logger=False, enable_progress_bar=False)
+
+
+def wait() -> None:
+    """Wait until all processes of the run are here."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence Lightning's tips, and the warnings that do not concern a user of plexus."""
+    os.environ.setdefault("TENSORBOARD_SUPPRESS_WARNINGS", "1")
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric", "lightning")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        for message in _NOT_CONCERNING:
+            warnings.filterwarnings("ignore", message=message)
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint whole or not at all, whenever the process dies."""
+
+    def save_checkpoint(self, checkpoint: Mapping[str, Any], path: Any, storage_options: Any = None) -> None:
+        buffer = BytesIO()
+        torch.save(dict(checkpoint), buffer)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(Path(path), buffer.getvalue())
+
+
+class _Checkpoints(L.Callback):
+    """Leaves one checkpoint, replaced at the end of an epoch where the last one is old enough."""
+
+    def __init__(self, path: Path, every: float) -> None:
+        self.path, self.every, self.saved = path, every, time.monotonic()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if time.monotonic() - self.saved >= self.every:
+            trainer.save_checkpoint(self.path)
+            self.saved = time.monotonic()
+
+
+class _EarlyEnd(L.Callback):
+    """Ends the training where a rule over its history says so."""
+
+    def __init__(self, history: History, stop: Callable[[Sequence[Entry]], bool]) -> None:
+        self.history, self.stop = history, stop
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """A checkpoint may be of the very epoch after which the rule held."""
+        trainer.should_stop = self.stop(self.history.epochs)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        trainer.should_stop = self.stop(self.history.epochs)
+
+
+class _Bar(RichProgressBar):
+    """Lightning's live bar, named by the phase."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(leave=True)
+        self.title = title
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"{self.title:<8} {super()._get_train_description(current_epoch)}"
+
+
+def _leave(place: Path, net: nn.Module, epochs: Sequence[Entry]) -> None:
+    """Writes what a phase has made; the history comes last, as it says that the rest is there."""
+    place.mkdir(parents=True, exist_ok=True)
+    state = {k: v.cpu().contiguous() for k, v in exact_state(net).items()}
+    atomic_write(place / "weights.safetensors", save(state))
+    atomic_write(place / "history.json", json.dumps(epochs))
+    (place / "last.ckpt").unlink(missing_ok=True)
+
+
+def _read_back(place: Path, net: nn.Module) -> list[Entry]:
+    """Loads what a phase left into the net and returns its history."""
+    try:
+        load_exact(net, load_file(place / "weights.safetensors"))
+        epochs: list[Entry] = json.loads((place / "history.json").read_text())
+        return epochs
+    except (RuntimeError, ValueError, OSError, SafetensorError) as error:
+        raise RunError(f"{place}: {_misfit(error)}") from None
+
+
+def _check(checkpoint: Path, module: TrainingModule) -> None:
+    """Refuses a checkpoint that is broken or of another net, before Lightning does it with a traceback."""
+    try:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        shapes = [{k: v.shape for k, v in kind.items()} for kind in (content["state_dict"], module.state_dict())]
+        history = History.__qualname__ in content["callbacks"]
+    except Exception as error:  # a broken file can raise anything
+        raise RunError(f"{checkpoint}: {_misfit(error)}") from None
+    if shapes[0] != shapes[1]:
+        raise RunError(f"{checkpoint}: {_misfit(ValueError('other layers'))}")
+    if not history:
+        raise RunError(f"{checkpoint}: {_misfit(ValueError('written by another version of plexus'))}")
+
+
+def _misfit(error: Exception) -> str:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return f"broken, or not of these layers ({reason}); remove it to train the phase anew"

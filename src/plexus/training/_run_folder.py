@@ -1,0 +1,348 @@
+"""Folders that runs leave: made whole or not at all, owned by one process at a time, never over a user's; no torch."""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from modulefinder import ModuleFinder
+from pathlib import Path
+from typing import Any
+
+import plexus
+from plexus.errors import RunError
+from plexus.record import _lines, _plain, atomic_write
+from plexus.training._settings import Settings
+
+FORMAT = 1
+_RUN = "PLEXUS_RUN"  # the processes that Lightning starts for other devices find the run folder by it
+
+
+def is_rank_zero() -> bool:
+    """Return whether this process is the one that writes files: the only one, or rank 0 of several.
+
+    Example:
+        >>> is_rank_zero()  # nothing else was started
+        True
+    """
+    return int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
+
+
+def last_run() -> Path | None:
+    """Return the run folder that this process made or opened last.
+
+    Example:
+        >>> last_run() is None or last_run().name != ""
+        True
+    """
+    return Path(os.environ[_RUN]) if _RUN in os.environ else None
+
+
+def make_run_folder(
+    folder: str | Path | None, files: Mapping[str, str], *, data: str, verb: str, now: datetime.datetime
+) -> Path:
+    """Make a run folder with its config and an unfinished record: both or nothing.
+
+    Args:
+        folder: where; by default `runs/DATA-DATE-TIME`.
+        files: name -> content.
+        data: what the default folder is named by.
+        verb: that goes on with it, for the message where the folder is in use.
+        now: the time to name it with.
+
+    Returns:
+        The folder.
+
+    Raises:
+        RunError: the folder exists and is not empty, or cannot be made.
+    """
+    if not is_rank_zero():  # that one made it
+        return Path(os.environ[_RUN])
+    stem = Path(data).name or "data"
+    path = Path(folder) if folder is not None else Path("runs") / f"{stem}-{now:%Y%m%d-%H%M%S}"
+    make_folder(path, {name: text.encode() for name, text in files.items()}, verb=verb, write=atomic_write)
+    os.environ[_RUN] = str(path)
+    return path
+
+
+def discard(folder: Path) -> None:
+    """Take back a run folder in which nothing was trained."""
+    if is_rank_zero():
+        shutil.rmtree(folder, ignore_errors=True)
+        os.environ.pop(_RUN, None)
+
+
+class Lock:
+    """Keeps a second process out of a run folder; gone with the process, however it ends.
+
+    Raises:
+        RunError: on entry, where another process holds it or the folder may not be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __enter__(self) -> Lock:
+        if not is_rank_zero():
+            return self
+        try:
+            # The config is written once and never replaced: a lock on a file that is replaced would be on the old one.
+            self._file = (self.folder / "config.yaml").open("r+b")
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise RunError(
+                f"{self.folder}: another process is at work in this run folder; wait for it, or stop it"
+            ) from None
+        except OSError as error:
+            raise RunError(f"{self.folder}: cannot go on in this run folder: {error.strerror}") from None
+        os.environ[_RUN] = str(self.folder)
+        for left in self.folder.rglob(".*.tmp"):  # what a killed process was about to write
+            left.unlink(missing_ok=True)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if is_rank_zero():
+            self._file.close()
+
+
+def make_folder(
+    path: Path, files: Mapping[str, bytes], *, verb: str = "", write: Callable[[Path, bytes], object] = Path.write_bytes
+) -> None:
+    """Fill a folder beside the path and move it there, so that it is there whole or not at all.
+
+    Args:
+        path: the folder to make.
+        files: path inside it -> content.
+        verb: that goes on with such a folder, for the message.
+        write: each file; many of them need not each wait for the disk.
+
+    Raises:
+        RunError: the folder exists and is not empty, or cannot be made.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     make_folder(Path(folder, "new"), {"a.txt": b"here"})
+        ...     Path(folder, "new", "a.txt").read_text()
+        'here'
+    """
+    refuse_used(path, verb=verb)
+    aside = path.absolute().with_name(f".{path.absolute().name}.{os.getpid()}.new")
+    try:
+        aside.mkdir(parents=True)
+        for name, content in files.items():
+            (aside / name).parent.mkdir(parents=True, exist_ok=True)
+            write(aside / name, content)
+        aside.rename(path)  # replaces an empty folder, and refuses any other
+    except OSError as error:
+        refuse_used(path, verb=verb)  # another process made it just now
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        what = "run folder" if verb else "folder"
+        raise RunError(f"{path}: cannot create the {what}: {error.strerror}; choose one you may write to") from None
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def refuse_used(path: Path, *, verb: str = "") -> None:
+    """Refuse a place that holds something of the user's.
+
+    Args:
+        path: where a folder is to be.
+        verb: that makes run folders there; without it, one that takes --out.
+
+    Raises:
+        RunError: the path exists and is not an empty folder.
+
+    Example:
+        >>> refuse_used(Path("nowhere"))
+    """
+    try:
+        used = path.exists() and (not path.is_dir() or any(path.iterdir()))
+    except OSError as error:
+        raise RunError(f"{path}: cannot look into the folder: {error.strerror}; name another") from None
+    if used and verb and (path / "config.yaml").is_file():
+        raise RunError(
+            f"{path}: the run folder exists and is not empty; go on with `plexus {verb} --resume {path}`, "
+            "or name another with --run"
+        )
+    if used:
+        raise RunError(f"{path}: exists and is not an empty folder; name another with {'--run' if verb else '--out'}")
+
+
+def check_place(path: Path) -> None:
+    """Refuse a place that cannot be made, before anything is computed for it.
+
+    Args:
+        path: of a file or folder to make.
+
+    Raises:
+        RunError: a part of the path is a file, or nothing may be written there.
+
+    Example:
+        >>> check_place(Path("nowhere/new"))
+    """
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise RunError(f"{path}: cannot be made: {above} is a file; name another place with --out")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise RunError(f"{path}: cannot be made: you may not write to {above}; name another place with --out")
+
+
+def fingerprint(option: str) -> str:
+    """The digest of a file that a run depends on: FILE, FILE.py:function, or the model in a run folder.
+
+    Of Python files it covers the modules beside them that they import; of folders, the model and its options.
+    """
+    path = Path(option)
+    if not path.exists() and ".py:" in option:
+        path = Path(option.rpartition(":")[0])
+    if path.is_dir():
+        model = [path / part / name for part in ("", "model") for name in ("config.json", "model.safetensors")]
+        files = [file for file in model if file.is_file()]
+    else:
+        files = [path, *(_imported(path) if path.suffix == ".py" else ())]
+    try:
+        return digest(*(file.read_bytes() for file in files))
+    except OSError as error:
+        return f"unreadable: {error.strerror}"
+
+
+def _imported(script: Path) -> list[Path]:
+    """The modules of a script's own folder that it imports, at any depth; nothing is executed."""
+    finder = ModuleFinder(path=[str(script.parent)])
+    try:
+        finder.run_script(str(script))
+    except (SyntaxError, ValueError, OSError, RecursionError):
+        return []  # running it will say what is wrong
+    return sorted(Path(m.__file__) for m in finder.modules.values() if m.__file__ and m.__name__ != "__main__")
+
+
+def digest(*contents: bytes) -> str:
+    """Return `sha256:` and the digest of some bytes; their lengths count.
+
+    Args:
+        contents: in their order.
+
+    Example:
+        >>> digest(b"ab", b"c") == digest(b"a", b"bc")
+        False
+    """
+    total = hashlib.sha256()
+    for content in contents:
+        total.update(len(content).to_bytes(8, "little") + content)
+    return f"sha256:{total.hexdigest()}"
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what a run depends on: library -> version.
+
+    Example:
+        >>> sorted(versions())
+        ['lightning', 'plexus', 'python', 'torch']
+    """
+    libraries = {}
+    for name in ("torch", "lightning"):
+        try:
+            libraries[name] = version(name)
+        except PackageNotFoundError:
+            libraries[name] = "unknown"
+    return {"plexus": plexus.__version__, "python": platform.python_version(), **libraries}
+
+
+def machine() -> dict[str, Any]:
+    """Return what a run is measured on: processor, cores that may be used, system.
+
+    Example:
+        >>> machine()["cores"] > 0
+        True
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return {"processor": _processor(), "cores": cores, "system": platform.platform(terse=True)}
+
+
+def _processor() -> str:
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def make_run(
+    config: Settings, folder: str | Path | None, facts: Mapping[str, Any], *, now: datetime.datetime | None = None
+) -> Path:
+    """Create a run folder with its config and an unfinished record: both or nothing.
+
+    Args:
+        config: options of the run; its `data` and `seed` are read.
+        folder: where; by default `runs/DATA-DATE-TIME`.
+        facts: `kind` of the run, the `verb` that goes on with it, and the `command` line that reproduces it.
+        now: the time to name and stamp it with.
+    """
+    options: Any = config
+    now = now or datetime.datetime.now(datetime.UTC)
+    record = {
+        "format": FORMAT,
+        "kind": facts["kind"],
+        "created": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        "command": facts["command"],
+        "seed": options.seed,
+        "finished": False,
+        "config": {},
+        "versions": versions(),
+        "machine": machine(),
+    }
+    files = {"record.json": to_json(record), "config.yaml": config.to_yaml()}
+    return make_run_folder(folder, files, data=options.data, verb=facts["verb"], now=now)
+
+
+def open_folder(folder: str | Path, *, kind: str, verb: str) -> dict[str, Any]:
+    """The record of a run folder that holds a config.
+
+    Raises:
+        RunError: there is none, or it is broken or of another kind.
+    """
+    place = Path(folder)
+    if not (place / "config.yaml").is_file():
+        raise RunError(f"{place}: not a run folder (it has no config.yaml); name one of `plexus {verb}`")
+    return read_record(place / "record.json", kind=kind, verb=verb)
+
+
+def read_record(path: Path, *, kind: str, verb: str) -> dict[str, Any]:
+    """A record of one kind.
+
+    Raises:
+        RunError: it is missing, broken or of another kind.
+    """
+    try:
+        record = json.loads(path.read_bytes())
+    except OSError as error:
+        raise RunError(f"{path}: cannot read the run record: {error.strerror}; name a run folder") from None
+    except (ValueError, RecursionError):
+        raise RunError(f"{path}: not a run record: the file is not JSON, or it was cut short") from None
+    if not isinstance(record, dict) or record.get("format") != FORMAT or record.get("kind") != kind:
+        raise RunError(f"{path}: not the record of `plexus {verb}`; name a folder that it made")
+    if not isinstance(record.get("machine"), dict):
+        raise RunError(f"{path}: broken run record: it does not name the machine; train again")
+    return record
+
+
+def to_json(record: Mapping[str, Any]) -> str:
+    """One part a line, one list entry a line; NaN and infinity become null."""
+    parts = (f"{json.dumps(name)}: {_lines(part)}" for name, part in _plain(record).items())
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def absolute(path: str) -> str:
+    """A path that is there, from the root; anything else, as a hub id, as it is."""
+    return os.path.abspath(path) if os.path.exists(path) else path
