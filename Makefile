@@ -5,7 +5,7 @@ BIN := .venv/bin
 # tests of one file stay in one worker; on a machine with more cores and memory: make test WORKERS=8
 WORKERS ?= 2
 PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile
-CODE := src tests scripts $(wildcard benchmarks)
+CODE := src tests scripts $(wildcard studies benchmarks)
 
 .PHONY: help demo install check test browser docs lint format bench constraints clean
 .DEFAULT_GOAL := help
@@ -76,4 +76,4 @@ constraints: install
 
 clean:
 	rm -rf .venv build dist site test-results .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src studies tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from plexus.errors import ConfigError
+from plexus.models._notes import legos8
 
 _POOL = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d, 3: nn.AdaptiveAvgPool3d}
 
@@ -125,27 +126,6 @@ def blocks(in_shape: Sequence[int]) -> list[nn.Module]:
     for width in (32, 64):
         legos.append(nn.Sequential(nn.LazyConv2d(width, 3, padding=1), nn.ReLU()))
         legos.append(nn.Sequential(nn.LazyConv2d(width, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25)))
-    return legos
-
-
-def legos8(in_shape: Sequence[int]) -> list[nn.Module]:
-    """Make the notes' eight layers, each a lego: conv, conv, pool, dropout, twice.
-
-    Args:
-        in_shape: one image's, (C, H, W).
-
-    Returns:
-        The legos; they take (N, C, H, W) and are sized at their first call.
-
-    Example:
-        >>> [type(lego).__name__ for lego in legos8((3, 32, 32))][:4]
-        ['Sequential', 'Sequential', 'MaxPool2d', 'Dropout']
-    """
-    legos: list[nn.Module] = []
-    for width in (32, 64):
-        legos += [nn.Sequential(nn.LazyConv2d(width, 3, padding=1), nn.ReLU())]
-        legos += [nn.Sequential(nn.LazyConv2d(width, 3), nn.ReLU())]
-        legos += [nn.MaxPool2d(2), nn.Dropout(0.25)]
     return legos
 
 

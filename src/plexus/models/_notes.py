@@ -1,4 +1,4 @@
-"""The notes' network, with a kind of neuron for each layer."""
+"""Networks of the research notes, as the studies of their claims need them."""
 
 from __future__ import annotations
 
@@ -110,3 +110,24 @@ def variant(name: str, classes: int = 10, in_shape: Sequence[int] = (3, 32, 32))
     if name not in VARIANTS:
         raise ConfigError(f"variant {name!r} is unknown; choose from {', '.join(VARIANTS)}")
     return mini_vgg(classes, in_shape, **VARIANTS[name])
+
+
+def legos8(in_shape: Sequence[int]) -> list[nn.Module]:
+    """Make the notes' eight layers, each a lego: conv, conv, pool, dropout, twice.
+
+    Args:
+        in_shape: one image's, (C, H, W).
+
+    Returns:
+        The legos; they take (N, C, H, W) and are sized at their first call.
+
+    Example:
+        >>> [type(lego).__name__ for lego in legos8((3, 32, 32))][:4]
+        ['Sequential', 'Sequential', 'MaxPool2d', 'Dropout']
+    """
+    legos: list[nn.Module] = []
+    for width in (32, 64):
+        legos += [nn.Sequential(nn.LazyConv2d(width, 3, padding=1), nn.ReLU())]
+        legos += [nn.Sequential(nn.LazyConv2d(width, 3), nn.ReLU())]
+        legos += [nn.MaxPool2d(2), nn.Dropout(0.25)]
+    return legos
