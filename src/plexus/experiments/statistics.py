@@ -47,7 +47,7 @@ class Difference:
 
     Example:
         >>> round(Difference(1.0, None, None, None, n=4, std=0.4).p_above(0.5), 4)
-        0.0443
+        0.0439
     """
 
     mean: float
