@@ -75,5 +75,5 @@ constraints: install
 	@touch .venv/.installed
 
 clean:
-	rm -rf .venv build dist site test-results .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist site test-results .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find src studies tests -name __pycache__ -type d -prune -exec rm -rf {} +
