@@ -14,13 +14,12 @@ from plexus.data import pixel_statistics
 from plexus.errors import ConfigError
 from plexus.graph import Wiring
 from plexus.models import Autoencoder
-from plexus.record import atomic_write
+from plexus.record import atomic_write, to_json
 from plexus.represent._config import RepresentConfig
 from plexus.represent._data import load_images
 from plexus.represent._folder import open_run
 from plexus.represent._module import RepresentationModule, Trained
 from plexus.training import Batches, Loop, Schedule, check_devices, is_rank_zero, reduce_seed, wait
-from plexus.training._run_folder import to_json
 from plexus.wiring import importance, prune
 
 _LEARN = 0.35

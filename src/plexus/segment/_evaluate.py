@@ -13,13 +13,13 @@ import numpy as np
 
 from plexus.data import SegmentationDataset, load_segmentation, open_samples
 from plexus.errors import DataError, RunError
-from plexus.record import atomic_write
+from plexus.record import FORMAT, atomic_write, to_json
 from plexus.segment._folder import KIND
 from plexus.segment._forward import to_bytes
 from plexus.segment._images import Run, Told, open_finished
 from plexus.segment._judge import figures
 from plexus.segment._measure import KINDS, Answers
-from plexus.training._run_folder import FORMAT, check_place, refuse_used, to_json, versions
+from plexus.training._run_folder import check_place, refuse_used, versions
 
 _AT_ONCE = 16
 

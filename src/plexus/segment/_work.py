@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 
 from plexus.data import SampleSet, load_segmentation, open_samples
 from plexus.errors import DataError
-from plexus.record import atomic_write
+from plexus.record import atomic_write, to_json
 from plexus.segment._config import SegmentConfig
 from plexus.segment._folder import open_run
 from plexus.segment._folds import assigned, grouped_folds, validation_fold
 from plexus.segment._module import SegmentationModule
 from plexus.segment._nets import Segmenter, build, statistics
 from plexus.training import Batches, Loop, Schedule, check_devices, is_rank_zero
-from plexus.training._run_folder import to_json
 
 
 class Work:
