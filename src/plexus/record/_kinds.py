@@ -525,10 +525,10 @@ class RobustnessRecord(Record):
     """
 
     class Group(Part):
-        """Means over some of the angles, with their intervals over images."""
+        """Means over some of the angles, with their intervals over images; empty where there was no such angle."""
 
         angles: int = 0
-        accuracy: Real
+        accuracy: Number = None
         accuracy_ci: list[Real] | None = None
         agreement: Number = None
         agreement_ci: list[Real] | None = None
