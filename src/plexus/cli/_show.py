@@ -55,20 +55,20 @@ def write_page(run: Path) -> tuple[Any, Path]:
     Raises:
         RunError: there is no record, or it is broken.
     """
-    from plexus.record import RunRecord
+    from plexus.record import FitRecord
     from plexus.report import write_report, write_represent, write_segment
 
     file, page = run / "record.json", run / "report.html"
     try:
         raw = json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError):
-        raw = None  # `RunRecord.read` says what is wrong with it
+        raw = None  # `FitRecord.read` says what is wrong with it
     kind = raw.get("kind") if isinstance(raw, dict) else None
     if kind == "segment":
         return raw, write_segment(raw, page)
     if kind == "represent":
         return raw, write_represent(raw, page)
-    record = RunRecord.read(file)
+    record = FitRecord.read(file)
     return record, write_report(record, page)
 
 
@@ -130,10 +130,10 @@ def fit_line(entry: Entry) -> str:
 def fit_summary(record: Any, page: Path) -> None:
     """The networks of a fit, and where to look."""
     rows = [
-        (row["label"], f"{row['accuracy']:.1%}", interval(*row["ci"]), f"{row['parameters']:,}", f"{row['macs']:,}")
+        (row.label, f"{row.accuracy:.1%}", interval(*row.ci) if row.ci else "-", f"{row.parameters:,}", f"{row.macs:,}")
         for row in record.results
     ]
-    kept = f"kept {sum(e['kept'] for e in record.edges)} of {len(record.edges)} connections"
+    kept = f"kept {sum(edge.kept is True for edge in record.edges)} of {len(record.edges)} connections"
     table(("network", "test accuracy", "95 %", "parameters", "multiply-adds"), rows, f"{kept}; {opened(page)}")
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Group
 
 from plexus.cli._options import DATA, OUTPUT, Json, Label, Seed, command, in_panel
-from plexus.errors import ConfigError, RunError
+from plexus.errors import ConfigError, RunError, printable
 
 SEARCH = partial(in_panel, Group("Comparison", sort_key=2))
 SHOWN = 3
@@ -116,8 +116,6 @@ def _inside(folder: Path, data: str) -> bool:
 
 def _lines(found: dict[str, Any]) -> list[str]:
     """The summary in words."""
-    from plexus.data._parts import printable
-
     data, settings, summary = found["data"], found["settings"], found["summary"]
     kinds = summary["contradictions"]
     wrong = ", ".join(f"{count} of {kind}" for kind, count in kinds.items() if count)

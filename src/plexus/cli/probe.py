@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from plexus.cli._options import DATA, HARDWARE, OUTPUT, Json, Seed, command
 from plexus.errors import ConfigError, RunError
+
+if TYPE_CHECKING:
+    from plexus.record import RobustnessRecord
 
 
 def probe(
@@ -49,11 +52,11 @@ def probe(
         models, data, step=angles, images=images, mask=None if mask == "none" else mask, seed=seed, size=size,
         mean=mean, std=std, batch_size=batch_size, command=command(), progress=True,
     )  # fmt: skip
-    page = write_rotation(record, folder)
+    page = write_rotation(record.to_dict(), folder)
     if as_json:
         print(json.dumps(_figures(record), indent=1, ensure_ascii=False))
     else:
-        print("\n".join([*rotation_lines(record), f"open {page}"]))
+        print("\n".join([*rotation_lines(record.to_dict()), f"open {page}"]))
 
 
 def _folder(models: list[str], data: str) -> Path:
@@ -63,6 +66,7 @@ def _folder(models: list[str], data: str) -> Path:
     return Path(f"probe-{Path(data).name or 'data'}")
 
 
-def _figures(record: dict[str, Any]) -> dict[str, Any]:
-    models = {m["name"]: m["curve"]["summary"]["groups"] for m in record["models"]}
-    return {"data": record["data"], "mask": record["mask"], "models": models}
+def _figures(record: RobustnessRecord) -> dict[str, Any]:
+    raw = record.to_dict()
+    models = {model["name"]: model["curve"]["summary"]["groups"] for model in raw["models"]}
+    return {"data": raw["data"], "mask": record.mask, "models": models}
