@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Group
 
-from plexus.cli._options import DATA, OUTPUT, Json, Label, Seed, command, in_panel
+from plexus.cli._options import DATA, NAME, OUTPUT, Json, Label, Seed, command, in_panel
+from plexus.cli._show import print_json
 from plexus.errors import ConfigError, RunError, printable
 
 SEARCH = partial(in_panel, Group("Comparison", sort_key=2))
@@ -98,7 +98,7 @@ def audit(
     if write_clean is not None:
         auditing.write_clean(samples, found, write_clean, link=link)
     if as_json:
-        print(json.dumps({"settings": found.findings["settings"], **found.findings["summary"]}, indent=1))
+        print_json({"settings": found.findings["settings"], **found.findings["summary"]})
     else:
         listed = [f"what to keep: {write_clean / 'keep.txt'}"] if write_clean is not None else []
         print("\n".join([*_lines(found.findings), *listed, f"open {page}"]))
@@ -106,7 +106,7 @@ def audit(
 
 def _beside(data: str) -> Path:
     """`audit-DATA` here, or beside the data where here is in it."""
-    folder = Path(f"audit-{Path(data).absolute().name or 'data'}")
+    folder = Path(f"audit-{Path(data).absolute().name[:NAME] or 'data'}")
     return Path(os.path.relpath(Path(data).resolve().parent / folder)) if _inside(folder, data) else folder
 
 
