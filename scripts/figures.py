@@ -211,7 +211,7 @@ def written(text: str, rows: dict[str, str]) -> str:
     """A page whose table has these figures in its last column; the rows are there already."""
     for name, value in rows.items():
         row = re.compile(rf"^(\| {re.escape(name)} \|.*\|)[^|]*\|$", re.MULTILINE)
-        text, count = row.subn(lambda found, value=value: f"{found[1]} {value} |", text)
+        text, count = row.subn(rf"\g<1> {value} |", text)
         if count != 1:
             sys.exit(f"{TABLE}: expected one row {name!r}")
     return text

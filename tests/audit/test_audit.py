@@ -64,6 +64,7 @@ def test_every_planted_pair_is_found_and_no_other(found: Audit) -> None:
 def test_shifts_are_in_pixels_of_the_image(found: Audit) -> None:
     images, (pair,) = found.findings.images, [p for p in found.findings.pairs if p.leak]
     sign = 1 if images[pair.a].split == "test" else -1
+    assert pair.shift is not None
     np.testing.assert_allclose(pair.shift, [2 * sign, 2 * sign], atol=0.6)
 
 

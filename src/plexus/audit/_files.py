@@ -76,7 +76,7 @@ def _pairs_csv(findings: AuditRecord) -> str:
     )
     for pair in findings.pairs:
         a, b = findings.images[pair.a], findings.images[pair.b]
-        row = [pair.distance, pair.exact, pair.contradiction, pair.dice]
+        row: list[Any] = [pair.distance, pair.exact, pair.contradiction, pair.dice]
         row += ["-".join(pair.leak) if pair.leak else None, *(pair.shift or (None, None)), a.cluster]
         table.writerow([_cell(value) for value in row + [getattr(image, c) for image in (a, b) for c in columns]])
     return out.getvalue()
@@ -203,7 +203,7 @@ def check_clean(samples: SampleSet, folder: str | Path, *, link: bool) -> None:
         plexus.errors.RunError: scans.csv: a manifest is not a folder to link; leave --link out
     """
     folder = Path(folder)
-    if link and samples.layout in ("manifest", "parquet"):
+    if link and samples.layout in ("manifest", "parquet", "hub", "arrays"):
         raise RunError(f"{samples.where}: a {samples.layout} is not a folder to link; leave --link out")
     check_folder(folder)
     if folder.is_dir() and any(folder.iterdir()):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from plexus.errors import ConfigError, RunError
+from plexus.errors import ConfigError, RunError, printable
 
 if TYPE_CHECKING:
     from plexus.record import AuditRecord
@@ -127,8 +127,6 @@ def _inside(folder: Path, data: str) -> bool:
 
 def _lines(found: AuditRecord) -> list[str]:
     """The summary in words."""
-    from plexus.data._parts import printable
-
     data, settings, summary = found.data, found.settings, found.summary
     kinds = summary.contradictions
     wrong = ", ".join(f"{count} of {kind}" for kind, count in kinds.items() if count)
