@@ -6,35 +6,41 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
-
+from plexus.cli._options import DATA, OUTPUT, Json
 from plexus.errors import ConfigError
 
 
 def claims(
     *,
-    results: Annotated[Path, Parameter(help="Folder with the studies' records.")] = Path("results"),
+    results: Annotated[Path, DATA("Folder with the studies' records.")] = Path("results"),
     scale: Annotated[
-        Literal["standard", "full"] | None, Parameter(help="[default: the larger that is complete].")
+        Literal["standard", "full"] | None, DATA("Which trials count.", default="the larger that is complete")
     ] = None,
-    html: Annotated[Path | None, Parameter(help="Write the ledger as a page.")] = None,
-    markdown: Annotated[bool, Parameter(negative="", help="Print the ledger as Markdown.")] = False,
-    as_json: Annotated[bool, Parameter(name="--json", negative="", help="Print the ledger as JSON.")] = False,
+    html: Annotated[Path | None, OUTPUT("Write the ledger as a page.")] = None,
+    markdown: Annotated[bool, OUTPUT("Print the ledger as Markdown.", negative="")] = False,
+    as_json: Json = False,
 ) -> None:
     """Judge every claim from the studies' records, by the rule written beside it."""
     if markdown and as_json:
         raise ConfigError("--markdown and --json both print; name one")
     if results.exists() and not results.is_dir():
         raise ConfigError(f"{results}: not a folder; name the folder of the studies' records with --results")
+    from plexus.experiments import load_module, studies_folder
     from plexus.experiments.claims import ledger
     from plexus.report import claims_lines, claims_markdown, write_claims
 
-    found = ledger(results, scale=scale)
+    folder = studies_folder()
+    if folder is None or not (folder / "claims.py").is_file():
+        raise ConfigError(
+            "no claims here: the rules are in studies/claims.py of a clone of plexus, the records in its results/; go "
+            "there, or name another folder of records with --results"
+        )
+    judged = ledger(load_module(folder / "claims.py").CLAIMS, results, scale=scale)
     if html is not None:
-        page = write_claims(found, html)
+        page = write_claims(judged, html)
     if as_json:
-        print(json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False))
+        print(json.dumps(judged, indent=1, ensure_ascii=False, allow_nan=False))
     elif markdown:
-        print(claims_markdown(found), end="")
+        print(claims_markdown(judged), end="")
     else:
-        print("\n".join([*claims_lines(found), *([f"open {page}"] if html is not None else [])]))
+        print("\n".join([*claims_lines(judged), *([f"open {page}"] if html is not None else [])]))

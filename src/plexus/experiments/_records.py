@@ -11,14 +11,11 @@ from typing import Any
 
 from plexus.errors import RunError
 from plexus.experiments._study import Scale, Study
+from plexus.record import TrialRecord
 
 _FILE = re.compile(r"(?P<variant>[^~]+)~(?P<seed>\d+)\.json")
-FAILED = ".failed"
-
-
-def file_of(folder: Path, study: str, scale: str, variant: str, seed: int, *, failed: bool = False) -> Path:
-    """Where a trial's record lies, or the note that it failed."""
-    return folder / study / scale / f"{variant}~{seed}{FAILED if failed else ''}.json"
+FAILED = ".failed.json"
+"""After the name of a trial: the note of why it failed."""
 
 
 def records(folder: str | Path, study: Study | str, scale: str) -> list[dict[str, Any]]:
@@ -36,10 +33,7 @@ def records(folder: str | Path, study: Study | str, scale: str) -> list[dict[str
         RunError: a record is not JSON, or not a record of this study and scale.
 
     Example:
-        >>> import tempfile
-        >>> from plexus.experiments import load
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     records(folder, load("neurons"), "quick")
+        >>> records("/nowhere", "gain", "quick")
         []
     """
     name = study if isinstance(study, str) else study.name
@@ -67,10 +61,9 @@ def stale(folder: str | Path, study: Study, scale: str) -> dict[str, str]:
         RunError: a record is not JSON, or not a record of this study and scale.
 
     Example:
-        >>> import tempfile
-        >>> from plexus.experiments import load
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     stale(folder, load("neurons"), "quick")
+        >>> from plexus.experiments import Scale, Study, Variant
+        >>> study = Study("gain", "?", "a", (Variant("a"),), {"quick": Scale(None, 1, 3)}, "digits", trial=dict)
+        >>> stale("/nowhere", study, "quick")
         {}
     """
     found = {f"{r['variant']}~{r['seed']}": difference(study, r) for r in records(folder, study.name, scale)}
@@ -89,15 +82,11 @@ def failures(folder: str | Path, study: Study | str, scale: str) -> dict[str, st
         Empty where none failed.
 
     Example:
-        >>> import tempfile
-        >>> from plexus.experiments import load
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     failures(folder, load("neurons"), "quick")
+        >>> failures("/nowhere", "gain", "quick")
         {}
     """
     place = Path(folder) / (study if isinstance(study, str) else study.name) / scale
-    found = sorted(place.glob(f"*~*{FAILED}.json"))
-    return {p.name.removesuffix(f"{FAILED}.json"): _error(p) for p in found}
+    return {p.name.removesuffix(FAILED): _error(p) for p in sorted(place.glob(f"*~*{FAILED}"))}
 
 
 def _error(path: Path) -> str:
@@ -149,17 +138,10 @@ def _differ(now: Mapping[str, Any], then: Mapping[str, Any]) -> str | None:
 
 
 def _read(path: Path, study: str, scale: str) -> dict[str, Any]:
-    try:
-        record: Any = json.loads(path.read_bytes())
-    except OSError as error:
-        raise RunError(f"{path}: cannot read the record: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        raise RunError(f"{path}: not a record of a trial: the file is not JSON; delete it and run --resume") from None
+    record = TrialRecord.read(path)
     match = _FILE.fullmatch(path.name)
     assert match is not None
-    here = {"study": study, "scale": scale, "variant": match["variant"], "seed": int(match["seed"])}
-    if not isinstance(record, dict) or any(record.get(k) != v for k, v in here.items()):
-        raise RunError(f"{path}: not the record of this trial; delete it and run --resume")
-    if any(not isinstance(record.get(part), dict) for part in ("options", "metrics", "data")):
-        raise RunError(f"{path}: not a record of a trial: a part is missing; delete it and run --resume")
-    return record
+    here = (study, scale, match["variant"], int(match["seed"]))
+    if (record.study, record.scale, record.variant, record.seed) != here:
+        raise RunError(f"{path}: not the record of this trial; {record.remedy}")
+    return record.to_dict()

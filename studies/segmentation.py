@@ -1,0 +1,272 @@
+"""Images with masks: one fold held back, a net trained on the others, and planted near-duplicates; for trials."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from plexus.audit import audit, fingerprint, folds, near_duplicates
+from plexus.data import SampleSet, augment_pair, open_samples
+from plexus.errors import DataError, TrainingError
+from plexus.metrics import dice
+from plexus.models import UNet
+from plexus.segment._loss import segmentation_loss
+
+FOLDS = 5
+BATCH = 8
+LR = 1e-2
+_EVALUATED = 32  # images in one forward pass
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Grey images with masks, at one size.
+
+    Args:
+        images: uint8 (N, 1, H, W).
+        masks: bool (N, 1, H, W).
+        fold: (N,), 0 to FOLDS - 1; neither near-duplicates nor images of one group are in two.
+        samples: where they come from.
+    """
+
+    images: Tensor
+    masks: Tensor
+    fold: NDArray[np.int64]
+    samples: SampleSet
+
+    def split(
+        self, seed: int, limit: int | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Rows for training (at most `limit`), validation (the next fold) and test (fold `seed`)."""
+        test, val = seed % FOLDS, (seed + 1) % FOLDS
+        rows = np.arange(len(self.fold))
+        chosen = rows[(self.fold != test) & (self.fold != val)]
+        if limit is not None:
+            chosen = np.sort(np.random.default_rng(seed).permutation(chosen)[:limit])
+        return chosen, rows[self.fold == val], rows[self.fold == test]
+
+
+@dataclass
+class Trained:
+    """A net, and what its training left: mean losses and validation Dice in percent, one for each pass."""
+
+    net: UNet
+    train_loss: list[float]
+    val_loss: list[float]
+    val_dice: list[float]
+
+
+@lru_cache(maxsize=1)
+def pairs(spec: str, size: int, group_from: str | None = None) -> Pairs:
+    """All images of a set with masks, whatever split they are in, resized to squares; and leak-free folds of them."""
+    samples = open_samples(spec, masks=True, group_from=group_from)
+    images = torch.empty(len(samples), 1, size, size, dtype=torch.uint8)
+    masks = torch.empty(len(samples), 1, size, size, dtype=torch.bool)
+    for i in range(len(samples)):
+        pixels, mask = samples.pixels(i, (size, size)), samples.mask(i)
+        if pixels.ndim == 3 or mask is None:
+            raise DataError(f"{samples.where}: {samples.samples[i].name}: give grey images with masks")
+        images[i, 0] = torch.from_numpy(np.array(pixels))
+        masks[i, 0] = shrunk(torch.from_numpy(mask), size)
+    near = near_duplicates(fingerprint(samples))
+    found = folds(samples, near, k=FOLDS, seed=0)
+    fold = np.array([found.fold[sample.name] for sample in samples.samples])
+    return Pairs(images, masks, fold, samples)
+
+
+def shrunk(mask: Tensor, size: int) -> Tensor:
+    """A mask (H, W) at another size: where half of the area is in it."""
+    return F.interpolate(mask[None, None].float(), (size, size), mode="area")[0, 0] >= 0.5
+
+
+def train(
+    images: Tensor, masks: Tensor, val: tuple[Tensor, Tensor], *, steps: int, passes: int, seed: int, width: int = 8
+) -> Trained:
+    """Trains a U-Net from one seed for a number of steps, under one cycle of the rate.
+
+    Args:
+        images, masks: as in `Pairs`.
+        val: images and masks that the history looks at.
+        steps: optimiser steps, the same for every number of images.
+        passes: how often in between the history is written.
+        seed: of weights, order and augmentation.
+        width: of the net's first level.
+
+    Raises:
+        TrainingError: the loss is no longer a number.
+    """
+    torch.manual_seed(seed)
+    net = UNet(1, width=width, levels=4)
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(net.parameters(), LR, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=steps)
+    made = Trained(net, [], [], [])
+    total, count, order = 0.0, 0, torch.empty(0, dtype=torch.long)
+    for step in range(steps):
+        random = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        if len(order) < BATCH:
+            order = torch.cat([order, torch.randperm(len(images), generator=random)])
+        rows, order = order[:BATCH], order[BATCH:]
+        x, y = augment_pair(images[rows].float(), masks[rows].float(), random)
+        torch.manual_seed(seed * 1_000_003 + step)  # dropout
+        loss = segmentation_loss(net.train()(scaled(x)), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        total, count = total + loss.item(), count + 1
+        if (step + 1) * passes // steps > step * passes // steps:
+            if not math.isfinite(total):
+                raise TrainingError(f"the training loss became {total} after {step + 1} steps")
+            made.train_loss.append(round(total / count, 5))
+            _look(made, val)
+            total, count = 0.0, 0
+    return made
+
+
+def scaled(pixels: Tensor) -> Tensor:
+    """Pixels 0..255 as the net reads them, each image with mean 0 and deviation 1."""
+    x = pixels.float()
+    deviation, mean = torch.std_mean(x, (1, 2, 3), keepdim=True, correction=0)
+    return ((x - mean) / deviation.clamp_min(1.0)).contiguous(memory_format=torch.channels_last)
+
+
+def predict(net: UNet, images: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Probability of every pixel, (N, H, W), and the logit that the target is there, (N,)."""
+    masks, logits = [], []
+    with torch.inference_mode():
+        for batch in images.split(_EVALUATED):
+            out = net.eval()(scaled(batch))
+            masks.append(out.mask_logits[:, 0].sigmoid().float())
+            logits.append(out.presence_logit.double())
+    return torch.cat(masks).numpy(), torch.cat(logits).numpy()
+
+
+def _look(made: Trained, val: tuple[Tensor, Tensor]) -> None:
+    losses = []
+    with torch.inference_mode():
+        for x, y in zip(val[0].split(_EVALUATED), val[1].split(_EVALUATED), strict=True):
+            losses += [segmentation_loss(made.net.eval()(scaled(x)), y.float()).item()] * len(x)
+    probability, _ = predict(made.net, val[0])
+    scores: NDArray[Any] = dice(probability > 0.5, val[1][:, 0].numpy())
+    made.val_loss.append(round(float(np.mean(losses)), 5))
+    made.val_dice.append(round(100 * float(scores.mean()), 4))
+
+
+PLANTED, EMPTIED = 0.6, 2 / 3
+"""Share of the images that get a twin, and of the twins that lose their mask."""
+SHIFT, GAIN, OFFSET, NOISE = 3, 0.06, 8.0, (1.0, 5.0)
+"""How a twin may differ: pixels each way, share, grey values, and the deviation of the noise in grey values."""
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Planted:
+    """Originals and twins at one size, and what the audit makes of them.
+
+    Args:
+        images: uint8 (N, 1, H, W).
+        right, given: bool (N, 1, H, W), the masks as they were and as the training set has them.
+        keep: (N,), what the audit keeps.
+        reported: contradictory pairs that the audit reports.
+        planted: those that are there.
+    """
+
+    images: Tensor
+    right: Tensor
+    given: Tensor
+    keep: list[bool]
+    reported: frozenset[tuple[int, int]]
+    planted: frozenset[tuple[int, int]]
+
+    def training(self, way: str) -> tuple[Tensor, Tensor]:
+        """`all`, those the audit has `kept`, `neither` of a reported pair, or all with the `right` masks."""
+        gone = {i for pair in self.reported for i in pair}
+        stays = {
+            "all": [True] * len(self.images),
+            "right": [True] * len(self.images),
+            "kept": self.keep,
+            "neither": [i not in gone for i in range(len(self.images))],
+        }[way]
+        at = torch.tensor(stays)
+        return self.images[at], (self.right if way == "right" else self.given)[at]
+
+    def facts(self) -> dict[str, Any]:
+        """For the record: percentage of contradictory images, percentage of the pairs found, and false pairs."""
+        here = 100 * len(self.planted & self.reported) / len(self.planted) if self.planted else None
+        contradictory = 100 * 2 * len(self.planted) / len(self.images)
+        return {"contradictory": contradictory, "found": here, "false": len(self.reported - self.planted)}
+
+
+def plant(found: Pairs, rows: NDArray[np.int64], seed: int, folder: Path) -> Planted:
+    """Writes the images of some rows and their twins to a folder, and audits it; see `Planted`.
+
+    Files are numbered in a random order, so that no name tells a twin.
+
+    Args:
+        found: the whole set.
+        rows: of the images to use.
+        seed: of everything random.
+        folder: for the files.
+    """
+    random = np.random.default_rng(seed)
+    count = round(PLANTED * len(rows))
+    chosen = random.permutation(len(rows))[:count].tolist()
+    emptied = set(chosen[: round(EMPTIED * count)])
+    originals = [_read(found, row) for row in rows]
+    twins = [twin(originals[i][0], originals[i][1], random) for i in chosen]
+    all_of = [*originals, *twins]
+    blank = [False] * len(rows) + [i in emptied for i in chosen]
+    number = random.permutation(len(all_of)).tolist()
+    for (pixels, mask), empty, n in zip(all_of, blank, number, strict=True):
+        Image.fromarray(pixels).save(folder / f"{n:05}.png")
+        Image.fromarray(mask & (not empty)).convert("L").save(folder / f"{n:05}_mask.png")
+    report = audit(open_samples(folder, masks=True), seed=seed)
+    kept = {int(row["name"][:5]): row["keep"] for row in report.findings["images"]}
+    index = {n: i for i, n in enumerate(number)}
+    names = [int(row["name"][:5]) for row in report.findings["images"]]
+    reported = [(index[names[p["a"]]], index[names[p["b"]]]) for p in report.findings["pairs"] if p["contradiction"]]
+    size = found.images.shape[-1]
+    right = torch.stack([shrunk(torch.from_numpy(np.array(mask)), size) for _, mask in all_of])[:, None]
+    return Planted(
+        torch.stack([_small(pixels, size) for pixels, _ in all_of])[:, None],
+        right,
+        right & ~torch.tensor(blank)[:, None, None, None],
+        [kept[n] for n in number],
+        frozenset((min(p), max(p)) for p in reported),
+        frozenset((i, len(rows) + k) for k, i in enumerate(chosen) if i in emptied),
+    )
+
+
+def twin(pixels: NDArray[np.uint8], mask: Mask, random: np.random.Generator) -> tuple[NDArray[np.uint8], Mask]:
+    """An image and its mask as a neighbouring frame might show them; the edge's pixels fill what the shift leaves."""
+    down, right = random.integers(-SHIFT, SHIFT + 1, 2).tolist()
+    rows = np.clip(np.arange(pixels.shape[0]) - down, 0, pixels.shape[0] - 1)
+    columns = np.clip(np.arange(pixels.shape[1]) - right, 0, pixels.shape[1] - 1)
+    moved = pixels[np.ix_(rows, columns)].astype(np.float64)
+    noise = random.normal(0, random.uniform(*NOISE), moved.shape)
+    changed = moved * random.uniform(1 - GAIN, 1 + GAIN) + random.uniform(-OFFSET, OFFSET) + noise
+    return np.clip(np.rint(changed), 0, 255).astype(np.uint8), mask[np.ix_(rows, columns)]
+
+
+def _read(found: Pairs, row: int) -> tuple[NDArray[np.uint8], Mask]:
+    pixels, mask = found.samples.pixels(row), found.samples.mask(row)
+    if mask is None:
+        raise DataError(f"{found.samples.where}: {found.samples.samples[row].name} has no mask: add it")
+    return pixels, mask
+
+
+def _small(pixels: NDArray[np.uint8], size: int) -> Tensor:
+    image = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(image))

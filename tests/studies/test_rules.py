@@ -1,0 +1,216 @@
+"""Every rule finds what is true, what is false, and what cannot be told, and asks for what the studies record."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plexus.experiments import load, names, statistics, summary
+from plexus.experiments.claims import Claim, judge, ledger
+from studies import evidence
+from studies import gates as gates_study
+from studies import rotation as rotation_study
+from studies import search as search_study
+from studies.claims import CLAIMS
+from tests.studies.invented import invent, layers, moved, summed, turned
+
+CLAIM = {claim.id: claim for claim in CLAIMS}
+Summary = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def no_bootstrap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rules do not read it, and it takes most of the time."""
+    monkeypatch.setattr(statistics, "_bootstrap", lambda *_: (None, ""))
+
+
+def rotation(**how: Any) -> Summary:
+    truth: dict[str, Any] = {
+        "accuracy": lambda n: -2.0 * (layers(n) - 1) if layers(n) else 0.0,
+        "extra": turned(lambda n: 50.0 + 3 * layers(n) + 2 * n.startswith("8_")),
+    }
+    return summed("rotation", **{**truth, **how})[1]
+
+
+def gates(**how: Any) -> Summary:
+    truth: dict[str, Any] = {"slowness": lambda n: 1.4 if n.startswith("none") else 1.0, "extra": moved(0.98)}
+    return summed("gates", **{**truth, **how})[1]
+
+
+def search(good: int = 5, *, price: float = 1.0, seeds: int = 5) -> Summary:
+    """The gradient finds the best of its wirings from so many seeds, and else the worst."""
+    from studies.search import BUDGET, all_wirings, edges_of, name_of
+
+    worth = {name_of(m): 0.1 * k for k, m in enumerate(all_wirings())}
+    few = [name_of(m) for m in all_wirings() if edges_of(m) == BUDGET]
+
+    def extra(name: str, seed: int) -> dict[str, Any]:
+        if name in worth:
+            return {"edges": edges_of(tuple(int(p) for p in name[1:].split("_")))}
+        found = few[-1 - seed] if seed < good else few[seed]
+        return {"edges": BUDGET, "found": found, "chosen": {"gate": {"5": found}, "ablation": {"5": few[-1]}},
+                "trainings": 1 if name == "gradient" else 40}  # fmt: skip
+
+    made = invent("search", accuracy=lambda n: worth.get(n, 0.0), extra=extra, seeds=seeds)
+    for record in made:
+        record["seconds"] = 2.0 * price if record["variant"] == "gradient" else 1.0
+    return summary(load("search"), made, "standard")
+
+
+def represented(pace: float) -> Summary:
+    """A frozen Z that needs `pace` times the epochs of pixels to the accuracy which pixels end with."""
+    made = invent("representation", slowness=lambda n: pace if n == "z" else 1.0)
+    for record in made:
+        metrics, seed = record["metrics"], record["seed"]
+        needs = {"pixels": 10, "z": min(round(10 * pace), 13) + (seed % 3 - 1 if pace == 1 else 0), "tuned": 10}
+        metrics["val_accuracy_curve"] = [60.0 if e >= needs[record["variant"]] else 50.0 for e in range(1, 13)]
+        metrics |= {"train_seconds": 10.0, "z_seconds": 0.0 if record["variant"] == "pixels" else 20.0}
+    return summary(load("representation"), made, "standard")
+
+
+def fast(**factors: float) -> Callable[[str], float]:
+    return lambda name: factors.get(name, 1.0)
+
+
+UNIT = fast(norm_conv=0.7, norm_dense=0.7)
+PRUNED = {"full": 1.0, "retrained": 1.0, "finetuned": 1.0}
+CASES: list[tuple[int, str, Callable[[], Summary]]] = [
+    (1, "holds", gates),
+    (1, "fails", lambda: gates(slowness=fast())),
+    (1, "fails", lambda: gates(slowness=fast(none=1.4))),  # the sigmoid itself does nothing
+    (1, "open", lambda: gates(noise=3.0)),
+    (2, "holds", gates),
+    (2, "fails", lambda: gates(slowness=fast(**{"gate_0.05": 1.4}))),
+    (2, "fails", lambda: gates(slowness=fast(init_1=0.7))),
+    (3, "holds", lambda: summed("merging")[1]),
+    (3, "fails", lambda: summed("merging", accuracy=lambda n: 1.5 * (n == "bicubic"))[1]),
+    (3, "holds", lambda: summed("merging", accuracy=lambda n: 9.0 * (n == "largest"))[1]),
+    (3, "open", lambda: summed("merging", noise=3.0)[1]),
+    (4, "holds", gates),
+    (4, "fails", lambda: gates(extra=moved(0.1))),
+    (5, "holds", lambda: summed("pruning", accuracy=lambda n: PRUNED.get(n, -1.0))[1]),
+    (5, "fails", lambda: summed("pruning", accuracy=lambda n: 1.0)[1]),  # no better than random
+    (5, "fails", lambda: summed("pruning", accuracy=lambda n: {"full": 5.0, "retrained": 2.0}.get(n, 0.0))[1]),
+    (6, "holds", rotation),
+    (6, "fails", lambda: rotation(accuracy=lambda n: 0.0)),
+    (6, "fails", lambda: rotation(accuracy=lambda n: 1.0 * (n == "4_rot_4") - 2.0 * (layers(n) == 1))),
+    (7, "holds", rotation),
+    (7, "fails", lambda: rotation(accuracy=lambda n: 0.0)),
+    (7, "fails", lambda: rotation(accuracy=lambda n: -1.0 * layers(n))),  # one layer costs a point
+    (8, "holds", rotation),
+    (8, "fails", lambda: rotation(accuracy=lambda n: 2.0 * (n == "8_rot_3"))),
+    (9, "holds", rotation),
+    (9, "fails", lambda: rotation(extra=turned(lambda n: 50.0))),
+    (9, "fails", lambda: rotation(extra=turned(lambda n: 50.0 + 5 * (layers(n) > 0) - layers(n)))),
+    (10, "holds", rotation),
+    (10, "fails", lambda: rotation(extra=turned(lambda n: 50.0 + 3 * layers(n)))),
+    (11, "holds", rotation),
+    (11, "fails", lambda: rotation(extra=turned(lambda n: 50.0, transplanted=lambda n: 30.0))),
+    (12, "holds", rotation),
+    (12, "fails", lambda: rotation(extra=turned(lambda n: 50.0, dip=0.0))),
+    (12, "fails", lambda: rotation(extra=turned(lambda n: 50.0, shift=lambda n: 60.0 * layers(n)))),
+    (13, "holds", lambda: summed("neurons", slowness=UNIT)[1]),
+    (13, "fails", lambda: summed("neurons", slowness=lambda n: 1.0)[1]),
+    (13, "fails", lambda: summed("neurons", slowness=lambda n: 0.7 if n.startswith("norm") else 1.0)[1]),
+    (13, "open", lambda: summed("neurons", slowness=UNIT, noise=3.0)[1]),
+    (14, "holds", lambda: summed("neurons")[1]),
+    (14, "holds", lambda: summed("neurons", accuracy=lambda n: -3.0 * (n == "elu"))[1]),
+    (14, "fails", lambda: summed("neurons", accuracy=lambda n: 2.0 * (n == "elu"))[1]),
+    (15, "fails", lambda: summed("duplicates", accuracy=lambda n: 3.0 * (n == "clean"))[1]),
+    (16, "holds", lambda: summed("absence", accuracy=lambda n: 3.0 * (n == "threshold"))[1]),
+    (16, "fails", lambda: summed("absence", accuracy=lambda n: 3.0 * (n == "expected"))[1]),
+    (16, "open", lambda: summed("absence", noise=3.0)[1]),
+    (17, "holds", lambda: represented(0.5)),
+    (17, "fails", lambda: represented(2.0)),
+    (17, "open", lambda: represented(1.0)),
+    (18, "holds", search),
+    (18, "holds", lambda: search(good=3)),
+    (18, "open", lambda: search(good=1)),
+    (18, "fails", lambda: search(good=0)),
+    (18, "fails", lambda: search(price=10.0)),
+]
+
+
+@pytest.mark.parametrize(("number", "word", "make"), CASES, ids=[f"{n}-{w}-{i}" for i, (n, w, _) in enumerate(CASES)])
+def test_a_rule_finds_what_was_put_in(number: int, word: str, make: Callable[[], Summary]) -> None:
+    found = judge(CLAIM[number], make())
+    assert found.word == word, found
+    assert found.effect is not None
+
+
+def test_what_only_the_notes_images_can_tell_stays_open() -> None:
+    found = judge(CLAIM[15], summed("duplicates", accuracy=lambda n: 3.0 * (n != "corrupted"))[1])
+    assert found.word == "open"
+    assert [part.word for part in found.parts if part.counted] == ["holds", "open"]
+    assert found.why.endswith("(the notes' images are not at hand)")
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda c: str(c.id))
+def test_two_seeds_settle_nothing(claim: Claim) -> None:
+    makers: dict[str, Callable[..., Summary]] = {"rotation": rotation, "gates": gates, "search": search}
+    make = makers.get(claim.study.name, lambda **how: summed(claim.study.name, **how)[1])
+    found = judge(claim, make(seeds=2))
+    assert found.word == "open"
+    assert "needed" in found.why or "missing" in found.why
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda c: str(c.id))
+def test_a_rule_asks_only_for_variants_that_there_are(claim: Claim, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = set()
+    entry = evidence.entry
+
+    def spy(study: Summary, name: str) -> Any:
+        asked.add(name)
+        return entry(study, name)
+
+    for module in (evidence, gates_study, rotation_study, search_study):
+        monkeypatch.setattr(module, "entry", spy)
+    claim.judge(search(seeds=3) if claim.study.name == "search" else summed(claim.study.name, seeds=3)[1])
+    assert asked
+    assert asked <= {v.name for v in claim.study.variants}
+    assert len(claim.rule) > 100
+
+
+def test_claims_are_those_of_the_list() -> None:
+    assert [c.id for c in CLAIMS] == list(range(1, 19))
+    assert {c.study.name for c in CLAIMS} == set(names())
+
+
+def write(folder: Path, name: str, records: list[dict[str, Any]]) -> None:
+    scale = load(name).scales["standard"]
+    settings = {"images": scale.images, "epochs": scale.epochs, "options": dict(scale.options)}
+    place = folder / name / "standard"
+    place.mkdir(parents=True)
+    for record in records:
+        whole = record | {"settings": settings}
+        (place / f"{record['variant']}~{record['seed']}.json").write_text(json.dumps(whole))
+
+
+def test_the_ledger_reads_records_and_leaves_the_rest_open(tmp_path: Path) -> None:
+    write(tmp_path, "neurons", invent("neurons", slowness=UNIT, accuracy=lambda n: 2.0 * (n == "elu")))
+    found = ledger(CLAIMS, tmp_path)
+    words = {c["id"]: (c["verdict"], c["why"]) for c in found["claims"]}
+    assert words[13][0] == "holds"
+    assert words[14][0] == "fails"
+    assert all(words[i] == ("open", "not run yet") for i in (*range(1, 13), 18))
+    (study,) = found["studies"]
+    assert (study["study"], study["scale"], study["trials"]) == ("neurons", "standard", 25)
+    assert json.loads(json.dumps(found, allow_nan=False)) == json.loads(json.dumps(found))
+
+
+def test_a_quick_run_proves_no_claim(tmp_path: Path) -> None:
+    write(tmp_path, "neurons", invent("neurons", slowness=UNIT))
+    (tmp_path / "neurons" / "standard").rename(tmp_path / "neurons" / "quick")
+    for path in (tmp_path / "neurons" / "quick").iterdir():
+        path.write_text(path.read_text().replace('"scale": "standard"', '"scale": "quick"'))
+    assert {c["why"] for c in ledger(CLAIMS, tmp_path)["claims"]} == {"not run yet"}
+
+
+def test_half_a_study_is_told_from_none(tmp_path: Path) -> None:
+    write(tmp_path, "neurons", [r for r in invent("neurons", slowness=UNIT) if r["variant"] != "norm_dense"])
+    found = {c["id"]: c for c in ledger(CLAIMS, tmp_path)["claims"]}
+    assert found[13]["verdict"] == "open"
+    assert found[13]["why"] == "not settled: norm_dense needs fewer epochs (not run yet)"
+    assert found[14]["verdict"] == "holds"
