@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from cyclopts import Group, Parameter, Token
 from cyclopts.validators import Number
 
-from plexus.cli._show import trained
+from plexus.cli._show import says_unicode, trained
 from plexus.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def train_or_resume(
         return
     chosen = chosen_config(config, data, options, file, either=either)
     if print_config:
-        print(chosen.to_yaml(), end="")
+        print(chosen.to_yaml(ascii_only=not says_unicode()), end="")
     else:
         trained(verb, lambda listen: begin(chosen, run=run, command=command(), listen=listen, progress=True))
 

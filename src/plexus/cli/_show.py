@@ -22,8 +22,12 @@ def one_line(text: str) -> str:
 
 def print_json(value: Any) -> None:
     """Print figures as JSON; infinity, which JSON does not have, as text."""
-    unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    print(json.dumps(_finite(value), indent=1, ensure_ascii=not unicode, allow_nan=False))
+    print(json.dumps(_finite(value), indent=1, ensure_ascii=not says_unicode(), allow_nan=False))
+
+
+def says_unicode() -> bool:
+    """Return whether stdout takes every letter; in a file format, others are then escaped as the format does."""
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
 def _finite(value: Any) -> Any:

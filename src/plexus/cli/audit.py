@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group
 
 from plexus.cli._options import DATA, NAME, OUTPUT, Json, Label, Seed, command, in_panel
 from plexus.cli._show import print_json
 from plexus.errors import ConfigError, RunError, printable
+
+if TYPE_CHECKING:
+    from plexus.record import AuditRecord
 
 SEARCH = partial(in_panel, Group("Comparison", sort_key=2))
 SHOWN = 3
@@ -94,11 +97,12 @@ def audit(
     )  # fmt: skip
     drawn = auditing.pictures(samples, found.findings, progress=True)  # first: files of two audits never lie together
     auditing.write_files(found, folder)
-    page = write_audit(found.findings, drawn, folder / "audit.html")
+    page = write_audit(found.findings.to_dict(), drawn, folder / "audit.html")
     if write_clean is not None:
         auditing.write_clean(samples, found, write_clean, link=link)
     if as_json:
-        print_json({"settings": found.findings["settings"], **found.findings["summary"]})
+        raw = found.findings.to_dict()
+        print_json({"settings": raw["settings"], **raw["summary"]})
     else:
         listed = [f"what to keep: {write_clean / 'keep.txt'}"] if write_clean is not None else []
         print("\n".join([*_lines(found.findings), *listed, f"open {page}"]))
@@ -114,26 +118,26 @@ def _inside(folder: Path, data: str) -> bool:
     return Path(data).is_dir() and folder.resolve().is_relative_to(Path(data).resolve())
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
+def _lines(found: AuditRecord) -> list[str]:
     """The summary in words."""
-    data, settings, summary = found["data"], found["settings"], found["summary"]
-    kinds = summary["contradictions"]
+    data, settings, summary = found.data, found.settings, found.summary
+    kinds = summary.contradictions
     wrong = ", ".join(f"{count} of {kind}" for kind, count in kinds.items() if count)
     lines = [
-        f"{_count(data['images'], 'image')}; near-duplicates up to distance {settings['threshold']:.4g}"
-        f" ({SOURCES[settings['threshold_from']]})",
-        f"{summary['pairs']} near-duplicate pairs, {summary['exact']} of them exact copies,"
-        f" in {_count(summary['clusters'], 'cluster')} ({summary['flagged']} of more than 50 images)",
+        f"{_count(data.images or 0, 'image')}; near-duplicates up to distance {settings.threshold or 0:.4g}"
+        f" ({SOURCES[settings.threshold_from]})",
+        f"{summary.pairs} near-duplicate pairs, {summary.exact} of them exact copies,"
+        f" in {_count(summary.clusters, 'cluster')} ({summary.flagged} of more than 50 images)",
         f"{_count(sum(kinds.values()), 'contradictory pair')}{f': {wrong}' if wrong else ''}",
-        f"{_count(summary['leaks'], 'pair')} across splits",
-        f"{summary['unreadable']} unreadable and {_count(summary['degenerate'], 'constant image')}",
-        f"the cleaning rule keeps {summary['kept']} and drops {summary['dropped']}; nothing was deleted",
+        f"{_count(summary.leaks, 'pair')} across splits",
+        f"{summary.unreadable} unreadable and {_count(summary.degenerate, 'constant image')}",
+        f"the cleaning rule keeps {summary.kept} and drops {summary.dropped}; nothing was deleted",
     ]
-    problems = found["problems"]
-    lines += [f"unusable: {printable(p['name'])}: {p['text']}" for p in problems[:SHOWN]]
+    problems = found.problems
+    lines += [f"unusable: {printable(p.name)}: {p.text}" for p in problems[:SHOWN]]
     if len(problems) > SHOWN:
         lines.append(f"unusable: {len(problems) - SHOWN} more, in findings.json")
-    return lines + [f"note: {note}" for note in data["notes"]]
+    return lines + [f"note: {note}" for note in data.notes]
 
 
 def _count(number: int, what: str) -> str:
