@@ -33,9 +33,9 @@ def trained(work: Callable[[Lines], Path]) -> None:
         if not is_rank_zero():
             return
         where = page(folder)
-    from plexus.represent._folder import open_run
+    from plexus.represent import open_run
 
-    _, record = open_run(folder)
+    record = open_run(folder)[1].to_dict()
     results, units = record["results"], record["units"]
     table = Table(title=None, box=None, pad_edge=False)
     for title in ("on test images", "", "95 %"):
@@ -56,9 +56,9 @@ def trained(work: Callable[[Lines], Path]) -> None:
 def page(run: Path) -> Path:
     """Writes the page of a run again."""
     from plexus.report import write_represent
-    from plexus.represent._folder import open_run
+    from plexus.represent import open_run
 
-    return write_represent(open_run(run)[1], run / "report.html")
+    return write_represent(open_run(run)[1].to_dict(), run / "report.html")
 
 
 def fewshot_table(found: dict[str, Any], where: Path) -> None:

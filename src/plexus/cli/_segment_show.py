@@ -26,14 +26,14 @@ class Lines(Epochs):
 def trained(work: Callable[[Lines], Path]) -> None:
     """Runs a training, then writes its page and prints its figures; a stop from the keyboard says how to go on."""
     from plexus.report import write_segment
-    from plexus.segment._folder import read_record
+    from plexus.segment import open_run
     from plexus.training import is_rank_zero
 
     with or_stopped("segment train"):
         folder = work(Lines())
         if not is_rank_zero():
             return
-        record = read_record(folder / "record.json")
+        record = open_run(folder)[1].to_dict()
         page = write_segment(record, folder / "report.html")
     for note in record["data"]["notes"]:
         print(f"plexus: {note}", file=sys.stderr)

@@ -11,9 +11,9 @@ from plexus.data import load
 from plexus.errors import ConfigError
 from plexus.represent._config import RepresentConfig
 from plexus.represent._data import only_classes
-from plexus.represent._folder import add_to_record, finished, open_model, open_run
 from plexus.represent._scores import scores, turning
-from plexus.represent._train import resume, train
+from plexus.represent._space import add_to_record, open_model
+from plexus.represent._train import finished, open_run, resume, train
 
 
 def probe(

@@ -17,7 +17,7 @@ from torch import Tensor
 from plexus.data import SampleSet, Split
 from plexus.data._decode import UnreadableError
 from plexus.errors import DataError
-from plexus.training._run_folder import digest
+from plexus.training.run_folder import digest
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]

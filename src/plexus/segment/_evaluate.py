@@ -15,12 +15,12 @@ from plexus.data import open_samples
 from plexus.errors import DataError, RunError
 from plexus.record import atomic_write
 from plexus.segment._data import Pairs, load_pairs
-from plexus.segment._folder import KIND
 from plexus.segment._forward import to_bytes
 from plexus.segment._images import Run, Told, open_finished
-from plexus.segment._judge import figures
 from plexus.segment._measure import KINDS, Answers
-from plexus.training._run_folder import FORMAT, check_place, refuse_used, to_json, versions
+from plexus.segment._task import figures
+from plexus.segment._train import SEGMENT
+from plexus.training.run_folder import FORMAT, check_place, refuse_used, to_json, versions
 
 _AT_ONCE = 16
 
@@ -92,7 +92,7 @@ def evaluate(
     made = figures(found, pairs, {each: [g] * len(pairs) for each, g in gates.items()}, kind, seed=config.seed)
     record = {
         "format": FORMAT,
-        "kind": KIND,
+        "kind": SEGMENT.name,
         "created": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}",
         "command": command,
         "seed": config.seed,

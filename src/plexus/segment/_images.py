@@ -15,11 +15,11 @@ from plexus.data._decode import UnreadableError
 from plexus.errors import DataError, RunError
 from plexus.segment._config import SegmentConfig, read_gate
 from plexus.segment._data import Mask, in_parallel, resize_image, stack
-from plexus.segment._folder import finished, open_run
 from plexus.segment._forward import Floats, answers, enlarge
 from plexus.segment._gate import Gate
 from plexus.segment._measure import KINDS, gated
 from plexus.segment._nets import Segmenter, load_nets
+from plexus.segment._train import finished, open_run
 from plexus.segment._window import windowed
 from plexus.training import device
 
@@ -73,7 +73,8 @@ def open_finished(run: str | Path) -> Run:
         RunError: it is not finished, or broken.
     """
     folder = Path(run)
-    config, record = open_run(folder)
+    config, typed = open_run(folder)
+    record = typed.to_dict()
     if not finished(folder):
         raise RunError(f"{folder}: the run is not finished; go on with `plexus segment train --resume {folder}`")
     try:

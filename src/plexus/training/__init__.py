@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         set_masks,
     )
     from plexus.training._config import FitConfig
+    from plexus.training._export import export_onnx
     from plexus.training._fit import finished, fit, open_run, reprune, resume
     from plexus.training._loop import Batches, Loop, Machine, check_devices, wait
     from plexus.training._module import (
@@ -32,20 +33,21 @@ if TYPE_CHECKING:
         step_seed,
     )
     from plexus.training._predict import predict
-    from plexus.training._run_folder import is_rank_zero, last_run
+    from plexus.training.run_folder import is_rank_zero, last_run
 
 _HOMES = {
     "_classification": (
         "ClassificationModule", "MaskAnnealing", "Normalize", "accuracy", "device", "logits_of", "set_masks",
     ),
     "_config": ("FitConfig",),
+    "_export": ("export_onnx",),
     "_fit": ("finished", "fit", "open_run", "reprune", "resume"),
     "_loop": ("Batches", "Loop", "Machine", "check_devices", "wait"),
     "_module": (
         "History", "Schedule", "TrainingModule", "exact_state", "gated", "load_exact", "reduce_seed", "step_seed",
     ),
     "_predict": ("predict",),
-    "_run_folder": ("is_rank_zero", "last_run"),
+    "run_folder": ("is_rank_zero", "last_run"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
@@ -63,6 +65,7 @@ __all__ = [
     "check_devices",
     "device",
     "exact_state",
+    "export_onnx",
     "finished",
     "fit",
     "gated",

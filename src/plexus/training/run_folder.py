@@ -20,7 +20,6 @@ from typing import Any
 import plexus
 from plexus.errors import RunError
 from plexus.record import _lines, _plain, atomic_write
-from plexus.training._settings import Settings
 
 FORMAT = 1
 _RUN = "PLEXUS_RUN"  # the processes that Lightning starts for other devices find the run folder by it
@@ -278,71 +277,42 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def make_run(
-    config: Settings, folder: str | Path | None, facts: Mapping[str, Any], *, now: datetime.datetime | None = None
-) -> Path:
-    """Create a run folder with its config and an unfinished record: both or nothing.
+class DictRecord:
+    """A record as a dict, read and written whole."""
 
-    Args:
-        config: options of the run; its `data` and `seed` are read.
-        folder: where; by default `runs/DATA-DATE-TIME`.
-        facts: `kind` of the run, the `verb` that goes on with it, and the `command` line that reproduces it.
-        now: the time to name and stamp it with.
-    """
-    options: Any = config
-    now = now or datetime.datetime.now(datetime.UTC)
-    record = {
-        "format": FORMAT,
-        "kind": facts["kind"],
-        "created": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-        "command": facts["command"],
-        "seed": options.seed,
-        "finished": False,
-        "config": {},
-        "versions": versions(),
-        "machine": machine(),
-    }
-    files = {"record.json": to_json(record), "config.yaml": config.to_yaml()}
-    return make_run_folder(folder, files, data=options.data, verb=facts["verb"], now=now)
+    def __init__(self, raw: dict[str, Any]) -> None:
+        self.raw = raw
+        self.kind, self.machine, self.finished = raw.get("kind"), raw.get("machine"), raw.get("finished") is True
 
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> DictRecord:
+        return cls(raw)
 
-def open_folder(folder: str | Path, *, kind: str, verb: str) -> dict[str, Any]:
-    """The record of a run folder that holds a config.
+    @classmethod
+    def read(cls, path: Path) -> DictRecord:
+        try:
+            raw = json.loads(path.read_bytes())
+        except OSError as error:
+            raise RunError(f"{path}: cannot read the run record: {error.strerror}; name a run folder") from None
+        except (ValueError, RecursionError):
+            raise RunError(f"{path}: not a run record: the file is not JSON, or it was cut short") from None
+        if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+            raise RunError(f"{path}: not a run record; name a run folder")
+        if not isinstance(raw.get("machine", {}), dict) or not isinstance(raw.get("data", {}), dict):
+            raise RunError(f"{path}: broken run record: machine and data should be objects; train anew")
+        return cls(raw)
 
-    Raises:
-        RunError: there is none, or it is broken or of another kind.
-    """
-    place = Path(folder)
-    if not (place / "config.yaml").is_file():
-        raise RunError(f"{place}: not a run folder (it has no config.yaml); name one of `plexus {verb}`")
-    return read_record(place / "record.json", kind=kind, verb=verb)
+    def to_dict(self) -> dict[str, Any]:
+        return self.raw
 
+    def to_json(self) -> str:
+        return to_json(self.raw)
 
-def read_record(path: Path, *, kind: str, verb: str) -> dict[str, Any]:
-    """A record of one kind.
-
-    Raises:
-        RunError: it is missing, broken or of another kind.
-    """
-    try:
-        record = json.loads(path.read_bytes())
-    except OSError as error:
-        raise RunError(f"{path}: cannot read the run record: {error.strerror}; name a run folder") from None
-    except (ValueError, RecursionError):
-        raise RunError(f"{path}: not a run record: the file is not JSON, or it was cut short") from None
-    if not isinstance(record, dict) or record.get("format") != FORMAT or record.get("kind") != kind:
-        raise RunError(f"{path}: not the record of `plexus {verb}`; name a folder that it made")
-    if not isinstance(record.get("machine"), dict):
-        raise RunError(f"{path}: broken run record: it does not name the machine; train again")
-    return record
+    def write(self, path: Path) -> Path:
+        return atomic_write(path, self.to_json())
 
 
 def to_json(record: Mapping[str, Any]) -> str:
     """One part a line, one list entry a line; NaN and infinity become null."""
     parts = (f"{json.dumps(name)}: {_lines(part)}" for name, part in _plain(record).items())
     return "{\n" + ",\n".join(parts) + "\n}\n"
-
-
-def absolute(path: str) -> str:
-    """A path that is there, from the root; anything else, as a hub id, as it is."""
-    return os.path.abspath(path) if os.path.exists(path) else path
