@@ -200,8 +200,7 @@ def test_half_precision_runs(options: dict[str, Any]) -> None:
     "options",
     [
         {**NERVE, "levels": 2},
-        {**MODERN, "levels": 2, "skips": "all", "stem": 2},
-        {**MODERN, "levels": 2, "neuron": "rot4"},
+        {**MODERN, "levels": 2, "skips": "all", "stem": 2, "neuron": "rot4"},
     ],
 )
 def test_a_net_exports_to_onnx(options: dict[str, Any], tmp_path: Path) -> None:

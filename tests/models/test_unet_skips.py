@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from plexus.errors import ConfigError
 from plexus.graph import Wiring
 from plexus.models import UNet
-from plexus.models._unet_skips import Skips
 
 NERVE: dict[str, Any] = {"preset": "nerve", "in_size": (32, 16), "width": 3, "levels": 4, "skips": "all"}
 MODERN: dict[str, Any] = {"preset": "modern", "width": 4, "levels": 4, "skips": "all"}
@@ -30,8 +29,9 @@ def make(options: dict[str, Any]) -> UNet:
     return net
 
 
-def gated(net: UNet) -> dict[str, Skips]:
-    return {name: m for name, m in net.skips.items() if isinstance(m, Skips)}
+def gated(net: UNet) -> dict[str, Any]:
+    """The gated skips of every decoder level."""
+    return dict(net.skips.items())
 
 
 def cut(net: UNet, keep: set[tuple[str, str]]) -> None:
@@ -48,8 +48,10 @@ def count(net: nn.Module) -> int:
 
 def test_a_level_adds_up_its_sources_brought_to_its_size() -> None:
     torch.manual_seed(0)
-    channels, sizes = [2, 3, 5], [(8, 12), (4, 6), (2, 3)]
-    skips = Skips([0, 1, 2], 1, channels).double()
+    channels, sizes = [2, 4, 8, 16], [(8, 12), (4, 6), (2, 3), (1, 1)]
+    every = UNet(width=2, levels=4, skips="all").double()
+    edges = [e for e in every.wiring().edges if (e.source, e.target) != ("enc4", "dec2")]
+    skips = gated(UNet(width=2, levels=4, skips=Wiring(every.wiring().nodes, edges)).double())["dec2"]
     maps = [torch.randn(2, c, *s, dtype=torch.float64) for c, s in zip(channels, sizes, strict=True)]
 
     def project(x: Tensor, name: str) -> Tensor:

@@ -239,8 +239,8 @@ def test_an_option_out_of_range_is_named(options: dict[str, Any], message: str) 
 @pytest.mark.parametrize(
     ("shapes", "message"),
     [
-        ([(1, 1, 4), (1, 3, 4)], "expected sources of \\[1, 2\\] maps, .* got \\[1, 3\\]"),
-        ([(1, 1, 4)], "expected sources of \\[1, 2\\] maps, .* got \\[1\\]"),
+        ([(1, 1, 4), (1, 3, 4)], "expected sources of \\[1, 2\\] channels, .* got \\[1, 3\\]"),
+        ([(1, 1, 4)], "expected sources of \\[1, 2\\] channels, .* got \\[1\\]"),
         ([(1, 1), (1, 2)], "got \\[\\(1, 1\\), \\(1, 2\\)\\]"),
         (
             [(1, 1, 4), (1, 2, 4, 4)],

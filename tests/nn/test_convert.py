@@ -128,6 +128,37 @@ def test_a_layer_used_twice_is_replaced_once_everywhere() -> None:
     assert model["b"][0] is model["a"]  # type: ignore[index]
 
 
+def tied() -> nn.Sequential:
+    """Two layers with one weight."""
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
+    model[2].weight = model[0].weight
+    return model
+
+
+@pytest.mark.parametrize(("to", "key"), [(UnitLinear, "weight"), (SphericalLinear, "angles")])
+def test_layers_that_share_a_weight_go_on_sharing_it(to: type[nn.Module], key: str) -> None:
+    model = tied()
+    convert(model, to)
+    assert getattr(model[0], key) is getattr(model[2], key)
+    assert len(list(model.parameters())) == 3
+    convert(model, nn.Linear)
+    assert model[0].weight is model[2].weight
+
+
+def test_a_layer_stays_if_new_parameters_would_part_it_from_another() -> None:
+    model = tied()
+    with pytest.raises(
+        ConfigError, match=r"no layer can become SphericalLinear.*shares its weight with 0, which stays"
+    ):
+        convert(model, SphericalLinear, last=1)
+    model.append(nn.Linear(4, 2))
+    report = convert(model, SphericalLinear, only=["2", "3"])
+    assert [c.name for c in report.changed] == ["3"]
+    assert reasons(report) == {"0": "not chosen by only", "2": "shares its weight with 0, which stays"}
+    assert convert(model, UnitLinear, only=["2"]).changed  # the weight stays the same object
+    assert model[0].weight is model[2].weight
+
+
 def test_last_counts_layers_that_can_change_and_only_chooses_by_name_or_question() -> None:
     report = convert(network(), RotConv2d, last=1, dry_run=True)
     assert [c.name for c in report.changed] == ["1"]

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from plexus.errors import ConfigError
 from plexus.nn import RotConv2d, SphericalConv2d, SphericalLinear, UnitConv2d, UnitLinear, fold
 
 IMAGES = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -53,3 +54,26 @@ def test_a_folded_layer_keeps_filters_of_zeros() -> None:
     plain = fold(layer)
     lengths = plain.weight.flatten(1).norm(dim=1)  # type: ignore[operator]
     torch.testing.assert_close(lengths, torch.tensor([0.0, 1.0]))
+
+
+@pytest.mark.parametrize(("kind", "key"), [(UnitLinear, "weight"), (SphericalLinear, "angles")])
+def test_what_shares_a_weight_goes_on_sharing_it(kind: type[nn.Linear], key: str) -> None:
+    model = nn.Sequential(kind(4, 4), nn.ReLU(), kind(4, 4))
+    setattr(model[2], key, getattr(model[0], key))
+    model[2].bias = model[0].bias
+    plain = fold(model)
+    assert plain[0].weight is plain[2].weight  # type: ignore[index]
+    assert plain[0].bias is plain[2].bias  # type: ignore[index]
+    assert plain[0].weight is not getattr(model[0], key)  # type: ignore[index]
+    x = torch.randn(3, 4)
+    torch.testing.assert_close(plain(x), model(x))
+
+
+@pytest.mark.parametrize("other", [nn.Linear(4, 4), UnitLinear(4, 4, eps=0.5), nn.Embedding(4, 4)])
+def test_a_weight_that_two_layers_read_differently_is_refused(other: nn.Module) -> None:
+    model = nn.Sequential(nn.Flatten(), UnitLinear(4, 4), other)
+    other.weight = model[1].weight
+    with pytest.raises(ConfigError, match=r"fold: 1 and 2 share a weight .* layer.weight = nn.Parameter"):
+        fold(model)
+    other.weight = nn.Parameter(model[1].weight.detach().clone())
+    assert type(fold(model)[1]) is nn.Linear  # type: ignore[index]

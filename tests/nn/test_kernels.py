@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from plexus.nn.kernels import mix, unmix
-from plexus.nn.kernels._mix_numba import BLOCK
+from plexus.nn.kernels._stream_loops import BLOCK
 
 
 @pytest.fixture(params=[1, 2, 3])

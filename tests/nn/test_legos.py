@@ -55,6 +55,19 @@ def test_a_lego_given_twice_is_refused() -> None:
         Supernet([lego, nn.ReLU(), lego], (3, 8, 8))
 
 
+def test_legos_of_another_net_are_told_where_they_no_longer_fit() -> None:
+    stack = [nn.LazyConv2d(4, 3, padding=1), nn.Sequential(nn.ReLU(), nn.LazyConv2d(4, 1))]
+    Supernet(stack, (3, 8, 8), merge="concat")
+    with pytest.raises(ConfigError, match=r"lego2 \(Sequential\) .*was in another Supernet.*fresh legos$") as caught:
+        Supernet(stack, (3, 8, 8), merge="sum")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ConfigError, match=r"lego1 \(Conv2d\) .*was in another Supernet"):
+        Supernet(stack, (1, 8, 8))
+    with pytest.raises(ConfigError) as caught:
+        Supernet([nn.Conv2d(5, 3, 1)], (3, 8, 8))
+    assert "another" not in str(caught.value)
+
+
 @pytest.mark.parametrize("shape", [(3,), (3, 8, 8, 8, 8), (0, 8), (3, 0, 8)])
 def test_a_shape_must_be_channels_and_space(shape: tuple[int, ...]) -> None:
     with pytest.raises(ConfigError, match=r"in_shape=.* must be"):
@@ -120,18 +133,57 @@ def test_a_module_used_twice_in_a_lego_is_called_twice() -> None:
     assert_like_naive(net, images(net))
 
 
+class Noisy(nn.Module):
+    """Writes into its input in training only, through a view."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            x.flatten(1).mul_(torch.rand(()) + 1)
+        return x
+
+
+class Copied(nn.Module):
+    """A module that is given a copy."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x.clone())
+
+
 @pytest.mark.parametrize("merge", ["concat", "sum"])
-def test_a_first_lego_that_overwrites_its_input_spares_the_images(merge: str) -> None:
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize(
+    "part",
+    [nn.ReLU(inplace=True), nn.Dropout2d(0.5, inplace=True), nn.ELU(inplace=True), Noisy(), nn.Dropout(inplace=True)],
+    ids=lambda part: type(part).__name__,
+)
+def test_a_first_lego_that_overwrites_its_input_spares_the_images(part: nn.Module, train: bool, merge: str) -> None:
     torch.manual_seed(0)
-    net = Supernet(
-        [nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(3, 4, 1)), nn.LazyConv2d(4, 1)], (3, 4, 4), merge=merge
-    )
+    net = Supernet([nn.Sequential(part, nn.BatchNorm2d(3), nn.Conv2d(3, 4, 1)), nn.LazyConv2d(4, 1)], (3, 4, 4))
+    norm: Any = net.legos[0].get_submodule("1")
+    assert norm.num_batches_tracked == 0  # to find out cost no statistics
+    net = Supernet([nn.Sequential(part, nn.Conv2d(3, 4, 1)), nn.LazyConv2d(4, 1)], (3, 4, 4), merge=merge).train(train)
     twin, x = copy.deepcopy(net), images(net)
-    twin.legos[0].get_submodule("0").inplace = False  # type: ignore[assignment]
-    for _ in range(2):  # plain, then banked
+    twin.legos[0] = Copied(twin.legos[0])  # type: ignore[index]
+    for seed in range(2):  # plain, then banked
         before = x.clone()
-        torch.testing.assert_close(net(x), naive_supernet(twin, x))
+        torch.manual_seed(seed)
+        out = net(x)
         assert torch.equal(x, before)
+        torch.manual_seed(seed)
+        torch.testing.assert_close(out, naive_supernet(twin, x))
+
+
+def test_building_draws_what_its_layers_draw_and_no_more() -> None:
+    torch.manual_seed(0)
+    nn.LazyConv2d(4, 1)(torch.zeros(1, 3, 4, 4))
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    Supernet([nn.Sequential(nn.Dropout(0.5), nn.LazyConv2d(4, 1))], (3, 4, 4))
+    assert torch.equal(torch.rand(3), expected)
 
 
 @pytest.mark.parametrize("where", ["legos.1", "legos.1.0", "legos.2", "legos.4.0"])

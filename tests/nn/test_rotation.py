@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from plexus.errors import ConfigError
 from plexus.nn import RotConv2d
-from plexus.nn._angles import peak
 from plexus.nn.functional import ring_rotate, rot_conv2d
 
 # one step clockwise, as the notes write it down: out[i] = in[STEP[i]], row by row
@@ -75,8 +74,14 @@ def test_a_tie_gives_the_gradient_to_the_first_rotation() -> None:
 
 
 @pytest.mark.parametrize("count", [4, 8])
-def test_the_peak_is_that_of_the_polynomial_through_the_samples(count: int) -> None:
+def test_continuous_is_the_peak_of_the_polynomial_through_the_rotations(count: int) -> None:
     y = drawn(500, count)
+    # one tap in the corner answers rotation s with what lies under the place that the corner is turned to
+    x, corner = torch.zeros(500, 1, 3, 3, dtype=torch.float64), torch.zeros(1, 1, 3, 3, dtype=torch.float64)
+    corner[0, 0, 0, 0] = 1
+    for s in range(count):
+        x[:, 0] += ring_rotate(corner[0, 0], s * 8 // count) * y[:, s, None, None]
+    assert torch.equal(rot_conv2d(x, corner, rotations=count, reduce="concat").flatten(1), y)
     angles = torch.linspace(0, 2 * math.pi, 2881, dtype=torch.float64)
     coefficients = torch.fft.rfft(y, dim=1) / count
     orders = torch.arange(count // 2 + 1, dtype=torch.float64)
@@ -84,9 +89,9 @@ def test_the_peak_is_that_of_the_polynomial_through_the_samples(count: int) -> N
     waves = torch.exp(1j * orders[:, None] * angles)
     waves[-1] = torch.cos(count // 2 * angles)  # the highest order has no phase
     brute = (coefficients * weights) @ waves
-    found = peak(y, 1)
-    torch.testing.assert_close(found, brute.real.amax(1), rtol=0, atol=1e-4)
-    assert (found >= y.amax(1)).all()
+    peaks = rot_conv2d(x, corner, rotations=count, reduce="continuous").flatten()
+    torch.testing.assert_close(peaks, brute.real.amax(1), rtol=0, atol=1e-4)
+    assert (peaks >= y.amax(1)).all()
 
 
 def test_continuous_is_never_below_max() -> None:

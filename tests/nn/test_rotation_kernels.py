@@ -16,7 +16,7 @@ from torch import Tensor
 
 from plexus.errors import ConfigError
 from plexus.nn.functional import rot_conv2d
-from plexus.nn.kernels import _rotate, _rotate_cuda
+from plexus.nn.kernels import _rotate
 
 # images, maps, kernels, height, width, stride, padding, dilation
 SHAPES = [
@@ -210,7 +210,7 @@ def test_a_backend_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_triton_gives_the_same() -> None:
     """In Triton's interpreter where there is no GPU."""
-    pytest.importorskip("triton")
+    _rotate_triton = pytest.importorskip("plexus.nn.kernels._rotate_triton")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     for rotations, shape, last in [
         (8, (2, 5, 7, 5, 6, [1, 1], [1, 1], [1, 1]), False),
@@ -220,10 +220,10 @@ def test_triton_gives_the_same() -> None:
         options = shape[5:]
         double = [t.double().requires_grad_() for t in (x, w, b)]
         wanted = reference(double, rotations, options)
-        y, winner = _rotate_cuda.forward(x, w, b, rotations, *options)
+        y, winner = _rotate_triton.forward(x, w, b, rotations, *options)
         close(y, wanted)
         g = torch.randn_like(y)
-        grads = _rotate_cuda.backward(g, x, w, winner, rotations, *options, need_x=True, need_weight=True)
+        grads = _rotate_triton.backward(g, x, w, winner, rotations, *options, need_x=True, need_weight=True)
         for got, expected in zip(grads, torch.autograd.grad(wanted, double[:2], g.double()), strict=True):
             close(got, expected)
 

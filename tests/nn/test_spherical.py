@@ -11,11 +11,24 @@ import torch
 from torch import Tensor, nn
 
 from plexus.nn import SphericalConv2d, SphericalLinear
-from plexus.nn._spherical import from_angles, to_angles
 from tests.contract_drop_in import check_drop_in
 
 IMAGES = torch.randn(3, 4, 6, 6, generator=torch.Generator().manual_seed(0))
 ROWS = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
+
+
+def from_angles(angles: Tensor) -> Tensor:
+    """The filters, (O, D), of a layer with these angles: what it answers to every unit vector."""
+    entries = angles.shape[1] + 1
+    layer = SphericalLinear(entries, len(angles), bias=False, dtype=angles.dtype)
+    return torch.func.functional_call(layer, {"angles": angles}, torch.eye(entries, dtype=angles.dtype)).T
+
+
+def to_angles(weight: Tensor) -> Tensor:
+    """The angles of a layer that was given these filters."""
+    layer = SphericalLinear(weight.shape[1], len(weight), bias=False, dtype=torch.float64)
+    layer.set_weight(weight)
+    return layer.angles.detach()
 
 
 @pytest.mark.parametrize(

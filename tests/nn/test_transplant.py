@@ -59,3 +59,19 @@ def test_differences_are_named_and_change_nothing() -> None:
     deep = nn.Sequential(*(nn.Linear(1, 1) for _ in range(5)))
     with pytest.raises(ConfigError, match=r"the source lacks 0\.weight, .*, 2\.bias and 4 more$"):
         transplant(nn.ReLU(), deep)
+
+
+@pytest.mark.parametrize(("kind", "key"), [(nn.Linear, "weight"), (SphericalLinear, "angles")])
+def test_a_weight_that_only_the_target_shares_is_named(kind: type[nn.Module], key: str) -> None:
+    source = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    target = nn.Sequential(kind(2, 2), kind(2, 2))
+    setattr(target[1], key, getattr(target[0], key))
+    before = target.state_dict()["0.weight"].clone()
+    with pytest.raises(ConfigError, match=r"the target shares what differs in the source: 0\.weight and 1\.weight$"):
+        transplant(source, target)
+    assert torch.equal(target.state_dict()["0.weight"], before)
+    source[1].weight = source[0].weight
+    transplant(source, target)
+    shared = nn.Linear(2, 2)
+    with pytest.raises(ConfigError, match=r"shares what differs in the source: 0\.bias and 1\.bias"):
+        transplant(source, nn.Sequential(shared, shared))

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from plexus.errors import ConfigError
 from plexus.robustness import RotationCurve, rotate, rotation
-from plexus.robustness._intervals import mean_interval, share_interval
 
 ANGLES = (0, 30, 90, 123.5, 180, 270, 330)
 
@@ -184,15 +183,18 @@ def test_groups_tell_exact_turns_apart(curve: RotationCurve) -> None:
 
 
 def test_intervals_solve_their_equations() -> None:
-    for share, n in ((0.9, 100), (0.0, 7), (1.0, 7), (0.25, 1000)):
-        low, high = share_interval(share, n)
-        for end in (low, high):  # Wilson's ends are where the share is 1.96 standard errors away
-            assert abs(share - end) == pytest.approx(1.959963985 * math.sqrt(end * (1 - end) / n), abs=1e-6)
-        assert 0 <= low <= share + 1e-9
-        assert share - 1e-9 <= high <= 1
-    assert mean_interval(np.array([1.0])) is None
-    low, high = mean_interval(np.array([4.0, 4.0, 4.0])) or (0, 0)
-    assert low == high == 4
+    for right, n in ((90, 100), (0, 7), (7, 7), (250, 1000)):
+        predicted, same = np.arange(n) >= right, np.full((1, n), 0.25)
+        labels, upright = np.zeros(n, np.int64), predicted.astype(np.int64)
+        figures = RotationCurve((0.0,), labels, upright, same, upright[None], same).group("upright")
+        low, high = figures["accuracy_ci"]
+        fraction = figures["accuracy"]
+        assert fraction == right / n
+        for end in (low, high):  # Wilson's ends are where the fraction is 1.96 standard errors away
+            assert abs(fraction - end) == pytest.approx(1.959963985 * math.sqrt(end * (1 - end) / n), abs=1e-6)
+        assert 0 <= low <= fraction + 1e-9
+        assert fraction - 1e-9 <= high <= 1
+        assert figures["probability_ci"] == (0.25, 0.25)  # all alike: no spread
 
 
 def test_json_comes_back(curve: RotationCurve) -> None:

@@ -1,9 +1,8 @@
 """Ready-made stacks of legos and the classifier around them; the notes' networks, a U-Net, and an autoencoder."""
 
 from plexus.models._autoencoder import Autoencoder, read_autoencoder
-from plexus.models._classifier import Classifier, head
-from plexus.models._mini_vgg import VARIANTS, mini_vgg, variant
-from plexus.models._presets import PRESETS, Preset, blocks, chain_of, deep, dense, legos8, preset
+from plexus.models._notes import VARIANTS, legos8, mini_vgg, variant
+from plexus.models._presets import PRESETS, Classifier, Preset, blocks, chain_of, deep, dense, head, preset
 from plexus.models._start import Start, check_start
 from plexus.models._unet import Segmentation, UNet
 

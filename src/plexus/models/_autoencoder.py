@@ -1,10 +1,11 @@
-"""An encoder-decoder whose latent Z serves reconstruction and recognition."""
+"""Autoencoder whose latent Z serves reconstruction and recognition."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,15 @@ from torch import Tensor, nn
 
 from plexus.errors import ConfigError, RunError
 from plexus.graph import Wiring
-from plexus.models._autoencoder_parts import decoder, supernet, trunk
-from plexus.nn import Supernet
+from plexus.nn import NEURONS as CONVOLUTIONS
+from plexus.nn import Supernet, convert
+from plexus.wiring import rebuild
 
 NEURONS = ("plain", "rot8", "rot4", "unit")
 WEIGHTS = "model.safetensors"
+WIRED = {"merge": "sum", "gate_init": (0.95, 0.27)}
+"""How the legos of a wired trunk are connected, as in the preset `deep`."""
+_MOST = 8  # times `width`: the most maps of a level
 
 
 class Autoencoder(nn.Module, PyTorchModelHubMixin):
@@ -37,7 +42,7 @@ class Autoencoder(nn.Module, PyTorchModelHubMixin):
     Args:
         in_shape: one image's shape, (C, H, W); at least 4 pixels a side.
         dim: numbers in Z, at most C * H * W.
-        width: maps of the trunk's first level.
+        width: channels of the trunk's first level; each further one has twice as many, at most 8 times.
         depth: convolutions of a level.
         neuron: of the trunk's convolutions: plain | rot8 | rot4 | unit.
         wiring: JSON of a `Wiring` of the trunk's convolutions; without one they stand in a chain.
@@ -85,9 +90,8 @@ class Autoencoder(nn.Module, PyTorchModelHubMixin):
         self.register_buffer("mean", _per_channel(mean))
         self.register_buffer("std", _per_channel(std))
         self._parts: dict[str, Any] = {"width": width, "depth": depth, "neuron": neuron}
-        found = None if wiring is None else Wiring.from_json(wiring)
-        self._grow(*trunk(self.in_shape, **self._parts, wiring=found))
-        self.decoder = decoder(dim, self.in_shape, width=width)
+        self._grow(*_trunk(self.in_shape, None if wiring is None else Wiring.from_json(wiring), **self._parts))
+        self.decoder = _decoder(dim, self.in_shape, width=width)
         self.classifier = nn.Linear(dim, len(self.classes)) if self.classes else None
 
     def _grow(self, body: nn.Module, shape: Sequence[int]) -> None:
@@ -95,31 +99,31 @@ class Autoencoder(nn.Module, PyTorchModelHubMixin):
         self.to_z = nn.Linear(prod(shape), self.dim * (2 if self.variational else 1))
 
     def with_every_connection(self) -> Supernet:
-        """Puts a supernet in the place of the trunk, to learn a wiring by; returns it."""
-        body, shape = supernet(self.in_shape, **self._parts)
+        """Put a supernet in the place of the trunk, to learn a wiring by; return it."""
+        body, shape = _supernet(self.in_shape, **self._parts)
         self._grow(body, shape)
         return body
 
     def features(self, pixels: Tensor) -> Tensor:
-        """The trunk's maps, (N, *maps_shape)."""
+        """Compute the trunk's result, (N, *maps_shape)."""
         return self.trunk((pixels.float() - self.mean) / self.std)
 
     def posterior(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of Z, (N, dim) each; the latter is empty for an encoder that is not variational."""
+        """Compute mean and log-variance of Z, (N, dim) each; the latter is empty unless the encoder is variational."""
         z = self.to_z(self.features(pixels).flatten(1))
         return z[:, : self.dim], z[:, self.dim :]
 
     def encode(self, pixels: Tensor) -> Tensor:
-        """Z, (N, dim): of a variational encoder its mean."""
+        """Compute Z, (N, dim): of a variational encoder its mean."""
         return self.posterior(pixels)[0]
 
     def decode(self, z: Tensor) -> Tensor:
-        """Pixels of Z, (N, C, H, W) on the scale 0..255, not clamped."""
+        """Compute the pixels of Z, (N, C, H, W) on the scale 0..255, not clamped."""
         _, height, width = self.in_shape
         return self.decoder(z)[:, :, :height, :width] * self.std + self.mean
 
     def classify(self, z: Tensor) -> Tensor:
-        """Logits of Z, (N, classes).
+        """Compute the logits of Z, (N, classes).
 
         Raises:
             ConfigError: the model knows no classes.
@@ -133,7 +137,7 @@ class Autoencoder(nn.Module, PyTorchModelHubMixin):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **more: Any) -> Any:
-        """The autoencoder of a folder or of the hub, in evaluation mode.
+        """Read the autoencoder of a folder or of the hub, in evaluation mode.
 
         Args:
             pretrained_model_name_or_path: a folder that `save_pretrained` wrote, or a hub id.
@@ -161,7 +165,7 @@ class Autoencoder(nn.Module, PyTorchModelHubMixin):
 
     @classmethod
     def _from_pretrained(cls, *, model_id: str, map_location: str = "cpu", strict: bool = True, **more: Any) -> Any:
-        """What the hub's mixin calls: weights are read from safetensors alone, nothing is ever unpickled."""
+        """Do what the hub's mixin asks for, from safetensors alone: nothing is ever unpickled."""
         hub = ("revision", "cache_dir", "force_download", "token", "local_files_only")
         options = {name: more.pop(name) for name in hub if name in more}
         local = os.path.isdir(model_id)
@@ -172,7 +176,7 @@ class Autoencoder(nn.Module, PyTorchModelHubMixin):
 
 
 def read_autoencoder(folder: str | Path) -> Autoencoder:
-    """The autoencoder in a folder that `save_pretrained` or `plexus represent train` wrote, in evaluation mode.
+    """Read the autoencoder in a folder that `save_pretrained` or `plexus represent train` wrote, in evaluation mode.
 
     Args:
         folder: holds `config.json` and `model.safetensors`, or a folder `model` that does.
@@ -185,17 +189,17 @@ def read_autoencoder(folder: str | Path) -> Autoencoder:
         Traceback (most recent call last):
         plexus.errors.RunError: /nowhere: no autoencoder there (no config.json); name a run of `plexus represent train`
     """
-    place = Path(folder)
-    place = place / "model" if (place / "model" / "config.json").is_file() else place
-    if not (place / "config.json").is_file():
+    path = Path(folder)
+    path = path / "model" if (path / "model" / "config.json").is_file() else path
+    if not (path / "config.json").is_file():
         raise RunError(f"{folder}: no autoencoder there (no config.json); name a run of `plexus represent train`")
     try:
-        known = json.loads((place / "config.json").read_bytes())
-        if not isinstance(known, Mapping):
+        options = json.loads((path / "config.json").read_bytes())
+        if not isinstance(options, Mapping):
             raise ValueError("config.json holds no options")
     except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"{place}: not an autoencoder of plexus, or broken: {_line(error)}") from None
-    net: Autoencoder = Autoencoder.from_pretrained(place)
+        raise RunError(f"{path}: not an autoencoder of plexus, or broken: {_line(error)}") from None
+    net: Autoencoder = Autoencoder.from_pretrained(path)
     return net
 
 
@@ -225,3 +229,96 @@ def _check(shape: tuple[int, ...], dim: int, width: int, depth: int, neuron: str
         wrong.append("mean and std must have one number, or one a channel, and std must be above 0")
     if wrong:
         raise ConfigError("; ".join(wrong))
+
+
+def _levels(in_shape: Sequence[int]) -> int:
+    """Count how often the trunk halves an image: until its shorter side is at most 4, and at least twice."""
+    side, count = min(in_shape[1:]), 0
+    while side > 4 or count < 2:
+        side, count = -(-side // 2), count + 1
+    return count
+
+
+def _legos(in_shape: Sequence[int], *, width: int, depth: int, neuron: str) -> list[nn.Module]:
+    """Make the trunk's legos, convolution 3x3 + batch norm + ReLU each, unsized; the first of a level halves the size.
+
+    Where convolutions rotate it does so by 2x2 max-pooling, which keeps turns by 90 degrees exact, and not by stride.
+    """
+    pooled = neuron.startswith("rot")
+    legos: list[nn.Module] = []
+    for level in range(_levels(in_shape)):
+        channels = width * min(2**level, _MOST)
+        for i in range(depth):
+            halve = i == 0
+            conv = nn.LazyConv2d(channels, 3, stride=2 if halve and not pooled else 1, padding=1, bias=False)
+            parts: list[nn.Module] = [conv, nn.BatchNorm2d(channels), nn.ReLU()]
+            if halve and pooled:
+                parts.append(nn.MaxPool2d(2, ceil_mode=True))
+            legos.append(nn.Sequential(*parts))
+    return legos
+
+
+def _trunk(in_shape: Sequence[int], wiring: Wiring | None, **parts: Any) -> tuple[nn.Module, torch.Size]:
+    """Make the first half of the encoder, its legos in a chain or wired, and tell its result's shape for one image."""
+    legos = _legos(in_shape, **parts)
+    if wiring is None:
+        body: nn.Module = nn.Sequential(*legos)
+        shape = _shape(body, in_shape)  # sizes the legos, which only then can be converted
+        _become(body, parts["neuron"])
+        return body, shape
+    if len(wiring.nodes) != len(legos) + 2:
+        raise ConfigError(
+            f"wiring: it connects {len(wiring.nodes) - 2} legos, the encoder has {len(legos)}; learn one with the "
+            "same depth and size of images"
+        )
+    body = rebuild(_sized(legos, in_shape, parts["neuron"]), wiring, in_shape, **WIRED)
+    return body, _shape(body, in_shape)
+
+
+def _supernet(in_shape: Sequence[int], **parts: Any) -> tuple[Supernet, torch.Size]:
+    """Make a trunk with every connection, each through a gate."""
+    body = Supernet(_sized(_legos(in_shape, **parts), in_shape, parts["neuron"]), in_shape, **WIRED)
+    return body, _shape(body, in_shape)
+
+
+def _sized(legos: list[nn.Module], in_shape: Sequence[int], neuron: str) -> list[nn.Module]:
+    """Size the legos for reading all earlier ones, then make their convolutions that neuron."""
+    stack = nn.ModuleList(Supernet(legos, in_shape, **WIRED).legos)
+    _become(stack, neuron)
+    return list(stack)
+
+
+def _decoder(dim: int, in_shape: Sequence[int], *, width: int) -> nn.Sequential:
+    """Make what turns Z into standardised pixels, a few more than the image has if its sides don't fit the grid.
+
+    Linear, then by level: convolution 3x3 to four times the channels, whose quadruples become 2x2 pixels.
+
+    Shape:
+        (N, dim) -> (N, C, H', W') with H' >= H and W' >= W.
+    """
+    count = _levels(in_shape)
+    grid = [-(-side // 2**count) for side in in_shape[1:]]
+    widths = [max(width * min(2**level, _MOST) // 2, 4) for level in reversed(range(count))]
+    start = widths[0] * grid[0] * grid[1]
+    parts: list[nn.Module] = [
+        nn.Linear(dim, start, bias=False), nn.BatchNorm1d(start), nn.ReLU(), nn.Unflatten(1, (widths[0], *grid)),
+    ]  # fmt: skip
+    for before, after in pairwise(widths):
+        parts += [nn.Conv2d(before, 4 * after, 3, padding=1, bias=False), nn.PixelShuffle(2)]
+        parts += [nn.BatchNorm2d(after), nn.ReLU()]
+    return nn.Sequential(*parts, nn.Conv2d(widths[-1], 4 * in_shape[0], 3, padding=1), nn.PixelShuffle(2))
+
+
+def _become(body: nn.Module, neuron: str) -> None:
+    """Make a sized body's convolutions that neuron, in place."""
+    if neuron != "plain":
+        convert(body, CONVOLUTIONS[neuron])
+
+
+@torch.no_grad()
+def _shape(body: nn.Module, in_shape: Sequence[int]) -> torch.Size:
+    """Tell the shape of the result for one image; sizes what is lazy."""
+    body.eval()
+    shape: Tensor = body(torch.zeros(1, *in_shape))
+    body.train()
+    return shape.shape[1:]

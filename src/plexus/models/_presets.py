@@ -1,4 +1,4 @@
-"""Presets: stacks of legos with the connection options that suit them."""
+"""Classifiers, and presets: stacks of legos with the connection options that suit them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,61 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from plexus.errors import ConfigError
+from plexus.models._notes import legos8
+
+_POOL = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d, 3: nn.AdaptiveAvgPool3d}
+
+
+class Classifier(nn.Module):
+    """A body and a head that makes logits of what it gives: head(body(start(x))).
+
+    Args:
+        body: a `Supernet`, a chain, or any module giving (N, C, *spatial).
+        head: a module giving (N, classes) from it.
+        start: stands before the body, as a `Start` from an encoder's Z; none for a body that reads pixels.
+
+    Example:
+        >>> Classifier(nn.Conv2d(1, 4, 3), head("gap", 4, 10))(__import__("torch").ones(2, 1, 8, 8)).shape
+        torch.Size([2, 10])
+    """
+
+    def __init__(self, body: nn.Module, head: nn.Module, start: nn.Module | None = None) -> None:
+        super().__init__()
+        self.start, self.body, self.head = start, body, head
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.body(x if self.start is None else self.start(x)))
+
+
+def head(kind: str, channels: int, classes: int, *, axes: int = 2) -> nn.Sequential:
+    """Make the end of a classifier.
+
+    Args:
+        kind: `gap` (global average pooling, then one linear layer) or `flatten512` (the notes': flatten, 512 ReLU
+            units, dropout .5, one linear layer; sized at its first call).
+        channels: that come in, for `gap`.
+        classes: logits that go out.
+        axes: spatial axes that come in.
+
+    Raises:
+        ConfigError: an unknown kind.
+
+    Example:
+        >>> head("gap", 16, 10)
+        Sequential(
+          (0): AdaptiveAvgPool2d(output_size=1)
+          (1): Flatten(start_dim=1, end_dim=-1)
+          (2): Linear(in_features=16, out_features=10, bias=True)
+        )
+    """
+    if kind == "gap":
+        return nn.Sequential(_POOL[axes](1), nn.Flatten(), nn.Linear(channels, classes))
+    if kind == "flatten512":
+        return nn.Sequential(nn.Flatten(), nn.LazyLinear(512), nn.ReLU(), nn.Dropout(0.5), nn.Linear(512, classes))
+    raise ConfigError(f"head={kind!r} is unknown; choose gap or flatten512")
 
 
 @dataclass(frozen=True)
@@ -20,8 +72,8 @@ class Preset:
         options: `Connection` options.
 
     Example:
-        >>> made = Preset(deep, {"merge": "sum"})
-        >>> len(made.legos((3, 32, 32))), made.options["merge"]
+        >>> sums = Preset(deep, {"merge": "sum"})
+        >>> len(sums.legos((3, 32, 32))), sums.options["merge"]
         (15, 'sum')
     """
 
@@ -30,13 +82,13 @@ class Preset:
 
 
 def deep(in_shape: Sequence[int], *, width: int = 16) -> list[nn.Module]:
-    """Three stages of conv 3x3 + batch norm + ReLU legos of one width, with 2x2 max-pooling between the stages.
+    """Make three stages of conv 3x3 + batch norm + ReLU legos of one width, with 2x2 max-pooling between the stages.
 
     Five legos a stage for images of 16 pixels or more, three for smaller ones.
 
     Args:
         in_shape: one image's, (C, H, W).
-        width: maps of every lego.
+        width: channels of every lego.
 
     Returns:
         The legos; they take (N, C, H, W) and are sized at their first call.
@@ -58,7 +110,7 @@ def deep(in_shape: Sequence[int], *, width: int = 16) -> list[nn.Module]:
 
 
 def blocks(in_shape: Sequence[int]) -> list[nn.Module]:
-    """The notes' four convolutions, each one lego with its ReLU, pooling and dropout.
+    """Make the notes' four convolutions, each one lego with its ReLU, pooling and dropout.
 
     Args:
         in_shape: one image's, (C, H, W).
@@ -71,35 +123,14 @@ def blocks(in_shape: Sequence[int]) -> list[nn.Module]:
         4
     """
     legos: list[nn.Module] = []
-    for maps in (32, 64):
-        legos.append(nn.Sequential(nn.LazyConv2d(maps, 3, padding=1), nn.ReLU()))
-        legos.append(nn.Sequential(nn.LazyConv2d(maps, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25)))
-    return legos
-
-
-def legos8(in_shape: Sequence[int]) -> list[nn.Module]:
-    """The notes' eight layers, each a lego: conv, conv, pool, dropout, twice.
-
-    Args:
-        in_shape: one image's, (C, H, W).
-
-    Returns:
-        The legos; they take (N, C, H, W) and are sized at their first call.
-
-    Example:
-        >>> [type(lego).__name__ for lego in legos8((3, 32, 32))][:4]
-        ['Sequential', 'Sequential', 'MaxPool2d', 'Dropout']
-    """
-    legos: list[nn.Module] = []
-    for maps in (32, 64):
-        legos += [nn.Sequential(nn.LazyConv2d(maps, 3, padding=1), nn.ReLU())]
-        legos += [nn.Sequential(nn.LazyConv2d(maps, 3), nn.ReLU())]
-        legos += [nn.MaxPool2d(2), nn.Dropout(0.25)]
+    for width in (32, 64):
+        legos.append(nn.Sequential(nn.LazyConv2d(width, 3, padding=1), nn.ReLU()))
+        legos.append(nn.Sequential(nn.LazyConv2d(width, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25)))
     return legos
 
 
 def dense(in_shape: Sequence[int], *, width: int = 64) -> list[nn.Module]:
-    """Three dense layers with batch norm and ReLU, for maps of one pixel as an encoder's Z.
+    """Make three dense layers with batch norm and ReLU, for images of one pixel, as an encoder's Z.
 
     Args:
         in_shape: one input's, (C, H, W).
@@ -121,14 +152,14 @@ PRESETS = {
     "legos8": Preset(legos8, {"merge": "concat"}),
     "dense": Preset(dense, {"merge": "sum", "gate_init": (0.95, 0.27)}),
 }
-"""What `preset` chooses from, by name."""
+"""Presets by name."""
 
 
 def preset(name: str) -> Preset:
-    """The preset of this name: deep, blocks or legos8.
+    """Look a preset up by its name.
 
     Args:
-        name: deep | blocks | legos8.
+        name: deep | blocks | legos8 | dense.
 
     Raises:
         ConfigError: an unknown name.
@@ -143,7 +174,7 @@ def preset(name: str) -> Preset:
 
 
 def chain_of(legos: Sequence[nn.Module]) -> nn.Sequential:
-    """The legos one after the other, with no other connection: the plain network.
+    """Set the legos one after the other, with no other connection: the plain network.
 
     Args:
         legos: in their order.

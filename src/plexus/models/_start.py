@@ -1,4 +1,4 @@
-"""What stands before a classifier that starts from a representation and not from pixels."""
+"""The start of a classifier from a representation in place of pixels."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from torch import Tensor, nn
 from plexus.errors import ConfigError
 from plexus.models._autoencoder import Autoencoder
 
-PLACES = ("z", "features")
+STARTS = ("z", "features")
 
 
 class Start(nn.Module):
-    r"""Pixels to the Z of an autoencoder, as maps of one pixel, or to the maps before it.
+    r"""Pixels to the Z of an autoencoder, as an image of one pixel, or to what its trunk gives.
 
     .. math:: y = \frac{e(x) - m}{s}
 
-    with e the encoder and m, s the running mean and deviation of each map, as batch normalisation keeps them. A frozen
-    encoder computes as it did after its training, whatever the mode: its batch norms are constants.
+    with e the encoder and m, s the running mean and standard deviation of each channel, as batch normalisation keeps
+    them. A frozen encoder computes as it did after its training, whatever the mode: its batch norms are constants.
 
     Args:
         model: the autoencoder; its parts are copied.
         at: z | features.
-        frozen: whether the encoder stays as it is, or learns with what follows.
+        frozen: the encoder stays as it is; otherwise it learns with what follows.
 
     Shape:
         Pixels (N, C, H, W), 0..255 -> (N, dim, 1, 1) for z, (N, *maps_shape) for features.
 
     Raises:
-        ConfigError: another place.
+        ConfigError: another `at`.
 
     Source: section "representations" of the notes: new networks start from Z in place of pixels.
 
@@ -46,8 +46,8 @@ class Start(nn.Module):
 
     def __init__(self, model: Autoencoder, at: str = "z", *, frozen: bool = True) -> None:
         super().__init__()
-        if at not in PLACES:
-            raise ConfigError(f"start_at={at!r} is unknown; choose from {', '.join(PLACES)}")
+        if at not in STARTS:
+            raise ConfigError(f"start_at={at!r} is unknown; choose from {', '.join(STARTS)}")
         self.register_buffer("mean", model.mean.clone())
         self.register_buffer("std", model.std.clone())
         self.trunk = copy.deepcopy(model.trunk)
@@ -60,8 +60,8 @@ class Start(nn.Module):
         self.scale = nn.BatchNorm2d(self.out_shape[0], affine=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        maps = self.trunk((pixels - self.mean) / self.std)
-        return self.scale(maps if self.to_z is None else self.unflatten(self.to_z(torch.flatten(maps, 1))))
+        y = self.trunk((pixels - self.mean) / self.std)
+        return self.scale(y if self.to_z is None else self.unflatten(self.to_z(torch.flatten(y, 1))))
 
 
 def check_start(model: Autoencoder, in_shape: Sequence[int], where: str) -> None:
@@ -89,7 +89,7 @@ def check_start(model: Autoencoder, in_shape: Sequence[int], where: str) -> None
 
 
 def _mean_of(model: Autoencoder) -> nn.Linear:
-    """The linear layer that gives Z: of a variational encoder the half that gives its mean."""
+    """Copy the linear layer that gives Z: of a variational encoder the half that gives its mean."""
     whole = model.to_z
     layer = nn.Linear(whole.in_features, model.dim)
     with torch.no_grad():
@@ -100,7 +100,10 @@ def _mean_of(model: Autoencoder) -> nn.Linear:
 
 @torch.no_grad()
 def _constant(module: nn.Module) -> None:
-    """Every batch norm becomes a fixed factor and shift per map, as a 1x1 convolution of each map by itself."""
+    """Make every batch norm a fixed factor and shift per channel, as a 1x1 convolution of each channel by itself.
+
+    In evaluation mode it would compute the same, but training switches modes of all that is in a net.
+    """
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm2d):
             assert child.running_var is not None

@@ -11,14 +11,15 @@ from torch import Tensor, nn
 
 from plexus.errors import ConfigError
 from plexus.graph import Wiring
-from plexus.models._unet_options import check_options, check_size
-from plexus.models._unet_parts import modern, nerve
-from plexus.models._unet_skips import Skips, chosen, own_skips, strongest
+from plexus.models._unet_parts import Skips, chosen_skips, modern, nerve, own_skips, strongest
 from plexus.nn import functional as PF
+
+PRESETS = ("modern", "nerve")
+NEURONS = ("plain", "rot8", "rot4", "unit")
 
 
 class Segmentation(NamedTuple):
-    """What a segmenter answers.
+    """Answer of a segmenter.
 
     Args:
         mask_logits: (N, 1, H, W); a pixel belongs to the target with probability sigmoid(logit).
@@ -37,25 +38,25 @@ class Segmentation(NamedTuple):
 class UNet(nn.Module):
     """A U-Net with a second answer: whether there is anything to segment.
 
-    Encoder level i has width * 2^(i-1) maps (modern: at most 16 * width) at 1 / 2^(i-1) of the size; every decoder
-    level doubles the size of the one below and takes in the encoder's maps of its own size.
+    Encoder level i has width * 2^(i-1) channels (modern: at most 16 * width) at 1 / 2^(i-1) of the size; every decoder
+    level doubles the size of the one below and takes in the encoder's channels of its own size.
 
     `nerve` is the notes' network: two convolutions a level, the very first 7x7, the others 3x3; 2x2 convolutions of
     stride 2 instead of pooling; batch norm and ELU after each; dropout after every level; nearest upsampling and
     concatenation; presence by a convolution over the whole bottleneck, so that one image size is built in. `modern` has
-    residual blocks with group norm and ReLU, adds what it brings up (1x1 convolution, bilinear) to the encoder's maps,
-    and tells presence from the mean and the maximum of the bottleneck's maps, so that any image size will do.
+    residual blocks with group norm and ReLU, adds what it brings up (1x1 convolution, bilinear) to the encoder's
+    channels, and tells presence from the mean and the maximum of the bottleneck's, so that any image size will do.
 
     Args:
         in_channels: channels of the image.
         preset: modern | nerve.
-        width: maps at full size.
+        width: channels at full size.
         levels: sizes, the bottleneck included.
         neuron: the kind of the convolutions larger than 1x1: plain | rot8 | rot4 (2x2 ones stay plain) | unit.
         skips: `same` (the plain U-Net); `all`, where every decoder level sees every encoder level through learned
             gates; or a `Wiring` of such edges, to build just these with their gates. See `wiring` and `prune`.
         in_size: (H, W), multiples of 2^(levels-1); nerve needs it, modern does without.
-        dropout: share of entries set to zero in training, after every level (nerve, .5 by default) or at the
+        dropout: fraction of entries set to zero in training, after every level (nerve, .5 by default) or at the
             bottleneck (modern, .1 by default).
         stem: modern: 2 computes at half the size throughout, for at most a third of the time; the mask's logits are
             interpolated.
@@ -94,35 +95,35 @@ class UNet(nn.Module):
         stem: int = 1,
     ) -> None:
         super().__init__()
-        check_options(in_channels, preset, width, levels, neuron, dropout, stem)
+        _check_options(in_channels, preset, width, levels, neuron, dropout, stem)
         notes = preset == "nerve"
         dropout = (0.5 if notes else 0.1) if dropout is None else dropout
-        self.in_size = check_size(in_size, 2 ** (levels - 1)) if notes else None
+        self.in_size = _check_size(in_size, 2 ** (levels - 1)) if notes else None
         self.options: dict[str, Any] = {
             "in_channels": in_channels, "preset": preset, "width": width, "levels": levels, "neuron": neuron,
             "in_size": self.in_size, "dropout": dropout, "stem": stem,
         }  # fmt: skip
         self.multiple = stem * 2 ** (levels - 1)
-        maps = [width * (2**i if notes else min(2**i, 16)) for i in range(levels)]
+        widths = [width * (2**i if notes else min(2**i, 16)) for i in range(levels)]
         if self.in_size is not None:
-            parts = nerve(in_channels, maps, neuron, dropout, self.in_size)
+            parts = nerve(in_channels, widths, neuron, dropout, self.in_size)
         else:
-            parts = modern(in_channels, maps, neuron, dropout, stem)
+            parts = modern(in_channels, widths, neuron, dropout, stem)
         self.encoder, self.bottleneck = nn.ModuleList(parts.encoder), parts.bottleneck
         self.up, self.decoder = nn.ModuleList(parts.up), nn.ModuleList(parts.decoder)
         self.mask, self.presence = parts.mask, parts.presence
         self.gated = skips != "same"
-        edges = chosen(skips, levels)
+        edges = chosen_skips(skips, levels)
         self.skips = nn.ModuleDict()
         for i in range(levels - 1 if self.gated else 0):
             sources = [int(name.removeprefix("enc")) - 1 for name in edges.sources(f"dec{i + 1}")]
             if sources:
-                self.skips[f"dec{i + 1}"] = Skips(sources, i, maps)
+                self.skips[f"dec{i + 1}"] = Skips(sources, i, widths)
 
     def forward(self, x: Tensor) -> Segmentation:
         self._check(x)
         height, width = x.shape[2:]
-        x = self._fit(x)
+        x = self._padded(x)
         size = x.shape[2:]
         encoded = []
         for level in self.encoder:
@@ -136,7 +137,7 @@ class UNet(nn.Module):
         return Segmentation(logits[..., :height, :width], presence)
 
     def _merge(self, i: int, raised: Tensor, encoded: Sequence[Tensor]) -> Tensor:
-        """What comes up and what the skips give: side by side in nerve, as a sum in modern."""
+        """Merge what comes up with what the skips give: side by side in nerve, as a sum in modern."""
         name = f"dec{i + 1}"
         if not self.gated:
             skip = encoded[i]
@@ -146,7 +147,7 @@ class UNet(nn.Module):
             return raised if self.in_size is None else PF.pad_channels(raised, raised.shape[1] + encoded[i].shape[1])
         return raised + skip if self.in_size is None else torch.cat([raised, skip], 1)
 
-    def _fit(self, x: Tensor) -> Tensor:
+    def _padded(self, x: Tensor) -> Tensor:
         lower, right = (-side % self.multiple for side in x.shape[2:])
         return F.pad(x, [0, right, 0, lower], mode="replicate") if lower or right else x
 
@@ -160,7 +161,7 @@ class UNet(nn.Module):
             )
 
     def wiring(self) -> Wiring:
-        """Which encoder level each decoder level sees, with the gates as strengths; 1 for the plain U-Net's.
+        """Return the encoder levels that each decoder level sees, with the gates as strengths; 1 for the plain U-Net's.
 
         Nodes: `enc1` (full size) to `encL` (the bottleneck), `dec(L-1)` to `dec1`. The way through all levels is no
         choice and so no edge.
@@ -174,10 +175,10 @@ class UNet(nn.Module):
         return {name: skips for name, skips in self.skips.items() if isinstance(skips, Skips)}
 
     def prune(self, keep: float | int) -> UNet:
-        """A smaller net with the strongest skips alone; it computes what this one does with the other gates at 0.
+        """Make a smaller net with the strongest skips alone; it computes what this one does with the other gates at 0.
 
         Args:
-            keep: the share of the edges to keep (float, 0.0 to 1.0, rounded down) or their count (int).
+            keep: the fraction of the edges to keep (float, 0.0 to 1.0, rounded down) or their count (int).
 
         Returns:
             A copy, in the same mode, dtype and place, whose gates can be trained on. `UNet(..., skips=copy.wiring())`
@@ -203,3 +204,27 @@ class UNet(nn.Module):
         like = next(self.parameters())
         small.to(like.device, like.dtype).load_state_dict({k: state[k] for k in small.state_dict()})
         return small.train(self.training)
+
+
+def _check_options(
+    in_channels: int, preset: str, width: int, levels: int, neuron: str, dropout: float | None, stem: int
+) -> None:
+    """Refuse options out of range by name."""
+    for name, value, choices in (("preset", preset, PRESETS), ("neuron", neuron, NEURONS)):
+        if value not in choices:
+            raise ConfigError(f"UNet: {name}={value!r} is unknown; choose from {', '.join(choices)}")
+    for name, number, least in (("in_channels", in_channels, 1), ("width", width, 1), ("levels", levels, 2)):
+        if number < least:
+            raise ConfigError(f"UNet: {name}={number} must be {least} or more")
+    if dropout is not None and not 0 <= dropout < 1:
+        raise ConfigError(f"UNet: dropout={dropout} must be a share, 0 or more and below 1")
+    if stem not in ((1,) if preset == "nerve" else (1, 2)):
+        raise ConfigError(f"UNet: stem={stem} is unknown; choose 1, or 2 with preset='modern'")
+
+
+def _check_size(in_size: Sequence[int] | None, multiple: int) -> tuple[int, int]:
+    """Return the size a nerve net is built for, as two integers."""
+    if in_size is None or len(in_size) != 2 or any(side < 1 or side % multiple for side in in_size):
+        got = None if in_size is None else tuple(in_size)
+        raise ConfigError(f"UNet: preset='nerve' needs in_size=(H, W), multiples of {multiple}, got {got}")
+    return int(in_size[0]), int(in_size[1])

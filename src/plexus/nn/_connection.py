@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from plexus.errors import ConfigError
 from plexus.nn import functional as PF
 
-CHOICES = {
+_CHOICES = {
     "merge": ("concat", "sum", "max", "squeeze"),
     "gate": ("scalar", "channel"),
     "size": ("smallest", "largest"),
@@ -23,7 +23,7 @@ CHOICES = {
 
 
 class Connection(nn.Module):
-    """Merges the outputs of several layers, each multiplied by a learned gate.
+    """Merge the outputs of several layers, each multiplied by a learned gate.
 
     y = merge_k(g_k * fit(x_k)),  g = sigmoid(w) * mask
 
@@ -31,24 +31,24 @@ class Connection(nn.Module):
     source, exactly as a gate of 0 would.
 
     Args:
-        channels: maps of each source, in order.
-        merge: `concat` | `sum` | `max` (both elementwise; missing maps count as zero or are projected) | `squeeze`
-            (concat, then a 1x1 convolution without bias to `squeeze_to` maps).
-        gate: one per source (`scalar`) or one per map (`channel`).
+        channels: of each source, in order.
+        merge: `concat` | `sum` | `max` (both elementwise; missing channels count as zero or are projected) | `squeeze`
+            (concat, then a 1x1 convolution without bias to `squeeze_to` channels).
+        gate: one per source (`scalar`) or one per channel (`channel`).
         size: resample all to the `smallest` source, or zero-pad all to the `largest`, centred; axis by axis.
         resize: `area` | `nearest` | `bilinear` | `bicubic` (2-D only), for `smallest`.
-        init: the value of w before the sigmoid; or `gaussian` (mean .5, deviation .1); or `chain` (last source 1,
+        init: the value of w before the sigmoid; or `gaussian` (mean .5, std .1); or `chain` (last source 1,
             others .5).
         gate_init: the gate's own start value in (0, 1), or a pair (last source, all others); overrides `init`.
         activation: `sigmoid`, or `none` for g = w.
-        project: for sum and max, how sources with fewer maps reach the widest: zero `pad`, or a 1x1 `conv` without
-            bias.
-        squeeze_to: maps that `squeeze` leaves; by default as many as the last source has.
+        project: for sum and max, how sources with fewer channels reach the widest: zero `pad`, or a 1x1 `conv`
+            without bias.
+        squeeze_to: channels that `squeeze` leaves; by default as many as the last source has.
         generator: for `gaussian`.
 
     Attributes:
         weight: w, of shape (sources,) or (sum of channels,).
-        out_channels: maps of the result.
+        out_channels: channels of the result.
 
     Shape:
         Sources (N, C_k, *spatial_k), one to three spatial axes, any sizes; result (N, out_channels, *spatial).
@@ -84,24 +84,16 @@ class Connection(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        given = {
-            "merge": merge,
-            "gate": gate,
-            "size": size,
-            "resize": resize,
-            "activation": activation,
-            "project": project,
-        }
-        for name, value in given.items():
-            if value not in CHOICES[name]:
-                raise ConfigError(f"Connection: {name}={value!r} is unknown; choose from {', '.join(CHOICES[name])}")
+        for name, value in zip(_CHOICES, (merge, gate, size, resize, activation, project), strict=True):
+            if value not in _CHOICES[name]:
+                raise ConfigError(f"Connection: {name}={value!r} is unknown; choose from {', '.join(_CHOICES[name])}")
         self.channels = tuple(int(c) for c in channels)
         if not self.channels or min(self.channels) < 1:
             raise ConfigError(
-                f"Connection: channels={list(channels)} must list at least one source, each with 1 map or more"
+                f"Connection: channels={list(channels)} must list at least one source, each with 1 channel or more"
             )
         if squeeze_to is not None and (merge != "squeeze" or squeeze_to < 1):
-            raise ConfigError(f'Connection: squeeze_to={squeeze_to} needs merge="squeeze" and at least 1 map')
+            raise ConfigError(f'Connection: squeeze_to={squeeze_to} needs merge="squeeze" and at least 1 channel')
         self.merge, self.gate, self.size, self.resize = merge, gate, size, resize
         self.activation, self.project = activation, project
         start = _start(
@@ -111,6 +103,7 @@ class Connection(nn.Module):
         self.register_buffer("mask", torch.ones_like(start))
         total, widest = sum(self.channels), max(self.channels)
         self.out_channels = {"concat": total, "squeeze": squeeze_to or self.channels[-1]}.get(merge, widest)
+        # 1x1 convolutions are kept as linear layers: one kernel (M, C) serves feature maps of one to three axes
         self.squeeze = nn.Linear(total, self.out_channels, bias=False) if merge == "squeeze" else None
         needs = merge in ("sum", "max") and project == "conv"
         self.projections = nn.ModuleList(
@@ -118,29 +111,29 @@ class Connection(nn.Module):
         )
 
     def gates(self) -> Tensor:
-        """The gates g, shaped like `weight`."""
+        """Return the gates g, shaped like `weight`."""
         return (torch.sigmoid(self.weight) if self.activation == "sigmoid" else self.weight) * self.mask
 
     def split_gates(self) -> tuple[Tensor, ...]:
-        """The gates by source: shape () each, or (C_k,) each."""
+        """Return the gates by source: shape () each, or (C_k,) each."""
         gates = self.gates()
         return gates.unbind() if self.gate == "scalar" else gates.split(self.channels)
 
     def entries(self, k: int) -> slice:
-        """Where source k's gates stand in `weight`, `mask` and `gates()`."""
+        """Return the place of source k's gates in `weight`, `mask` and `gates()`."""
         return slice(k, k + 1) if self.gate == "scalar" else self.maps(k)
 
     def maps(self, k: int) -> slice:
-        """Where source k's maps stand in the concatenation of all."""
+        """Return the place of source k's channels in the concatenation of all."""
         first = sum(self.channels[:k])
         return slice(first, first + self.channels[k])
 
     def target_size(self, sizes: Sequence[Sequence[int]]) -> tuple[int, ...]:
-        """The spatial size that sources of these sizes are brought to."""
+        """Return the spatial size that sources of these sizes are brought to."""
         return tuple((min if self.size == "smallest" else max)(axis) for axis in zip(*sizes, strict=True))
 
     def fit(self, x: Tensor, size: Sequence[int]) -> Tensor:
-        """One source, resampled or padded to `size`."""
+        """Resample or pad one source to `size`."""
         return PF.resize(x, size, self.resize) if self.size == "smallest" else PF.pad_to(x, size)
 
     def forward(self, sources: Sequence[Tensor]) -> Tensor:
@@ -149,7 +142,7 @@ class Connection(nn.Module):
         return self.join([self.fit(x, size) for x in sources], self.split_gates())
 
     def join(self, fitted: Sequence[Tensor], gates: Sequence[Tensor]) -> Tensor:
-        """Merges sources of one size: y = merge_k(g_k * x_k)."""
+        """Merge sources of one size: y = merge_k(g_k * x_k)."""
         if self.merge in ("sum", "max"):
             fitted, gates = self._projected(fitted, gates)
             if self.merge == "sum":
@@ -164,24 +157,26 @@ class Connection(nn.Module):
         )
 
     def _projected(self, fitted: Sequence[Tensor], gates: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Sources after their 1x1 convolutions; a gate per source map goes into the kernel."""
-        maps, left = [], []
+        """Send sources through their 1x1 convolutions, and return the gates that are still to be applied.
+
+        A gate per channel belongs to the channels before the convolution, so it goes into the kernel; a gate per source
+        may wait for the sum.
+        """
+        projected, left = [], []
         for x, gate, project in zip(fitted, gates, self.projections, strict=True):
             if isinstance(project, nn.Linear):
                 kernel = project.weight * gate if gate.dim() else project.weight
-                maps.append(PF.pointwise(x, kernel))
-                left.append(gate.new_ones(()) if gate.dim() else gate)
-            else:
-                maps.append(x)
-                left.append(gate)
-        return maps, left
+                x, gate = PF.pointwise(x, kernel), gate.new_ones(()) if gate.dim() else gate
+            projected.append(x)
+            left.append(gate)
+        return projected, left
 
     def expand(self, gates: Sequence[Tensor]) -> Tensor:
-        """The gates as one factor per map of the concatenation, (sum of channels,)."""
+        """Return the gates as one factor per channel of the concatenation, (sum of channels,)."""
         return torch.cat([g.expand(c) for g, c in zip(gates, self.channels, strict=True)])
 
     def squeezed(self, joined: Tensor, scale: Tensor) -> Tensor:
-        """The 1x1 convolution of `squeeze` with a factor per input map folded into its kernel."""
+        """Apply the 1x1 convolution of `squeeze`, with a factor per input channel folded into its kernel."""
         assert self.squeeze is not None
         return PF.pointwise(joined, self.squeeze.weight * scale)
 
@@ -189,7 +184,7 @@ class Connection(nn.Module):
         got = [x.shape[1] if 3 <= x.dim() <= 5 else tuple(x.shape) for x in sources]
         if tuple(got) != self.channels:
             raise ConfigError(
-                f"Connection: expected sources of {list(self.channels)} maps, (N, C, *spatial) each, got {got}"
+                f"Connection: expected sources of {list(self.channels)} channels, (N, C, *spatial) each, got {got}"
             )
         first = sources[0]
         if any(x.dim() != first.dim() or x.shape[0] != first.shape[0] for x in sources):
@@ -207,7 +202,7 @@ def _start(
     activation: str,
     generator: torch.Generator | None,
 ) -> Tensor:
-    """w at the start, `counts` of them for each source."""
+    """Return w at the start, `counts` of them for each source."""
     *others, last = counts
     if gate_init is not None:
         pair = [gate_init, gate_init] if isinstance(gate_init, int | float) else list(gate_init)

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from plexus.errors import ConfigError
-from plexus.nn._rot_conv import RotConv2d
+from plexus.nn._rotation import RotConv2d
 from plexus.nn._spherical import SphericalConv2d, SphericalLinear
 from plexus.nn._unit import UnitConv2d, UnitLinear
 

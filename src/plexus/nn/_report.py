@@ -1,4 +1,4 @@
-"""What a conversion did, and what its model now needs care with."""
+"""The report of a conversion, and what its model needs care with from then on."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from plexus.nn._rebuild import SPHERICAL
-from plexus.nn._rot_conv import RotConv2d
+from plexus.nn._rotation import RotConv2d
+from plexus.nn._spherical import SPHERICAL
 
 _GLOBAL = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
@@ -46,14 +46,14 @@ class Skip:
 
 @dataclass(frozen=True)
 class Report:
-    """What `convert` changed, passed over and warns of; prints as a list.
+    """List what `convert` changed, passed over and warns of.
 
     Args:
         to: the class and options asked for.
         changed: the layers that became it.
         skipped: the layers that stayed, and why.
         warnings: what the model now needs care with, each naming its layers.
-        dry_run: whether nothing was changed yet.
+        dry_run: nothing was changed yet.
 
     Example:
         >>> from plexus.nn import UnitLinear, convert
@@ -78,7 +78,7 @@ class Report:
 
 
 def described(layer: nn.Module) -> str:
-    """A layer's class and what it has beyond torch's: `RotConv2d(rotations=8, reduce=max)`."""
+    """Name a layer's class and what it has beyond torch's: `RotConv2d(rotations=8, reduce=max)`."""
     options = [f"{key}={getattr(layer, key)}" for key in ("rotations", "reduce", "eps") if key in vars(layer)]
     if type(layer).__module__.startswith("torch.") or not options:
         return type(layer).__name__
@@ -86,7 +86,7 @@ def described(layer: nn.Module) -> str:
 
 
 def cautions(model: nn.Module, names: Sequence[str], kind: type[nn.Module], to: Callable[..., Any]) -> Iterator[str]:
-    """What to take care of once these layers of a model become a kind; each names the layers it is about."""
+    """Yield what to take care of once these layers of a model become a kind; each names the layers it is about."""
     if not names:
         return
     layers = dict(model.named_modules())
@@ -123,10 +123,10 @@ def cautions(model: nn.Module, names: Sequence[str], kind: type[nn.Module], to: 
 
 
 def _kept_aside(layers: Mapping[str, nn.Module]) -> Iterator[tuple[str, Any]]:
-    """What modules hold in plain lists, tuples and dicts, and whose methods they hold, with the attribute's name."""
+    """Yield what modules hold in plain lists, tuples and dicts, or whose methods, with the attribute's name."""
     for name, module in layers.items():
         for key, value in vars(module).items():
-            if key.startswith("_"):
+            if key.startswith("_"):  # torch's own registries
                 continue
             held = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else [value]
             for part in held:
@@ -134,7 +134,7 @@ def _kept_aside(layers: Mapping[str, nn.Module]) -> Iterator[tuple[str, Any]]:
 
 
 def _jumps(layer: nn.Module, converted: bool) -> bool:
-    """Whether a layer may sample its input off centre; pooling in tiles does not where sizes divide."""
+    """Tell whether a layer may sample its input off centre; pooling in tiles does not where sizes divide."""
     if not isinstance(layer, (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)):
         return False
     stride, kernel = _pair(layer.stride), _pair(layer.kernel_size)
@@ -146,20 +146,20 @@ def _pair(size: int | tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _rigid_head(layers: dict[str, nn.Module]) -> str | None:
-    """Says so if the first linear layer after the last maps sees where things are."""
-    maps, pooled, last = None, False, ""
+    """Say so if the first linear layer after the last feature maps sees where things are."""
+    channels, pooled, last = None, False, ""
     linear: tuple[str, nn.Linear] | None = None
     for name, layer in layers.items():
         if isinstance(layer, (nn.Conv2d, nn.BatchNorm2d)):
-            maps = layer.out_channels if isinstance(layer, nn.Conv2d) else layer.num_features
+            channels = layer.out_channels if isinstance(layer, nn.Conv2d) else layer.num_features
             pooled, last, linear = False, name, None
         elif isinstance(layer, _GLOBAL):
             pooled = pooled or layer.output_size in (1, (1, 1))
         elif isinstance(layer, nn.Linear) and linear is None:
             linear = (name, layer)
-    if maps is None or linear is None or pooled or linear[1].in_features == maps:
+    if channels is None or linear is None or pooled or linear[1].in_features == channels:
         return None
     return (
-        f"{linear[0]} reads {linear[1].in_features} inputs from the {maps} maps of {last}, so it sees positions "
+        f"{linear[0]} reads {linear[1].in_features} inputs from the {channels} maps of {last}, so it sees positions "
         "(Flatten + Linear): outputs do not become invariant as a whole; pool globally first"
     )

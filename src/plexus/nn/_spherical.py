@@ -1,4 +1,7 @@
-"""Layers whose filters are points on the unit sphere, given by angles."""
+"""Layers whose filters are points on the unit sphere, given by angles.
+
+The notes' other way to unit-norm neurons, kept so that it can be compared; `plexus.nn._unit` is the way to use.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ _HALF = (torch.float16, torch.bfloat16)
 
 
 def from_angles(angles: Tensor) -> Tensor:
-    """The points on the unit sphere at these angles: w_k = sin a_k prod_{j<k} cos a_j, and w_D = prod_j cos a_j.
+    """Return the points on the unit sphere at these angles: w_k = sin a_k prod_{j<k} cos a_j, and w_D = prod_j cos a_j.
 
     Angles are latitudes: 0 is the equator, so that the small entries of a long filter have small angles and keep
     their precision. The products are built by doubling, whose gradient divides by nothing and so exists at the poles.
@@ -39,7 +42,7 @@ def from_angles(angles: Tensor) -> Tensor:
 
 
 def to_angles(weight: Tensor) -> Tensor:
-    """The angles of the filters' directions, whatever their lengths; the inverse of `from_angles`.
+    """Return the angles of the filters' directions, whatever their lengths; the inverse of `from_angles`.
 
     Args:
         weight: (O, ...), D entries a filter.
@@ -63,7 +66,7 @@ def to_angles(weight: Tensor) -> Tensor:
 
 
 class _Spherical(nn.Module):
-    """What both layers share: `angles` in place of `weight`, which lives on in the state_dict."""
+    """A layer with `angles` in place of `weight`, which lives on in the state_dict."""
 
     angles: nn.Parameter
     sign: Tensor | None
@@ -82,7 +85,7 @@ class _Spherical(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """The filters, of length 1, computed anew at every look: to set them, call `set_weight`."""
+        """Return the filters, of length 1, computed anew at every look: to set them, call `set_weight`."""
         own = self._parameters.get("weight")  # while the plain layer below is being built
         if own is not None:
             return own
@@ -90,7 +93,7 @@ class _Spherical(nn.Module):
 
     @torch.no_grad()
     def set_weight(self, weight: Tensor) -> None:
-        """Turns the filters into the directions of these, (O, ...)."""
+        """Turn the filters into the directions of these, (O, ...)."""
         self.angles.copy_(to_angles(weight))
         self._set_sign(weight)
 
@@ -138,9 +141,9 @@ class _Spherical(nn.Module):
 
 
 class SphericalConv2d(_Spherical, nn.Conv2d):  # type: ignore[override]
-    """`torch.nn.Conv2d` with filters of length 1 that are learned as D - 1 spherical angles each.
+    """A `torch.nn.Conv2d` with filters of length 1 that are learned as D - 1 spherical angles each.
 
-    w_k = sin a_k prod_{j<k} cos a_j and w_D = prod_j cos a_j, with D taps over all input maps.
+    w_k = sin a_k prod_{j<k} cos a_j and w_D = prod_j cos a_j, with D taps over all input channels.
 
     This is here to be compared, not to be preferred: the coordinates are ill-conditioned. The length of the Jacobian's
     column k is prod_{j<k} cos a_j, so the same step turns a filter ever less from the first angle to the last: .05 of
@@ -169,7 +172,7 @@ class SphericalConv2d(_Spherical, nn.Conv2d):  # type: ignore[override]
 
 
 class SphericalLinear(_Spherical, nn.Linear):  # type: ignore[override]
-    """`torch.nn.Linear` with rows of length 1 that are learned as spherical angles; see `SphericalConv2d`.
+    """A `torch.nn.Linear` with rows of length 1 that are learned as spherical angles; see `SphericalConv2d`.
 
     Args:
         args, options: as for `nn.Linear`.
@@ -187,3 +190,6 @@ class SphericalLinear(_Spherical, nn.Linear):  # type: ignore[override]
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight, self.bias)
+
+
+SPHERICAL = (SphericalConv2d, SphericalLinear)

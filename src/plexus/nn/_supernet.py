@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, cast
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +14,13 @@ from torch import Tensor, nn
 from plexus.errors import ConfigError
 from plexus.graph import Edge, Wiring, stack_nodes
 from plexus.nn import functional as PF
-from plexus.nn._bank import Bank, Form, gate_matrix
 from plexus.nn._connection import Connection
 from plexus.nn._modules import evaluating
+from plexus.nn._sums import Bank, Form
 from plexus.nn.scaling import Scaled, run_scaled
+
+# legos that some supernet has sized: a second one that they do not fit can say so
+_ADOPTED: WeakSet[nn.Module] = WeakSet()
 
 
 class Supernet(nn.Module):
@@ -29,13 +34,14 @@ class Supernet(nn.Module):
     until they meet one; gates of `sum` are applied while adding up.
 
     Args:
-        legos: ordinary modules taking and giving (N, C, *spatial). Lazy modules are sized here.
+        legos: ordinary modules taking and giving (N, C, *spatial). As with `nn.Sequential` they become parts of this
+            net, not copies; lazy modules are sized here, so another net needs fresh ones.
         in_shape: one image's shape, (C, *spatial), with one to three spatial axes.
         **connection_options: as for `Connection`, the same for every connection.
 
     Attributes:
         legos, connections: `nn.ModuleList`s of equal length.
-        out_channels: maps of the result.
+        out_channels: channels of the result.
 
     Shape:
         Input (N, *in_shape); result (N, out_channels, *spatial of the last connection).
@@ -52,7 +58,7 @@ class Supernet(nn.Module):
         (torch.Size([1, 14, 4, 4]), [2, 3])
     """
 
-    # what `nn.ModuleList`s of these give when indexed and walked
+    # for type checkers: `nn.ModuleList`s give plain modules when indexed and walked
     legos: Sequence[nn.Module]
     connections: Sequence[Connection]
 
@@ -101,15 +107,17 @@ class Supernet(nn.Module):
         )
 
     def _forward_banked(self, x: Tensor, sizes: Sequence[tuple[int, ...]]) -> Tensor:
-        """The same with sums through banks, one for each run of connections of equal size and width."""
+        """Compute the same with sums through banks, one for each run of connections of equal size and width."""
+        # a bank needs all its gates before its first sum, and so the sizes of connections that lie ahead
         kinds = [(size, c.out_channels) for size, c in zip(sizes, self.connections, strict=True)]
         sources, fitted, here = [x], Fitted(), self.first_input(x)
         for i, (lego, connection, kind) in enumerate(zip(self.legos, self.connections, kinds, strict=True)):
             sources.append(lego(here))
             fit = partial(fitted.get, connection, size=kind[0])
             if i == 0 or kind != kinds[i - 1]:
-                first, run = i, kinds.count(kind)
-                gates = gate_matrix([self.connections[j].gates() for j in range(i, i + run)])
+                first, run = i, kinds.count(kind)  # sizes and widths change one way only, so equal ones lie together
+                rows = [self.connections[j].gates() for j in range(i, i + run)]
+                gates = nn.utils.rnn.pad_sequence(rows, batch_first=True)  # a later connection reads more sources
                 bank = Bank(gates, i + 1, Form.of(fit(i + 1, sources[-1]), connection.out_channels))
                 for k in range(i + 1):
                     bank.put(fit(k, sources[k]))
@@ -118,15 +126,21 @@ class Supernet(nn.Module):
         return here
 
     def first_input(self, x: Tensor) -> Tensor:
-        """What the first lego reads: a copy of the images if it overwrites its input, since others read them, too."""
+        """Return what the first lego reads: a copy of the images if it overwrites its input, as others read them, too.
+
+        All later legos read what a connection made for them alone.
+
+        Args:
+            x: images, (N, *in_shape).
+        """
         return x.clone() if self._overwrites else x
 
     def sizes(self, size: Sequence[int]) -> list[tuple[int, ...]]:
-        """The spatial size of every connection's result, for images of a size that went through `forward` before."""
+        """Return the spatial size of every connection's result, for images of a size that `forward` has seen."""
         return self._sizes[tuple(size)]
 
     def wiring(self) -> Wiring:
-        """Every edge with its gate as strength (the mean over maps for channel gates)."""
+        """Return every edge with its gate as strength (the mean over channels for channel gates)."""
         names = self.node_names()
         edges = [
             Edge(source, target, gate.mean().item())
@@ -136,51 +150,52 @@ class Supernet(nn.Module):
         return Wiring(names, tuple(edges))
 
     def node_names(self) -> tuple[str, ...]:
-        """`input, lego1, ..., legon, head`."""
+        """Return `input, lego1, ..., legon, head`."""
         return stack_nodes(len(self.legos))
 
     @torch.no_grad()
     def _build(self, options: dict[str, Any]) -> nn.ModuleList:
-        """Sizes lazy legos and creates the connections by sending two blank images through."""
+        """Size lazy legos and create the connections by sending two blank images through.
+
+        In evaluation mode, so that batch norms keep their statistics and nothing is drawn at random.
+        """
         connections = nn.ModuleList()
         here = torch.zeros(2, *self.in_shape)
         sources = [here]
         with evaluating(self):
             for i, lego in enumerate(self.legos, 1):
                 sources.append(_try(lego, here, f"lego{i}"))
-                if i == 1:
-                    self._overwrites = here._version > 0
+                _ADOPTED.add(lego)
                 connection = Connection([s.shape[1] for s in sources], **options)
                 connections.append(connection)
                 here = connection(sources)
+        self._overwrites = _overwrites(self.legos[0], self.in_shape)
         return connections
 
 
 class Fitted:
-    """What was resampled already: each source once per size, from the smallest version that serves."""
+    """Sources that were resampled already: each once per size, from the smallest version that serves."""
 
     def __init__(self) -> None:
-        self._maps: dict[tuple[int, tuple[int, ...]], Tensor] = {}
+        self._resampled: dict[tuple[int, tuple[int, ...]], Tensor] = {}
 
     def get(self, connection: Connection, k: int, x: Tensor, size: tuple[int, ...]) -> Tensor:
-        """Source k, which is `x`, at this size."""
+        """Return source k, which is `x`, at this size."""
         here = tuple(x.shape[2:])
         if here == size:
             return x
-        if (k, size) not in self._maps:
+        if (k, size) not in self._resampled:
             nested: list[Tensor] = []
-            if (connection.size, connection.resize) == ("smallest", "area"):  # a mean of means is the mean
-                sizes = [s for j, s in self._maps if j == k and PF.divides(size, s) and PF.divides(s, here)]
-                nested = [self._maps[k, s] for s in sizes]
-            self._maps[k, size] = connection.fit(min(nested, key=Tensor.numel, default=x), size)
-        return self._maps[k, size]
+            # a mean of means is the mean if all have equally many terms; other resampling does not nest
+            if (connection.size, connection.resize) == ("smallest", "area"):
+                sizes = [s for j, s in self._resampled if j == k and PF.divides(size, s) and PF.divides(s, here)]
+                nested = [self._resampled[k, s] for s in sizes]
+            self._resampled[k, size] = connection.fit(min(nested, key=Tensor.numel, default=x), size)
+        return self._resampled[k, size]
 
 
 def _merge(connection: Connection, sources: Sequence[Scaled], fitted: Fitted, *, read: bool) -> Scaled:
-    """One connection over sources that may owe a factor; `fitted` remembers what was resampled already.
-
-    What a lego will `read` may go on owing its gates; the last result may not.
-    """
+    """Join sources that may owe a factor; what a lego will `read` may go on owing its gates, the last result not."""
     size = connection.target_size([s.x.shape[2:] for s in sources])
     maps = [fitted.get(connection, k, source.x, size) for k, source in enumerate(sources)]
     gates = connection.split_gates()
@@ -195,7 +210,7 @@ def _merge(connection: Connection, sources: Sequence[Scaled], fitted: Fitted, *,
 
 
 def _try(lego: nn.Module, x: Tensor, name: str) -> Tensor:
-    """The lego's output on blank maps; a misfit is told in one line."""
+    """Return the lego's output on blank feature maps, or tell a misfit in one line."""
     who = f"Supernet: {name} ({type(lego).__name__})"
     if isinstance(lego, nn.RNNBase):
         raise ConfigError(f"{who} takes sequences of another layout; wrap it in plexus.nn.Recurrent")
@@ -203,6 +218,8 @@ def _try(lego: nn.Module, x: Tensor, name: str) -> Tensor:
         out = lego(x)
     except Exception as error:  # the lego is the user's: whatever it raises says that it does not fit
         reason = (str(error).splitlines() or [type(error).__name__])[0]
+        if lego in _ADOPTED:
+            reason += "; this lego was in another Supernet before, which sized it: give each net fresh legos"
         raise ConfigError(f"{who} does not accept maps {tuple(x.shape[1:])}: {reason}") from error
     if not isinstance(out, Tensor) or out.dim() != x.dim() or out.shape[0] != x.shape[0]:
         got = list(out.shape) if isinstance(out, Tensor) else type(out).__name__
@@ -210,3 +227,21 @@ def _try(lego: nn.Module, x: Tensor, name: str) -> Tensor:
     if min(out.shape) < 1:
         raise ConfigError(f"{who} leaves nothing of maps {tuple(x.shape[1:])}; use fewer poolings or larger images")
     return out
+
+
+def _overwrites(lego: nn.Module, shape: Sequence[int]) -> bool:
+    """Tell whether a lego writes into its input, in training or in evaluation.
+
+    A copy is asked, since training moves the statistics of batch norms; random numbers are put back. torch counts the
+    writes to a tensor and to its views in `_version`, whoever makes them: a layer, a function or the user's own code.
+    """
+    with torch.random.fork_rng(devices=[]):
+        for mode in (True, False):
+            blank = torch.zeros(2, *shape)
+            try:
+                copy.deepcopy(lego).train(mode)(blank)
+            except Exception:  # the user's code may not train on blank images, or not be copied: then be careful
+                return True
+            if blank._version > 0:
+                return True
+    return False

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from plexus.errors import ConfigError
+from plexus.nn import kernels
 from plexus.nn._modules import Only, chosen
-from plexus.nn._weighted import may_fuse
-from plexus.nn.kernels import _unit as kernels
+from plexus.nn._sums import may_fuse
 
 EPS = 1e-8
 _FILTERED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -20,7 +20,7 @@ _HALF = (torch.float16, torch.bfloat16)
 
 
 def unit_weight(weight: Tensor, eps: float = EPS) -> Tensor:
-    """Scales each filter to length 1: u_o = W_o / |W_o|, with |.| over all axes but the first.
+    """Scale each filter to length 1: u_o = W_o / |W_o|, with |.| over all axes but the first.
 
     A filter no longer than `eps` counts as zero and is left as it is, so that it gives zero and a finite gradient.
     Half types are normalised in float32. The gradient is orthogonal to the filter: (g - u <u, g>) / |W|.
@@ -44,14 +44,14 @@ def unit_weight(weight: Tensor, eps: float = EPS) -> Tensor:
     """
     if weight.dim() < 2:
         raise ConfigError(f"unit_weight: weight must have an output axis and others, got shape {tuple(weight.shape)}")
-    check_eps("unit_weight", eps)
+    _check_eps("unit_weight", eps)
     if weight.dtype in _HALF:
         return unit_weight(weight.float(), eps).to(weight.dtype)
     return _Unit.apply(weight, eps) if may_fuse() else weight / _lengths(weight, eps)
 
 
 def norm_penalty(module: nn.Module, only: Only = None) -> Tensor:
-    """How far the filters are from length 1: sum over layers and filters of (|W_o| - 1)^2.
+    """Measure how far the filters are from length 1: sum over layers and filters of (|W_o| - 1)^2.
 
     Add it to the loss, times a factor, for filters that are drawn to the unit sphere and not bound to it.
 
@@ -92,14 +92,13 @@ def _distance(weight: Tensor) -> Tensor:
     return (torch.linalg.vector_norm(weight.flatten(1), dim=1) - 1).square()
 
 
-def check_eps(name: str, eps: float) -> None:
-    """An eps that can tell a zero filter from others."""
+def _check_eps(name: str, eps: float) -> None:
     if not 0 < eps < 1:
         raise ConfigError(f"{name}: eps={eps!r} must lie between 0 and 1, for example 1e-8")
 
 
 def _lengths(weight: Tensor, eps: float) -> Tensor:
-    """|W_o|, shaped to divide the weight; 1 where a filter counts as zero."""
+    """Return |W_o|, shaped to divide the weight; 1 where a filter counts as zero."""
     lengths = torch.linalg.vector_norm(weight, dim=list(range(1, weight.dim())), keepdim=True)
     return lengths.masked_fill(lengths <= eps, 1.0)
 
@@ -133,7 +132,7 @@ class _Unit(torch.autograd.Function):
 class UnitConv2d(nn.Conv2d):
     """A drop-in for `torch.nn.Conv2d` whose filters have length 1: y_o = x * (W_o / |W_o|) + b_o.
 
-    The length |W_o| is over input maps and taps. `weight` is stored as it is, so that a state_dict moves both ways
+    The length |W_o| is over input channels and taps. `weight` is stored as it is, so that a state_dict moves both ways
     between this and `nn.Conv2d`. As gradients are orthogonal to the filters, steps only lengthen `weight`, and weight
     decay would only shorten it: both change the size of later steps and nothing else, so exempt `weight` from decay
     by a parameter group of its own. Directly before a batch norm the layer equals `nn.Conv2d`.
@@ -158,7 +157,7 @@ class UnitConv2d(nn.Conv2d):
     """
 
     def __init__(self, *args: Any, eps: float = EPS, **options: Any) -> None:
-        check_eps("UnitConv2d", eps)
+        _check_eps("UnitConv2d", eps)
         super().__init__(*args, **options)
         self.eps = eps
 
@@ -194,7 +193,7 @@ class UnitLinear(nn.Linear):
     """
 
     def __init__(self, *args: Any, eps: float = EPS, **options: Any) -> None:
-        check_eps("UnitLinear", eps)
+        _check_eps("UnitLinear", eps)
         super().__init__(*args, **options)
         self.eps = eps
 

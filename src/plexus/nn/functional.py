@@ -9,8 +9,8 @@ from torch import Tensor
 
 from plexus.errors import ConfigError
 from plexus.nn._rotation import ring_rotate, rot_backend, rot_conv2d
+from plexus.nn._sums import may_fuse, pad_channels, per_map, weighted_cat, weighted_sum
 from plexus.nn._unit import norm_penalty, unit_weight
-from plexus.nn._weighted import may_fuse, pad_channels, per_map, weighted_cat, weighted_sum
 
 __all__ = [
     "divides",
@@ -36,13 +36,13 @@ _AVG_POOL = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
 
 def resize(x: Tensor, size: Sequence[int], mode: str = "area") -> Tensor:
-    """Resamples maps to a spatial size.
+    """Resample feature maps to a spatial size.
 
     `area` averages the source cells under each target cell, `nearest` takes one of them (the first, as
     `torch.nn.functional.interpolate` does), `bilinear` and `bicubic` interpolate at cell centres without antialiasing.
 
     Args:
-        x: maps, (N, C, *spatial) with one to three spatial axes.
+        x: feature maps, (N, C, *spatial) with one to three spatial axes.
         size: the spatial size wanted.
         mode: area | nearest | bilinear (linear in 1-D, trilinear in 3-D) | bicubic (2-D only).
 
@@ -61,7 +61,7 @@ def resize(x: Tensor, size: Sequence[int], mode: str = "area") -> Tensor:
     if here == size:
         return x
     if mode == "area":
-        if divides(size, here):
+        if divides(size, here):  # the same means from windows of one size
             factors = [a // b for a, b in zip(here, size, strict=True)]
             return _AVG_POOL[len(size)](x, factors)
         return F.interpolate(x, size=size, mode="area")
@@ -71,7 +71,7 @@ def resize(x: Tensor, size: Sequence[int], mode: str = "area") -> Tensor:
 
 
 def interpolation(mode: str, axes: int) -> str:
-    """The name `torch.nn.functional.interpolate` has for a mode: `bilinear` is `linear` in 1-D, `trilinear` in 3-D.
+    """Name a mode as `torch.nn.functional.interpolate` does: `bilinear` is `linear` in 1-D, `trilinear` in 3-D.
 
     Args:
         mode: nearest | bilinear | bicubic (2-D only).
@@ -93,10 +93,10 @@ def interpolation(mode: str, axes: int) -> str:
 
 
 def pad_to(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Zero-pads maps to a spatial size, centred; an odd remainder goes behind.
+    """Zero-pad feature maps to a spatial size, centred; an odd remainder goes behind.
 
     Args:
-        x: maps, (N, C, *spatial).
+        x: feature maps, (N, C, *spatial).
         size: the spatial size wanted, nowhere smaller than what `x` has.
 
     Returns:
@@ -111,7 +111,7 @@ def pad_to(x: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def padding(here: Sequence[int], size: Sequence[int]) -> list[int]:
-    """The widths that `torch.nn.functional.pad` needs to centre maps of one spatial size in another.
+    """Return the widths that `torch.nn.functional.pad` needs to centre feature maps of one size in another.
 
     Args:
         here: the spatial size there is.
@@ -131,7 +131,7 @@ def padding(here: Sequence[int], size: Sequence[int]) -> list[int]:
 
 
 def divides(small: Sequence[int], big: Sequence[int]) -> bool:
-    """Whether every axis of the big size is a multiple of the small one's.
+    """Tell whether every axis of the big size is a multiple of the small one's.
 
     Args:
         small: a spatial size.
@@ -145,10 +145,10 @@ def divides(small: Sequence[int], big: Sequence[int]) -> bool:
 
 
 def pointwise(x: Tensor, kernel: Tensor) -> Tensor:
-    """A 1x1 convolution without bias on maps with one to three spatial axes.
+    """Convolve feature maps of one to three spatial axes with a 1x1 kernel, without bias.
 
     Args:
-        x: maps, (N, C, *spatial).
+        x: feature maps, (N, C, *spatial).
         kernel: (M, C).
 
     Returns:

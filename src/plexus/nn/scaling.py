@@ -9,7 +9,7 @@ from torch.func import functional_call
 
 from plexus.nn._layers import UNIT_LAYERS
 from plexus.nn._modules import has_hooks, is_chain
-from plexus.nn._rot_conv import RotConv2d
+from plexus.nn._rotation import RotConv2d
 from plexus.nn._spherical import SphericalConv2d
 from plexus.nn._unit import UnitConv2d, UnitLinear, unit_weight
 from plexus.nn.functional import per_map

@@ -1,4 +1,4 @@
-"""How a classifier holds up when its images turn."""
+"""Robustness of a classifier to turned images."""
 
 from __future__ import annotations
 

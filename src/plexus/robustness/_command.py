@@ -1,4 +1,4 @@
-"""The probe of one or more models on one data set, as a record that a page can be made from."""
+"""Probe of one or more models on one data set, as a record that a page can be made from."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def probe_models(
     progress: bool = False,
     now: datetime.datetime | None = None,
 ) -> dict[str, Any]:
-    """Turns test images through every model and returns what `rotation.json` holds.
+    """Turn test images through every model and return what `rotation.json` holds.
 
     Args:
         models: run folders, ONNX files or FILE.py:function[+WEIGHTS.safetensors].
@@ -71,8 +71,8 @@ def probe_models(
         ...     _ = file.write_text(
         ...         "from torch import nn\\ndef flat():\\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))"
         ...     )
-        ...     found = probe_models([f"{file}:flat"], "digits", step=90, images=20)
-        >>> found["models"][0]["curve"]["angles"], found["data"]["name"]
+        ...     record = probe_models([f"{file}:flat"], "digits", step=90, images=20)
+        >>> record["models"][0]["curve"]["angles"], record["data"]["name"]
         ([0.0, 90.0, 180.0, 270.0], 'digits')
     """
     angles = _angles(step)
@@ -85,16 +85,16 @@ def probe_models(
     chosen = choose_images(opened, data, images, seed=seed, size=size)
     names = _names(opened)
     pixels = chosen.pixels.float()
-    made: list[dict[str, Any]] = []
-    for name, each in zip(names, opened, strict=True):
+    measured: list[dict[str, Any]] = []
+    for i, (name, each) in enumerate(zip(names, opened, strict=True)):
         _check_logits(each, chosen)
         start = time.monotonic()
         curve = rotation(each.model, pixels, chosen.labels, angles, mask, progress=progress, batch_size=batch_size)
-        made.append(
+        measured.append(
             {
                 "name": name,
                 "source": each.source,
-                "own": chosen.facts["own"][len(made)],
+                "own": chosen.facts["own"][i],
                 "seconds": time.monotonic() - start,
                 "curve": curve.to_dict(),
                 "failures": _failures(each, chosen, curve),
@@ -110,47 +110,47 @@ def probe_models(
         "mask": mask,
         "step": step,
         "data": {key: value for key, value in chosen.facts.items() if key != "own"},
-        "models": made,
+        "models": measured,
     }
 
 
 def _angles(step: float) -> list[float]:
     if not 0.05 <= step <= 180:
         raise ConfigError(f"--angles {step:g}: give the degrees between two angles, 0.05 to 180, such as 5")
-    found = {round(i * step, 6) for i in range(int(np.ceil(360 / step - 1e-9)))}
-    return sorted(found | {0.0, 90.0, 180.0, 270.0})
+    steps = {round(i * step, 6) for i in range(int(np.ceil(360 / step - 1e-9)))}
+    return sorted(steps | {0.0, 90.0, 180.0, 270.0})
 
 
 def _names(opened: Sequence[Opened]) -> list[str]:
-    """Short names, or the sources where two short names are equal."""
+    """Give short names, or the sources where two short names are equal."""
     short = [each.name for each in opened]
     names = [each.name if short.count(each.name) == 1 else each.source for each in opened]
     return [name if names.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(names, 1)]
 
 
 def _check_logits(each: Opened, chosen: Chosen) -> None:
-    """One image first: a model for other images or classes is told before the long part."""
+    """Try one image first: a model for other images or classes is told before the long part."""
     try:
         with torch.inference_mode():
-            got = each.model.eval()(chosen.pixels[:1].float())
+            logits = each.model.eval()(chosen.pixels[:1].float())
     except PlexusError:
         raise
     except Exception as error:  # whatever a user's model raises
         line = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(f"{each.source}: cannot take images {tuple(chosen.pixels.shape[1:])}: {line}") from None
     wanted, classes = (1, len(chosen.facts["classes"])), "classes of the data"
-    if not isinstance(got, torch.Tensor) or tuple(got.shape) != wanted:
-        what = tuple(got.shape) if isinstance(got, torch.Tensor) else type(got).__name__
+    if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != wanted:
+        answer = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise DataError(
-            f"{each.source}: gives {what} for one image; expected {wanted}, one logit for each of the {classes}"
+            f"{each.source}: gives {answer} for one image; expected {wanted}, one logit for each of the {classes}"
         )
 
 
 def _failures(each: Opened, chosen: Chosen, curve: RotationCurve) -> list[dict[str, Any]]:
-    """The images that fail at the smallest turn, as they look upright and there."""
+    """Show the images that fail at the smallest turn, as they look upright and there."""
     turns, angles = curve.first_failure, curve.failing_angle
     order = [i for i in np.argsort(turns, kind="stable").tolist() if not np.isnan(turns[i])][:SHOWN]
-    found = []
+    failures = []
     for i in order:
         pixels = rotate(chosen.pixels[i : i + 1].float(), [0.0, angles[i]], curve.mask)[:, 0]
         with torch.inference_mode():
@@ -158,7 +158,7 @@ def _failures(each: Opened, chosen: Chosen, curve: RotationCurve) -> list[dict[s
         shown = pixels.round().clamp(0, 255).to(torch.uint8)
         true = int(chosen.labels[i])
         predicted = int(curve.predicted[curve.angles.index(angles[i]), i])
-        found.append(
+        failures.append(
             {
                 "name": chosen.names[i],
                 "true": true,
@@ -171,4 +171,4 @@ def _failures(each: Opened, chosen: Chosen, curve: RotationCurve) -> list[dict[s
                 "turned": picture(shown[1]),
             }
         )
-    return found
+    return failures

@@ -1,16 +1,17 @@
-"""What a rotation probe measured."""
+"""Curve of a rotation probe: probability and correctness at every angle, and the figures that follow."""
 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm, t
 
 from plexus.errors import ConfigError
-from plexus.robustness._intervals import mean_interval, share_interval
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.int64]
@@ -49,17 +50,17 @@ class RotationCurve:
 
     @property
     def correct(self) -> NDArray[np.bool_]:
-        """Whether the prediction is the true class, (A, N)."""
+        """True where the prediction is the true class, (A, N)."""
         return self.predicted == self.labels
 
     @property
     def exact(self) -> NDArray[np.bool_]:
-        """Which angles are multiples of 90 degrees, turned without interpolation, (A,)."""
+        """True for multiples of 90 degrees, turned without interpolation, (A,)."""
         return np.array([angle % 90 == 0 for angle in self.angles])
 
     @property
     def accuracy(self) -> Floats:
-        """Share of images classified correctly, (A,)."""
+        """Fraction of images classified correctly, (A,)."""
         return self.correct.mean(1)
 
     @property
@@ -84,7 +85,7 @@ class RotationCurve:
 
     @property
     def agreement(self) -> Floats:
-        """Share of images whose prediction is that at 0 degrees, right or wrong, (A,)."""
+        """Fraction of images whose prediction is that at 0 degrees, right or wrong, (A,)."""
         return (self.predicted == self.upright).mean(1)
 
     @property
@@ -115,7 +116,7 @@ class RotationCurve:
         return np.where(fails, folded[:, None], np.inf)
 
     def group(self, name: str) -> dict[str, Any]:
-        """Means over one group of angles with their 95 % intervals over images; empty where it has no angle.
+        """Average over one group of angles, with their 95 % intervals over images; empty where it has no angle.
 
         Args:
             name: ``upright`` (0 degrees), ``exact`` (90, 180, 270) or ``interpolated`` (all others).
@@ -125,16 +126,16 @@ class RotationCurve:
         if not chosen.any():
             return {}
         right, same = self.correct[chosen].mean(0), (self.predicted == self.upright)[chosen].mean(0)
-        made: dict[str, Any] = {"angles": int(chosen.sum())}
-        for key, share in (("accuracy", float(right.mean())), ("agreement", float(same.mean()))):
-            made |= {key: share, f"{key}_ci": share_interval(share, len(self.labels))}
+        figures: dict[str, Any] = {"angles": int(chosen.sum())}
+        for key, fraction in (("accuracy", float(right.mean())), ("agreement", float(same.mean()))):
+            figures |= {key: fraction, f"{key}_ci": _fraction_interval(fraction, len(self.labels))}
         for key, values in (("probability", self.probability), ("drift", self.drift)):
             each = values[chosen].mean(0, dtype=np.float64)
-            made |= {key: float(each.mean()), f"{key}_ci": mean_interval(each)}
-        return made
+            figures |= {key: float(each.mean()), f"{key}_ci": _mean_interval(each)}
+        return figures
 
     def summary(self) -> dict[str, Any]:
-        """Figures per angle, per image and per group, in JSON's types."""
+        """Collect the figures per angle, per image and per group, in JSON's types."""
         low, median, high = self.quartiles
         curves = {
             "accuracy": self.accuracy, "mean": self.mean, "std": self.std, "min": self.min, "lower": low,
@@ -152,7 +153,7 @@ class RotationCurve:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """The raw numbers, probabilities and drifts with five decimals, beside their summary; in JSON's types."""
+        """Collect the raw numbers, probabilities and drifts to five decimals, and their summary, in JSON's types."""
         return {
             "format": FORMAT,
             "angles": list(self.angles),
@@ -166,12 +167,12 @@ class RotationCurve:
         }
 
     def to_json(self) -> str:
-        """`to_dict` as text."""
+        """Write `to_dict` as text."""
         return json.dumps(self.to_dict(), allow_nan=False, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> RotationCurve:
-        """The curve that `to_json` wrote, to five decimals.
+        """Read the curve that `to_json` wrote, to five decimals.
 
         Raises:
             ConfigError: the text is no such curve.
@@ -180,7 +181,7 @@ class RotationCurve:
             raw = json.loads(text)
             if raw["format"] != FORMAT:
                 raise ValueError(f"format {raw['format']}")
-            found = cls(
+            curve = cls(
                 angles=tuple(float(angle) for angle in raw["angles"]),
                 labels=np.array(raw["labels"], np.int64),
                 upright=np.array(raw["upright"], np.int64),
@@ -191,15 +192,15 @@ class RotationCurve:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"not a rotation curve: {error}; expected what RotationCurve.to_json wrote") from None
-        shape = (len(found.angles), len(found.labels))
-        if found.upright.shape != shape[1:] or any(
-            part.shape != shape for part in (found.probability, found.predicted, found.drift)
+        shape = (len(curve.angles), len(curve.labels))
+        if curve.upright.shape != shape[1:] or any(
+            part.shape != shape for part in (curve.probability, curve.predicted, curve.drift)
         ):
             raise ConfigError(f"not a rotation curve: its parts do not all have {shape[0]} angles x {shape[1]} images")
-        return found
+        return curve
 
     def __str__(self) -> str:
-        """A line for each group of angles."""
+        """Write a line for each group of angles."""
         lines = [f"{'degrees':<14}{'accuracy':>9}{'95 %':>15}{'true class':>12}{'agreement':>11}{'drift':>8}"]
         for name, shown in GROUPS.items():
             if row := self.group(name):
@@ -213,3 +214,28 @@ class RotationCurve:
 
 def _rounded(values: Floats) -> list[Any]:
     return np.round(values.astype(np.float64), 5).tolist()
+
+
+def _fraction_interval(fraction: float, images: int) -> tuple[float, float]:
+    r"""Give Wilson's interval of a fraction measured on some images.
+
+    .. math:: \frac{p + z^2/2n \pm z\sqrt{p(1-p)/n + z^2/4n^2}}{1 + z^2/n}
+
+    Of images seen at several angles, n is the number of images, not of answers: the answers of one image are not
+    independent, and the mean of an image varies at most as one answer does, so that the interval errs on the wide side.
+    So p need not be a whole number of n-ths, which is why scipy's `proportion_ci`, made for counts, does not serve.
+    """
+    z = float(norm.ppf(0.975))
+    middle = fraction + z * z / (2 * images)
+    reach = z * math.sqrt(max(0.0, fraction * (1 - fraction)) / images + z * z / (4 * images * images))
+    scale = 1 + z * z / images
+    return max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale)
+
+
+def _mean_interval(values: Floats) -> tuple[float, float] | None:
+    r"""Give Student's interval of a mean over images, \(\bar x \pm t_{n-1} s / \sqrt n\); None for fewer than two."""
+    if len(values) < 2:
+        return None
+    middle = float(np.mean(values, dtype=np.float64))
+    reach = float(t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1, dtype=np.float64) / math.sqrt(len(values)))
+    return middle - reach, middle + reach

@@ -18,7 +18,7 @@ from plexus.user_code import first_line, user_model
 
 @dataclass(frozen=True)
 class Opened:
-    """A model and what is known of the images it takes.
+    """Model and what is known of the images it takes.
 
     Args:
         name: for people.
@@ -47,8 +47,8 @@ class Scaled(nn.Module):
         self.model, self.mean, self.std = model, mean, std
 
     def forward(self, pixels: Tensor) -> Tensor:
-        got: Tensor = self.model((pixels - self.mean) / self.std)
-        return got
+        logits: Tensor = self.model((pixels - self.mean) / self.std)
+        return logits
 
 
 class Onnx(nn.Module):
@@ -80,14 +80,14 @@ class Onnx(nn.Module):
 
     def _run(self, pixels: Tensor) -> Tensor:
         try:
-            got = self.session.run(None, {self.name: pixels.float().contiguous().cpu().numpy()})[0]
+            logits = self.session.run(None, {self.name: pixels.float().contiguous().cpu().numpy()})[0]
         except Exception as error:  # images of another kind
             raise RunError(f"{self.file}: cannot classify these images: {first_line(error)}") from None
-        return torch.from_numpy(got)
+        return torch.from_numpy(logits)
 
 
 def open_model(spec: str, *, mean: float = 0.0, std: float = 1.0) -> Opened:
-    """A model by its name on the command line.
+    """Open a model by its name on the command line.
 
     Args:
         spec: a run folder; an ``.onnx`` file; or ``FILE.py:function`` that returns a module, which may be followed by

@@ -1,4 +1,4 @@
-"""The rotation probe: the same images at every angle, through one model."""
+"""Rotation probe: the same images at every angle, through one model."""
 
 from __future__ import annotations
 
@@ -62,19 +62,19 @@ def rotation(
     """
     turns = _angles(angles)
     _check(images, labels, mask, batch_size)
-    place = _device(model, device)
+    chosen = _device(model, device)
     n = max(1, min(len(images), batch_size // min(_SHARED, len(turns))))
-    found: list[list[Tensor]] = [[], [], []]
+    answers: list[list[Tensor]] = [[], [], []]
     upright: list[Tensor] = []
-    with evaluating(model), torch.no_grad(), _bar(progress, len(turns) * len(images)) as step:
+    with evaluating(model), torch.no_grad(), _Step(progress, len(turns) * len(images)) as step:
         for start in range(0, len(images), n):
-            x, y = images[start : start + n].to(place), labels[start : start + n].to(place, torch.int64)
+            x, y = images[start : start + n].to(chosen), labels[start : start + n].to(chosen, torch.int64)
             first = _logits(model, rotate(x, [0], mask)[0], y)
             parts = list(_turned(model, x, y, first, turns, mask, max(1, batch_size // len(x)), step))
-            for kept, several in zip(found, zip(*parts, strict=True), strict=True):
+            for kept, several in zip(answers, zip(*parts, strict=True), strict=True):
                 kept.append(torch.cat(several).cpu())
             upright.append(first.argmax(1).cpu())
-    probability, predicted, drift = (torch.cat(part, 1).numpy() for part in found)
+    probability, predicted, drift = (torch.cat(part, 1).numpy() for part in answers)
     return RotationCurve(
         angles=turns,
         labels=labels.cpu().to(torch.int64).numpy(),
@@ -89,7 +89,7 @@ def rotation(
 def _turned(
     model: nn.Module, x: Tensor, y: Tensor, first: Tensor, turns: Sequence[float], mask: str | None, a: int, step: _Step
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Probability of the true class, prediction and drift of the images at `a` angles at a time, each (a, N)."""
+    """Yield probability of the true class, prediction and drift of the images at `a` angles at a time, each (a, N)."""
     scale = first.double().norm(dim=1).clamp_min(1e-12)  # zero logits drift far, not by NaN
     for start in range(0, len(turns), a):
         some = turns[start : start + a]
@@ -102,16 +102,16 @@ def _turned(
 
 
 def _logits(model: nn.Module, x: Tensor, y: Tensor, turns: Sequence[float] = (0,)) -> Tensor:
-    got = model(x)
-    if not isinstance(got, Tensor) or got.ndim != 2 or len(got) != len(x) or not got.is_floating_point():
-        what = f"shape {tuple(got.shape)}" if isinstance(got, Tensor) else f"a {type(got).__name__}"
-        raise ConfigError(f"the model gives {what} for {len(x)} images; expected logits of shape ({len(x)}, classes)")
-    if int(y.max()) >= got.shape[1]:
-        raise ConfigError(f"labels go up to {int(y.max())}, but the model has {got.shape[1]} classes (0 to K-1)")
-    if not bool(got.isfinite().all()):
+    logits = model(x)
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(x) or not logits.is_floating_point():
+        answer = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+        raise ConfigError(f"the model gives {answer} for {len(x)} images; expected logits of shape ({len(x)}, classes)")
+    if int(y.max()) >= logits.shape[1]:
+        raise ConfigError(f"labels go up to {int(y.max())}, but the model has {logits.shape[1]} classes (0 to K-1)")
+    if not bool(logits.isfinite().all()):
         between = f"{turns[0]:g}" if len(turns) == 1 else f"{turns[0]:g} to {turns[-1]:g}"
         raise ConfigError(f"the model's logits are NaN or infinite at {between} degrees; check its weights and inputs")
-    return got
+    return logits
 
 
 def _angles(angles: Iterable[float]) -> tuple[float, ...]:
@@ -142,12 +142,12 @@ def _device(model: nn.Module, device: torch.device | str | None) -> torch.device
     first = next((t.device for t in (*model.parameters(), *model.buffers())), None)
     if device is None:
         return first or torch.device("cpu")
-    chosen = torch.device(device)
-    if first is not None and (first.type != chosen.type or chosen.index not in (None, first.index)):
+    wanted = torch.device(device)
+    if first is not None and (first.type != wanted.type or wanted.index not in (None, first.index)):
         raise ConfigError(
             f"device={str(device)!r}, but the model is on {first}; move it first: model.to({str(device)!r})"
         )
-    return chosen
+    return wanted
 
 
 class _Step:
@@ -174,6 +174,3 @@ class _Step:
     def __call__(self, images: int) -> None:
         if self.show:
             self.bar.advance(self.task, images)
-
-
-_bar = _Step

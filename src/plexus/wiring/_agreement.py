@@ -1,22 +1,63 @@
-"""How alike several wirings are, beyond chance."""
+"""Wirings to compare with, random and residual, and how alike several wirings are, beyond chance."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
+import torch
 from scipy.stats import rankdata
 
 from plexus.errors import ConfigError
-from plexus.graph import HEAD, INPUT, Wiring, stack_nodes
+from plexus.graph import HEAD, INPUT, Edge, Wiring, stack_nodes
+
+
+def random_wiring(legos: int, edges: int, generator: torch.Generator) -> Wiring:
+    """Make the chain and random skips, `edges` connections in all, every choice of skips equally likely.
+
+    Args:
+        legos: how many legos the stack has.
+        edges: connections wanted: at least one per lego, at most legos (legos + 3) / 2.
+        generator: source of randomness.
+
+    Raises:
+        ConfigError: `edges` out of range.
+
+    Example:
+        >>> len(random_wiring(9, 20, torch.Generator().manual_seed(0)).edges)
+        20
+    """
+    nodes = stack_nodes(legos)
+    chain = list(pairwise(nodes[1:]))
+    skips = [(s, t) for j, t in enumerate(nodes[2:], 2) for s in nodes[: j - 1]]
+    if not legos <= edges <= legos + len(skips):
+        raise ConfigError(f"random_wiring: {edges} edges do not fit {legos} legos; {legos} to {legos + len(skips)} do")
+    picked = torch.randperm(len(skips), generator=generator)[: edges - legos].tolist()
+    return Wiring(nodes, tuple(Edge(s, t) for s, t in chain + [skips[i] for i in picked]))
+
+
+def residual_wiring(legos: int) -> Wiring:
+    """Make the chain with a skip over every pair of legos, as in a residual net.
+
+    Args:
+        legos: how many layers.
+
+    Example:
+        >>> len(residual_wiring(15).edges)
+        22
+    """
+    nodes = stack_nodes(legos)
+    pairs = list(pairwise(nodes[1:]))
+    pairs += [(nodes[i - 2], nodes[i + 1]) for i in range(3, legos + 1, 2)]
+    return Wiring(nodes, tuple(Edge(s, t) for s, t in pairs))
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How alike wirings are; intervals are 95 % percentile bootstraps over the possible edges.
+    """Likeness of wirings; intervals are 95 % percentile bootstraps over the possible edges.
 
     Args:
         kappa: Cohen's kappa of "is this edge there", averaged over pairs of wirings: 1 the same, 0 as by chance.
@@ -28,8 +69,8 @@ class Agreement:
 
     Example:
         >>> w = Wiring(("input", "lego1", "head"), (("lego1", "head", 1.0),))
-        >>> found = agreement([w, w, w])
-        >>> found.wirings, found.edges
+        >>> same = agreement([w, w, w])
+        >>> same.wirings, same.edges
         (3, 2)
     """
 
@@ -42,12 +83,12 @@ class Agreement:
 
 
 def agreement(wirings: Sequence[Wiring], *, resamples: int = 1000, seed: int = 0) -> Agreement:
-    """Compares wirings of one stack of legos, for instance from several seeds.
+    """Compare wirings of one stack of legos, for instance from several seeds.
 
-    kappa = (p_o - p_e) / (1 - p_e), with p_o the share of possible edges on which two wirings agree and p_e the share
-    expected from their edge counts alone. Two wirings that both have all edges, or none, count as kappa 1 (they agree
-    and could not otherwise); a wiring whose strengths are all equal has no ranks, and counts as correlation 0, or 1 if
-    the other's are all equal too.
+    kappa = (p_o - p_e) / (1 - p_e), with p_o the fraction of possible edges on which two wirings agree and p_e the
+    fraction expected from their edge counts alone. Two wirings that both have all edges, or none, count as kappa 1
+    (they agree and could not otherwise); a wiring whose strengths are all equal has no ranks, and counts as correlation
+    0, or 1 if the other's are all equal too.
 
     Args:
         wirings: two or more; legos that a pruned wiring lost may be missing, and are known by their numbers.
@@ -70,18 +111,18 @@ def agreement(wirings: Sequence[Wiring], *, resamples: int = 1000, seed: int = 0
     if not pairs:
         raise ConfigError("agreement: these wirings have no possible edges")
     strengths = [w.strengths() for w in wirings]
-    there = np.array([[p in known for p in pairs] for known in strengths], dtype=float)
-    strength = np.array([[known.get(p, 0.0) for p in pairs] for known in strengths])
-    kappa, spearman = _measure(there, strength)
+    present = np.array([[p in edges for p in pairs] for edges in strengths], dtype=float)
+    strength = np.array([[edges.get(p, 0.0) for p in pairs] for edges in strengths])
+    kappa, spearman = _measure(present, strength)
     drawn = np.random.default_rng(seed).integers(0, len(pairs), (resamples, len(pairs)))
     intervals = [
-        np.percentile(samples, [2.5, 97.5]).tolist() for samples in _measure(there[:, drawn], strength[:, drawn])
+        np.percentile(samples, [2.5, 97.5]).tolist() for samples in _measure(present[:, drawn], strength[:, drawn])
     ]
     return Agreement(float(kappa), tuple(intervals[0]), float(spearman), tuple(intervals[1]), len(pairs), len(wirings))
 
 
 def _possible(wirings: Sequence[Wiring]) -> list[tuple[str, str]]:
-    """All edges a supernet over these nodes has: forward ones, but for what the first lego reads."""
+    """List all edges a supernet over these nodes has: forward ones, but for what the first lego reads."""
     legos = {name for w in wirings for name in w.nodes} - {INPUT, HEAD}
     numbers = [re.fullmatch(r"lego([1-9]\d*)", name) for name in legos]
     if all(numbers):  # a pruned wiring may have lost any of them
@@ -98,18 +139,18 @@ def _possible(wirings: Sequence[Wiring]) -> list[tuple[str, str]]:
     return pairs
 
 
-def _measure(there: np.ndarray, strength: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Kappa and correlation, averaged over pairs of wirings; arrays of (wirings, ..., edges) give (...)."""
+def _measure(present: np.ndarray, strength: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Average kappa and correlation over pairs of wirings; arrays of (wirings, ..., edges) give (...)."""
     ranks = rankdata(strength, axis=-1)
-    both = list(combinations(range(len(there)), 2))
-    kappa = sum(_kappa(there[a], there[b]) for a, b in both)
+    both = list(combinations(range(len(present)), 2))
+    kappa = sum(_kappa(present[a], present[b]) for a, b in both)
     spearman = sum(_correlation(ranks[a], ranks[b]) for a, b in both)
     return np.asarray(kappa / len(both)), np.asarray(spearman / len(both))
 
 
 def _kappa(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    observed, share_a, share_b = (a == b).mean(-1), a.mean(-1), b.mean(-1)
-    expected = share_a * share_b + (1 - share_a) * (1 - share_b)
+    observed, rate_a, rate_b = (a == b).mean(-1), a.mean(-1), b.mean(-1)
+    expected = rate_a * rate_b + (1 - rate_a) * (1 - rate_b)
     certain = expected == 1
     return np.where(certain, 1.0, (observed - expected) / np.where(certain, 1.0, 1 - expected))
 

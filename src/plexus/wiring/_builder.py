@@ -1,9 +1,9 @@
-"""A plain `torch.fx` graph under construction, with an account of what each tensor of maps still owes."""
+"""A plain `torch.fx` graph under construction, with an account of what each of its values still owes."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,31 +13,34 @@ from torch import Tensor, fx, nn
 
 
 @dataclass(frozen=True)
-class Maps:
-    """A node of the graph; its value stands for `scale * value`, spread to `index` among `total` maps, zero elsewhere.
+class Value:
+    """A node of the graph; it stands for `scale * value`, spread to `index` among `channels`, zero elsewhere.
+
+    The two debts, a factor per channel and channels that were cut, travel along until something takes them for free:
+    a kernel whose slices are picked and scaled, or the end of the net.
 
     Args:
-        node: where the value is computed.
+        node: computes the value.
         example: the value for a blank batch, (N, C, *spatial) or, once flattened, (N, C).
-        total: maps that it stands for.
-        index: which of these the C maps are; None for all.
-        scale: a factor for each of the C maps; None for 1.
+        channels: that it stands for.
+        index: which of these the C channels are; None for all.
+        scale: a factor for each of the C channels; None for 1.
     """
 
     node: fx.Node
     example: Tensor
-    total: int
+    channels: int
     index: tuple[int, ...] | None = None
     scale: Tensor | None = None
 
     @classmethod
-    def plain(cls, node: fx.Node, example: Tensor) -> Maps:
-        """A value that owes nothing."""
+    def exact(cls, node: fx.Node, example: Tensor) -> Value:
+        """Make a value that owes nothing."""
         return cls(node, example, example.shape[1])
 
     @property
     def owes(self) -> bool:
-        """Whether the value differs from what it stands for."""
+        """The value differs from what it stands for."""
         return self.index is not None or self.scale is not None
 
     @property
@@ -51,75 +54,84 @@ class Builder:
 
     Args:
         example: the blank batch, (N, C, *spatial).
-        fresh: whether all weights will be drawn anew, so that what they are now need not be kept.
+        redrawn: all weights will be drawn anew, so that what they are now need not be kept.
+
+    Attributes:
+        input: the images.
+        parts: modules and constants by name.
+        resized: (node, size) -> what was brought to that size already, so that no source is resampled twice.
+        shared: nodes that somebody reads later, too, so that nobody may write into them.
     """
 
-    def __init__(self, example: Tensor, *, fresh: bool = False) -> None:
-        self.fresh = fresh
+    def __init__(self, example: Tensor, *, redrawn: bool = False) -> None:
+        self.redrawn = redrawn
         self.graph = fx.Graph()
         self.parts: dict[str, Any] = {}
-        self.fitted: dict[tuple[fx.Node, tuple[int, ...]], Maps] = {}
-        self.shared: set[fx.Node] = set()
-        self.input = Maps.plain(self.graph.placeholder("x"), example)
+        self.resized: dict[tuple[fx.Node, tuple[int, ...]], Value] = {}
+        self.input = Value.exact(self.graph.placeholder("x"), example)
+        self.shared: set[fx.Node] = {self.input.node}
 
-    def call(self, function: Callable[..., Any], maps: Maps, *args: Any, **kwargs: Any) -> Maps:
-        """function(maps, ...), which leaves the maps' number and debts as they are."""
-        node = self.graph.call_function(function, (maps.node, *args), kwargs)
-        return replace(maps, node=node, example=function(maps.example, *args, **kwargs))
+    def call(self, function: Callable[..., Any], x: Value, *args: Any, **kwargs: Any) -> Value:
+        """Add function(x, ...), which leaves the channels and their debts as they are."""
+        node = self.graph.call_function(function, (x.node, *args), kwargs)
+        return replace(x, node=node, example=function(x.example, *args, **kwargs))
 
-    def pair(self, function: Callable[..., Any], a: Maps, b: Maps, **kwargs: Any) -> Maps:
-        """function(a, b, ...) of two values that owe nothing."""
+    def call_on_two(self, function: Callable[..., Any], a: Value, b: Value, **kwargs: Any) -> Value:
+        """Add function(a, b, ...) of two values that owe nothing."""
         node = self.graph.call_function(function, (a.node, b.node), kwargs)
-        return Maps.plain(node, function(a.example, b.example, **kwargs))
+        return Value.exact(node, function(a.example, b.example, **kwargs))
 
-    def module(self, layer: nn.Module, maps: Maps, name: str) -> Maps:
-        """layer(maps), which leaves the maps' number and debts as they are."""
-        name = self.add(layer, name)
-        return replace(maps, node=self.graph.call_module(name, (maps.node,)), example=layer(maps.example))
+    def call_module(self, layer: nn.Module, x: Value, name: str) -> Value:
+        """Add layer(x), which leaves the channels and their debts as they are."""
+        name = self.hold(layer, name)
+        return replace(x, node=self.graph.call_module(name, (x.node,)), example=layer(x.example))
 
     def constant(self, value: Tensor, name: str) -> fx.Node:
-        """A tensor that the net holds as a buffer."""
-        return self.graph.get_attr(self.add(value, name))
+        """Add a tensor that the net holds as a buffer."""
+        return self.graph.get_attr(self.hold(value, name))
 
-    def add(self, part: Any, name: str) -> str:
-        """Holds a module or tensor under this name, or the next that is free."""
+    def hold(self, part: Any, name: str) -> str:
+        """Keep a module or tensor under this name, or the next that is free; return it."""
         while name in self.parts:
             name += "_"
         self.parts[name] = part
         return name
 
-    def scaled(self, maps: Maps, factor: Tensor, name: str) -> Maps:
-        """Maps times a factor, () or one per map."""
-        if uniform(factor):
-            value = factor.flatten()[0].item()
-            return maps if value == 1 else self.call(operator.mul, maps, value)
-        shaped = factor.view(1, -1, *[1] * (maps.example.dim() - 2)).clone()
-        node = self.graph.call_function(operator.mul, (maps.node, self.constant(shaped, name)))
-        return replace(maps, node=node, example=maps.example * shaped)
+    def multiply(self, x: Value, factor: Tensor, name: str) -> Value:
+        """Multiply by a factor, () or one per channel; the debts stay."""
+        if is_uniform(factor):
+            # a number stands in the code: no buffer, and the value keeps its dtype whatever the factor's
+            number = factor.flatten()[0].item()
+            return x if number == 1 else self.call(operator.mul, x, number)
+        shaped = factor.view(1, -1, *[1] * (x.example.dim() - 2)).clone()
+        node = self.graph.call_function(operator.mul, (x.node, self.constant(shaped, name)))
+        return replace(x, node=node, example=x.example * shaped)
 
-    def unscaled(self, maps: Maps, name: str) -> Maps:
-        """The maps with their factors multiplied in."""
-        return maps if maps.scale is None else replace(self.scaled(maps, maps.scale, f"{name}_scale"), scale=None)
+    def pay_scale(self, x: Value, name: str) -> Value:
+        """Multiply in the factors that are owed."""
+        return x if x.scale is None else replace(self.multiply(x, x.scale, f"{name}_scale"), scale=None)
 
-    def settled(self, maps: Maps, name: str) -> Maps:
-        """The maps with everything they owe paid: factors multiplied in, zeros put where maps were cut."""
-        maps = self.unscaled(maps, name)
-        if maps.index is None:
-            return maps
-        have = {original: here for here, original in enumerate(maps.index)}
-        order = torch.tensor([have.get(c, len(have)) for c in range(maps.total)], device=maps.example.device)
-        padded = self.widened(maps, len(have) + 1)
+    def pay(self, x: Value, name: str) -> Value:
+        """Pay all that is owed: multiply factors in, put zeros where channels were cut."""
+        x = self.pay_scale(x, name)
+        if x.index is None:
+            return x
+        # One channel of zeros at the end, which all that were cut point to: a pad and a gather. A tensor of zeros to
+        # write into would need the batch's size, and an operation in place.
+        at = {channel: i for i, channel in enumerate(x.index)}
+        order = torch.tensor([at.get(c, len(at)) for c in range(x.channels)], device=x.example.device)
+        padded = self.pad_channels(x, len(at) + 1)
         node = self.graph.call_function(torch.index_select, (padded.node, 1, self.constant(order, f"{name}_order")))
-        return Maps.plain(node, padded.example.index_select(1, order))
+        return Value.exact(node, padded.example.index_select(1, order))
 
-    def widened(self, maps: Maps, channels: int) -> Maps:
-        """The value followed by maps of zeros until there are so many."""
-        missing = channels - maps.example.shape[1]
-        return maps if missing == 0 else self.call(F.pad, maps, [0, 0] * (maps.example.dim() - 2) + [0, missing])
+    def pad_channels(self, x: Value, channels: int) -> Value:
+        """Append channels of zeros until there are so many."""
+        missing = channels - x.example.shape[1]
+        return x if missing == 0 else self.call(F.pad, x, [0, 0] * (x.example.dim() - 2) + [0, missing])
 
-    def finish(self, maps: Maps) -> fx.GraphModule:
-        """The net that returns these maps."""
-        self.graph.output(maps.node)
+    def finish(self, x: Value) -> fx.GraphModule:
+        """Make the net that returns this value."""
+        self.graph.output(x.node)
         self.graph.lint()
         module = fx.GraphModule(self.parts, self.graph, class_name="Net")
         module.graph.eliminate_dead_code()
@@ -128,31 +140,6 @@ class Builder:
         return module
 
 
-def uniform(factor: Tensor) -> bool:
-    """Whether a factor, () or one per map, is the same for all."""
+def is_uniform(factor: Tensor) -> bool:
+    """Tell whether a factor, () or one per channel, is the same for all."""
     return factor.dim() == 0 or bool((factor == factor[0]).all())
-
-
-def folded(layer: Any, maps: Maps) -> nn.Module:
-    """A convolution or linear layer changed to read `maps` as they are: input slices picked and scaled."""
-    weight = layer.weight.detach()
-    if maps.index is not None:
-        weight = weight[:, list(maps.index)]
-    if maps.scale is not None:
-        weight = weight * maps.scale.to(weight.dtype).view(1, -1, *[1] * (weight.dim() - 2))
-    layer.weight = nn.Parameter(weight.clone(), requires_grad=layer.weight.requires_grad)
-    setattr(layer, "in_features" if isinstance(layer, nn.Linear) else "in_channels", weight.shape[1])
-    return layer
-
-
-def pointwise(kernel: Tensor, axes: int) -> nn.Module:
-    """A 1x1 convolution with this kernel, (M, C)."""
-    kind = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[axes]
-    conv: nn.Module = kind(kernel.shape[1], kernel.shape[0], 1, bias=False, device=kernel.device, dtype=kernel.dtype)
-    conv.weight = nn.Parameter(kernel.detach().clone().view(*kernel.shape, *[1] * axes))
-    return conv
-
-
-def nodes(maps: Sequence[Maps]) -> list[fx.Node]:
-    """Where these are computed."""
-    return [m.node for m in maps]

@@ -1,4 +1,8 @@
-"""From a trained supernet and a wiring to a plain torch module."""
+"""From a trained supernet and a wiring to a plain torch module.
+
+The steps: which layers the head depends on and what each reads (`_reads`); a walk over these in order, in which every
+layer is put into a graph with what its readers can take over for it (`_fold`); the graph as a module, traced.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +16,17 @@ from torch import fx, nn
 from plexus.errors import ConfigError
 from plexus.graph import HEAD, INPUT, Wiring
 from plexus.nn import Supernet, evaluating
-from plexus.wiring._builder import Builder, Maps
-from plexus.wiring._layers import apply
-from plexus.wiring._merge import merge
-from plexus.wiring._parts import blank_batch, connections, split
-from plexus.wiring._trace import trace
+from plexus.wiring._builder import Builder, Value
+from plexus.wiring._fold import apply, merge
+from plexus.wiring._inspect import blank_batch, connections, split_head, trace
 
 
 def derive(net: nn.Module, wiring: Wiring, *, fold: bool = True) -> nn.Module:
-    """The net that a wiring picks from a supernet, as plain modules: no gates, no class of plexus but its neurons.
+    """Make the net that a wiring picks from a supernet of plain modules: no gates, no class of plexus but its neurons.
 
     A cut edge counts as a gate of 0, so with nothing cut the result computes what the supernet does (to about 1e-6 in
-    float32). Layers that do not reach the head are left out. Weights are copied. Without a head the result has all maps
-    of the supernet's, those that were cut as zeros.
+    float32). Layers that do not reach the head are left out. Weights are copied. Without a head the result has all
+    channels of the supernet's, those that were cut as zeros.
 
     With `fold`, gates go into the kernel slices of the next convolution or linear layer, through max-pool,
     average-pool, ReLU and dropout on the way (they commute with factors >= 0); a sum keeps one factor per source but
@@ -52,7 +54,7 @@ def derive(net: nn.Module, wiring: Wiring, *, fold: bool = True) -> nn.Module:
         >>> torch.allclose(plain(x), net(x), atol=1e-6)
         True
     """
-    plain: nn.Module = _build(net, wiring, fold=fold, whole=True)
+    plain: nn.Module = _build(net, wiring, fold=fold)
     start = getattr(net, "start", None)
     if start is not None:
         plain = trace(nn.Sequential(copy.deepcopy(start), plain))
@@ -62,7 +64,7 @@ def derive(net: nn.Module, wiring: Wiring, *, fold: bool = True) -> nn.Module:
 def rebuild(
     legos: Sequence[nn.Module], wiring: Wiring, in_shape: Sequence[int], **connection_options: Any
 ) -> nn.Module:
-    """A wiring as a net of its own, with fresh weights and every gate at 1: "try it exclusively".
+    """Build a wiring as a net of its own, with fresh weights and every gate at 1: "try it exclusively".
 
     Args:
         legos: the stack the wiring was found on, `lego1` first; copied, resized to what they still read, and
@@ -72,7 +74,8 @@ def rebuild(
         **connection_options: as for `Supernet`; `merge` and `size` shape the net, gates do not matter.
 
     Returns:
-        A plain `torch.fx.GraphModule`, in training mode; it gives the maps that are there, without zeros for cut ones.
+        A plain `torch.fx.GraphModule`, in training mode; it gives the channels that are there, without zeros for cut
+        ones.
 
     Raises:
         ConfigError: as for `Supernet` and `derive`.
@@ -84,12 +87,14 @@ def rebuild(
     """
     options = {k: v for k, v in connection_options.items() if k not in ("init", "gate_init", "activation", "gate")}
     body = Supernet(copy.deepcopy(list(legos)), in_shape, activation="none", init=1.0, **options)
-    fresh(body)  # a user's module as long as it is whole; the rest again, now that kernels have the size that stays
-    return fresh(_build(body, wiring, fold=True, whole=False).train())
+    # Twice: a module of the user's can draw its own weights only while it is whole, before it is traced into pieces;
+    # the rest again afterwards, when kernels have the size that stays and start values follow from it.
+    fresh(body)
+    return fresh(_build(body, wiring, fold=True, redrawn=True).train())
 
 
 def fresh(net: nn.Module) -> nn.Module:
-    """The same net with every layer's own initialisation drawn anew, from torch's global generator; in place.
+    """Draw every layer's own initialisation anew, from torch's global generator; in place.
 
     Args:
         net: layers without `reset_parameters` stay as they are.
@@ -111,54 +116,53 @@ def fresh(net: nn.Module) -> nn.Module:
     return net
 
 
-def _alive(body: Supernet, wiring: Wiring) -> set[str]:
-    """Nodes the head depends on; checks the wiring against the net."""
-    known = body.node_names()
+def _reads(body: Supernet, wiring: Wiring) -> dict[str, tuple[str, ...]]:
+    """Map each layer the head depends on to the sources it reads; refuse a wiring of another net."""
+    names = body.node_names()
     for name in wiring.nodes:
-        if name not in known:
-            raise ConfigError(f"derive: the wiring's node {name!r} is not in the net, which has {', '.join(known)}")
-    order = {name: i for i, name in enumerate(known)}
+        if name not in names:
+            raise ConfigError(f"derive: the wiring's node {name!r} is not in the net, which has {', '.join(names)}")
+    order, first = {name: i for i, name in enumerate(names)}, names[1]
     for e in wiring.edges:
-        if order[e.source] >= order[e.target] or e.target == known[1]:
+        if order[e.source] >= order[e.target] or e.target == first:
             raise ConfigError(f"derive: the net has no connection {e.source} -> {e.target}")
-    alive, todo = {HEAD}, [HEAD]
+    reads: dict[str, tuple[str, ...]] = {}
+    todo = [HEAD]
     while todo:
         name = todo.pop()
-        sources = wiring.sources(name)
-        if not sources and name not in (INPUT, known[1]):
+        if name == INPUT or name in reads:
+            continue
+        # that the first lego reads the images is no choice, and so no edge
+        reads[name] = (INPUT,) if name == first else wiring.sources(name)
+        if not reads[name]:
             raise ConfigError(f"derive: {name} is read but has no input in this wiring; keep at least one edge into it")
-        for source in sources:
-            if source not in alive:
-                alive.add(source)
-                todo.append(source)
-    return alive
+        todo += reads[name]
+    return reads
 
 
 @torch.no_grad()
-def _build(net: nn.Module, wiring: Wiring, *, fold: bool, whole: bool) -> fx.GraphModule:
-    """The net in evaluation mode; `whole` keeps its weights, and puts zeros where maps of its result were cut."""
-    body, head = split(net)
-    alive, names = _alive(body, wiring), body.node_names()
+def _build(net: nn.Module, wiring: Wiring, *, fold: bool, redrawn: bool = False) -> fx.GraphModule:
+    """Build the net, in evaluation mode; `redrawn` says that its weights will be, and asks for no zeros at the end."""
+    body, head = split_head(net)
+    reads, names = _reads(body, wiring), body.node_names()
     with evaluating(net):
         blank = blank_batch(body)
-        maps = body(blank)
+        result = body(blank)  # so that `body.sizes` knows this size, and what is lazy gets its own
         if head is not None:
-            head(maps)  # sizes what is lazy
-        builder = Builder(blank, fresh=not whole)
-        builder.shared = {builder.input.node}
-        outputs: dict[str, Maps] = {INPUT: builder.input}
-        if names[1] in alive:
+            head(result)
+        builder = Builder(blank, redrawn=redrawn)
+        outputs: dict[str, Value] = {INPUT: builder.input}
+        if names[1] in reads:
             outputs[names[1]] = apply(builder, body.legos[0], builder.input, names[1])
         for (target, connection, lego), size in zip(connections(body), body.sizes(blank.shape[2:]), strict=True):
-            if target not in alive:
+            if target not in reads:
                 continue
-            builder.shared = {maps.node for maps in outputs.values()}
-            kept = set(wiring.sources(target))
-            sources = [outputs[name] if name in kept else None for name in names[: len(connection.channels)]]
+            builder.shared = {value.node for value in outputs.values()}
+            sources = [outputs[n] if n in reads[target] else None for n in names[: len(connection.channels)]]
             merged = merge(builder, connection, sources, size, target)
             if not fold:
-                merged = builder.unscaled(merged, target)
+                merged = builder.pay_scale(merged, target)
             reader = lego if lego is not None else head
             outputs[target] = merged if reader is None else apply(builder, reader, merged, target)
-        result = outputs[HEAD]
-        return builder.finish(builder.settled(result, "out") if whole else builder.unscaled(result, "out"))
+        answer = outputs[HEAD]
+        return builder.finish(builder.pay_scale(answer, "out") if redrawn else builder.pay(answer, "out"))

@@ -1,4 +1,4 @@
-"""How much each connection matters, by four measures."""
+"""Strength of each connection, by four measures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from plexus.errors import ConfigError
 from plexus.graph import Edge, Wiring
 from plexus.nn import Connection, Supernet, evaluating
 from plexus.nn.functional import per_map
-from plexus.wiring._parts import connections, first_kernel, split
+from plexus.wiring._inspect import connections, first_kernel, split_head
 
 METHODS = ("strength", "gate", "taylor", "ablation")
 Batch = tuple[Tensor, Tensor]
@@ -28,9 +28,9 @@ def importance(
     *,
     loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
 ) -> Wiring:
-    """The net's wiring with every edge's strength measured.
+    """Measure the strength of every edge of a net.
 
-    - `gate`: |g|, averaged over maps for channel gates.
+    - `gate`: |g|, averaged over channels for channel gates.
     - `strength`: what the edge can contribute, whatever scale it shares with its neighbours: |g| * ||W_slice|| (the
       Frobenius norm of the kernel slices the edge owns) for concat and squeeze; |g| * rms(x) for sum and max, where the
       kernel is shared but a source may be louder than another (rms over `batches`, 1 without them).
@@ -62,29 +62,30 @@ def importance(
     """
     if method not in METHODS:
         raise ConfigError(f"importance: method={method!r} is unknown; choose from {', '.join(METHODS)}")
-    body, _ = split(net)
-    held = list(batches) if batches is not None else []
-    if not held and (method in ("taylor", "ablation") or batches is not None):
+    body, _ = split_head(net)
+    kept = list(batches) if batches is not None else []  # walked through more than once
+    if not kept and (method in ("taylor", "ablation") or batches is not None):
         raise ConfigError(f"importance: method={method!r} needs batches of (inputs, targets), got none")
     with evaluating(net):
         if method == "taylor":
-            values = _taylor(net, body, held, loss)
+            values = _taylor(net, body, kept, loss)
         elif method == "ablation":
-            values = _ablation(net, body, _started(net, held), loss)
+            values = _ablation(net, body, _after_start(net, kept), loss)
         else:
-            values = _strength(body, _started(net, held), plain=method == "gate")
+            values = _strength(body, _after_start(net, kept), plain=method == "gate")
     wiring = body.wiring()
     return replace(wiring, edges=tuple(Edge(e.source, e.target, values[e.source, e.target]) for e in wiring.edges))
 
 
 @torch.no_grad()
-def _started(net: nn.Module, batches: Sequence[Batch]) -> Sequence[Batch]:
-    """The batches as the body reads them: behind the net's start, where it has one."""
+def _after_start(net: nn.Module, batches: Sequence[Batch]) -> Sequence[Batch]:
+    """Give the batches as the body reads them: behind the net's start, where it has one."""
     start = getattr(net, "start", None)
     return batches if start is None else [(start(x), y) for x, y in batches]
 
 
-def _edges(body: Supernet) -> Iterable[tuple[str, str, Connection, nn.Module | None, int]]:
+def _edges(body: Supernet) -> Iterator[tuple[str, str, Connection, nn.Module | None, int]]:
+    """Yield (source, target, connection, the lego that reads it, number of the source in the connection)."""
     names = body.node_names()
     for target, connection, lego in connections(body):
         for k in range(len(connection.channels)):
@@ -93,7 +94,7 @@ def _edges(body: Supernet) -> Iterable[tuple[str, str, Connection, nn.Module | N
 
 @torch.no_grad()
 def _strength(body: Supernet, batches: Sequence[Batch], *, plain: bool) -> dict[tuple[str, str], float]:
-    louder = _loudness(body, batches) if batches and not plain else {}
+    rms = _rms(body, batches) if batches and not plain else {}
     values = {}
     for source, target, connection, lego, k in _edges(body):
         gate = connection.split_gates()[k].abs()
@@ -106,13 +107,13 @@ def _strength(body: Supernet, batches: Sequence[Batch], *, plain: bool) -> dict[
             slices = kernel[:, connection.maps(k)]
             value = (slices * per_map(gate, slices)).norm()
         else:
-            value = gate.mean() * louder.get(source, 1.0)
+            value = gate.mean() * rms.get(source, 1.0)
         values[source, target] = value.item()
     return values
 
 
-def _loudness(body: Supernet, batches: Sequence[Batch]) -> dict[str, float]:
-    """Root mean square of every source over the batches."""
+def _rms(body: Supernet, batches: Sequence[Batch]) -> dict[str, float]:
+    """Measure the root mean square of every source over the batches."""
     names = body.node_names()
     totals = dict.fromkeys(names[:-1], 0.0)
 
@@ -137,7 +138,7 @@ def _loudness(body: Supernet, batches: Sequence[Batch]) -> dict[str, float]:
 def _taylor(
     net: nn.Module, body: Supernet, batches: Sequence[Batch], loss: Callable[..., Tensor]
 ) -> dict[tuple[str, str], float]:
-    """mask * dL/dmask = g dL/dg, since g = activation(w) * mask."""
+    """Differentiate by the masks: mask * dL/dmask = g dL/dg, since g = activation(w) * mask."""
     values: dict[tuple[str, str], float] = defaultdict(float)
     for x, y in batches:
         with _masks(body) as masks:
@@ -155,23 +156,24 @@ def _taylor(
 def _ablation(
     net: nn.Module, body: Supernet, batches: Sequence[Batch], loss: Callable[..., Tensor]
 ) -> dict[tuple[str, str], float]:
-    head = split(net)[1] or nn.Identity()
-    place = {connection: i for i, connection in enumerate(body.connections)}
+    head = split_head(net)[1] or nn.Identity()
+    number = {connection: i for i, connection in enumerate(body.connections)}
     values: dict[tuple[str, str], float] = defaultdict(float)
     for x, y in batches:
-        outputs, result = _run(body, [x, body.legos[0](body.first_input(x))], 0)
+        outputs, result = _resume(body, [x, body.legos[0](body.first_input(x))], 0)
         whole = loss(head(result), y).item()
         for source, target, connection, _, k in _edges(body):
             with _masks(body) as masks:
                 connection.mask = masks[connection].clone()
                 connection.mask[connection.entries(k)] = 0
-                _, result = _run(body, outputs, place[connection])
+                # what comes before the connection is as it was: only the rest is computed again, half on average
+                _, result = _resume(body, outputs, number[connection])
             values[source, target] += (loss(head(result), y).item() - whole) / len(batches)
     return values
 
 
-def _run(body: Supernet, outputs: Sequence[Tensor], i: int) -> tuple[list[Tensor], Tensor]:
-    """Goes on from connection i, which reads the input and i + 1 legos; gives all outputs and the end result."""
+def _resume(body: Supernet, outputs: Sequence[Tensor], i: int) -> tuple[list[Tensor], Tensor]:
+    """Go on from connection i, which reads the input and i + 1 legos; give all outputs and the end result."""
     now = list(outputs[: i + 2])
     for connection, lego in zip(body.connections[i:-1], body.legos[i + 1 :], strict=True):
         now.append(lego(connection(now)))
@@ -180,7 +182,7 @@ def _run(body: Supernet, outputs: Sequence[Tensor], i: int) -> tuple[list[Tensor
 
 @contextmanager
 def _masks(body: Supernet) -> Iterator[dict[Connection, Tensor]]:
-    """The masks of all connections, which are put back at the end, whatever happens."""
+    """Give the masks of all connections, which are put back at the end, whatever happens."""
     masks = {connection: connection.mask for connection in body.connections}
     try:
         yield masks

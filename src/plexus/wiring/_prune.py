@@ -9,6 +9,7 @@ from torch import nn
 
 from plexus.errors import ConfigError
 from plexus.graph import HEAD, INPUT, Wiring
+from plexus.wiring._cost import parameters
 from plexus.wiring._derive import derive
 
 
@@ -20,14 +21,14 @@ def prune(
     max_params: int | None = None,
     net: nn.Module | None = None,
 ) -> Wiring:
-    """Cuts the weakest edges until a limit is met; layers that nobody reads any more go with all their inputs.
+    """Cut the weakest edges until a limit is met; layers that nobody reads any more go with all their inputs.
 
     Every layer that stays keeps at least its strongest input, so the result can always be computed. Where `keep` or
     `threshold` asks for less than that, the smallest such wiring is returned. Ties are cut from the earliest source on.
 
     Args:
         wiring: edges with strengths, as `importance` gives them.
-        keep: the largest share of edges to keep, 0 to 1: at most floor(keep * edges) stay.
+        keep: the largest fraction of edges to keep, 0 to 1: at most floor(keep * edges) stay.
         threshold: cut every edge whose strength lies below it.
         max_params: the most parameters that `derive(net, result)` may have; the largest wiring within it is returned.
         net: the trained supernet, needed for `max_params` alone.
@@ -43,16 +44,20 @@ def prune(
         >>> prune(w, keep=0.5).edges
         (Edge(source='lego1', target='head', strength=0.9),)
     """
-    given = {k: v for k, v in {"keep": keep, "threshold": threshold, "max_params": max_params}.items() if v is not None}
-    if len(given) != 1:
+    limits = {"keep": keep, "threshold": threshold, "max_params": max_params}
+    named = [name for name, limit in limits.items() if limit is not None]
+    if len(named) != 1:
         raise ConfigError(
-            f"prune: give exactly one of keep, threshold and max_params, got {', '.join(given) or 'none'}"
+            f"prune: give exactly one of keep, threshold and max_params, got {', '.join(named) or 'none'}"
         )
     if keep is not None:
         if not 0 <= keep <= 1:
             raise ConfigError(f"prune: keep={keep} must be a share of the edges, 0 to 1")
-        most = math.floor(keep * len(wiring.edges) + 1e-9)
-        return _first(steps(wiring), lambda w: len(w.edges) <= most)
+        most = math.floor(keep * len(wiring.edges) + 1e-9)  # 45 / 54 of 54 edges are 45, whatever the rounding
+        for smaller in steps(wiring):
+            if len(smaller.edges) <= most:
+                break
+        return smaller
     if threshold is not None:
         if math.isnan(threshold):
             raise ConfigError("prune: threshold is not a number")
@@ -64,7 +69,7 @@ def prune(
 
 
 def steps(wiring: Wiring, *, below: float = math.inf) -> Iterator[Wiring]:
-    """The wiring, then one with one more of its weakest edges cut each time, down to the smallest that computes.
+    """Yield the wiring, then one with one more of its weakest edges cut each time, down to the smallest that computes.
 
     Args:
         wiring: edges with strengths.
@@ -78,21 +83,25 @@ def steps(wiring: Wiring, *, below: float = math.inf) -> Iterator[Wiring]:
         >>> [len(one.edges) for one in steps(w)]
         [2, 1]
     """
-    place = {name: i for i, name in enumerate(wiring.nodes)}
+    order = {name: i for i, name in enumerate(wiring.nodes)}
     edges = wiring.strengths()
     _drop_unread(edges, wiring)
-    yield _of(wiring, edges)
-    for source, target in sorted(edges, key=lambda e: (edges[e], place[e[0]], place[e[1]])):
+    yield _subset(wiring, edges)
+    # Ties go from the earliest source on: a skip from afar before the previous layer, which the chain needs.
+    for source, target in sorted(edges, key=lambda e: (edges[e], order[e[0]], order[e[1]])):
         strength = edges.get((source, target))
+        # An edge may be gone already, with the layer it led to. The last into a layer stays: the layer is read, or it
+        # would have been dropped, and being the last it is its strongest.
         if strength is None or strength >= below or sum(t == target for _, t in edges) == 1:
             continue
         del edges[source, target]
         _drop_unread(edges, wiring)
-        yield _of(wiring, edges)
+        yield _subset(wiring, edges)
 
 
 def _drop_unread(edges: dict[tuple[str, str], float], wiring: Wiring) -> None:
-    end = HEAD if HEAD in wiring.nodes else wiring.nodes[-1]
+    """Take the inputs of layers that nobody reads, from the end backwards, so that what these alone read goes, too."""
+    end = _end(wiring)
     read = {source for source, _ in edges}
     for name in reversed(wiring.nodes):
         if name not in read and name != end:
@@ -101,22 +110,17 @@ def _drop_unread(edges: dict[tuple[str, str], float], wiring: Wiring) -> None:
             read = {source for source, _ in edges}
 
 
-def _of(wiring: Wiring, edges: dict[tuple[str, str], float]) -> Wiring:
-    end = HEAD if HEAD in wiring.nodes else wiring.nodes[-1]
-    used = {INPUT, end} | {name for pair in edges for name in pair}
+def _subset(wiring: Wiring, edges: dict[tuple[str, str], float]) -> Wiring:
+    used = {INPUT, _end(wiring)} | {name for pair in edges for name in pair}
     return Wiring(tuple(n for n in wiring.nodes if n in used), tuple(e for e in wiring.edges if e[:2] in edges))
 
 
-def _first(candidates: Iterator[Wiring], fits: object) -> Wiring:
-    assert callable(fits)
-    for candidate in candidates:
-        if fits(candidate):
-            return candidate
-    return candidate
+def _end(wiring: Wiring) -> str:
+    return HEAD if HEAD in wiring.nodes else wiring.nodes[-1]
 
 
 def _largest_within(candidates: list[Wiring], most: int, net: nn.Module) -> Wiring:
-    """Bisection: parameters never grow from one step to the next."""
+    """Bisect: parameters never grow from one step to the next."""
     low, high = 0, len(candidates)
     while low < high:
         middle = (low + high) // 2
@@ -130,16 +134,3 @@ def _largest_within(candidates: list[Wiring], most: int, net: nn.Module) -> Wiri
             f"prune: max_params={most} cannot be met, the smallest wiring needs {least}; raise it or use narrower legos"
         )
     return candidates[low]
-
-
-def parameters(net: nn.Module) -> int:
-    """How many parameters a net has.
-
-    Args:
-        net: all of its parameters count, frozen ones too.
-
-    Example:
-        >>> parameters(nn.Linear(3, 2))
-        8
-    """
-    return sum(p.numel() for p in net.parameters())

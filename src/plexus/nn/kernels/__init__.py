@@ -1,5 +1,8 @@
-"""Inner loops that memory traffic dominates, fused so that each value is read once."""
+"""Inner loops that memory traffic dominates, fused so that each value is read once.
 
-from plexus.nn.kernels._mix import mix, unmix
+Nothing here is public. Numba and Triton are imported at the first call, never with the package.
+"""
 
-__all__ = ["mix", "unmix"]
+from plexus.nn.kernels._streams import fusible, mix, unit, unit_back, unmix
+
+__all__ = ["fusible", "mix", "unit", "unit_back", "unmix"]

@@ -14,10 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plexus.errors import ConfigError
-from plexus.nn.kernels import _rotate_cuda
 from plexus.nn.kernels._taps import (
     WINNERS,
-    answers,
     bank,
     check,
     dense,
@@ -25,6 +23,7 @@ from plexus.nn.kernels._taps import (
     gradients,
     in_lanes,
     numbers,
+    outputs,
     strides,
 )
 from plexus.nn.kernels._threads import count, in_parts
@@ -34,7 +33,7 @@ from plexus.nn.kernels._threads import count, in_parts
 def rot_max_conv2d(
     x: Tensor, weight: Tensor, bias: Tensor, rotations: int, stride: list[int], padding: list[int], dilation: list[int]
 ) -> tuple[Tensor, Tensor]:
-    """y_o = max_s (x * R_s W_o) + b_o, and which rotation won.
+    """Return y_o = max_s (x * R_s W_o) + b_o, and which rotation won.
 
     Args:
         x: (N, C, H, W), float32.
@@ -45,19 +44,22 @@ def rot_max_conv2d(
 
     Returns:
         y, (N, O, H', W') in the memory format of x, and the winners as bytes in an order of their own.
+
+    The winners are an output, not saved inside, so that compilers see what backward needs and may keep or recompute it.
     """
     from plexus.nn.kernels import _rotate_numba as loops
     from plexus.nn.kernels._vector import LANES
 
     check(x, weight, bias, rotations, stride, padding, dilation)
     x, weight = dense(x), weight.contiguous()
-    y, winner = answers(x, weight, stride, padding, dilation)
+    y, winner = outputs(x, weight, stride, padding, dilation)
     blocks, shape = -(-len(weight) // LANES), numbers(x, y, stride, padding, dilation)
     taps = np.empty((blocks, x.shape[1], 9, LANES), np.float32)
     loops.pack(weight.data_ptr(), len(weight), taps)
     offset = np.zeros(blocks * LANES, np.float32)
     offset[: len(weight)] = bias.numpy()
     won = in_lanes(winner, shape[4] * shape[5], LANES)
+    won[:, blocks:] = 0  # kernels that nobody has, where vectors are narrower than the unit winners are counted in
     if y.numel():
         call = (strides(x), taps, offset.reshape(blocks, LANES), shape, rotations, y.data_ptr(), strides(y), won)
         in_parts(lambda part, first, last: loops.forward(first, last, x.data_ptr(), *call), len(x) * blocks)
@@ -77,15 +79,15 @@ def rot_max_conv2d_backward(
     need_x: bool,
     need_weight: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of x and weight; the one that is not needed is empty."""
+    """Return the gradients of x and weight; the one that is not needed is empty."""
     from plexus.nn.kernels import _rotate_numba as loops
     from plexus.nn.kernels._vector import LANES
 
     check(x, weight, None, rotations, stride, padding, dilation)
     rows, columns = extent(x, stride, padding, dilation)
-    wanted = (len(x), len(weight), rows, columns), (len(x), -(-len(weight) // WINNERS), rows * columns, WINNERS)
-    if (tuple(grad.shape), tuple(winner.shape)) != wanted or (grad.dtype, winner.dtype) != (x.dtype, torch.uint8):
-        raise ConfigError(f"rot_max_conv2d_backward: grad {tuple(grad.shape)} is not that of the answers {wanted[0]}")
+    expected = (len(x), len(weight), rows, columns), (len(x), -(-len(weight) // WINNERS), rows * columns, WINNERS)
+    if (tuple(grad.shape), tuple(winner.shape)) != expected or (grad.dtype, winner.dtype) != (x.dtype, torch.uint8):
+        raise ConfigError(f"rot_max_conv2d_backward: grad {tuple(grad.shape)} is not that of the output {expected[0]}")
     winner = winner.contiguous()
     grad, x, weight = dense(grad), dense(x), weight.contiguous()
     gx, gw = gradients(x, weight, need_x, need_weight)
@@ -97,11 +99,12 @@ def rot_max_conv2d_backward(
     if need_x:
         loops.pack(weight.data_ptr(), len(weight), taps)
         loops.turn(taps, turned)
+    # a sum of its own for each thread, added up below: the order depends on the number of threads, and on nothing else
     sums = np.zeros((count(len(x)), *(taps.shape if need_weight else (0, *taps.shape[1:]))), np.float32)
 
     def work(part: int, first: int, last: int) -> None:
-        given = (grad.data_ptr(), strides(grad), won, x.data_ptr(), strides(x), turned, shape, rotations)
-        loops.backward(first, last, *given, gx.data_ptr(), strides(gx), sums[part])
+        inputs = (grad.data_ptr(), strides(grad), won, x.data_ptr(), strides(x), turned, shape, rotations)
+        loops.backward(first, last, *inputs, gx.data_ptr(), strides(gx), sums[part])
 
     if grad.numel() and x.numel():
         in_parts(work, len(x))
@@ -112,14 +115,24 @@ def rot_max_conv2d_backward(
     return gx, gw
 
 
-rot_max_conv2d.register_kernel("cuda")(_rotate_cuda.forward)
-rot_max_conv2d_backward.register_kernel("cuda")(_rotate_cuda.backward)
+@rot_max_conv2d.register_kernel("cuda")
+def _(*arguments):  # type: ignore[no-untyped-def]
+    from plexus.nn.kernels import _rotate_triton
+
+    return _rotate_triton.forward(*arguments)
+
+
+@rot_max_conv2d_backward.register_kernel("cuda")
+def _(*arguments):  # type: ignore[no-untyped-def]
+    from plexus.nn.kernels import _rotate_triton
+
+    return _rotate_triton.backward(*arguments)
 
 
 @rot_max_conv2d.register_fake
 def _(x, weight, bias, rotations, stride, padding, dilation):  # type: ignore[no-untyped-def]
     check(x, weight, bias, rotations, stride, padding, dilation)
-    return answers(dense(x), weight, stride, padding, dilation)
+    return outputs(dense(x), weight, stride, padding, dilation)
 
 
 @rot_max_conv2d_backward.register_fake
@@ -129,11 +142,12 @@ def _(grad, x, weight, winner, rotations, stride, padding, dilation, need_x, nee
 
 @torch._decomp.register_decomposition([torch.ops.plexus.rot_max_conv2d.default])
 def _decomposed(x, weight, bias, rotations, stride, padding, dilation):  # type: ignore[no-untyped-def]
-    """The same from torch's own operators, for exporters that know nothing else."""
+    """Compute the same with torch's own operators, for exporters that know nothing else, and for second derivatives."""
     from plexus.nn.kernels._vector import LANES
 
     responses = F.conv2d(x, bank(weight, rotations), None, stride, padding, dilation)
     y, index = responses.unflatten(1, (len(weight), rotations)).max(2)
+    # the rest brings the winners into the loops' order: vectors of kernels within sixteens, pixels before lanes
     missing = -len(weight) % WINNERS
     won = F.pad(index.to(torch.uint8).flatten(2), (0, 0, 0, missing))
     blocks, pixels = (weight.shape[0] + missing) // WINNERS, y.shape[2] * y.shape[3]
@@ -153,10 +167,10 @@ def _back(ctx: Any, grad: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]
     x, weight, winner = ctx.saved_tensors
     gx = gw = None
     if torch.is_grad_enabled() and (need_x or need_weight):  # a second derivative is wanted: the bank has all
-        wanted = [t for t, need in ((x, need_x), (weight, need_weight)) if need]
+        leaves = [t for t, need in ((x, need_x), (weight, need_weight)) if need]
         again = _decomposed(x, weight, weight.new_zeros(weight.shape[0]), *ctx.options)[0]
-        found = iter(torch.autograd.grad(again, wanted, grad, create_graph=True))
-        gx, gw = next(found) if need_x else None, next(found) if need_weight else None
+        grads = iter(torch.autograd.grad(again, leaves, grad, create_graph=True))
+        gx, gw = next(grads) if need_x else None, next(grads) if need_weight else None
     elif need_x or need_weight:
         gx, gw = rot_max_conv2d_backward(grad, x, weight, winner, *ctx.options, need_x, need_weight)
     gb = grad.sum((0, 2, 3)) if need_bias else None

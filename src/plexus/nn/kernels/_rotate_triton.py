@@ -2,16 +2,17 @@
 """Rotation-max convolution with 3x3 kernels on a GPU: tap maps by one matrix product, rotations by a Triton kernel.
 
 Tap maps are (pixels, 9, O), the taps in the order of the kernel's rows. They and their gradients have the type of the
-input; sums are in float32.
+input; sums are in float32. The matrix product has as many multiply-adds as one plain convolution, and is the library's;
+what is left reads each tap map once per rotation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import triton
 import triton.language as tl
 from torch import Tensor
+
+from plexus.nn.kernels._taps import check, dense, gradients, last, outputs
 
 _PIXELS, _KERNELS = 32, 32  # a program's tile
 
@@ -52,7 +53,7 @@ def _best(
     block_p: tl.constexpr,
     block_o: tl.constexpr,
 ):
-    """y and winner, (pixels, O) each, from tap maps z."""
+    """Reduce tap maps z to y and winner, (pixels, O) each."""
     p = tl.program_id(0) * block_p + tl.arange(0, block_p)
     o = tl.program_id(1) * block_o + tl.arange(0, block_o)
     n, i, j = p // (rows * columns), p // columns % rows, p % columns
@@ -65,6 +66,7 @@ def _best(
             tap_row, tap_column = _place(8 if r == 8 else (r - s * (8 // rotations)) % 8)
             ii, jj = i * down - top + a * tall, j * right - left + b * wide
             inside = (p < pixels) & (ii >= 0) & (ii < height) & (jj >= 0) & (jj < width)
+            # offsets within one image fit 32 bits, those within a batch of tap maps may not
             at = ((n * height + ii) * width + jj).to(tl.int64) * 9 + tap_row * 3 + tap_column
             mask = inside[:, None] & (o < kernels)[None, :]
             total += tl.load(z + at[:, None] * kernels + o[None, :], mask=mask, other=0.0).to(tl.float32)
@@ -98,7 +100,10 @@ def _back(
     block_p: tl.constexpr,
     block_o: tl.constexpr,
 ):
-    """The gradient of the tap maps from that of y."""
+    """Spread the gradient of y over the tap maps.
+
+    Each pixel gathers from the outputs that it was under, so that no two programs write to one place.
+    """
     p = tl.program_id(0) * block_p + tl.arange(0, block_p)
     o = tl.program_id(1) * block_o + tl.arange(0, block_o)
     n, i, j = p // (height * width), p // width % height, p % width
@@ -108,6 +113,7 @@ def _back(
         for s in tl.static_range(1 if q == 8 else rotations):
             a, b = _place(8 if q == 8 else (q + s * (8 // rotations)) % 8)
             ii, jj = i + top - a * tall, j + left - b * wide
+            # only outputs that a stride lands on; what is left of 0 is asked first, as % may be negative there
             inside = (p < pixels) & (ii >= 0) & (jj >= 0) & (ii % down == 0) & (jj % right == 0)
             ii, jj = ii // down, jj // right
             inside = inside & (ii < rows) & (jj < columns)
@@ -123,42 +129,56 @@ def _back(
 
 
 def forward(
-    x: Tensor, weight: Tensor, bias: Tensor, rotations: int, numbers: Sequence[int], y: Tensor, winner: Tensor
-) -> None:
-    """Fills y, (N, H', W', O), and winner, (N, H', W', O) uint8, from x, (N, H, W, C); all without gaps.
-
-    Args:
-        weight: (O, C, 3, 3).
-        numbers: H, W, H', W', then stride, padding, dilation, two each.
-    """
-    kernels, pixels = len(weight), y.numel() // len(weight)
-    z = x.flatten(0, 2) @ _columns(weight)
-    _best[_grid(pixels, kernels)](
-        z, bias, y, winner, pixels, kernels, *numbers, rotations=rotations, block_p=_PIXELS, block_o=_KERNELS
-    )
+    x: Tensor, weight: Tensor, bias: Tensor, rotations: int, stride: list[int], padding: list[int], dilation: list[int]
+) -> tuple[Tensor, Tensor]:
+    """Compute the operator's two outputs; the winners are in the order (N, H', W', O) here."""
+    check(x, weight, bias, rotations, stride, padding, dilation)
+    y, winner = outputs(dense(x), weight, stride, padding, dilation)
+    if y.numel():
+        z = last(x).flatten(0, 2) @ _columns(weight)
+        out = last(y)  # y itself where that is channels_last
+        pixels, shape = out.numel() // len(weight), _sizes(x, y, stride, padding, dilation)
+        _best[_grid(pixels, len(weight))](
+            z, bias, out, winner, pixels, len(weight), *shape, rotations, block_p=_PIXELS, block_o=_KERNELS
+        )
+        if out.data_ptr() != y.data_ptr():
+            y.copy_(out.permute(0, 3, 1, 2))
+    return y, winner
 
 
 def backward(
-    g: Tensor,
-    winner: Tensor,
+    grad: Tensor,
     x: Tensor,
     weight: Tensor,
+    winner: Tensor,
     rotations: int,
-    numbers: Sequence[int],
-    *,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
     need_x: bool,
     need_weight: bool,
-) -> tuple[Tensor | None, Tensor | None]:
-    """Gradients of x, (N, H, W, C), and of weight, as needed, from g, (N, H', W', O); arguments as in `forward`."""
-    kernels, pixels = len(weight), x.shape[:3].numel()
-    gz = x.new_empty(pixels, 9 * kernels)
-    _back[_grid(pixels, kernels)](
-        g, winner, gz, pixels, kernels, *numbers, rotations=rotations, block_p=_PIXELS, block_o=_KERNELS
+) -> tuple[Tensor, Tensor]:
+    """Compute the gradients of x and weight; the one that is not needed is empty."""
+    gx, gw = gradients(dense(x), weight, need_x, need_weight)
+    if not (grad.numel() and x.numel()):
+        return gx.zero_(), gw.zero_()
+    kernels, rows = len(weight), last(x).flatten(0, 2)
+    gz = x.new_empty(len(rows), 9 * kernels)
+    shape = _sizes(x, grad, stride, padding, dilation)
+    _back[_grid(len(rows), kernels)](
+        last(grad), winner, gz, len(rows), kernels, *shape, rotations, block_p=_PIXELS, block_o=_KERNELS
     )
-    gx = (gz @ _columns(weight).t()).view(x.shape) if need_x else None
-    if not need_weight:
-        return gx, None
-    return gx, (x.flatten(0, 2).t() @ gz).view(-1, 9, kernels).permute(2, 0, 1).reshape(weight.shape)
+    if need_x:
+        gx.copy_((gz @ _columns(weight).t()).view(len(x), *x.shape[2:], -1).permute(0, 3, 1, 2))
+    if need_weight:
+        gw.copy_((rows.t() @ gz).view(-1, 9, kernels).permute(2, 0, 1).reshape(weight.shape))
+    return gx, gw
+
+
+def _sizes(x: Tensor, y: Tensor, stride: list[int], padding: list[int], dilation: list[int]) -> tuple[int, ...]:
+    """H, W, H', W', then stride, padding, dilation, two each."""
+    numbers = (*x.shape[2:], *y.shape[2:], *stride, *padding, *dilation)
+    return tuple(map(int, numbers))
 
 
 def _columns(weight: Tensor) -> Tensor:

@@ -11,13 +11,13 @@ from torch import Tensor
 from plexus.errors import ConfigError
 
 WINNERS = 16
-"""Kernels are counted in sixteens where winners are kept."""
+"""Kernels are counted in sixteens where winners are kept: a shape that is the same for vectors of 4, 8 and 16 lanes."""
 
 
 def check(
     x: Tensor, weight: Tensor, bias: Tensor | None, rotations: int, stride: Any, padding: Any, dilation: Any
 ) -> None:
-    """Refuses what the loops, which work on addresses, must never see.
+    """Refuse what the loops, which work on addresses, must never see.
 
     Raises:
         ConfigError: names the argument, what was expected and what came.
@@ -46,14 +46,14 @@ def check(
 
 
 def extent(x: Tensor, stride: Any, padding: Any, dilation: Any) -> tuple[int, int]:
-    """Rows and columns of the output."""
+    """Return the rows and columns of the output."""
     sizes = zip(x.shape[2:], stride, padding, dilation, strict=True)
     rows, columns = ((n + 2 * p - 2 * d - 1) // s + 1 for n, s, p, d in sizes)
     return rows, columns
 
 
-def answers(x: Tensor, weight: Tensor, stride: Any, padding: Any, dilation: Any) -> tuple[Tensor, Tensor]:
-    """Empty results."""
+def outputs(x: Tensor, weight: Tensor, stride: Any, padding: Any, dilation: Any) -> tuple[Tensor, Tensor]:
+    """Make an empty output, and empty bytes for the winners."""
     rows, columns = extent(x, stride, padding, dilation)
     y = x.new_empty(x.shape[0], weight.shape[0], rows, columns).contiguous(memory_format=layout(x))
     winner = x.new_empty(x.shape[0], -(-weight.shape[0] // WINNERS), rows * columns, WINNERS, dtype=torch.uint8)
@@ -61,24 +61,24 @@ def answers(x: Tensor, weight: Tensor, stride: Any, padding: Any, dilation: Any)
 
 
 def gradients(x: Tensor, weight: Tensor, need_x: bool, need_weight: bool) -> tuple[Tensor, Tensor]:
-    """Empty results."""
+    """Make empty gradients; without any number where they are not needed."""
     gx = torch.empty_like(x) if need_x else x.new_empty(0, 0, 0, 0)
     gw = weight.new_empty(weight.shape) if need_weight else weight.new_empty(0)
     return gx, gw
 
 
 def in_lanes(winner: Tensor, pixels: int, lanes: int) -> np.ndarray:
-    """The winners as the loops count them, (N, blocks, pixels, lanes); lanes divide WINNERS."""
+    """View the winners as the loops count them, (N, blocks, pixels, lanes); lanes divide WINNERS."""
     return winner.view(winner.shape[0], winner.shape[1] * (WINNERS // lanes), pixels, lanes).numpy()
 
 
 def dense(x: Tensor) -> Tensor:
-    """The tensor without gaps, rows first or channels last."""
+    """Return the tensor without gaps, rows first or channels last."""
     return x if x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last) else x.contiguous()
 
 
 def last(x: Tensor) -> Tensor:
-    """(N, C, H, W) as (N, H, W, C) without gaps."""
+    """Bring (N, C, H, W) into the order (N, H, W, C) without gaps."""
     return x.permute(0, 2, 3, 1).contiguous()
 
 
@@ -87,17 +87,18 @@ def layout(x: Tensor) -> torch.memory_format:
 
 
 def strides(x: Tensor) -> tuple[int, int, int]:
-    """The strides of (N, C, pixel) in bytes."""
+    """Return the strides of (N, C, pixel) in bytes."""
     pixel = x.shape[1] if layout(x) is torch.channels_last else 1
     return x.stride(0) * 4, x.stride(1) * 4, pixel * 4
 
 
 def numbers(x: Tensor, y: Tensor, stride: list[int], padding: list[int], dilation: list[int]) -> tuple[int, ...]:
+    """List what the loops need to know: C, H, W, O, H', W', then stride, padding, dilation, two each."""
     return tuple(map(int, (*x.shape[1:], *y.shape[1:], *stride, *padding, *dilation)))
 
 
 def bank(weight: Tensor, rotations: int) -> Tensor:
-    """All rotations of every kernel, one after the other: (O, C, K, K) becomes (O * rotations, C, K, K)."""
+    """Rotate every kernel in all ways, one after the other: (O, C, K, K) becomes (O * rotations, C, K, K)."""
     size, step = int(weight.shape[-1]), 8 // rotations
     taps = weight.flatten(-2).unbind(-1)
     all_turns = [taps[i] for s in range(rotations) for i in turned(size, s * step)]
@@ -105,17 +106,17 @@ def bank(weight: Tensor, rotations: int) -> Tensor:
 
 
 def turned(size: int, steps: int) -> tuple[int, ...]:
-    """For every tap of a kernel turned clockwise, row by row, the place it came from."""
+    """Return for every tap of a kernel turned clockwise, row by row, the place it came from."""
     source = list(range(size * size))
     for r in range(1, size // 2 + 1):
-        around = ring(size, r)
+        around = _ring(size, r)
         for place, tap in enumerate(around):
             source[around[(place + r * steps) % len(around)]] = tap
     return tuple(source)
 
 
-def ring(size: int, r: int) -> list[int]:
-    """The taps of ring r around the centre of a kernel, clockwise from the upper left corner, as flat indices."""
+def _ring(size: int, r: int) -> list[int]:
+    """List the taps of ring r around the centre of a kernel, clockwise from the upper left corner, as flat indices."""
     low, high = size // 2 - r, size // 2 + r
     top = [(low, j) for j in range(low, high)]
     right = [(i, high) for i in range(low, high)]

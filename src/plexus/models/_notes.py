@@ -1,4 +1,4 @@
-"""The notes' network, with a kind of neuron for each layer."""
+"""Networks of the research notes, as the studies of their claims need them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def mini_vgg(
     dense: str = "plain",
     activation: str = "relu",
 ) -> nn.Sequential:
-    """The notes' four convolutions and two dense layers: 1,250,858 parameters when plain.
+    """Build the notes' four convolutions and two dense layers: 1,250,858 parameters when plain.
 
     conv 32 'same', conv 32 'valid', 2x2 max-pool, dropout .25, conv 64 'same', conv 64 'valid', 2x2 max-pool, dropout
     .25, flatten, dense 512, dropout .5, dense `classes`; 3x3 kernels, an activation after all but the last layer.
@@ -56,34 +56,34 @@ def mini_vgg(
         raise ConfigError(f"mini_vgg: activation={activation!r} is unknown; choose from {', '.join(_ACTIVATIONS)}")
     if classes < 1:
         raise ConfigError(f"mini_vgg: classes={classes} must be 1 or more")
-    maps, sides = in_shape[0], [((side - 2) // 2 - 2) // 2 for side in in_shape[1:]]
-    if len(sides) != 2 or maps < 1 or min(sides) < 1:
+    channels, sides = in_shape[0], [((side - 2) // 2 - 2) // 2 for side in in_shape[1:]]
+    if len(sides) != 2 or channels < 1 or min(sides) < 1:
         raise ConfigError(f"mini_vgg: in_shape={tuple(in_shape)} must be (C, H, W) with sides of 10 pixels or more")
     act = _ACTIVATIONS[activation]
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     for stage, width in enumerate((32, 64)):
         for k, padding in ((2 * stage, 1), (2 * stage + 1, 0)):
-            parts[f"conv{k + 1}"] = make_conv(conv[k], maps, width, 3, padding=padding)
+            parts[f"conv{k + 1}"] = make_conv(conv[k], channels, width, 3, padding=padding)
             parts[f"act{k + 1}"] = act()
-            maps = width
+            channels = width
         parts[f"pool{stage + 1}"] = nn.MaxPool2d(2)
         parts[f"drop{stage + 1}"] = nn.Dropout(0.25)
     parts["flatten"] = nn.Flatten()
-    parts["dense1"] = make_linear(dense, maps * sides[0] * sides[1], 512)
+    parts["dense1"] = make_linear(dense, channels * sides[0] * sides[1], 512)
     parts["act5"] = act()
     parts["drop3"] = nn.Dropout(0.5)
     parts["dense2"] = make_linear(dense, 512, classes)
     return nn.Sequential(parts)
 
 
-def _turned(rotations: int, last: int) -> dict[str, Any]:
+def _rotating(rotations: int, last: int) -> dict[str, Any]:
     return {"conv": ("plain",) * (_CONVS - last) + (f"rot{rotations}",) * last}
 
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "baseline": {},
-        **{f"{k}_rot_{n}": _turned(k, n) for k in (8, 4) for n in range(1, _CONVS + 1)},
+        **{f"{k}_rot_{n}": _rotating(k, n) for k in (8, 4) for n in range(1, _CONVS + 1)},
         "norm_conv": {"conv": ("unit",) * _CONVS},
         "norm_dense": {"dense": "unit"},
         "norm_conv_dense": {"conv": ("unit",) * _CONVS, "dense": "unit"},
@@ -94,7 +94,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 
 
 def variant(name: str, classes: int = 10, in_shape: Sequence[int] = (3, 32, 32)) -> nn.Sequential:
-    """A variant of `mini_vgg` by the name it has in the notes.
+    """Build a variant of `mini_vgg` by the name it has in the notes.
 
     Args:
         name: baseline, 8_rot_1 to 8_rot_4, 4_rot_1 to 4_rot_4, norm_conv, norm_dense, norm_conv_dense or elu.
@@ -110,3 +110,24 @@ def variant(name: str, classes: int = 10, in_shape: Sequence[int] = (3, 32, 32))
     if name not in VARIANTS:
         raise ConfigError(f"variant {name!r} is unknown; choose from {', '.join(VARIANTS)}")
     return mini_vgg(classes, in_shape, **VARIANTS[name])
+
+
+def legos8(in_shape: Sequence[int]) -> list[nn.Module]:
+    """Make the notes' eight layers, each a lego: conv, conv, pool, dropout, twice.
+
+    Args:
+        in_shape: one image's, (C, H, W).
+
+    Returns:
+        The legos; they take (N, C, H, W) and are sized at their first call.
+
+    Example:
+        >>> [type(lego).__name__ for lego in legos8((3, 32, 32))][:4]
+        ['Sequential', 'Sequential', 'MaxPool2d', 'Dropout']
+    """
+    legos: list[nn.Module] = []
+    for width in (32, 64):
+        legos += [nn.Sequential(nn.LazyConv2d(width, 3, padding=1), nn.ReLU())]
+        legos += [nn.Sequential(nn.LazyConv2d(width, 3), nn.ReLU())]
+        legos += [nn.MaxPool2d(2), nn.Dropout(0.25)]
+    return legos

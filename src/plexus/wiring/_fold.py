@@ -1,0 +1,325 @@
+"""Connections and layers put into a graph; gates and cuts go into the kernels that read them, where they can.
+
+A gate is a factor per channel and a cut channel is a factor of 0, so both commute with whatever treats channels one by
+one (pooling, dropout; ReLU for factors >= 0), and a kernel takes both in: conv(s * x, W) = conv(x, W with slices s W).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+
+from plexus.nn import UNIT_LAYERS, Connection
+from plexus.nn import functional as PF
+from plexus.nn.scaling import keeps_scale, kernel_of, passes_scale
+from plexus.wiring._builder import Builder, Value, is_uniform
+from plexus.wiring._inspect import is_layer, trace, unchained
+
+Kept = list[tuple[int, Value]]
+"""The sources of a connection that stay, each with its number in it, all of one spatial size."""
+
+_AVG_POOL = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+_ADAPTIVE = {1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d}
+_AUGMENTED = {f"i{name}" for name in ("add", "sub", "mul", "truediv", "floordiv", "pow", "mod", "matmul")} | {"setitem"}
+_SHORTEST = 1e-2  # biases are divided by the lengths of slices
+
+
+def merge(
+    builder: Builder, connection: Connection, sources: Sequence[Value | None], size: tuple[int, ...], name: str
+) -> Value:
+    """Put a connection into the graph, over the sources that stay.
+
+    Args:
+        builder: the graph under construction.
+        connection: says how; its gates are taken as they are now.
+        sources: in its order; None marks a cut one, which counts as a gate of 0.
+        size: the spatial size that all sources together, the cut ones too, ask for.
+        name: of what is added to the graph.
+
+    Returns:
+        The merged channels, which may owe factors and channels that were cut.
+    """
+    gates = [g.detach() for g in connection.split_gates()]
+    kept = [(k, _resize(builder, connection, x, size)) for k, x in enumerate(sources) if x is not None]
+    if connection.merge == "sum":
+        return _sum(builder, connection, kept, gates, name)
+    if connection.merge == "max":
+        return _max(builder, connection, kept, gates, name)
+    joined = _concat(builder, connection, kept, gates)
+    if connection.squeeze is None:
+        return joined
+    conv = _with_debts(_pointwise(connection.squeeze.weight, len(size)), joined)
+    out = builder.call_module(conv, joined, f"{name}_squeeze")
+    return Value.exact(out.node, out.example)
+
+
+def _resize(builder: Builder, connection: Connection, x: Value, size: tuple[int, ...]) -> Value:
+    """Bring a source to a spatial size, once, from the smallest version of it that serves."""
+    if x.size == size:
+        return x
+    key = (x.node, size)
+    if key not in builder.resized:
+        if connection.size == "largest":
+            resized = builder.call(F.pad, x, PF.padding(x.size, size))
+        elif connection.resize == "area":
+            steps = [v for (node, s), v in builder.resized.items() if node is x.node and PF.divides(size, s)]
+            nested = [v for v in steps if PF.divides(v.size, x.size)]  # a mean of means is the mean
+            resized = _area(builder, min(nested, key=lambda v: v.example.numel(), default=x), size)
+        else:
+            mode = PF.interpolation(connection.resize, len(size))
+            corners = {} if mode == "nearest" else {"align_corners": False}
+            resized = builder.call(F.interpolate, x, size=list(size), mode=mode, **corners)
+        builder.resized[key] = resized
+    # resampling mixes pixels of one channel, never channels: the debts of this very source stay what they are
+    return replace(builder.resized[key], index=x.index, scale=x.scale)
+
+
+def _area(builder: Builder, x: Value, size: tuple[int, ...]) -> Value:
+    if PF.divides(size, x.size):  # equal cells: a plain average-pool, which is faster and exports everywhere
+        return builder.call(_AVG_POOL[len(size)], x, [a // b for a, b in zip(x.size, size, strict=True)])
+    return builder.call(_ADAPTIVE[len(size)], x, list(size))
+
+
+def _concat(builder: Builder, connection: Connection, kept: Kept, gates: Sequence[Tensor]) -> Value:
+    """Set sources side by side. All is left owing: gates as factors, cut sources and cut channels as an index."""
+    index: list[int] = []
+    scales: list[Tensor] = []
+    for k, x in kept:
+        own = list(x.index or range(x.channels))
+        index += [connection.maps(k).start + c for c in own]
+        gate = gates[k].expand(connection.channels[k])[own]
+        scales.append(gate if x.scale is None else gate * x.scale)
+    parts = [x for _, x in kept]
+    nodes = [x.node for x in parts]
+    node = nodes[0] if len(nodes) == 1 else builder.graph.call_function(torch.cat, (nodes, 1))
+    scale, total = torch.cat(scales), sum(connection.channels)
+    return Value(
+        node,
+        torch.cat([x.example for x in parts], 1),
+        total,
+        index=None if len(index) == total else tuple(index),
+        scale=None if bool((scale == 1).all()) else scale,
+    )
+
+
+def _terms(
+    builder: Builder, connection: Connection, kept: Kept, gates: Sequence[Tensor], name: str
+) -> list[tuple[Value, Tensor]]:
+    """Bring the sources of a sum or maximum to full width; each comes with the one factor, (), that it still needs."""
+    terms = []
+    for k, x in kept:
+        assert x.index is None, "a sum or maximum has all its channels"
+        factor = gates[k] if x.scale is None else gates[k] * x.scale
+        bare, project = replace(x, scale=None), connection.projections[k]
+        if isinstance(project, nn.Linear):  # a kernel of its own takes the factor in
+            conv = _pointwise(project.weight * factor, len(x.size))
+            bare, factor = builder.call_module(conv, bare, f"{name}_project{k}"), factor.new_ones(())
+        elif not is_uniform(factor):
+            # channels of one sum are read by one kernel slice each, whatever source they come from: factors that
+            # differ between sources cannot go into it
+            bare, factor = builder.multiply(bare, factor, f"{name}_gates{k}"), factor.new_ones(())
+        wide = builder.pad_channels(bare, connection.out_channels)
+        terms.append((Value.exact(wide.node, wide.example), factor.flatten()[0]))
+    return terms
+
+
+def _sum(builder: Builder, connection: Connection, kept: Kept, gates: Sequence[Tensor], name: str) -> Value:
+    """f_1 * (x_1 + f_2 / f_1 * x_2 + ...): the largest factor is left for the reader to fold in."""
+    terms = _terms(builder, connection, kept, gates, name)
+    terms.sort(key=lambda term: -abs(term[1].item()))  # the largest first: all ratios are at most 1, none overflows
+    (total, first), *others = terms
+    base = first.item()
+    if base == 0:  # then all are
+        return builder.multiply(total, first, name)
+    for x, factor in others:
+        alpha = factor.item() / base
+        total = builder.call_on_two(torch.add, total, x, **({} if alpha == 1 else {"alpha": alpha}))
+    return replace(total, scale=None if base == 1 else first.expand(connection.out_channels).clone())
+
+
+def _max(builder: Builder, connection: Connection, kept: Kept, gates: Sequence[Tensor], name: str) -> Value:
+    terms = _terms(builder, connection, kept, gates, name)
+    # a maximum needs its factors before it: max(f_1 x_1, f_2 x_2) has none in common
+    paid = [builder.multiply(x, factor, name) for x, factor in terms]
+    total = reduce(lambda a, b: builder.call_on_two(torch.maximum, a, b), paid)
+    # a gate of 0 still offers a 0 to the maximum
+    return builder.call(F.relu, total) if len(kept) < len(connection.channels) else total
+
+
+def apply(builder: Builder, module: nn.Module, x: Value, name: str) -> Value:
+    """Put a lego or head into the graph, on channels that may owe something; its layers are copied.
+
+    Factors and missing channels go into the first kernel they meet; layers they commute with are passed. Before a unit
+    or spherical layer factors are multiplied in, as its kernel has length 1; missing channels take their slices along.
+
+    Args:
+        builder: the graph under construction.
+        module: the lego or head, in evaluation mode.
+        x: what it reads.
+        name: of its layers in the graph.
+
+    Returns:
+        Its output.
+    """
+    leaves = unchained(module)
+    for i, leaf in enumerate(leaves):
+        x = _layer(builder, copy.deepcopy(leaf), x, name if leaf is module else f"{name}_{i}")
+    return x
+
+
+def _layer(builder: Builder, leaf: nn.Module, x: Value, name: str) -> Value:
+    layer = is_layer(leaf)
+    if layer and hasattr(leaf, "inplace"):
+        vars(leaf)["inplace"] = False  # a lego with one source reads it as it is, and so may others
+    if x.owes:
+        positive = x.scale is None or bool((x.scale >= 0).all())
+        if keeps_scale(leaf) or (type(leaf) is nn.Linear and x.example.dim() == 2):
+            out = builder.call_module(_with_debts(leaf, x), x, name)
+            return Value.exact(out.node, out.example)
+        if passes_scale(leaf, positive=positive):
+            return builder.call_module(leaf, x, name)
+        if type(leaf) is nn.Flatten and leaf.start_dim == 1 and leaf.end_dim in (-1, x.example.dim() - 1):
+            return builder.call_module(leaf, _flattened(x), name)
+        if type(leaf) in UNIT_LAYERS and x.index and (cut := _narrowed(leaf, x.index, redrawn=builder.redrawn)):
+            narrow, lengths = cut
+            out = builder.call_module(narrow, builder.pay_scale(x, name), name)
+            return replace(Value.exact(out.node, out.example), scale=None if builder.redrawn else lengths)
+        # Batch norm ends up here, too: in evaluation its weight could take a factor in, in training it divides by the
+        # deviation of the batch that it sees, so that the factor has to be there.
+        x = builder.pay(x, name)
+    if layer:
+        out = builder.call_module(leaf, x, name)
+        return Value.exact(out.node, out.example)
+    return _custom(builder, leaf, x, name)
+
+
+def _flattened(x: Value) -> Value:
+    """Say what channels owe once flattened: every pixel of a channel owes what the channel did."""
+    pixels = x.example[0, 0].numel()
+    index = x.index and tuple(c * pixels + p for c in x.index for p in range(pixels))
+    scale = None if x.scale is None else x.scale.repeat_interleave(pixels)
+    return replace(x, channels=x.channels * pixels, index=index, scale=scale)
+
+
+def _custom(builder: Builder, module: nn.Module, x: Value, name: str) -> Value:
+    """Put a module of the user's in as the torch operations it is made of; whole where these cannot be told."""
+    traced = _traced(module)
+    if x.node in builder.shared and (traced is None or _overwrites(traced)):
+        x = builder.call(torch.clone, x)
+    if traced is None:
+        out = builder.call_module(module, x, name)
+        return Value.exact(out.node, out.example)
+    copies: dict[fx.Node, Any] = {}
+    names: dict[str, str] = {}  # a module called twice is held once
+    for node in traced.graph.nodes:
+        if node.op == "placeholder":
+            copies[node] = x.node
+        elif node.op != "output":
+            copies[node] = builder.graph.node_copy(node, copies.__getitem__)
+            if node.op in ("call_module", "get_attr"):
+                if node.target not in names:
+                    part = reduce(getattr, node.target.split("."), traced)
+                    names[node.target] = builder.hold(part, f"{name}_{node.target.replace('.', '_')}")
+                copies[node].target = names[node.target]
+    (result,) = next(node for node in traced.graph.nodes if node.op == "output").args
+    return Value.exact(copies[result], module(x.example))
+
+
+def _traced(module: nn.Module) -> fx.GraphModule | None:
+    """Trace a module; None if it cannot be, or does other things in training than in evaluation."""
+    try:
+        training = trace(copy.deepcopy(module).train())  # tracing leaves constants in what it traces
+        traced = trace(module)
+    except Exception:  # it runs the user's forward on symbols: any error of theirs can come out
+        return None
+    one_input = sum(node.op == "placeholder" for node in traced.graph.nodes) == 1
+    return traced if one_input and training.code == traced.code else None
+
+
+def _overwrites(traced: fx.GraphModule) -> bool:
+    """Tell whether some operation may write into its argument."""
+    for node in traced.graph.nodes:
+        target = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+        if node.op == "call_module":
+            if getattr(traced.get_submodule(target), "inplace", False):
+                return True
+        elif (
+            node.kwargs.get("inplace")
+            or node.kwargs.get("out") is not None
+            or (node.op.startswith("call") and (target.endswith("_") or target in _AUGMENTED))
+        ):
+            return True
+    return False
+
+
+def _with_debts(layer: Any, x: Value) -> nn.Module:
+    """Change a convolution or linear layer to read `x` as it is: input slices picked and scaled, for good."""
+    weight = layer.weight.detach()
+    if x.index is not None:
+        weight = weight[:, list(x.index)]
+    if x.scale is not None:
+        weight = weight * x.scale.to(weight.dtype).view(1, -1, *[1] * (weight.dim() - 2))
+    layer.weight = nn.Parameter(weight.clone(), requires_grad=layer.weight.requires_grad)
+    setattr(layer, "in_features" if isinstance(layer, nn.Linear) else "in_channels", weight.shape[1])
+    return layer
+
+
+def _pointwise(kernel: Tensor, axes: int) -> nn.Module:
+    """Make a 1x1 convolution with this kernel, (M, C)."""
+    kind = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[axes]
+    conv: nn.Module = kind(kernel.shape[1], kernel.shape[0], 1, bias=False, device=kernel.device, dtype=kernel.dtype)
+    conv.weight = nn.Parameter(kernel.detach().clone().view(*kernel.shape, *[1] * axes))
+    return conv
+
+
+def _narrowed(layer: nn.Module, index: Sequence[int], *, redrawn: bool) -> tuple[nn.Module, Tensor] | None:
+    """Make a unit or spherical layer of the input channels that stay; say the length c that these had in each filter.
+
+    A filter u of length 1 reads the channels S alone: u_S x + b = c (v x + b / c), where v = u_S / c has length 1 again
+    and c = |u_S|. The layer gives the bracket, and its output owes the factor c.
+
+    Args:
+        layer: `UnitConv2d`, `UnitLinear`, `SphericalConv2d` or `SphericalLinear`.
+        index: the channels that stay.
+        redrawn: weights will be drawn anew: then biases stay, and nothing is owed.
+
+    Returns:
+        The layer and (O,) lengths; None where it cannot be had: a convolution in groups, or next to nothing of a
+        filter left while there is a bias.
+    """
+    if getattr(layer, "groups", 1) != 1:
+        return None
+    chosen = list(index)
+    weight, bias = cast(Tensor, layer.weight).detach()[:, chosen], layer.bias
+    lengths = kernel_of(layer).detach()[:, chosen].flatten(1).norm(dim=1)
+    if not redrawn and bias is not None and bool((lengths < _SHORTEST).any()):
+        return None
+    narrow = _like(layer, len(chosen))
+    state = {"weight": weight}
+    if isinstance(bias, Tensor):
+        state["bias"] = bias.detach() / (1 if redrawn else lengths)
+    narrow.load_state_dict(state)
+    for name, parameter in narrow.named_parameters():
+        parameter.requires_grad = layer.get_parameter(name).requires_grad
+    return narrow.train(layer.training), torch.ones_like(lengths) if redrawn else lengths
+
+
+def _like(layer: Any, inputs: int) -> nn.Module:
+    """Make a layer of the same settings for so many input channels."""
+    options: dict[str, Any] = {"bias": layer.bias is not None}
+    if hasattr(layer, "eps"):
+        options["eps"] = layer.eps
+    if isinstance(layer, nn.Linear):
+        outputs = layer.out_features
+    else:
+        outputs = layer.out_channels
+        options |= {k: getattr(layer, k) for k in ("kernel_size", "stride", "padding", "dilation", "padding_mode")}
+    with torch.random.fork_rng(devices=[]):  # drawn here and overwritten; nobody's numbers change
+        return type(layer)(inputs, outputs, **options).to(layer.weight)
