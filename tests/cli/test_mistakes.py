@@ -11,7 +11,8 @@ import pytest
 from plexus.cli import main
 from plexus.record import RunRecord
 from plexus.training import FitConfig
-from plexus.training._fit import new_run
+from plexus.training._fit import FIT
+from plexus.training.engine import new_run
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -34,7 +35,7 @@ def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def unfinished(tmp_path: Path) -> Path:
-    return new_run(FitConfig(), tmp_path / "begun", command="plexus fit")[0]
+    return new_run(FIT, FitConfig(), tmp_path / "begun", command="plexus fit")[0]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from plexus.robustness._images import Chosen, choose_images
 from plexus.robustness._models import Opened, open_model
 from plexus.robustness._rotate import rotate
 from plexus.robustness._rotation import rotation
-from plexus.training._measure import picture
+from plexus.training import picture
 
 FORMAT = 1
 SHOWN = 12

@@ -153,7 +153,7 @@ class SegmentTask(Task[SegmentConfig]):
         config, whole = self.config, self.config.epochs
         train, val = self.pairs.split(learn), self.pairs.split(held)
         normalize, net = statistics(train), build(config, train.images.shape[1], config.seed * 1000 + k)
-        loop = Loop(self.folder, config, progress=self.progress)
+        loop, tell = Loop(self.folder, config, progress=self.progress), self.listen
 
         def phase(name: str, first: int, last: int) -> list[dict[str, Any]]:
             seed = (config.seed * 1000 + k) * 2 + (name == "learn")
@@ -164,10 +164,8 @@ class SegmentTask(Task[SegmentConfig]):
             size, devices = config.batch_size, config.devices
             batches = Batches(train, val, size=size, seed=seed, val_size=max(size, 16), devices=devices)
             module = SegmentationModule(net, normalize, schedule, batches.steps, config)
-            return loop.run(
-                f"fold-{k}-{name}", module, batches, title=f"fold {k}",
-                listen=lambda entry: self.listen({"fold": k, "phase": name, **entry}),
-            )  # fmt: skip
+            heard = None if tell is None else lambda entry: tell({"fold": k, "phase": name, **entry})
+            return loop.run(f"fold-{k}-{name}", module, batches, title=f"fold {k}", listen=heard)
 
         cut, epochs = 0, list[dict[str, Any]]()
         if config.wiring == "skips":

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         set_masks,
     )
     from plexus.training._config import FitConfig
+    from plexus.training._evaluate import picture
     from plexus.training._export import export_onnx
     from plexus.training._fit import finished, fit, open_run, reprune, resume
     from plexus.training._loop import Batches, Loop, Machine, check_devices, wait
@@ -40,6 +41,7 @@ _HOMES = {
         "ClassificationModule", "MaskAnnealing", "Normalize", "accuracy", "device", "logits_of", "set_masks",
     ),
     "_config": ("FitConfig",),
+    "_evaluate": ("picture",),
     "_export": ("export_onnx",),
     "_fit": ("finished", "fit", "open_run", "reprune", "resume"),
     "_loop": ("Batches", "Loop", "Machine", "check_devices", "wait"),
@@ -74,6 +76,7 @@ __all__ = [
     "load_exact",
     "logits_of",
     "open_run",
+    "picture",
     "predict",
     "reduce_seed",
     "reprune",
