@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-CODE := src tests scripts $(wildcard benchmarks)
+CODE := src tests scripts $(wildcard studies benchmarks)
 
 .PHONY: help demo install check test browser docs lint format bench constraints clean
 .DEFAULT_GOAL := help
@@ -73,4 +73,4 @@ constraints: install
 
 clean:
 	rm -rf .venv build dist site test-results .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src studies tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,8 +9,9 @@ from plexus.cli import main
 from plexus.errors import PlexusError
 from plexus.experiments.claims import ledger
 from plexus.report import claims_markdown
-from tests.experiments.invented import invent
-from tests.experiments.test_claims import write
+from studies.claims import CLAIMS
+from tests.studies.invented import invent
+from tests.studies.test_rules import write
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,7 +36,7 @@ def test_every_form_comes_from_the_same_records(capsys: pytest.CaptureFixture[st
     assert words[14] == "fails"
     page = tmp_path / "claims.html"
     markdown = said(capsys, "--results", str(tmp_path), "--markdown", "--html", str(page))
-    assert markdown == claims_markdown(ledger(tmp_path))
+    assert markdown == claims_markdown(ledger(CLAIMS, tmp_path))
     assert "| 14 | ELU does not help significantly. | neurons, standard | **fails** |" in markdown
     assert "refuted: elu no better than baseline" in page.read_text(encoding="utf-8")
 
@@ -47,9 +48,22 @@ def test_two_things_to_print_are_refused(capsys: pytest.CaptureFixture[str]) -> 
     assert "name one" in capsys.readouterr().err
 
 
+def test_outside_of_a_clone_it_says_where_rules_and_records_are(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        main(["claims"])
+    assert stop.value.code == PlexusError.exit_code
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "studies/claims.py of a clone of plexus" in told
+    assert "--results" in told
+
+
 def test_the_committed_ledger_is_that_of_the_committed_records() -> None:
     results, page = ROOT / "results", ROOT / "docs" / "claims.md"
     if not any(results.glob("*/standard/*.json")) and not any(results.glob("*/full/*.json")):
         assert not page.exists()  # nothing to tell yet
         return
-    assert page.read_text(encoding="utf-8") == claims_markdown(ledger(results))
+    assert page.read_text(encoding="utf-8") == claims_markdown(ledger(CLAIMS, results))

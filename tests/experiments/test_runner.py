@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import multiprocessing
+import os
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,6 @@ import torch
 
 from plexus.errors import ConfigError, RunError, TrainingError
 from plexus.experiments import Progress, Scale, Study, Variant, failures, records, run, stale
-from plexus.experiments._local import share
 from tests.experiments.toy import STUDY, toy
 
 GOOD, BAD = Variant("none", {"gain": 0}), Variant("bad", {"gain": 0, "fault": "raise"})
@@ -262,12 +262,14 @@ def test_progress_adds_up(tmp_path: Path) -> None:
     assert (told[-1].best[0], told[-1].best[2], told[-1].to_go) == ("much", 2, 0.0)
 
 
-def test_threads_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("plexus.experiments._local.cores", lambda: 8)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert [share(n) for n in (1, 2, 3, 8, 20)] == [8, 4, 2, 1, 1]
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert [share(n) for n in (1, 2, 8)] == [2, 2, 1]
+@pytest.mark.parametrize(("most", "threads"), [("", 2), ("1", 1)])
+def test_threads_are_shared_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: str, threads: int) -> None:
+    """Four cores and two processes are two threads each; OMP_NUM_THREADS, where it is set, is the most."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
+    monkeypatch.setenv("OMP_NUM_THREADS", most)
+    run(STUDY, scale="quick", results=tmp_path, jobs=2)
+    assert {r["metrics"]["threads"] for r in records(tmp_path, STUDY, "quick")} == {threads}
+    assert os.environ["OMP_NUM_THREADS"] == most
 
 
 @pytest.mark.parametrize("name", ["", "a b", "../a", "a~1", ".hidden", "a/b"])

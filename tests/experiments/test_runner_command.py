@@ -9,9 +9,8 @@ import pytest
 from rich.console import Console
 
 from plexus.cli import main
-from plexus.experiments import run
-from plexus.experiments._live import Show, line, table
-from plexus.experiments._progress import Progress
+from plexus.cli.study import Show, duration, line, table
+from plexus.experiments import Progress, run
 from tests.experiments.toy import STUDY
 
 TOY = str(Path(__file__).parent / "toy.py")
@@ -33,6 +32,14 @@ def shown(progress: Progress, since: float = 0.0) -> str:
     console = Console(file=io.StringIO(), width=100)
     console.print(table(progress, since))
     return str(console.file.getvalue())  # type: ignore[attr-defined]
+
+
+def folder_of_studies(place: Path) -> Path:
+    """A place with a folder of studies: the toy, and a file that is none."""
+    (place / "studies").mkdir()
+    (place / "studies" / "toy.py").write_text(Path(TOY).read_text())
+    (place / "studies" / "shared.py").write_text("ANSWER = 42\n")
+    return place
 
 
 def left(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -91,20 +98,56 @@ def test_run_and_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert left(capsys, *options, "--resume")[0] == 0
 
 
-def test_every_own_study_is_listed_with_its_question(capsys: pytest.CaptureFixture[str]) -> None:
-    from plexus.experiments import load, names
+def test_a_time_is_told_in_two_units_at_most() -> None:
+    assert [duration(s) for s in (0.42, 12, 75, 7300, None)] == [
+        "0.4 s", "12 s", "1 min 15 s", "2 h 1 min", "not known yet",
+    ]  # fmt: skip
 
+
+def test_the_studies_of_a_folder_are_listed_with_their_questions_and_where_they_are(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = folder_of_studies(tmp_path) / "deep" / "down"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
     code, out, _ = left(capsys, "list")
     assert code == 0
-    assert [row.partition(" ")[0] for row in out.splitlines()[::2]] == names()
-    assert [row.split(maxsplit=1)[1] for row in out.splitlines()[::2]] == [load(name).question for name in names()]
+    assert out.splitlines() == [
+        "toy  Does the gain matter?",
+        "     variants x seeds: quick 3 x 2, full 3 x 5; data digits",
+        "",
+        f"from {tmp_path / 'studies'}; run one by its name, or any other with `plexus study run FILE.py`",
+    ]
+
+
+def test_where_there_are_no_studies_it_says_where_it_looked_and_how_to_run_one(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "studies").mkdir()  # with no study in it
+    code, out, _ = left(capsys, "list")
+    assert (code, out.count("\n")) == (0, 1)
+    assert str(tmp_path) in out
+    assert "`plexus study run FILE.py`" in out
+    code, _, err = left(capsys, "run", "toy")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "unknown study 'toy': there is no folder studies/ here or above" in err
+
+
+def test_a_study_in_the_folder_runs_by_its_name(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder_of_studies(tmp_path))
+    code, out, _ = left(capsys, "run", "toy", "--seeds", "1")
+    assert (code, out) == (0, "records in results/toy/quick; see `plexus study report toy`\n")
+    assert left(capsys, "report", "toy")[:2] == (0, "results/toy/quick.html\n")
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("run", "nerons"), "unknown study 'nerons': did you mean 'neurons'?"),
-        (("report", "rotatoin"), "unknown study 'rotatoin': did you mean 'rotation'?"),
+        (("run", "tyo"), "unknown study 'tyo': did you mean 'toy'?"),
+        (("report", "neurons"), "unknown study 'neurons': there are toy; or name a .py file"),
         (("run", "no.py"), "no.py: no such file; a study is one Python file with a constant STUDY"),
         (("run", "bad.py"), "bad.py: ZeroDivisionError: division by zero"),
         (("run", "empty.py"), "empty.py: has no study: give the file a constant STUDY"),
@@ -123,7 +166,7 @@ def test_mistakes_are_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(folder_of_studies(tmp_path))
     (tmp_path / "bad.py").write_text("1 / 0\n")
     (tmp_path / "empty.py").write_text("")
     (tmp_path / "wrong.py").write_text(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from plexus.errors import TrainingError
-from plexus.experiments import Progress, Variant, failures, load, records, run
+from plexus.experiments import Progress, Variant, failures, records, run
 from tests.experiments.toy import toy
 
 GOOD = Variant("none", {"gain": 0})
@@ -43,16 +43,3 @@ def test_ctrl_c_ends_the_processes_and_keeps_the_trials_folder(tmp_path: Path) -
     run(study, scale="quick", results=tmp_path, resume=True)
     assert len(records(tmp_path, study, "quick")) == 4
     assert not (tmp_path / "toy" / "quick" / ".trials").exists()
-
-
-def test_a_study_from_a_file_runs_in_processes(tmp_path: Path) -> None:
-    file = tmp_path / "own.py"
-    file.write_text(
-        "from plexus.experiments import Scale, Study, Variant\n"
-        "def trial(job):\n    return {'test_accuracy': 10.0 * job.seed + job.variant.options['x']}\n"
-        "STUDY = Study(name='own', question='?', baseline='a', variants=(Variant('a', {'x': 1}),),\n"
-        "    scales={'quick': Scale(None, 1, 3)}, data='digits', trial=trial)\n"
-    )
-    study = load(file)
-    run(study, scale="quick", results=tmp_path, jobs=2)
-    assert [r["metrics"]["test_accuracy"] for r in records(tmp_path, study, "quick")] == [1.0, 11.0, 21.0]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from plexus.experiments import _statistics as s
+from plexus.experiments import statistics as s
 
 SEEDS = {3: [1.2, 0.4, 2.1], 5: [0.3, -0.2, 0.5, 0.9, 0.1]}
 
@@ -37,7 +37,7 @@ def test_one_sided_p_values_add_up_and_match() -> None:
 def test_pairs_are_matched_by_seed_and_not_by_place() -> None:
     found = s.paired({0: 1.0, 1: 2.0, 2: 3.0}, {2: 4.0, 0: 2.0, 9: 100.0}, resamples=50)
     assert found is not None
-    assert (found.n, found.mean, found.deviation) == (2, 1.0, 0.0)
+    assert (found.n, found.mean, found.std) == (2, 1.0, 0.0)
     assert s.paired({0: 1.0}, {1: 2.0}) is None
 
 

@@ -6,8 +6,7 @@ import math
 import pytest
 from scipy import stats
 
-from plexus.experiments import _statistics
-from plexus.experiments._summary import speed, summary
+from plexus.experiments import speed, statistics, summary
 from tests.report.studies import make_records, make_study
 
 STUDY = make_study(4)
@@ -34,7 +33,7 @@ def test_differences_are_paired_and_corrected_as_one_family() -> None:
         for v in found[1:]
     ]
     assert [v["difference"]["p"] for v in found[1:]] == pytest.approx(raw)
-    assert [v["difference"]["p_holm"] for v in found[1:]] == pytest.approx(_statistics.holm(raw))
+    assert [v["difference"]["p_holm"] for v in found[1:]] == pytest.approx(statistics.holm(raw))
     assert "difference" not in found[0]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from plexus.experiments._summary import summary
+from plexus.experiments import summary
 from plexus.report import write_claims, write_study
 from tests.report.records import HOSTILE
 from tests.report.studies import make_records, make_search, make_study

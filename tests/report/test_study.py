@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from plexus.errors import RunError
-from plexus.experiments._summary import summary
+from plexus.experiments import summary
 from plexus.report import _study_charts as charts
 from plexus.report import _study_curves as curves
 from plexus.report import _study_ranking as ranking

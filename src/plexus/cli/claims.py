@@ -26,15 +26,22 @@ def claims(
         raise ConfigError("--markdown and --json both print; name one")
     if results.exists() and not results.is_dir():
         raise ConfigError(f"{results}: not a folder; name the folder of the studies' records with --results")
+    from plexus.experiments import load_module, studies_folder
     from plexus.experiments.claims import ledger
     from plexus.report import claims_lines, claims_markdown, write_claims
 
-    found = ledger(results, scale=scale)
+    folder = studies_folder()
+    if folder is None or not (folder / "claims.py").is_file():
+        raise ConfigError(
+            "no claims here: the rules are in studies/claims.py of a clone of plexus, the records in its results/; go "
+            "there, or name another folder of records with --results"
+        )
+    judged = ledger(load_module(folder / "claims.py").CLAIMS, results, scale=scale)
     if html is not None:
-        page = write_claims(found, html)
+        page = write_claims(judged, html)
     if as_json:
-        print(json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False))
+        print(json.dumps(judged, indent=1, ensure_ascii=False, allow_nan=False))
     elif markdown:
-        print(claims_markdown(found), end="")
+        print(claims_markdown(judged), end="")
     else:
-        print("\n".join([*claims_lines(found), *([f"open {page}"] if html is not None else [])]))
+        print("\n".join([*claims_lines(judged), *([f"open {page}"] if html is not None else [])]))

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 
 from plexus.errors import RunError
 
 if TYPE_CHECKING:
-    from plexus.experiments import Study
+    from plexus.experiments import Progress, Study
 
 study = App(name="study", help="Run experiments: variants of one question, several seeds, statistics.")
 Results = Annotated[Path, Parameter(help="The folder of records.")]
@@ -20,18 +27,26 @@ Results = Annotated[Path, Parameter(help="The folder of records.")]
 
 @study.command(name="list")
 def list_() -> None:
-    """List the studies that plexus brings, with their questions.
+    """List the studies in the nearest folder studies/, with their questions, and say where it was looked.
 
     Example: plexus study list
     """
-    from plexus.experiments import load, names
+    from plexus.experiments import load, names, studies_folder
 
-    found = [load(name) for name in names()]
-    width = max((len(s.name) for s in found), default=0)
-    for one in found:
+    folder = studies_folder()
+    if folder is None:
+        print(
+            f"no studies: {Path.cwd()} and the folders above it have no studies/ with any; those of the notes are in "
+            "a clone of plexus. Run one of your own with `plexus study run FILE.py`."
+        )
+        return
+    studies = [load(folder / f"{name}.py") for name in names()]
+    width = max(len(one.name) for one in studies)
+    for one in studies:
         print(f"{one.name:<{width}}  {one.question}")
         trials = (f"{name} {len(one.variants)} x {scale.seeds}" for name, scale in one.scales.items())
         print(f"{'':<{width}}  variants x seeds: {', '.join(trials)}; data {one.data}")
+    print(f"\nfrom {folder}; run one by its name, or any other with `plexus study run FILE.py`")
 
 
 @study.command
@@ -60,11 +75,10 @@ def run(
     Parameters
     ----------
     name
-        One of `plexus study list`, or a Python file with a constant STUDY.
+        A Python file with a constant STUDY, or one of `plexus study list`.
     """
     from plexus.experiments import load
     from plexus.experiments import run as start
-    from plexus.experiments._live import Show
 
     chosen = load(name)
     scale = scale or _default(chosen)
@@ -77,8 +91,8 @@ def run(
     except KeyboardInterrupt:
         print(f"\nplexus: stopped; go on with `{_again()}`", file=sys.stderr, flush=True)
         sys.exit(130)
-    place = "" if results == Path("results") else f" --results {shlex.quote(str(results))}"
-    print(f"records in {results / chosen.name / scale}; see `plexus study report {shlex.quote(name)}{place}`")
+    where = "" if results == Path("results") else f" --results {shlex.quote(str(results))}"
+    print(f"records in {results / chosen.name / scale}; see `plexus study report {shlex.quote(name)}{where}`")
 
 
 @study.command
@@ -97,23 +111,21 @@ def report(
     Parameters
     ----------
     name
-        One of `plexus study list`, or a Python file with a constant STUDY.
+        A Python file with a constant STUDY, or one of `plexus study list`.
     """
-    from plexus.experiments import failures, load, records, stale
+    from plexus.experiments import failures, load, records, stale, summary
+    from plexus.report import write_study
 
     chosen = load(name)
     scale = scale or _largest(chosen, results)
-    found = records(results, chosen, scale)
+    trials = records(results, chosen, scale)
     for trial, why in {**stale(results, chosen, scale), **failures(results, chosen, scale)}.items():
         print(f"plexus: left out {trial}: {why}", file=sys.stderr)
-    if not found:
+    if not trials:
         command = f"plexus study run {shlex.quote(name)} --scale {scale}"
         raise RunError(f"{results / chosen.name / scale}: no records yet; run `{command}`")
-    from plexus.experiments._summary import summary
-    from plexus.report import write_study
-
     page = out if out is not None else results / chosen.name / f"{scale}.html"
-    print(write_study(summary(chosen, found), found, page))
+    print(write_study(summary(chosen, trials), trials, page))
 
 
 def _default(chosen: Study) -> str:
@@ -131,3 +143,94 @@ def _again() -> str:
     """The command that goes on."""
     command = ["plexus", *sys.argv[1:]]
     return shlex.join(command if "--resume" in command else [*command, "--resume"])
+
+
+class Show:
+    """A listener for `run`, used as a context.
+
+    Args:
+        console: where to show; stderr unless given.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True, highlight=False)
+        self.progress: Progress | None = None
+        self.at = time.monotonic()
+        self.live = Live(get_renderable=self._table, console=self.console, refresh_per_second=1, transient=False)
+
+    def __enter__(self) -> Show:
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.console.is_terminal:
+            self.live.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        """Take the news."""
+        self.progress, self.at = progress, time.monotonic()
+        if progress.ended is not None and (not self.console.is_terminal or progress.value is None):
+            self.console.print(escape(line(progress)), soft_wrap=True)
+
+    def _table(self) -> RenderableType:
+        return "" if self.progress is None else table(self.progress, time.monotonic() - self.at)
+
+
+def line(progress: Progress) -> str:
+    """Say in one line how the trial went that has just ended."""
+    name, of = progress.ended, f"{len(progress.records) + len(progress.failed)}/{progress.total}"
+    if progress.value is None:
+        return f"{of}  {name}  failed: {progress.failed[str(name)]}"
+    rest = f"  {duration(progress.to_go)} to go" if progress.to_go else ""
+    return f"{of}  {name}  {progress.measure} {progress.value:.2f}  {duration(progress.seconds)}{rest}"
+
+
+def table(progress: Progress, since: float = 0.0) -> RenderableType:
+    """Lay out what is done, running and left, the time to go and the best so far.
+
+    Args:
+        progress: the last news.
+        since: seconds since they came.
+    """
+    done = len(progress.records)
+    rows = Table(box=None, show_header=False, pad_edge=False)
+    rows.add_column(style="dim")
+    rows.add_column()
+    rows.add_row(f"{progress.study} {progress.scale}", ProgressBar(progress.total, done + len(progress.failed), 40))
+    rows.add_row(
+        "done", f"{done} of {progress.total}" + (f", {len(progress.failed)} failed" if progress.failed else "")
+    )
+    rows.add_row("running", escape(_some(progress.running)))
+    rows.add_row("left", str(progress.left))
+    rows.add_row("time to go", duration(None if progress.to_go is None else max(0.0, progress.to_go - since)))
+    if progress.best is not None:
+        name, mean, seeds = progress.best
+        of = f"{seeds} seed{'s' if seeds > 1 else ''}"
+        rows.add_row("best so far", escape(f"{name}  {progress.measure} {mean:.2f} ({of})"))
+    return Group(rows)
+
+
+def duration(seconds: float | None) -> str:
+    """Say a time in words.
+
+    Args:
+        seconds: None where it is not known.
+
+    Example:
+        >>> duration(0.42), duration(75), duration(7300), duration(None)
+        ('0.4 s', '1 min 15 s', '2 h 1 min', 'not known yet')
+    """
+    if seconds is None:
+        return "not known yet"
+    if seconds < 59.5:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {rest} s"
+
+
+def _some(names: tuple[str, ...], most: int = 4) -> str:
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

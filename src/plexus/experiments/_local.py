@@ -6,17 +6,16 @@ import multiprocessing
 import os
 import pickle
 import signal
-import sys
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection, wait
-from typing import Any
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 
-from plexus.experiments._runner import Event
+from plexus.experiments._files import Home, home_of
 from plexus.experiments._study import Study
-from plexus.experiments._trial import Outcome, Task, cores, perform
+from plexus.experiments._trial import Event, Outcome, Task, cores, perform
 
 _SPAWN = multiprocessing.get_context("spawn")
 _AGAIN = 1  # how often a trial is begun anew whose process died
@@ -33,7 +32,7 @@ class Local:
         self.slots = jobs
 
     def __call__(self, study: Study, tasks: list[Task]) -> Iterator[Event]:
-        """Yields an event as a trial starts and as it ends."""
+        """Yield an event as a trial starts and as it ends."""
         if self.slots == 1:
             for task in tasks:
                 yield task, None
@@ -43,78 +42,71 @@ class Local:
 
     def _spread(self, study: Study, tasks: list[Task]) -> Iterator[Event]:
         parcel = (home_of(study), pickle.dumps(study))
-        threads = share(self.slots)
-        waiting, deaths = deque(tasks), dict.fromkeys((t.name for t in tasks), 0)
-        workers: list[_Worker] = []
+        waiting, deaths = deque(tasks), Counter[str]()
+        idle: list[_Worker] = []
+        busy: dict[Future[Outcome], tuple[_Worker, Task]] = {}
         try:
-            while waiting or any(w.task for w in workers):
-                idle = [w for w in workers if w.task is None]
-                while waiting and (idle or len(workers) < self.slots):
-                    if not idle:
-                        workers.append(_Worker(parcel, threads))
-                        idle = workers[-1:]
+            while waiting or busy:
+                while waiting and len(busy) < self.slots:
+                    worker = idle.pop() if idle else _Worker(*parcel, share(self.slots))
                     task = waiting.popleft()
-                    idle.pop().give(task)
+                    busy[worker.begin(task)] = worker, task
                     if not deaths[task.name]:
                         yield task, None
-                for worker in _first_to_speak(workers):
-                    task, outcome = worker.take()
-                    if outcome is None:  # it died; so may the trial's next process, but not for ever
-                        workers.remove(worker)
-                        deaths[task.name] += 1
-                        if deaths[task.name] <= _AGAIN:
-                            waiting.appendleft(task)
-                            continue
-                        outcome = {"error": f"its process died {deaths[task.name]} times, {worker.death()}", "at": []}
-                    yield task, outcome
+                for future in wait(busy, return_when=FIRST_COMPLETED).done:
+                    worker, task = busy.pop(future)
+                    error = future.exception()
+                    if not isinstance(error, BrokenProcessPool):
+                        idle.append(worker)
+                        yield task, future.result()
+                        continue
+                    worker.stop()  # it died; so may the trial's next process, but not for ever
+                    deaths[task.name] += 1
+                    if deaths[task.name] <= _AGAIN:
+                        waiting.appendleft(task)
+                        continue
+                    yield task, {"error": f"its process died {deaths[task.name]} times, {worker.death()}", "at": []}
         finally:
-            for worker in workers:
+            for worker in idle:
+                worker.stop()
+            for worker, _ in busy.values():  # in the middle of a trial
+                worker.process.kill()
                 worker.stop()
 
 
 class _Worker:
-    """A process that runs one trial after another."""
+    """A process that runs one trial after another.
 
-    def __init__(self, parcel: tuple[str | None, bytes], threads: int) -> None:
-        self.task: Task | None = None
-        self.pipe, theirs = _SPAWN.Pipe()
-        self.process = _SPAWN.Process(target=_work, args=(theirs, *parcel, threads), daemon=False)
+    It is a pool of one: when a process of a pool dies, the pool fails every trial it was given, and cannot say which of
+    them it was.
+    """
+
+    def __init__(self, home: Home | None, study: bytes, threads: int) -> None:
+        self.pool = ProcessPoolExecutor(1, _SPAWN, initializer=_enter, initargs=(home, study, threads))
+        others = set(multiprocessing.active_children())
         with _born(threads):
-            self.process.start()
-        theirs.close()
+            self.pool.submit(int)  # a pool starts its process when it is first given something
+        (self.process,) = set(multiprocessing.active_children()) - others
 
-    def give(self, task: Task) -> None:
-        """Begins a trial."""
-        self.task = task
-        with suppress(OSError):  # it died while idle; `take` will say so
-            self.pipe.send(task)
-
-    def take(self) -> tuple[Task, Outcome | None]:
-        """The trial it ran and what became of it, None if the process died."""
-        assert self.task is not None
-        task, self.task = self.task, None
+    def begin(self, task: Task) -> Future[Outcome]:
+        """Begin a trial."""
         try:
-            return task, self.pipe.recv()
-        except (EOFError, OSError):
-            self.process.join()
-            return task, None
+            return self.pool.submit(_perform, task)
+        except BrokenProcessPool as error:  # it died while idle
+            future: Future[Outcome] = Future()
+            future.set_exception(error)
+            return future
 
     def death(self) -> str:
-        """How it died, in words."""
+        """Say how a stopped process died."""
         code = self.process.exitcode or 0
         if code == -9:
             return "at last by SIGKILL: perhaps out of memory, take fewer --jobs"
         return f"at last by {signal.Signals(-code).name}" if code < 0 else f"at last with exit code {code}"
 
     def stop(self) -> None:
-        """Ends the process, in the middle of a trial if need be."""
-        self.pipe.close()
-        if self.task is not None:
-            self.process.terminate()
-        self.process.join(5)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
+        """End the process, and wait until it has."""
+        self.pool.shutdown(cancel_futures=True)
 
 
 def share(jobs: int) -> int:
@@ -124,20 +116,9 @@ def share(jobs: int) -> int:
     return max(1, min(most, cores() // jobs))
 
 
-def home_of(study: Study) -> str | None:
-    """The file that other processes must load before they can unpickle the study, or None where a plain import does."""
-    name = study.trial.__module__
-    return sys.modules[name].__file__ if name.startswith("plexus_study_") else None
-
-
-def _first_to_speak(workers: list[_Worker]) -> list[_Worker]:
-    busy: dict[Any, _Worker] = {w.pipe: w for w in workers if w.task}
-    return [busy[pipe] for pipe in wait(list(busy))]  # the end of a process closes its pipe
-
-
 @contextmanager
 def _born(threads: int) -> Iterator[None]:
-    """What a process inherits: its number of threads, which libraries read as they load, and a deaf ear for Ctrl-C.
+    """Set what a process inherits: its number of threads, which libraries read as they load, and a deaf ear for Ctrl-C.
 
     The terminal sends Ctrl-C to every process; this one ends the others.
     """
@@ -155,23 +136,23 @@ def _born(threads: int) -> Iterator[None]:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _work(pipe: Connection, home: str | None, parcel: bytes, threads: int) -> None:
-    """A worker's life: ends when the pipe closes, and at once when the process that started it dies."""
+_STUDIES: list[Study] = []
+"""Of a worker: the one that it runs trials of."""
+
+
+def _enter(home: Home | None, study: bytes, threads: int) -> None:
+    """Begin a worker's life, which ends at once when the process that started it dies."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
     import torch
 
     torch.set_num_threads(threads)
     if home is not None:
-        from plexus.experiments._find import load
+        home.enter()
+    _STUDIES.append(pickle.loads(study))
 
-        load(home)
-    study: Study = pickle.loads(parcel)
-    while True:
-        try:
-            task = pipe.recv()
-        except EOFError:
-            return
-        pipe.send(perform(study, task))
+
+def _perform(task: Task) -> Outcome:
+    return perform(_STUDIES[0], task)
 
 
 def _die_with_parent() -> None:

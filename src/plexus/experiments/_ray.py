@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import socket
 import sys
 from collections.abc import Iterator
@@ -11,9 +12,9 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any, TextIO, cast
 
 from plexus.errors import ConfigError
-from plexus.experiments._runner import Event
+from plexus.experiments._files import Home, home_of
 from plexus.experiments._study import Study
-from plexus.experiments._trial import Task, perform
+from plexus.experiments._trial import Event, Outcome, Task, perform
 
 RETRIES = 3  # how often a trial is begun anew whose node or process died
 
@@ -39,13 +40,12 @@ class RayEngine:
         self.slots = 1
 
     def __call__(self, study: Study, tasks: list[Task]) -> Iterator[Event]:
-        """Yields an event as a trial may start, and as it ends."""
+        """Yield an event as a trial may start, and as it ends."""
         if not tasks:
             return
         with _connected(self.ray, self.address):
             self.slots = self._room()
-            with _whole(self.ray, study):
-                parcel = self.ray.put(study)
+            parcel = self.ray.put((home_of(study, travels=True), _whole(self.ray, study)))
             threads = max(1, int(self.cpus))
             remote = self.ray.remote(
                 num_cpus=self.cpus, num_gpus=self.gpus, max_retries=RETRIES, runtime_env=_environment(threads)
@@ -87,12 +87,15 @@ class RayEngine:
         return room
 
 
-def _far(study: Study, task: Task, threads: int) -> dict[str, Any]:
-    """A trial on some node."""
+def _far(parcel: tuple[Home | None, bytes], task: Task, threads: int) -> Outcome:
+    """Perform a trial on some node."""
     import torch
 
     torch.set_num_threads(threads)
-    return perform(study, task)
+    home, study = parcel
+    if home is not None:
+        home.enter()
+    return perform(pickle.loads(study), task)
 
 
 def _fits(node: dict[str, float], kind: str, each: float) -> int:
@@ -167,15 +170,13 @@ class _Quiet:
         return getattr(self.out, name)
 
 
-@contextmanager
-def _whole(ray: Any, study: Study) -> Iterator[None]:
-    """A study outside plexus travels with its code: the nodes need not have its file."""
+def _whole(ray: Any, study: Study) -> bytes:
+    """Pickle a study so that a node can read it which lacks its file: by value, or beside the sources of its folder."""
     module = sys.modules[study.trial.__module__]
-    if module.__name__.partition(".")[0] == "plexus" or module.__name__ == "__main__":
-        yield
-        return
+    if module.__name__.partition(".")[0] == "plexus" or module.__name__ == "__main__" or home_of(study) is not None:
+        return cast(bytes, ray.cloudpickle.dumps(study))
     ray.cloudpickle.register_pickle_by_value(module)
     try:
-        yield
+        return cast(bytes, ray.cloudpickle.dumps(study))
     finally:
         ray.cloudpickle.unregister_pickle_by_value(module)

@@ -13,12 +13,8 @@ from plexus.errors import RunError
 from plexus.experiments._study import Scale, Study
 
 _FILE = re.compile(r"(?P<variant>[^~]+)~(?P<seed>\d+)\.json")
-FAILED = ".failed"
-
-
-def file_of(folder: Path, study: str, scale: str, variant: str, seed: int, *, failed: bool = False) -> Path:
-    """Where a trial's record lies, or the note that it failed."""
-    return folder / study / scale / f"{variant}~{seed}{FAILED if failed else ''}.json"
+FAILED = ".failed.json"
+"""After the name of a trial: the note of why it failed."""
 
 
 def records(folder: str | Path, study: Study | str, scale: str) -> list[dict[str, Any]]:
@@ -36,10 +32,7 @@ def records(folder: str | Path, study: Study | str, scale: str) -> list[dict[str
         RunError: a record is not JSON, or not a record of this study and scale.
 
     Example:
-        >>> import tempfile
-        >>> from plexus.experiments import load
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     records(folder, load("neurons"), "quick")
+        >>> records("/nowhere", "gain", "quick")
         []
     """
     name = study if isinstance(study, str) else study.name
@@ -67,10 +60,9 @@ def stale(folder: str | Path, study: Study, scale: str) -> dict[str, str]:
         RunError: a record is not JSON, or not a record of this study and scale.
 
     Example:
-        >>> import tempfile
-        >>> from plexus.experiments import load
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     stale(folder, load("neurons"), "quick")
+        >>> from plexus.experiments import Scale, Study, Variant
+        >>> study = Study("gain", "?", "a", (Variant("a"),), {"quick": Scale(None, 1, 3)}, "digits", trial=dict)
+        >>> stale("/nowhere", study, "quick")
         {}
     """
     found = {f"{r['variant']}~{r['seed']}": difference(study, r) for r in records(folder, study.name, scale)}
@@ -89,15 +81,11 @@ def failures(folder: str | Path, study: Study | str, scale: str) -> dict[str, st
         Empty where none failed.
 
     Example:
-        >>> import tempfile
-        >>> from plexus.experiments import load
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     failures(folder, load("neurons"), "quick")
+        >>> failures("/nowhere", "gain", "quick")
         {}
     """
     place = Path(folder) / (study if isinstance(study, str) else study.name) / scale
-    found = sorted(place.glob(f"*~*{FAILED}.json"))
-    return {p.name.removesuffix(f"{FAILED}.json"): _error(p) for p in found}
+    return {p.name.removesuffix(FAILED): _error(p) for p in sorted(place.glob(f"*~*{FAILED}"))}
 
 
 def _error(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Runs the trials of a study that are not there yet, and writes a record as each ends."""
+"""Runs the trials of a study that are not there yet, writes a record as each ends, and tells how far it is."""
 
 from __future__ import annotations
 
@@ -7,30 +7,56 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from statistics import fmean
+from typing import IO, Any, Literal
 
 from plexus.errors import ConfigError, RunError, TrainingError
-from plexus.experiments._progress import Progress, best, to_go
-from plexus.experiments._records import difference, file_of, plain, records, settings, stale
+from plexus.experiments._local import Local
+from plexus.experiments._records import FAILED, plain, records, settings, stale
 from plexus.experiments._study import Study, Variant
-from plexus.experiments._trial import Outcome, Task, public
+from plexus.experiments._trial import Engine, Outcome, Task, public
 from plexus.record import atomic_write
 
-Event = tuple[Task, Outcome | None]
-"""A trial that starts (None), or one that ended."""
 
+@dataclass(frozen=True)
+class Progress:
+    """How far a study is: given to a listener when the study starts, and whenever a trial starts or ends.
 
-class Engine(Protocol):
-    """Gives every task to `perform`, somewhere, and yields an event as each starts and as each ends."""
+    Args:
+        study, scale: whose progress.
+        total: trials of the study.
+        records: of the trials that are done, those of earlier runs included.
+        running: `VARIANT~SEED` of the trials under way.
+        failed: `VARIANT~SEED` -> reason.
+        left: trials not yet begun.
+        to_go: seconds until the end as far as can be told, or None.
+        best: name, mean of the measure and number of seeds of the best variant so far, or None.
+        measure: what `best` compares.
+        ended: `VARIANT~SEED` of the trial that has just ended, or None.
+        value: its measure, where it did not fail.
+        seconds: what it took.
 
-    slots: int
-    """How many trials run at once."""
+    Example:
+        >>> Progress("dropout", "quick", 10, (), ("none~0",), {}, 9, None, None, "test_accuracy").left
+        9
+    """
 
-    def __call__(self, study: Study, tasks: list[Task]) -> Iterator[Event]:
-        """Closing the iterator stops what is under way."""
-        ...
+    study: str
+    scale: str
+    total: int
+    records: tuple[Mapping[str, Any], ...]
+    running: tuple[str, ...]
+    failed: Mapping[str, str]
+    left: int
+    to_go: float | None
+    best: tuple[str, float, int] | None
+    measure: str
+    ended: str | None = None
+    value: float | None = None
+    seconds: float | None = None
 
 
 def run(
@@ -40,7 +66,7 @@ def run(
     seeds: int | None = None,
     only: Collection[str] = (),
     data: str | None = None,
-    engine: str | Engine = "local",
+    engine: Literal["local", "ray"] = "local",
     address: str = "auto",
     jobs: int = 1,
     cpus: float = 1,
@@ -49,7 +75,7 @@ def run(
     resume: bool = False,
     listen: Callable[[Progress], None] | None = None,
 ) -> None:
-    """Trains every variant from every seed, and leaves one record for each in `RESULTS/STUDY/SCALE`.
+    """Train every variant from every seed, and leave one record for each in `RESULTS/STUDY/SCALE`.
 
     Trials are independent, and a record is written whole as its trial ends: whatever is killed, at most the trials
     under way are lost, and `resume` does what is missing. A trial that raises does not stop the others.
@@ -91,27 +117,27 @@ def run(
     count = study.scales[scale].seeds if seeds is None else seeds
     if count < 1:
         raise ConfigError(f"seeds must be 1 or more, not {count}")
-    if strangers := sorted(set(only) - {v.name for v in study.variants}):
-        known = ", ".join(v.name for v in study.variants)
-        raise ConfigError(f"study {study.name!r} has no variant {strangers[0]!r}: there are {known}")
-    work = _engine(engine, address=address, jobs=jobs, cpus=cpus, gpus=gpus)
-    place = Path(results) / study.name / scale
+    names = [v.name for v in study.variants]
+    if unknown := sorted(set(only) - set(names)):
+        raise ConfigError(f"study {study.name!r} has no variant {unknown[0]!r}: there are {', '.join(names)}")
+    trials = _engine(engine, address=address, jobs=jobs, cpus=cpus, gpus=gpus)
+    folder = Path(results) / study.name / scale
     spec = _absolute(study.data if data is None else data)
-    with _alone(place):
-        for half in place.glob(".*.tmp"):  # of a run that was killed while it wrote
+    with _alone(folder):
+        for half in folder.glob(".*.tmp"):  # of a run that was killed while it wrote
             half.unlink()
         kept = _kept(study, scale, count, Path(results), spec, resume)
         done = {(r["variant"], r["seed"]) for r in kept}
         tasks = [
-            Task(v.name, seed, scale, spec, _scratch(study, place, v, scale, seed, spec))
+            Task(v.name, seed, scale, spec, _scratch(study, folder, v, scale, seed, spec))
             for seed in range(count)
             for v in study.variants
             if (v.name, seed) not in done and (not only or v.name in only)
         ]
-        failed = _Books(study, scale, Path(results), kept, tasks, work, listen or (lambda _: None)).keep()
+        failed = _Books(study, folder, kept, tasks, trials, listen or (lambda _: None)).keep()
     if failed:
-        said = "; ".join(f"{name}: {why}" for name, why in failed.items())
-        raise TrainingError(f"{len(failed)} of {len(tasks)} trials failed; --resume tries them again: {said}")
+        reasons = "; ".join(f"{name}: {why}" for name, why in failed.items())
+        raise TrainingError(f"{len(failed)} of {len(tasks)} trials failed; --resume tries them again: {reasons}")
 
 
 class _Books:
@@ -120,41 +146,34 @@ class _Books:
     def __init__(
         self,
         study: Study,
-        scale: str,
-        results: Path,
-        kept: list[dict[str, Any]],
+        folder: Path,
+        records: list[dict[str, Any]],
         tasks: list[Task],
-        work: Engine,
+        engine: Engine,
         listen: Callable[[Progress], None],
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.study, self.scale, self.results, self.work = study, scale, results, work
-        self.records = list(kept)
-        self.tasks = tasks
-        self.listen, self.clock = listen, clock
+        self.study, self.folder, self.engine, self.listen = study, folder, engine, listen
+        self.records, self.tasks = records, tasks
         self.since: dict[str, float] = {}
         self.failed: dict[str, str] = {}
-        self.waiting = {t.name: t for t in tasks}
+        self.waiting = {task.name: task for task in tasks}
 
     def keep(self) -> dict[str, str]:
-        """Runs the tasks; returns which failed, and why."""
+        """Run the tasks; return which failed, and why."""
         self._tell()
-        with contextlib.closing(self.work(self.study, self.tasks)) as events:  # type: ignore[type-var]
+        with contextlib.closing(self.engine(self.study, self.tasks)) as events:  # type: ignore[type-var]
             for task, outcome in events:
                 if outcome is None:
-                    self.since.setdefault(task.name, self.clock())
+                    self.since.setdefault(task.name, time.monotonic())
                     self._tell()
                 else:
                     self._end(task, outcome)
         with contextlib.suppress(OSError):
-            (self.results / self.study.name / self.scale / ".trials").rmdir()
+            (self.folder / ".trials").rmdir()
         return self.failed
 
     def _end(self, task: Task, outcome: Outcome) -> None:
-        record, note = (
-            file_of(self.results, self.study.name, self.scale, task.variant, task.seed, failed=failed)
-            for failed in (False, True)
-        )
+        note = self.folder / f"{task.name}{FAILED}"
         self.since.pop(task.name, None)
         del self.waiting[task.name]
         shutil.rmtree(task.folder, ignore_errors=True)
@@ -163,26 +182,26 @@ class _Books:
             self.failed[task.name] = outcome["error"]
             self._tell(task.name)
             return
-        atomic_write(record, text(outcome))
+        atomic_write(self.folder / f"{task.name}.json", text(outcome))
         note.unlink(missing_ok=True)
         self.records.append(outcome)
         self._tell(task.name, outcome["metrics"][self.study.measure], outcome["seconds"])
 
     def _tell(self, ended: str | None = None, value: float | None = None, seconds: float | None = None) -> None:
-        now = self.clock()
-        waiting = [t.variant for t in self.waiting.values()]
+        now = time.monotonic()
+        waiting = [task.variant for task in self.waiting.values()]
         running = {name: now - then for name, then in self.since.items()}
         self.listen(
             Progress(
                 study=self.study.name,
-                scale=self.scale,
+                scale=self.folder.name,
                 total=len(self.records) + len(self.failed) + len(waiting),
                 records=tuple(self.records),
                 running=tuple(running),
                 failed=dict(self.failed),
                 left=len(waiting) - len(running),
-                to_go=to_go(self.records, waiting, running, self.work.slots),
-                best=best(self.records, self.study.measure),
+                to_go=_to_go(self.records, waiting, sum(running.values()), self.engine.slots),
+                best=_best(self.records, self.study.measure),
                 measure=self.study.measure,
                 ended=ended,
                 value=value,
@@ -191,20 +210,45 @@ class _Books:
         )
 
 
+def _by_variant(records: Sequence[Mapping[str, Any]], number: Callable[[Any], float]) -> dict[str, list[float]]:
+    values: dict[str, list[float]] = {}
+    for record in records:
+        values.setdefault(record["variant"], []).append(number(record))
+    return values
+
+
+def _best(records: Sequence[Mapping[str, Any]], measure: str) -> tuple[str, float, int] | None:
+    """The variant with the highest mean so far: its name, the mean, the number of its seeds."""
+    values = _by_variant(records, lambda r: r["metrics"][measure])
+    return max(((name, fmean(v), len(v)) for name, v in values.items()), key=lambda row: row[1], default=None)
+
+
+def _to_go(records: Sequence[Mapping[str, Any]], variants: Sequence[str], spent: float, slots: int) -> float | None:
+    """Seconds until the last trial ends, if each takes as long as its variant did so far, or else as all did.
+
+    Args:
+        records: of finished trials.
+        variants: of every trial that has not ended, those under way included.
+        spent: seconds that those under way have taken.
+        slots: how many trials run at once.
+    """
+    if not records:
+        return None
+    every = fmean(r["seconds"] for r in records)
+    means = {name: fmean(values) for name, values in _by_variant(records, lambda r: r["seconds"]).items()}
+    return max(0.0, (sum(means.get(v, every) for v in variants) - spent) / slots)
+
+
 def text(record: dict[str, Any]) -> str:
-    """The text of a record: one part a line."""
+    """Write a record as text: one part a line."""
     parts = (f"{json.dumps(k)}: {json.dumps(v, ensure_ascii=False, allow_nan=False)}" for k, v in record.items())
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
-def _engine(engine: str | Engine, *, address: str, jobs: int, cpus: float, gpus: float) -> Engine:
+def _engine(engine: str, *, address: str, jobs: int, cpus: float, gpus: float) -> Engine:
     if jobs < 1:
         raise ConfigError(f"jobs must be 1 or more, not {jobs}")
-    if not isinstance(engine, str):
-        return engine
     if engine == "local":
-        from plexus.experiments._local import Local
-
         return Local(jobs)
     if engine == "ray":
         from plexus.experiments._ray import RayEngine
@@ -213,11 +257,11 @@ def _engine(engine: str | Engine, *, address: str, jobs: int, cpus: float, gpus:
     raise ConfigError(f"unknown engine {engine!r}: there are local and ray")
 
 
-def _scratch(study: Study, place: Path, variant: Variant, scale: str, seed: int, data: str) -> str:
+def _scratch(study: Study, folder: Path, variant: Variant, scale: str, seed: int, data: str) -> str:
     """The trial's folder; with other options or data it is another one, so that no trial goes on with a stale half."""
     made_of = json.dumps([plain(variant.options), settings(study.scales[scale]), data], sort_keys=True)
     mark = hashlib.sha256(made_of.encode()).hexdigest()[:8]
-    return str(place.absolute() / ".trials" / f"{variant.name}~{seed}-{mark}")
+    return str(folder.absolute() / ".trials" / f"{variant.name}~{seed}-{mark}")
 
 
 def _absolute(data: str) -> str:
@@ -227,37 +271,33 @@ def _absolute(data: str) -> str:
 
 def _kept(study: Study, scale: str, count: int, results: Path, data: str, resume: bool) -> list[dict[str, Any]]:
     """The records that stay; nothing is ever overwritten."""
-    place = results / study.name / scale
+    folder = results / study.name / scale
     names = {v.name for v in study.variants}
-    old = {name: why for name, why in stale(results, study, scale).items() if name.rpartition("~")[0] in names}
-    if old:
-        said = "; ".join(f"{name}: {why}" for name, why in old.items())
+    if old := {name: why for name, why in stale(results, study, scale).items() if name.rpartition("~")[0] in names}:
+        reasons = "; ".join(f"{name}: {why}" for name, why in old.items())
         raise RunError(
-            f"{place}: {len(old)} records are stale, made with other options than the study's now ({said}): "
+            f"{folder}: {len(old)} records are stale, made with other options than the study's now ({reasons}): "
             "move them away, or choose another folder with --results"
         )
-    found = records(results, study, scale)
-    wanted = [r for r in found if r["seed"] < count]
-    other = sorted({r["data"].get("spec", "") for r in wanted} - {public(data)})
-    if other:
-        raise RunError(f"{place}: its records are of the data {', '.join(other)}, not {public(data)}; use --results")
-    if wanted and not resume:
+    kept = [r for r in records(results, study, scale) if r["seed"] < count]
+    if other := sorted({r["data"].get("spec", "") for r in kept} - {public(data)}):
+        raise RunError(f"{folder}: its records are of the data {', '.join(other)}, not {public(data)}; use --results")
+    if kept and not resume:
         raise RunError(
-            f"{place}: {len(wanted)} of {len(study.variants) * count} trials are done already: go on with --resume, "
+            f"{folder}: {len(kept)} of {len(study.variants) * count} trials are done already: go on with --resume, "
             "or choose another folder with --results"
         )
-    assert all(difference(study, r) is None for r in found)
-    return wanted
+    return kept
 
 
 @contextlib.contextmanager
-def _alone(place: Path) -> Iterator[None]:
+def _alone(folder: Path) -> Iterator[None]:
     """No second run writes to the same folder meanwhile; the lock goes with this process, however that ends."""
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        file: IO[str] = (place / ".lock").open("w")
+        folder.mkdir(parents=True, exist_ok=True)
+        file: IO[str] = (folder / ".lock").open("w")
     except OSError as error:
-        raise RunError(f"{place}: cannot be made: {error.strerror}; choose another folder with --results") from None
+        raise RunError(f"{folder}: cannot be made: {error.strerror}; choose another folder with --results") from None
     with file:
         try:
             import fcntl
@@ -267,5 +307,5 @@ def _alone(place: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise RunError(f"{place}: another `plexus study run` is at work there; wait until it ends") from None
+            raise RunError(f"{folder}: another `plexus study run` is at work there; wait until it ends") from None
         yield

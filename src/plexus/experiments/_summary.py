@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from plexus.experiments._statistics import ALPHA, Difference, area, epochs_to, equivalent, holm, mean_of, paired
 from plexus.experiments._study import Study
+from plexus.experiments.statistics import ALPHA, Difference, area, epochs_to, equivalent, holm, mean_of, paired
 
 CURVES = ("train_loss", "val_loss", "val_accuracy_curve")
 RESAMPLES, MANY = 10_000, 40
@@ -18,7 +18,7 @@ SPEED_MARGIN = 10.0
 
 
 def summary(study: Study, records: Sequence[Mapping[str, Any]], scale: str | None = None) -> dict[str, Any]:
-    """Points, means, intervals, differences to the baseline and speeds of convergence, in JSON's types.
+    """Compute points, means, intervals, differences to the baseline and speeds of convergence.
 
     Numbers of a record's metrics are kept per variant and seed under `metrics`, everything else under `others`, both by
     their path (`probe.upright`). Seeds are text, as JSON wants its keys.
@@ -32,6 +32,9 @@ def summary(study: Study, records: Sequence[Mapping[str, Any]], scale: str | Non
         study: whose trials these are.
         records: of one scale, see `records`; none is fine.
         scale: its name, where there are no records to tell it.
+
+    Returns:
+        The summary in JSON's types: what a page and the rules of claims read.
 
     Example:
         >>> from plexus.experiments import Scale, Study, Variant
@@ -117,11 +120,11 @@ def _agreement(wirings: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     from plexus.wiring import Wiring, agreement  # they know torch, which takes seconds to load
 
-    nodes = [sorted({str(end) for e in edges for end in e[:2]}, key=_place) for edges in known]
+    nodes = [sorted({str(end) for e in edges for end in e[:2]}, key=_order) for edges in known]
     return asdict(agreement([Wiring(n, [tuple(e) for e in edges]) for n, edges in zip(nodes, known, strict=True)]))
 
 
-def _place(node: str) -> tuple[int, int]:
+def _order(node: str) -> tuple[int, int]:
     """input, lego1, lego2, ..., head."""
     number = node.removeprefix("lego")
     return (0, 0) if node == "input" else (1, int(number)) if number.isdigit() else (2, 0)
@@ -165,12 +168,20 @@ def _level(study: Study, records: Sequence[Mapping[str, Any]]) -> float | None:
 
 
 def speed(base: Mapping[str, Any], variant: Mapping[str, Any], *, resamples: int = 10_000) -> Difference | None:
-    """Change of the epochs to the fixed loss, in percent of the baseline's; negative is faster.
+    """Compare the epochs to the fixed loss, in percent of the baseline's; negative is faster.
 
     Args:
         base, variant: entries of a summary's variants. Seeds whose baseline never reaches the loss are left out; a
             variant that never does counts as if with its last epoch.
         resamples: of the bootstrap.
+
+    Returns:
+        The mean change; None where no seed has one.
+
+    Example:
+        >>> base, other = {"epochs_to": {"0": 4.0, "1": 5.0}}, {"epochs_to": {"0": 3.0, "1": 4.0}}
+        >>> speed(base, other | {"curves": {"train_loss": {"seeds": {"0": [1.0], "1": [1.0]}}}}).mean
+        -22.5
     """
     changes = []
     for seed, epochs in variant["epochs_to"].items():

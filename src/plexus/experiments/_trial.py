@@ -10,11 +10,12 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import plexus
 from plexus.errors import PlexusError
@@ -48,8 +49,23 @@ class Task:
         return f"{self.variant}~{self.seed}"
 
 
+Event = tuple[Task, Outcome | None]
+"""A trial that starts (None), or one that ended."""
+
+
+class Engine(Protocol):
+    """Gives every task to `perform`, somewhere, and yields an event as each starts and as each ends."""
+
+    slots: int
+    """How many trials run at once."""
+
+    def __call__(self, study: Study, tasks: list[Task]) -> Iterator[Event]:
+        """Closing the iterator stops what is under way."""
+        ...
+
+
 def perform(study: Study, task: Task) -> Outcome:
-    """Runs the study's trial function; whatever it raises becomes an outcome.
+    """Run the study's trial function; whatever it raises becomes an outcome.
 
     The global generators of Python, numpy and torch start from the trial's seed, so that no trial depends on those
     that ran before it in the same process.

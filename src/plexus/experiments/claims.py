@@ -1,151 +1,349 @@
-"""The ledger: what the notes claim, each claim with a study, a rule written before any run, and a computed verdict."""
+"""Verdicts on claims: each part of a claim by one test, the claim by all of its parts, a ledger of many from records.
+
+A rule is a function from the summary of a study to the parts of a claim, and is written before any trial is run. Parts
+are made by `higher`, `lower`, `same`, `not_lower`, `not_higher` and `above`; `decide` makes a verdict of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from plexus.errors import ConfigError
-from plexus.experiments import _rules as rules
-from plexus.experiments import _rules_masks as masks
-from plexus.experiments import _rules_represent as represent
-from plexus.experiments import _rules_rotation as turns
-from plexus.experiments._evidence import Judge
-from plexus.experiments._find import load
 from plexus.experiments._records import records
-from plexus.experiments._rules_search import RANK, rank
+from plexus.experiments._study import Study
 from plexus.experiments._summary import summary
-from plexus.experiments._verdict import SEEDS, Verdict, decide, unknown
+from plexus.experiments.statistics import ALPHA, Difference, holm
 
+Word = Literal["holds", "fails", "open"]
+SEEDS = 3
+"""Fewer settle nothing."""
 SCALES = ("full", "standard")
 """Those that can give a verdict, the larger first: a `quick` run proves code and no claim."""
+__all__ = [
+    "SCALES",
+    "SEEDS",
+    "Claim",
+    "Part",
+    "Verdict",
+    "above",
+    "decide",
+    "higher",
+    "judge",
+    "ledger",
+    "lower",
+    "not_higher",
+    "not_lower",
+    "same",
+]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thing that a claim says, and the evidence on it.
+
+    Args:
+        text: what would have to be true.
+        effect, low, high: what was found, with its 95 % interval.
+        unit: of the three.
+        p_holds, p_fails: small where the data speak for it, or against it; None where they say nothing.
+        n: seeds.
+        note: why nothing can be said, or what else should be known.
+        counted: whether the claim's verdict rests on it; further figures are shown beside it.
+        bootstrap: the 95 % interval by bootstrap, where there is one.
+
+    Example:
+        >>> Part("b is better", 1.2, 0.8, 1.6, p_holds=0.01).word, Part("b is better").word
+        ('holds', 'open')
+    """
+
+    text: str
+    effect: float | None = None
+    low: float | None = None
+    high: float | None = None
+    unit: str = "points"
+    p_holds: float | None = None
+    p_fails: float | None = None
+    n: int = 0
+    note: str = ""
+    counted: bool = True
+    bootstrap: tuple[float, float] | None = None
+
+    @property
+    def word(self) -> Word:
+        """The verdict on this part alone."""
+        if _small(self.p_holds):
+            return "holds"
+        return "fails" if _small(self.p_fails) else "open"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The verdict on a claim, and the figures of the part that decided it.
+
+    Args:
+        word: holds, fails or open.
+        effect, low, high, unit: of the deciding part.
+        why: the same in words.
+        parts: all of them, as tested.
+
+    Example:
+        >>> decide([Part("b is better", 1.2, p_holds=0.01)]).why
+        'shown: b is better'
+    """
+
+    word: Word
+    effect: float | None
+    low: float | None
+    high: float | None
+    unit: str
+    why: str
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One sentence of the notes, and how it is judged.
+    """One sentence, and how it is judged.
 
     Args:
         id: its place in the list of claims.
-        sentence: what the notes say.
+        sentence: what is claimed.
         study: whose trials answer it.
         rule: in words, what `judge` computes.
         judge: parts of the claim with the evidence on each, from the summary of the study.
+
+    Example:
+        >>> from plexus.experiments import Scale, Study, Variant
+        >>> pair = (Variant("a"), Variant("b"))
+        >>> study = Study("ab", "Is b better?", "a", pair, {"full": Scale(None, 1, 3)}, "digits", trial=dict)
+        >>> Claim(1, "b is better.", study, "not to be told", lambda summary: [Part("b is better")]).study.name
+        'ab'
     """
 
     id: int
     sentence: str
-    study: str
+    study: Study
     rule: str
-    judge: Judge
+    judge: Callable[[Mapping[str, Any]], Sequence[Part]]
 
 
-CLAIMS: tuple[Claim, ...] = (
-    Claim(1, "Sigmoid gates converge faster than ungated weights.", "gates", rules.SIGMOID, rules.sigmoid),
-    Claim(2, "The start of the gates has no effect on convergence.", "gates", rules.INIT, rules.init),
-    Claim(3, "The resize method has no significant effect.", "merging", rules.RESIZE, rules.resize),
-    Claim(4, "Gates converge the same way from every seed.", "gates", rules.SAME_WAY, rules.same_way),
-    Claim(
-        5, "The pruned wiring, retrained, is as good as the full net, and better than random wirings of equal size.",
-        "pruning", rules.PRUNED, rules.pruned,
-    ),
-    Claim(
-        6, "Rotation neurons everywhere give the lowest validation accuracy.", "rotation", turns.EVERYWHERE,
-        turns.everywhere,
-    ),
-    Claim(
-        7, "Accuracy improves as early rotation layers are removed; one rotation layer matches or beats the baseline.",
-        "rotation", turns.FEWER, turns.fewer,
-    ),
-    Claim(
-        8, "8 rotations follow 4 rotations in accuracy: the skew of 45 degrees does not matter.", "rotation",
-        turns.SKEW, turns.skew,
-    ),
-    Claim(
-        9, "Every rotation model is more rotation-invariant than the baseline, most of all with rotation everywhere.",
-        "rotation", turns.INVARIANT, turns.invariant,
-    ),
-    Claim(10, "8 rotations are more invariant than 4.", "rotation", turns.EIGHT, turns.eight),
-    Claim(
-        11, "Transplanted weights fail, least where fewest layers rotate.", "rotation", turns.TRANSPLANT,
-        turns.transplant,
-    ),
-    Claim(
-        12, "Accuracy against the angle has the same seasonal pattern in all models, with a dip near 100 degrees.",
-        "rotation", turns.SEASONS, turns.seasons,
-    ),
-    Claim(
-        13, "Unit norm speeds convergence for conv and for dense layers alone; both together cancel out.", "neurons",
-        rules.UNIT, rules.unit,
-    ),
-    Claim(14, "ELU does not help significantly.", "neurons", rules.ELU, rules.elu),
-    Claim(
-        15, "Dropping contradictory near-duplicates improves Dice; the share of contradictions is about 40 %.",
-        "duplicates", masks.CONTRADICTIONS, masks.contradictions,
-    ),
-    Claim(
-        16, "Gating masks by the presence of the target improves mean Dice.", "absence", masks.GATE, masks.gate,
-    ),
-    Claim(
-        17, "Networks that start from Z train faster.", "representation", represent.FASTER, represent.faster,
-    ),
-    Claim(
-        18, "The gradient-learned wiring ranks near the top of all wirings, at a fraction of the cost.", "search",
-        RANK, rank,
-    ),
-)  # fmt: skip
-
-
-def ledger(folder: str | Path, *, scale: str | None = None) -> dict[str, Any]:
-    """Every claim with its verdict, from the records in a results folder; in JSON's types.
-
-    The largest scale is used at which the study has three seeds of every variant, else the one with the most records.
+def higher(
+    text: str, difference: Difference | None, margin: float, unit: str = "points", *, counted: bool = True
+) -> Part:
+    """Test for above zero: p < .05, two-sided; refuted where any gain is below the margin, by a one-sided test.
 
     Args:
-        folder: the results folder; none, or an empty one, leaves every claim open.
+        text: what would have to be true.
+        difference: what was found; None where nothing was run.
+        margin: the smallest gain that counts.
+        unit: of the difference.
+        counted: see `Part`.
+
+    Returns:
+        The part; open where fewer than `SEEDS` seeds are there.
+
+    Example:
+        >>> from plexus.experiments.statistics import mean_of
+        >>> [higher("b is better", mean_of(gains), 0.5).word for gains in ([1.2, 0.9, 1.1], [0.0, 0.1, -0.1])]
+        ['holds', 'fails']
+    """
+    return _part(text, difference, unit, counted, lambda d: _higher(d, margin))
+
+
+def lower(
+    text: str, difference: Difference | None, margin: float, unit: str = "points", *, counted: bool = True
+) -> Part:
+    """Test for below zero: `higher`, seen from the other side.
+
+    Args:
+        text, difference, margin, unit, counted: as of `higher`.
+
+    Returns:
+        The part.
+
+    Example:
+        >>> from plexus.experiments.statistics import mean_of
+        >>> lower("b needs fewer epochs", mean_of([-12.0, -9.0, -11.0]), 2.0, "% of the epochs").word
+        'holds'
+    """
+    return _part(text, difference, unit, counted, lambda d: _higher(_mirrored(d), margin))
+
+
+def same(
+    text: str, difference: Difference | None, margin: float, unit: str = "points", *, counted: bool = True
+) -> Part:
+    """Test for within +-margin, by two one-sided tests; refuted by p < .05, two-sided, where that does not show.
+
+    Args:
+        text, difference, unit, counted: as of `higher`.
+        margin: smaller differences count as none.
+
+    Returns:
+        The part.
+
+    Example:
+        >>> from plexus.experiments.statistics import mean_of
+        >>> [same("b is as good", mean_of(gains), 0.5).word for gains in ([0.0, 0.1, -0.1], [1.2, 0.9, 1.1])]
+        ['holds', 'fails']
+    """
+
+    def test(d: Difference) -> _Ps:
+        holds = d.p_equivalent(margin)
+        return holds, 1.0 if _small(holds) else d.p
+
+    return _part(text, difference, unit, counted, test)
+
+
+def not_lower(text: str, difference: Difference | None, margin: float, *, counted: bool = True) -> Part:
+    """Test for above -margin, one-sided; refuted where it is below zero with p < .05, two-sided.
+
+    Args:
+        text, difference, margin, counted: as of `same`.
+
+    Returns:
+        The part.
+
+    Example:
+        >>> from plexus.experiments.statistics import mean_of
+        >>> [not_lower("b is no worse", mean_of(gains), 0.5).word for gains in ([0.2, 0.3, -0.1], [-1.2, -0.9, -1.1])]
+        ['holds', 'fails']
+    """
+    return _part(text, difference, "points", counted, lambda d: _not_lower(d, margin))
+
+
+def not_higher(text: str, difference: Difference | None, margin: float, *, counted: bool = True) -> Part:
+    """Test for below +margin, one-sided; refuted where it is above zero with p < .05, two-sided.
+
+    Args:
+        text, difference, margin, counted: as of `same`.
+
+    Returns:
+        The part.
+
+    Example:
+        >>> from plexus.experiments.statistics import mean_of
+        >>> not_higher("b is no better", mean_of([-0.2, -0.3, 0.1]), 0.5).word
+        'holds'
+    """
+    return _part(text, difference, "points", counted, lambda d: _not_lower(_mirrored(d), margin))
+
+
+def above(text: str, mean: Difference | None, bound: float, unit: str, *, counted: bool = True) -> Part:
+    """Test for above a bound that was named beforehand, by one-sided tests on either side of it.
+
+    Args:
+        text, unit, counted: as of `higher`.
+        mean: see `plexus.experiments.statistics.mean_of`.
+        bound: where it holds from.
+
+    Returns:
+        The part.
+
+    Example:
+        >>> from plexus.experiments.statistics import mean_of
+        >>> above("three times fewer", mean_of([3.4, 3.5, 3.6]), 3.0, "times").word
+        'holds'
+    """
+    return _part(text, mean, unit, counted, lambda d: (d.p_above(bound), d.p_below(bound)))
+
+
+def decide(parts: Sequence[Part]) -> Verdict:
+    """Decide a claim: it holds where every counted part holds, and fails where one fails.
+
+    The p against a part is corrected after Holm over the parts; that all hold needs no correction, as each must pass
+    its own test. The figures are those of the part that decides: the most refuted, else the least supported.
+
+    Args:
+        parts: one or more of them counted.
+
+    Returns:
+        The verdict.
+
+    Example:
+        >>> decide([Part("b is better", p_holds=0.01), Part("c is better", p_fails=0.2)]).why
+        'not settled: c is better'
+    """
+    tested = [i for i, part in enumerate(parts) if part.counted and part.p_fails is not None]
+    shown = list(parts)
+    for i, p in zip(tested, holm([parts[i].p_fails or 0.0 for i in tested]), strict=True):
+        shown[i] = replace(parts[i], p_fails=p)
+    counted = [part for part in shown if part.counted]
+    if refuted := [part for part in counted if part.word == "fails"]:
+        part, word = min(refuted, key=lambda part: part.p_fails or 0.0), "refuted"
+    else:
+        part = max(counted, key=lambda part: 2.0 if part.p_holds is None else part.p_holds)
+        several = "shown" if len(counted) == 1 else "every part holds; the narrowest"
+        word = several if part.word == "holds" else "not settled"
+    why = f"{word}: {part.text}" + (f" ({part.note})" if part.note else "")
+    return Verdict(part.word, part.effect, part.low, part.high, part.unit, why, tuple(shown))
+
+
+def judge(claim: Claim, study: Mapping[str, Any] | None) -> Verdict:
+    """Judge a claim.
+
+    Args:
+        claim: which.
+        study: the summary of its study; None where nothing was run.
+
+    Returns:
+        The verdict.
+
+    Example:
+        >>> from plexus.experiments import Scale, Study, Variant, summary
+        >>> study = Study("one", "?", "a", (Variant("a"),), {"full": Scale(None, 1, 3)}, "digits", trial=dict)
+        >>> judge(Claim(1, "a is good.", study, "?", lambda s: [Part("a")]), summary(study, [])).why
+        'not run yet'
+    """
+    if study is None or not study["trials"]:
+        return Verdict("open", None, None, None, "", "not run yet")
+    return decide(claim.judge(study))
+
+
+def ledger(claims: Sequence[Claim], folder: str | Path, *, scale: str | None = None) -> dict[str, Any]:
+    """Judge claims from the records in a results folder.
+
+    The largest scale is used at which a study has `SEEDS` seeds of every variant, else the one with the most records.
+
+    Args:
+        claims: which.
+        folder: of results; none, or an empty one, leaves every claim open.
         scale: judge at this scale only.
+
+    Returns:
+        Every claim with its verdict, and what is known of each study, in JSON's types.
 
     Raises:
         RunError: a record that is none.
 
     Example:
-        >>> found = ledger("/nowhere")
-        >>> len(found["claims"]), {claim["verdict"] for claim in found["claims"]}, found["claims"][0]["why"]
-        (18, {'open'}, 'not run yet')
+        >>> ledger([], "/nowhere")
+        {'format': 1, 'kind': 'claims', 'claims': [], 'studies': []}
     """
-    found = {name: _summaries(folder, name, scale) for name in dict.fromkeys(claim.study for claim in CLAIMS)}
+    studies = {claim.study.name: claim.study for claim in claims}
+    summaries = {name: _summary(folder, study, scale) for name, study in studies.items()}
+    keys = ("study", "question", "scale", "trials", "expected", "seconds", "seeds", "data", "settings", "measure")
     return {
         "format": 1,
         "kind": "claims",
-        "claims": [_row(claim, found[claim.study]) for claim in CLAIMS],
-        "studies": [_about(s) for s in found.values() if s is not None],
+        "claims": [_row(claim, summaries[claim.study.name]) for claim in claims],
+        "studies": [{key: each[key] for key in keys} for each in summaries.values() if each is not None],
     }
 
 
-def judge(claim: Claim, study: Mapping[str, Any] | None) -> Verdict:
-    """The verdict on a claim from the summary of its study; None is a study without records."""
-    return unknown("not run yet") if study is None or not study["trials"] else decide(claim.judge(study))
-
-
-def _summaries(folder: str | Path, name: str, scale: str | None) -> dict[str, Any] | None:
+def _summary(folder: str | Path, study: Study, scale: str | None) -> dict[str, Any] | None:
     """The summary that can say most on a study."""
-    try:
-        study = load(name)
-    except ConfigError:
+    at = {s: records(folder, study, s) for s in ((scale,) if scale else SCALES) if s in study.scales}
+    at = {s: rows for s, rows in at.items() if rows}
+    if not at:
         return None
-    found = [(s, records(folder, study, s)) for s in ((scale,) if scale else SCALES) if s in study.scales]
-    known = [(s, rows) for s, rows in found if rows]
-    if not known:
-        return None
-    whole = [(s, rows) for s, rows in known if _complete(rows, [v.name for v in study.variants])]
-    chosen, rows = whole[0] if whole else max(known, key=lambda pair: len(pair[1]))
-    return summary(study, rows, chosen)
+    complete = (s for s, rows in at.items() if _complete(rows, study))
+    chosen = next(complete, max(at, key=lambda s: len(at[s])))
+    return summary(study, at[chosen], chosen)
 
 
-def _complete(rows: Sequence[Mapping[str, Any]], variants: Sequence[str]) -> bool:
-    return all(sum(r["variant"] == v for r in rows) >= SEEDS for v in variants)
+def _complete(rows: Sequence[Mapping[str, Any]], study: Study) -> bool:
+    return all(sum(r["variant"] == v.name for r in rows) >= SEEDS for v in study.variants)
 
 
 def _row(claim: Claim, study: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -153,7 +351,7 @@ def _row(claim: Claim, study: Mapping[str, Any] | None) -> dict[str, Any]:
     return {
         "id": claim.id,
         "sentence": claim.sentence,
-        "study": claim.study,
+        "study": claim.study.name,
         "scale": study["scale"] if study else None,
         "rule": claim.rule,
         "verdict": verdict.word,
@@ -166,6 +364,35 @@ def _row(claim: Claim, study: Mapping[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def _about(study: Mapping[str, Any]) -> dict[str, Any]:
-    keys = ("study", "question", "scale", "trials", "expected", "seconds", "seeds", "data", "settings", "measure")
-    return {key: study[key] for key in keys}
+_Ps = tuple[float | None, float | None]
+"""P-values that are small where the data speak for a part, and against it."""
+
+
+def _small(p: float | None) -> bool:
+    return p is not None and p < ALPHA
+
+
+def _mirrored(difference: Difference) -> Difference:
+    return replace(difference, mean=-difference.mean)
+
+
+def _higher(difference: Difference, margin: float) -> _Ps:
+    fails = difference.p_below(margin)
+    return difference.p if difference.mean > 0 and not _small(fails) else 1.0, fails
+
+
+def _not_lower(difference: Difference, margin: float) -> _Ps:
+    holds = difference.p_above(-margin)
+    return holds, difference.p if difference.mean < 0 and not _small(holds) else 1.0
+
+
+def _part(text: str, found: Difference | None, unit: str, counted: bool, test: Callable[[Difference], _Ps]) -> Part:
+    """A part by its test; open where there are too few seeds for any."""
+    if found is None:
+        return Part(text, unit=unit, note="not run yet", counted=counted)
+    if found.n < SEEDS or found.p is None:
+        note = f"{found.n} seed{'' if found.n == 1 else 's'} of {SEEDS} needed"
+        return Part(text, found.mean, None, None, unit, n=found.n, note=note, counted=counted)
+    return Part(
+        text, found.mean, found.low, found.high, unit, *test(found), found.n, "", counted, found.bootstrap
+    )  # fmt: skip

@@ -5,8 +5,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from plexus.experiments import Study, load
-from plexus.experiments._summary import summary
+from plexus.experiments import Study, load, summary
 
 EPOCHS = 12
 

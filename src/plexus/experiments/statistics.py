@@ -19,30 +19,35 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import pairwise
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy
 
 CONFIDENCE = 0.95
+"""Of every interval that is reported."""
 ALPHA = 0.05
-Seed = int | str
+"""Where a p-value is small."""
+__all__ = ["ALPHA", "CONFIDENCE", "Difference", "area", "epochs_to", "equivalent", "holm", "mean_of", "paired"]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of paired differences, variant minus baseline, and what can be said of it.
+    """Mean of paired differences, variant minus baseline, with its interval and p-values.
 
     Args:
         mean: of the differences.
         low, high: its 95 % interval by Student's t; None for fewer than two seeds.
         p: two-sided, of no difference: paired t test, or sign flips where all differences are equal; None as above.
         n: seeds that both have.
-        deviation: standard deviation of the differences.
+        std: standard deviation of the differences.
         bootstrap: its 95 % interval by bootstrap; None for fewer than three seeds.
         method: which bootstrap, ``BCa``, or ``percentile`` where BCa is not defined.
+
+    Example:
+        >>> round(Difference(1.0, None, None, None, n=4, std=0.4).p_above(0.5), 4)
+        0.0439
     """
 
     mean: float
@@ -50,28 +55,28 @@ class Difference:
     high: float | None
     p: float | None
     n: int
-    deviation: float | None = None
+    std: float | None = None
     bootstrap: tuple[float, float] | None = None
     method: str = ""
 
     def interval(self, confidence: float) -> tuple[float, float] | None:
         """Student's interval of the mean at another confidence."""
-        if self.deviation is None:
+        if self.std is None:
             return None
-        reach = float(stats.t.ppf((1 + confidence) / 2, self.n - 1)) * self.deviation / math.sqrt(self.n)
+        reach = float(scipy.stats.t.ppf((1 + confidence) / 2, self.n - 1)) * self.std / math.sqrt(self.n)
         return self.mean - reach, self.mean + reach
 
     def p_above(self, bound: float) -> float | None:
         """One-sided p of "the true mean is at most `bound`": small where it lies above."""
-        if self.deviation is None:
+        if self.std is None:
             return None
-        if self.deviation == 0:
+        if self.std == 0:
             return 0.5**self.n if self.mean > bound else 1.0
-        return float(stats.t.sf((self.mean - bound) / (self.deviation / math.sqrt(self.n)), self.n - 1))
+        return float(scipy.stats.t.sf((self.mean - bound) / (self.std / math.sqrt(self.n)), self.n - 1))
 
     def p_below(self, bound: float) -> float | None:
         """One-sided p of "the true mean is at least `bound`": small where it lies below."""
-        mirrored = Difference(-self.mean, None, None, None, self.n, self.deviation)
+        mirrored = Difference(-self.mean, None, None, None, self.n, self.std)
         return mirrored.p_above(-bound)
 
     def p_equivalent(self, margin: float) -> float | None:
@@ -80,14 +85,14 @@ class Difference:
         return None if sides[0] is None or sides[1] is None else max(sides[0], sides[1])
 
     def to_dict(self) -> dict[str, Any]:
-        """In JSON's types."""
+        """Return the same in JSON's types."""
         return asdict(self) | {"bootstrap": None if self.bootstrap is None else list(self.bootstrap)}
 
 
 def paired(
     baseline: Mapping[Any, float], variant: Mapping[Any, float], *, resamples: int = 10_000, seed: int = 0
 ) -> Difference | None:
-    r"""Compares two variants over the seeds that both were trained from; None where they share none.
+    r"""Compare two variants over the seeds that both were trained from.
 
     .. math:: d_s = v_s - b_s, \qquad \bar d \pm t_{n-1} s_d / \sqrt n
 
@@ -96,9 +101,14 @@ def paired(
         resamples: of the bootstrap; 0 for none.
         seed: of the bootstrap.
 
+    Returns:
+        The mean difference; None where they share no seed.
+
+    Source: Student, The probable error of a mean, Biometrika 6, 1908.
+
     Example:
-        >>> found = paired({0: 50.0, 1: 52.0, 2: 51.0}, {0: 51.0, 1: 53.5, 2: 52.0, 3: 60.0})
-        >>> found.n, round(found.mean, 3), round(found.low, 3), round(found.high, 3), round(found.p, 4)
+        >>> gain = paired({0: 50.0, 1: 52.0, 2: 51.0}, {0: 51.0, 1: 53.5, 2: 52.0, 3: 60.0})
+        >>> gain.n, round(gain.mean, 3), round(gain.low, 3), round(gain.high, 3), round(gain.p, 4)
         (3, 1.167, 0.45, 1.884, 0.0198)
     """
     shared = [s for s in baseline if s in variant]
@@ -108,22 +118,35 @@ def paired(
 
 
 def mean_of(values: Sequence[float], *, resamples: int = 10_000, seed: int = 0) -> Difference:
-    """The mean of differences (or of anything that is compared with 0), one per seed; see `paired`."""
-    known = np.asarray(values, np.float64)
-    mean, n = float(known.mean()), len(known)
+    """Compare the mean of differences, one per seed, with 0; see `paired`.
+
+    Args:
+        values: of differences, or of anything else.
+        resamples: of the bootstrap; 0 for none.
+        seed: of the bootstrap.
+
+    Returns:
+        The mean with its interval and p-value.
+
+    Example:
+        >>> round(mean_of([1.0, 1.5, 1.0]).p, 4)
+        0.0198
+    """
+    numbers = np.asarray(values, np.float64)
+    mean, n = float(numbers.mean()), len(numbers)
     if n < 2:
         return Difference(mean, None, None, None, n)
-    deviation = float(known.std(ddof=1))
-    if deviation <= 1e-12 * max(1.0, float(np.abs(known).max())):
-        deviation = 0.0
-    if deviation:
-        p = float(2 * stats.t.sf(abs(mean) / (deviation / math.sqrt(n)), n - 1))
+    std = float(numbers.std(ddof=1))
+    if std <= 1e-12 * max(1.0, float(np.abs(numbers).max())):  # rounding alone, where all are equal
+        std = 0.0
+    if std:
+        p = float(2 * scipy.stats.t.sf(abs(mean) / (std / math.sqrt(n)), n - 1))
     else:
         p = 1.0 if mean == 0 else 2 * 0.5**n  # every sign flip gives a smaller mean, but its own mirror image
-    ends, method = _bootstrap(known, resamples, seed)
-    made = Difference(mean, None, None, p, n, deviation, ends, method)
-    low, high = made.interval(CONFIDENCE) or (None, None)
-    return Difference(mean, low, high, p, n, deviation, ends, method)
+    ends, method = _bootstrap(numbers, resamples, seed)
+    difference = Difference(mean, None, None, p, n, std, ends, method)
+    low, high = difference.interval(CONFIDENCE) or (None, None)
+    return replace(difference, low=low, high=high)
 
 
 def _bootstrap(values: np.ndarray, resamples: int, seed: int) -> tuple[tuple[float, float] | None, str]:
@@ -133,22 +156,27 @@ def _bootstrap(values: np.ndarray, resamples: int, seed: int) -> tuple[tuple[flo
     for method in ("BCa", "percentile"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of equal values, which leave BCa undefined; percentiles still are
-            found = stats.bootstrap(
+            ends = scipy.stats.bootstrap(
                 (values,), np.mean, n_resamples=resamples, confidence_level=CONFIDENCE, method=method,
                 rng=np.random.default_rng(seed),
             ).confidence_interval  # fmt: skip
-        if math.isfinite(found.low) and math.isfinite(found.high):
-            return (float(found.low), float(found.high)), method
+        if math.isfinite(ends.low) and math.isfinite(ends.high):
+            return (float(ends.low), float(ends.high)), method
     return None, ""
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values of a family, adjusted so that rejecting those below alpha errs anywhere with at most alpha.
+    """Adjust the p-values of a family, so that rejecting those below alpha errs anywhere with at most alpha.
 
     Sorted ascending, the k-th of m becomes min(1, max over j <= k of (m - j + 1) p_(j)).
 
     Args:
         p_values: one for each comparison.
+
+    Returns:
+        The adjusted p-values, in the same order.
+
+    Source: Holm, A simple sequentially rejective multiple test procedure, Scand. J. Statistics 6, 1979.
 
     Example:
         >>> holm([0.01, 0.04, 0.03])
@@ -162,7 +190,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def equivalent(difference: Difference, margin: float) -> bool:
-    """Whether the 90 % interval lies inside +-margin: two one-sided t tests at 5 % each, the TOST procedure.
+    """Test whether the 90 % interval lies inside +-margin: two one-sided t tests at 5 % each, the TOST procedure.
+
+    Args:
+        difference: of two variants.
+        margin: smaller differences count as none.
+
+    Returns:
+        Whether it does; False where there are too few seeds.
 
     Example:
         >>> equivalent(mean_of([0.1, -0.1, 0.0, 0.1]), 0.5), equivalent(mean_of([0.1, -0.1]), 0.5)
@@ -173,7 +208,14 @@ def equivalent(difference: Difference, margin: float) -> bool:
 
 
 def epochs_to(losses: Sequence[float], level: float) -> float | None:
-    """Epochs until the loss is down to a level, between two epochs by a straight line; None where it never is.
+    """Count the epochs until the loss is down to a level, between two epochs by a straight line.
+
+    Args:
+        losses: one for each epoch.
+        level: which loss to reach.
+
+    Returns:
+        Epochs from 1 on; None where it never is.
 
     Example:
         >>> epochs_to([2.0, 1.0, 0.5], 0.75), epochs_to([2.0, 1.0], 0.5)
@@ -188,12 +230,16 @@ def epochs_to(losses: Sequence[float], level: float) -> float | None:
 
 
 def area(curve: Sequence[float]) -> float:
-    """Area under a curve over the epochs, by trapezoids, divided by their span: a mean height.
+    """Return the area under a curve over the epochs, by trapezoids, divided by their span: a mean height.
+
+    Args:
+        curve: one number for each epoch.
+
+    Returns:
+        The mean height.
 
     Example:
         >>> area([0.0, 10.0, 20.0])
         10.0
     """
-    if len(curve) == 1:
-        return float(curve[0])
-    return sum((a + b) / 2 for a, b in pairwise(curve)) / (len(curve) - 1)
+    return float(np.trapezoid(curve)) / (len(curve) - 1) if len(curve) > 1 else float(curve[0])

@@ -13,8 +13,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from plexus.experiments import Job, load
-from plexus.experiments._masks import FOLDS, pairs, shrunk
-from plexus.experiments._twins import EMPTIED, PLANTED, SHIFT, plant, twin
+from studies.segmentation import EMPTIED, FOLDS, PLANTED, SHIFT, pairs, plant, shrunk, twin
 
 
 @pytest.fixture(scope="module")

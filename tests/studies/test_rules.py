@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 
-from plexus.experiments import _evidence, _statistics, load, names
-from plexus.experiments.claims import CLAIMS, judge, ledger
-from tests.experiments.invented import invent, layers, moved, summed, turned
+from plexus.experiments import load, names, statistics, summary
+from plexus.experiments.claims import Claim, judge, ledger
+from studies import evidence
+from studies import gates as gates_study
+from studies import rotation as rotation_study
+from studies import search as search_study
+from studies.claims import CLAIMS
+from tests.studies.invented import invent, layers, moved, summed, turned
 
 CLAIM = {claim.id: claim for claim in CLAIMS}
 Summary = dict[str, Any]
@@ -18,7 +23,7 @@ Summary = dict[str, Any]
 @pytest.fixture(autouse=True)
 def no_bootstrap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rules do not read it, and it takes most of the time."""
-    monkeypatch.setattr(_statistics, "_bootstrap", lambda *_: (None, ""))
+    monkeypatch.setattr(statistics, "_bootstrap", lambda *_: (None, ""))
 
 
 def rotation(**how: Any) -> Summary:
@@ -36,7 +41,7 @@ def gates(**how: Any) -> Summary:
 
 def search(good: int = 5, *, price: float = 1.0, seeds: int = 5) -> Summary:
     """The gradient finds the best of its wirings from so many seeds, and else the worst."""
-    from plexus.experiments.search import BUDGET, all_wirings, edges_of, name_of
+    from studies.search import BUDGET, all_wirings, edges_of, name_of
 
     worth = {name_of(m): 0.1 * k for k, m in enumerate(all_wirings())}
     few = [name_of(m) for m in all_wirings() if edges_of(m) == BUDGET]
@@ -51,8 +56,6 @@ def search(good: int = 5, *, price: float = 1.0, seeds: int = 5) -> Summary:
     made = invent("search", accuracy=lambda n: worth.get(n, 0.0), extra=extra, seeds=seeds)
     for record in made:
         record["seconds"] = 2.0 * price if record["variant"] == "gradient" else 1.0
-    from plexus.experiments._summary import summary
-
     return summary(load("search"), made, "standard")
 
 
@@ -64,8 +67,6 @@ def represented(pace: float) -> Summary:
         needs = {"pixels": 10, "z": min(round(10 * pace), 13) + (seed % 3 - 1 if pace == 1 else 0), "tuned": 10}
         metrics["val_accuracy_curve"] = [60.0 if e >= needs[record["variant"]] else 50.0 for e in range(1, 13)]
         metrics |= {"train_seconds": 10.0, "z_seconds": 0.0 if record["variant"] == "pixels" else 20.0}
-    from plexus.experiments._summary import summary
-
     return summary(load("representation"), made, "standard")
 
 
@@ -147,53 +148,49 @@ def test_what_only_the_notes_images_can_tell_stays_open() -> None:
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda c: str(c.id))
-def test_two_seeds_settle_nothing(claim: Any) -> None:
+def test_two_seeds_settle_nothing(claim: Claim) -> None:
     makers: dict[str, Callable[..., Summary]] = {"rotation": rotation, "gates": gates, "search": search}
-    make = makers.get(claim.study, lambda **how: summed(claim.study, **how)[1])
+    make = makers.get(claim.study.name, lambda **how: summed(claim.study.name, **how)[1])
     found = judge(claim, make(seeds=2))
     assert found.word == "open"
     assert "needed" in found.why or "missing" in found.why
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda c: str(c.id))
-def test_a_rule_asks_only_for_variants_that_there_are(claim: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from plexus.experiments import _rules, _rules_rotation, _rules_search
-
+def test_a_rule_asks_only_for_variants_that_there_are(claim: Claim, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = set()
+    entry = evidence.entry
 
     def spy(study: Summary, name: str) -> Any:
         asked.add(name)
-        return _evidence_variant(study, name)
+        return entry(study, name)
 
-    _evidence_variant = _evidence.variant
-    for module in (_evidence, _rules, _rules_rotation, _rules_search):
-        monkeypatch.setattr(module, "variant", spy)
-    claim.judge(search(seeds=3) if claim.study == "search" else summed(claim.study, seeds=3)[1])
-    known = {v.name for v in load(claim.study).variants}
+    for module in (evidence, gates_study, rotation_study, search_study):
+        monkeypatch.setattr(module, "entry", spy)
+    claim.judge(search(seeds=3) if claim.study.name == "search" else summed(claim.study.name, seeds=3)[1])
     assert asked
-    assert asked <= known
+    assert asked <= {v.name for v in claim.study.variants}
     assert len(claim.rule) > 100
 
 
 def test_claims_are_those_of_the_list() -> None:
     assert [c.id for c in CLAIMS] == list(range(1, 19))
-    assert {c.study for c in CLAIMS} == set(names())
+    assert {c.study.name for c in CLAIMS} == set(names())
 
 
 def write(folder: Path, name: str, records: list[dict[str, Any]]) -> None:
-    from plexus.experiments._records import settings
-
     scale = load(name).scales["standard"]
+    settings = {"images": scale.images, "epochs": scale.epochs, "options": dict(scale.options)}
     place = folder / name / "standard"
     place.mkdir(parents=True)
     for record in records:
-        whole = record | {"settings": settings(scale)}
+        whole = record | {"settings": settings}
         (place / f"{record['variant']}~{record['seed']}.json").write_text(json.dumps(whole))
 
 
 def test_the_ledger_reads_records_and_leaves_the_rest_open(tmp_path: Path) -> None:
     write(tmp_path, "neurons", invent("neurons", slowness=UNIT, accuracy=lambda n: 2.0 * (n == "elu")))
-    found = ledger(tmp_path)
+    found = ledger(CLAIMS, tmp_path)
     words = {c["id"]: (c["verdict"], c["why"]) for c in found["claims"]}
     assert words[13][0] == "holds"
     assert words[14][0] == "fails"
@@ -208,12 +205,12 @@ def test_a_quick_run_proves_no_claim(tmp_path: Path) -> None:
     (tmp_path / "neurons" / "standard").rename(tmp_path / "neurons" / "quick")
     for path in (tmp_path / "neurons" / "quick").iterdir():
         path.write_text(path.read_text().replace('"scale": "standard"', '"scale": "quick"'))
-    assert {c["why"] for c in ledger(tmp_path)["claims"]} == {"not run yet"}
+    assert {c["why"] for c in ledger(CLAIMS, tmp_path)["claims"]} == {"not run yet"}
 
 
 def test_half_a_study_is_told_from_none(tmp_path: Path) -> None:
     write(tmp_path, "neurons", [r for r in invent("neurons", slowness=UNIT) if r["variant"] != "norm_dense"])
-    found = {c["id"]: c for c in ledger(tmp_path)["claims"]}
+    found = {c["id"]: c for c in ledger(CLAIMS, tmp_path)["claims"]}
     assert found[13]["verdict"] == "open"
     assert found[13]["why"] == "not settled: norm_dense needs fewer epochs (not run yet)"
     assert found[14]["verdict"] == "holds"

@@ -1,11 +1,11 @@
-"""What the trials of plexus's own studies share: the images of one seed, and how a net is trained on them."""
+"""The images of one seed, how a net is trained on them, and nets from a seed: what trials of classification share."""
 
 from __future__ import annotations
 
 import io
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, cast
@@ -16,10 +16,15 @@ from torch import Tensor, nn
 
 from plexus.data import EpochSampler, ImageData, Split, augment, load, loader
 from plexus.errors import TrainingError
-from plexus.experiments._study import Job
+from plexus.experiments import Job
+from plexus.graph import Wiring
+from plexus.models import Classifier, head
+from plexus.nn import Supernet
 from plexus.record import atomic_write
 from plexus.training import ClassificationModule, Schedule, exact_state, gated, load_exact, logits_of
+from plexus.wiring import rebuild, trace
 
+Legos = Callable[[Sequence[int]], list[nn.Module]]
 VAL = 0.2
 _SAVE_EVERY = 60.0  # seconds of work that a stopped trial may lose
 
@@ -82,7 +87,7 @@ class Pixels(nn.Module):
         return (x.float() - self.mean) * (self.mask / self.std)
 
 
-class Bench:
+class TrialContext:
     """The images of one seed, and the training of nets on them.
 
     Split, order and augmentation follow from the job's seed, the epoch and the step alone, so that the trials of one
@@ -247,6 +252,43 @@ class Bench:
         )
         parts = ClassificationModule(net, self.pixels, self.classes, schedule, self.steps).configure_optimizers()
         return parts["optimizer"], parts["lr_scheduler"]["scheduler"]
+
+
+def supernet(context: TrialContext, legos: Legos, kind: str, **options: Any) -> Classifier:
+    """Make a supernet and its head; weights follow from the seed alone, whatever the start of the gates.
+
+    Args:
+        context: gives seed, images' shape and classes.
+        legos: makes them for a shape.
+        kind: of head, gap or flatten512.
+        **options: of the connections.
+    """
+    random = torch.Generator().manual_seed(context.job.seed)
+    torch.manual_seed(context.job.seed)
+    body = Supernet(legos(context.in_shape), context.in_shape, generator=random, **options)
+    return headed(body, body.out_channels, kind, context)
+
+
+def pattern(context: TrialContext, legos: Legos, kind: str, wiring: Wiring, **options: Any) -> nn.Module:
+    """Make a wiring from fresh weights, gates at 1, as a plain net."""
+    torch.manual_seed(context.job.seed)
+    body = rebuild(legos(context.in_shape), wiring, context.in_shape, **options)
+    with torch.no_grad():
+        channels = body.eval()(torch.zeros(2, *context.in_shape)).shape[1]
+    return trace(headed(body, channels, kind, context)).train()
+
+
+def headed(body: nn.Module, channels: int, kind: str, context: TrialContext) -> Classifier:
+    """Put a head on a body, and size it."""
+    net = Classifier(body, head(kind, channels, context.classes)).eval()
+    with torch.no_grad():
+        net(torch.zeros(2, *context.in_shape))
+    return net.train()
+
+
+def edges(wiring: Wiring, *, strengths: bool = False) -> list[list[Any]]:
+    """List [source, target] for each edge, and its strength if asked for."""
+    return [[e.source, e.target, *([round(e.strength, 4)] if strengths else [])] for e in wiring.edges]
 
 
 @lru_cache(maxsize=1)
