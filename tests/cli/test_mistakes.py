@@ -106,9 +106,9 @@ def test_the_command_line_overrides_the_file(capsys: pytest.CaptureFixture[str],
 def test_a_used_folder_is_left_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "note.txt").write_text("keep me")
-    assert "exists and is not empty; name another with --run" in told(capsys, "fit", "--run", "mine")
+    assert "exists and is not an empty folder; name another with --run" in told(capsys, "fit", "--run", "mine")
     assert (tmp_path / "mine" / "note.txt").read_text() == "keep me"
-    assert "exists and is not empty" in told(capsys, "fit", "--run", "mine/note.txt")
+    assert "exists and is not an empty folder" in told(capsys, "fit", "--run", "mine/note.txt")
 
 
 def test_a_used_run_folder_can_be_gone_on_with(capsys: pytest.CaptureFixture[str], unfinished: Path) -> None:
@@ -125,10 +125,10 @@ def test_an_unfinished_run_has_nothing_to_give(capsys: pytest.CaptureFixture[str
 
 
 def test_a_broken_run_is_named(capsys: pytest.CaptureFixture[str], unfinished: Path) -> None:
-    (unfinished / "record.json").write_text("{")
-    assert "record.json: not a run record" in told(capsys, "fit", "--resume", unfinished)
     (unfinished / "config.yaml").write_text("epochs: -1\nmore: 3")
     assert "epochs=-1" in told(capsys, "fit", "--resume", unfinished)
+    (unfinished / "record.json").write_text("{")
+    assert "record.json: not a run record" in told(capsys, "fit", "--resume", unfinished)
 
 
 def test_a_model_that_is_none_is_named(capsys: pytest.CaptureFixture[str], unfinished: Path) -> None:

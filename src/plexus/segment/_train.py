@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from plexus.errors import ConfigError, RunError
+from plexus.errors import ConfigError
 from plexus.segment._config import SegmentConfig
 from plexus.training import engine
 from plexus.training.engine import Kind, Listener
@@ -14,9 +14,11 @@ from plexus.training.run_folder import DictRecord
 
 def _outputs(record: Any) -> list[str]:
     """The nets of a finished run."""
-    folds = record.to_dict().get("folds") or []
+    folds = record.to_dict().get("folds", [])
+    if not isinstance(folds, list) or not all(isinstance(f, dict) and isinstance(f.get("fold"), int) for f in folds):
+        raise ValueError("its folds are no list of numbered folds")
     if record.finished and not folds:
-        raise RunError("record.json: broken: it has no folds; train anew")
+        raise ValueError("it has no folds")
     return [f"model-{fold['fold']}.safetensors" for fold in folds]
 
 

@@ -39,7 +39,7 @@ class Kind(Generic[C]):
         record: the class of its record.
         task: MODULE:CLASS of its `Task`, loaded once the run folder is there.
         paths: options that hold a path, with the words that are none there.
-        outputs: the files that a finished run must have, from its record.
+        outputs: the files that a finished run must have, from its record; a ValueError says why it can have none.
     """
 
     name: str
@@ -178,7 +178,11 @@ def finished(kind: Kind[Any], run: str | Path) -> bool:
         RunError: not a run folder, or a broken one.
     """
     _, record = open_run(kind, run)
-    return bool(record.finished) and all((Path(run) / name).is_file() for name in kind.outputs(record))
+    try:
+        outputs = kind.outputs(record)
+    except ValueError as error:
+        raise RunError(f"{Path(run) / 'record.json'}: broken: {error}; {kind.again}") from None
+    return bool(record.finished) and all((Path(run) / name).is_file() for name in outputs)
 
 
 def open_run(kind: Kind[C], folder: str | Path) -> tuple[C, Any]:
