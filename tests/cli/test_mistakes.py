@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from plexus.cli import main
-from plexus.record import RunRecord
+from plexus.record import FitRecord
 from plexus.training import FitConfig
 from plexus.training._fit import FIT
 from plexus.training.engine import new_run
@@ -141,7 +141,7 @@ def test_an_unfinished_run_has_a_page(capsys: pytest.CaptureFixture[str], unfini
         main(["report", str(unfinished)])
     assert left.value.code == 0
     assert (unfinished / "report.html").read_text().startswith("<!doctype html>")
-    assert not RunRecord.read(unfinished / "record.json").finished
+    assert not FitRecord.read(unfinished / "record.json").finished
 
 
 def test_help_loads_nothing_heavy() -> None:

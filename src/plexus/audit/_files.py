@@ -203,7 +203,7 @@ def check_clean(samples: SampleSet, folder: str | Path, *, link: bool) -> None:
         plexus.errors.RunError: scans.csv: a manifest is not a folder to link; leave --link out
     """
     folder = Path(folder)
-    if link and samples.layout in ("manifest", "parquet"):
+    if link and samples.layout in ("manifest", "parquet", "hub", "arrays"):
         raise RunError(f"{samples.where}: a {samples.layout} is not a folder to link; leave --link out")
     check_folder(folder)
     if folder.is_dir() and any(folder.iterdir()):

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from plexus.cli._printing import Epochs, or_stopped
-from plexus.record import RunRecord
+from plexus.record import FitRecord
 
 
 class Lines(Epochs):
@@ -32,23 +32,22 @@ def trained(work: Callable[[Lines], Path]) -> None:
         folder = work(Lines())
         if not is_rank_zero():
             return
-        record = RunRecord.read(folder / "record.json")
+        record = FitRecord.read(folder / "record.json")
         write_report(record, folder / "report.html")
     _summary(record, folder)
 
 
-def _summary(record: RunRecord, folder: Path) -> None:
+def _summary(record: FitRecord, folder: Path) -> None:
     """The results as a table, and where to look."""
     table = Table(title=None, box=None, pad_edge=False)
     table.add_column("network", justify="left")
     for title in ("test accuracy", "95 %", "parameters", "multiply-adds"):
         table.add_column(title, justify="right")
     for row in record.results:
-        low, high = row["ci"]
-        interval = f"{low:.1%} .. {high:.1%}"
-        table.add_row(row["label"], f"{row['accuracy']:.1%}", interval, f"{row['parameters']:,}", f"{row['macs']:,}")
+        interval = f"{row.ci[0]:.1%} .. {row.ci[1]:.1%}" if row.ci else "-"
+        table.add_row(row.label, f"{row.accuracy:.1%}", interval, f"{row.parameters:,}", f"{row.macs:,}")
     console = Console(highlight=False)
     console.print(table)
-    kept = sum(e["kept"] for e in record.edges)
+    kept = sum(edge.kept is True for edge in record.edges)
     page = escape(str(folder / "report.html"))
     console.print(f"kept {kept} of {len(record.edges)} connections; open [bold]{page}[/bold]", soft_wrap=True)

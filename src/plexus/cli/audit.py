@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from plexus.errors import ConfigError, RunError
+from plexus.errors import ConfigError, RunError, printable
 
 SHOWN = 3
 """Unusable images that are named on the terminal; the files name all."""
@@ -123,8 +123,6 @@ def _inside(folder: Path, data: str) -> bool:
 
 def _lines(found: dict[str, Any]) -> list[str]:
     """The summary in words."""
-    from plexus.data._parts import printable
-
     data, settings, summary = found["data"], found["settings"], found["summary"]
     kinds = summary["contradictions"]
     wrong = ", ".join(f"{count} of {kind}" for kind, count in kinds.items() if count)

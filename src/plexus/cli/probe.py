@@ -6,11 +6,14 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from plexus.errors import ConfigError, RunError
+
+if TYPE_CHECKING:
+    from plexus.record import RobustnessRecord
 
 
 def probe(
@@ -50,15 +53,15 @@ def probe(
     from plexus.report import rotation_lines, write_rotation
     from plexus.robustness import probe_models
 
-    found = probe_models(
+    record = probe_models(
         models, data, step=angles, images=images, mask=None if mask == "none" else mask, seed=seed, size=size,
         mean=mean, std=std, batch_size=batch_size, command=shlex.join(["plexus", *sys.argv[1:]]), progress=True,
     )  # fmt: skip
-    page = write_rotation(found, folder)
+    page = write_rotation(record.to_dict(), folder)
     if as_json:
-        print(json.dumps(_figures(found), indent=1, ensure_ascii=False))
+        print(json.dumps(_figures(record), indent=1, ensure_ascii=False))
     else:
-        print("\n".join([*rotation_lines(found), f"open {page}"]))
+        print("\n".join([*rotation_lines(record.to_dict()), f"open {page}"]))
 
 
 def _folder(models: list[str], data: str) -> Path:
@@ -68,6 +71,7 @@ def _folder(models: list[str], data: str) -> Path:
     return Path(f"probe-{Path(data).name or 'data'}")
 
 
-def _figures(found: dict[str, Any]) -> dict[str, Any]:
-    models = {m["name"]: m["curve"]["summary"]["groups"] for m in found["models"]}
-    return {"data": found["data"], "mask": found["mask"], "models": models}
+def _figures(record: RobustnessRecord) -> dict[str, Any]:
+    raw = record.to_dict()
+    models = {model["name"]: model["curve"]["summary"]["groups"] for model in raw["models"]}
+    return {"data": raw["data"], "mask": record.mask, "models": models}

@@ -15,7 +15,7 @@ def report(run: Path, /) -> None:
     """
     import json
 
-    from plexus.record import RunRecord
+    from plexus.record import FitRecord
     from plexus.report import write_report, write_represent, write_segment
 
     record, page = run / "record.json", run / "report.html"
@@ -29,4 +29,4 @@ def report(run: Path, /) -> None:
     elif kind == "represent":
         print(write_represent(raw, page))
     else:
-        print(write_report(RunRecord.read(record), page))
+        print(write_report(FitRecord.read(record), page))

@@ -10,7 +10,6 @@ from typing import Any
 from plexus.data import load
 from plexus.errors import ConfigError
 from plexus.represent._config import RepresentConfig
-from plexus.represent._data import only_classes
 from plexus.represent._scores import scores, turning
 from plexus.represent._space import add_to_record, open_model
 from plexus.represent._train import finished, open_run, resume, train
@@ -66,7 +65,7 @@ def probe(
         raise ConfigError(f"{data}: its images are {colours[images.in_shape[0]]}, those of the run are not")
     known = [name for name in images.classes if name in record["data"]["classes"]]
     if 2 <= len(known) < len(images.classes):
-        images = only_classes(images, known)
+        images = images.only(known)
     rows = []
     for name, sibling in wanted.items():
         folder = place if name is None else place / "probe" / name

@@ -19,6 +19,7 @@ from plexus.models import Autoencoder, read_autoencoder
 from plexus.record import atomic_write
 from plexus.represent._train import REPRESENT, finished, open_run
 from plexus.training import is_rank_zero
+from plexus.training.engine import parts_of
 
 Floats = NDArray[np.float64]
 
@@ -34,7 +35,7 @@ def add_to_record(run: Path, name: str, value: Callable[[Any], Any]) -> dict[str
     Returns:
         The whole record.
     """
-    record = open_run(run)[1].to_dict()
+    record = parts_of(open_run(run)[1])
     record[name] = value(record.get(name))
     if is_rank_zero():
         REPRESENT.record.from_dict(record).write(run / "record.json")
@@ -101,7 +102,7 @@ def open_model(run: str | Path) -> tuple[Autoencoder, Space, dict[str, Any]]:
     _, record = open_run(place)
     if not finished(place):
         raise RunError(f"{place}: the run has not finished; go on with `plexus represent train --resume {place}`")
-    return read_autoencoder(place), Space.read(place), record.to_dict()
+    return read_autoencoder(place), Space.read(place), parts_of(record)
 
 
 @torch.no_grad()

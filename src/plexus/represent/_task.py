@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from plexus.data import Split
+from plexus.data import Split, pixel_statistics
 from plexus.errors import ConfigError
 from plexus.graph import Wiring
 from plexus.models import Autoencoder
@@ -92,7 +92,7 @@ class RepresentTask(Task[RepresentConfig]):
     def fresh(self, wiring: Wiring | None) -> Autoencoder:
         """A fresh autoencoder for these images, from the run's seed."""
         data, config = self.images.data, self.config
-        pixels = data.train.images.double()
+        mean, std = pixel_statistics(data.train.images)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(reduce_seed(config.seed))
             return Autoencoder(
@@ -100,7 +100,7 @@ class RepresentTask(Task[RepresentConfig]):
                 wiring=None if wiring is None else wiring.to_json(),
                 variational=config.objective == "vae",
                 classes=() if config.labels == "none" else data.classes,
-                mean=pixels.mean((0, 2, 3)).tolist(), std=pixels.std((0, 2, 3)).clamp_min(1.0).tolist(),
+                mean=mean.tolist(), std=std.clamp_min(1.0).tolist(),
             )  # fmt: skip
 
     def _net(self, wiring: Wiring | None) -> Trained:

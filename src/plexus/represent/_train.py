@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+from plexus.record import RepresentRecord
 from plexus.represent._config import RepresentConfig
 from plexus.training import engine
 from plexus.training.engine import Kind, Listener
-from plexus.training.run_folder import DictRecord
 
 REPRESENT = Kind(
     name="represent",
     verb="represent train",
     config=RepresentConfig,
-    record=DictRecord,
+    record=RepresentRecord,
     task="plexus.represent._task:RepresentTask",
     paths={"data": ("digits",), "wiring": ("learn",)},
     outputs=lambda record: ("model/model.safetensors",),
@@ -93,7 +92,7 @@ def finished(run: str | Path) -> bool:
     return engine.finished(REPRESENT, run)
 
 
-def open_run(folder: str | Path) -> tuple[RepresentConfig, Any]:
+def open_run(folder: str | Path) -> tuple[RepresentConfig, RepresentRecord]:
     """Return the config and record of a run folder.
 
     Args:

@@ -50,13 +50,13 @@ def choose_images(opened: Sequence[Opened], spec: str, count: int, *, seed: int,
         ConfigError: models that take different images or were tested on different ones.
     """
     shape = _shape(opened, size)
-    data = _load(opened, spec, shape, seed)
+    data = _load(opened, spec, shape, size, seed)
     for each in opened:
         _check_classes(each, data)
     test = data.test
     draw = np.random.default_rng(seed).permutation(len(test))[:count]
     rows = torch.from_numpy(np.sort(draw))
-    pixels = _channels(test.images[rows], shape[0] if shape else data.in_shape[0])
+    pixels = test.images[rows]
     if pixels.shape[2] != pixels.shape[3]:
         side = f"{pixels.shape[2]}x{pixels.shape[3]}"
         raise ConfigError(f"{spec}: images of {side} cannot be turned; give --size to make them squares")
@@ -92,19 +92,21 @@ def _shape(opened: Sequence[Opened], size: int | None) -> tuple[int, int, int] |
     return shape
 
 
-def _load(opened: Sequence[Opened], spec: str, shape: tuple[int, int, int] | None, seed: int) -> ImageData:
+def _load(
+    opened: Sequence[Opened], spec: str, shape: tuple[int, int, int] | None, size: int | None, seed: int
+) -> ImageData:
     configs = [each.config for each in opened if each.config is not None]
-    sides = shape[1:] if shape else None
+    options: dict[str, Any] = {"size": size} if shape is None else {"size": shape[1:], "channels": shape[0]}
 
     def split(config: Any) -> ImageData:
         label = config.label if str(Path(spec).absolute()) == config.data or spec == config.data else None
         return load(
-            spec, size=sides, seed=config.seed, val=config.val, test=config.test, limit=config.limit, label=label,
-            skip_unreadable=config.skip_unreadable,
+            spec, seed=config.seed, val=config.val, test=config.test, limit=config.limit, label=label,
+            skip_unreadable=config.skip_unreadable, **options,
         )  # fmt: skip
 
     if not configs:
-        return load(spec, size=sides, seed=seed)
+        return load(spec, seed=seed, **options)
     first = split(configs[0])
     splits = {(c.seed, c.val, c.test, c.limit): c for c in configs}
     for other in list(splits.values())[1:]:
@@ -132,16 +134,6 @@ def _check_classes(each: Opened, data: ImageData) -> None:
         f"{data.name}: its {len(data.classes)} classes are not the {len(each.classes)} of {each.source}"
         f"{': ' if parts else ''}{'; '.join(parts)}; give data with the classes the model was trained on"
     )
-
-
-def _channels(pixels: Tensor, wanted: int) -> Tensor:
-    """Grey as three equal maps, or colour as luminance, as an image file is read for a model."""
-    if pixels.shape[1] == wanted:
-        return pixels
-    if wanted == 3:
-        return pixels.expand(-1, 3, -1, -1).contiguous()
-    weights = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
-    return (pixels.float() * weights).sum(1, keepdim=True).round().to(torch.uint8)
 
 
 def _times(shape: Sequence[int]) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import onnxruntime
 import torch
 from torch import Tensor, nn
 
 from plexus.errors import ConfigError, RunError
-from plexus.record import RunRecord
+from plexus.record import FitRecord
 from plexus.training import FitConfig, open_run
 from plexus.user_code import first_line, user_model
 
@@ -114,19 +113,19 @@ def open_model(spec: str, *, mean: float = 0.0, std: float = 1.0) -> Opened:
     return _run_model(path, spec, config, record)
 
 
-def _run_model(folder: Path, spec: str, config: FitConfig, record: RunRecord) -> Opened:
+def _run_model(folder: Path, spec: str, config: FitConfig, record: FitRecord) -> Opened:
     if not (folder / "model.onnx").is_file():
         raise RunError(f"{folder}: the run has no model.onnx yet; finish it with `plexus fit --resume {folder}`")
     onnx = Onnx(folder / "model.onnx")
-    facts: dict[str, Any] = record.data
+    facts = record.data
     return Opened(
         folder.absolute().name,
         spec,
         onnx,
-        tuple(facts["in_shape"]) if facts.get("in_shape") else onnx.in_shape,
-        tuple(facts.get("classes") or ()) or None,
+        (facts.in_shape[0], facts.in_shape[1], facts.in_shape[2]) if len(facts.in_shape) == 3 else onnx.in_shape,
+        tuple(facts.classes) or None,
         config,
-        str(facts.get("fingerprint", "")),
+        facts.fingerprint,
     )
 
 

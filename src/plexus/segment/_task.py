@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plexus.data import SampleSet, open_samples
+from plexus.data import SampleSet, SegmentationDataset, load_segmentation, open_samples
 from plexus.errors import DataError
-from plexus.record import atomic_write
+from plexus.record import atomic_write, to_json
 from plexus.segment._config import SegmentConfig
-from plexus.segment._data import Pairs, load_pairs
 from plexus.segment._export import export_onnx
 from plexus.segment._folds import assigned, grouped_folds, validation_fold
 from plexus.segment._forward import answers, enlarge, from_bytes, to_bytes
@@ -37,7 +36,6 @@ from plexus.segment._pictures import shown, worst
 from plexus.segment._train import SEGMENT
 from plexus.training import Batches, Loop, Schedule, check_devices, device, is_rank_zero
 from plexus.training.engine import Task
-from plexus.training.run_folder import to_json
 
 
 class SegmentTask(Task[SegmentConfig]):
@@ -58,7 +56,7 @@ class SegmentTask(Task[SegmentConfig]):
             samples = samples.take(np.flatnonzero(fold >= 0).tolist())
             if dropped := int((fold < 0).sum()):
                 self.notes.append(f"{dropped} images that the audit dropped are left out")
-        self.pairs = load_pairs(
+        self.pairs = load_segmentation(
             samples, config.shape, missing_mask=config.missing_mask, skip_unreadable=config.skip_unreadable
         )
         return self.pairs.fingerprint
@@ -224,7 +222,7 @@ class SegmentTask(Task[SegmentConfig]):
 
 
 def figures(
-    found: Answers, pairs: Pairs, gates: dict[str, Sequence[Gate]], chosen: str, *, seed: int
+    found: Answers, pairs: SegmentationDataset, gates: dict[str, Sequence[Gate]], chosen: str, *, seed: int
 ) -> dict[str, Any]:
     """The parts of a record that say how good the masks are.
 

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from plexus.errors import ConfigError
+from plexus.record import SegmentRecord
 from plexus.segment._config import SegmentConfig
 from plexus.training import engine
 from plexus.training.engine import Kind, Listener
-from plexus.training.run_folder import DictRecord
 
 
-def _outputs(record: Any) -> list[str]:
+def _outputs(record: SegmentRecord) -> list[str]:
     """The nets of a finished run."""
-    folds = record.to_dict().get("folds", [])
-    if not isinstance(folds, list) or not all(isinstance(f, dict) and isinstance(f.get("fold"), int) for f in folds):
-        raise ValueError("its folds are no list of numbered folds")
-    if record.finished and not folds:
+    if record.finished and not record.folds:
         raise ValueError("it has no folds")
-    return [f"model-{fold['fold']}.safetensors" for fold in folds]
+    return [f"model-{fold.fold}.safetensors" for fold in record.folds]
 
 
 SEGMENT = Kind(
     name="segment",
     verb="segment train",
     config=SegmentConfig,
-    record=DictRecord,
+    record=SegmentRecord,
     task="plexus.segment._task:SegmentTask",
     paths={"data": (), "folds": ()},
     outputs=_outputs,
@@ -106,7 +102,7 @@ def finished(run: str | Path) -> bool:
     return engine.finished(SEGMENT, run)
 
 
-def open_run(folder: str | Path) -> tuple[SegmentConfig, Any]:
+def open_run(folder: str | Path) -> tuple[SegmentConfig, SegmentRecord]:
     """Return the config and record of a run folder.
 
     Args:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from plexus.errors import ConfigError, RunError
-from plexus.record import RunRecord, atomic_write
+from plexus.record import FitRecord, atomic_write
 from plexus.training import engine
 from plexus.training._config import FitConfig
 from plexus.training.engine import Kind, Listener
@@ -16,7 +16,7 @@ FIT = Kind(
     name="fit",
     verb="fit",
     config=FitConfig,
-    record=RunRecord,
+    record=FitRecord,
     task="plexus.training._task:FitTask",
     paths={"data": ("digits",), "legos": (), "start_from": ()},
     outputs=lambda record: ("model.safetensors", "model.onnx"),
@@ -97,7 +97,7 @@ def finished(run: str | Path) -> bool:
     return engine.finished(FIT, run)
 
 
-def open_run(folder: str | Path) -> tuple[FitConfig, RunRecord]:
+def open_run(folder: str | Path) -> tuple[FitConfig, FitRecord]:
     """Return the config and record of a run folder.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from plexus.data import load
+from plexus.data import load, pixel_statistics
 from plexus.errors import ConfigError
 from plexus.graph import Wiring
 from plexus.record import atomic_write
@@ -41,10 +41,9 @@ class FitTask(Task[FitConfig]):
         return self.data.fingerprint
 
     def check(self) -> None:
-        pixels = self.data.train.images.double()
+        mean, std = pixel_statistics(self.data.train.images)
         plain = self.config.start_from is None  # an encoder brings its own
-        mean, std = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3)).clamp_min(1.0)
-        self.normalize = Normalize(mean if plain else mean * 0, std if plain else std * 0 + 1)
+        self.normalize = Normalize(mean if plain else mean * 0, std.clamp_min(1.0) if plain else std * 0 + 1)
         self.nets = Nets(self.config, self.data.in_shape, len(self.data.classes))
         self.nets.supernet()
         check_devices(self.config)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from plexus.errors import PlexusError, RunError
+from plexus.record import FORMAT, Record
 from plexus.training.run_folder import (
-    FORMAT,
     Lock,
     discard,
     fingerprint,
@@ -45,7 +45,7 @@ class Kind(Generic[C]):
     name: str
     verb: str
     config: type[C]
-    record: Any
+    record: type[Record]
     task: str
     paths: Mapping[str, tuple[str, ...]]
     outputs: Callable[[Any], Sequence[str]]
@@ -195,15 +195,18 @@ def open_run(kind: Kind[C], folder: str | Path) -> tuple[C, Any]:
     if not (path / "config.yaml").is_file():
         raise RunError(f"{path}: not a run folder (it has no config.yaml); name one of `plexus {kind.verb}`")
     record = kind.record.read(path / "record.json")
-    if record.kind != kind.name:
-        raise RunError(f"{path}: not the record of `plexus {kind.verb}`; name a folder that it made")
     if not record.machine:
-        raise RunError(f"{path}: broken run record: it does not name the machine; {kind.again}")
+        raise RunError(f"{path / 'record.json'}: broken: it does not name the machine; {kind.again}")
     try:
         config: C = kind.config.read(path / "config.yaml")  # type: ignore[attr-defined]
     except PlexusError as error:
         raise RunError(f"{error}; the run folder was changed or is of another version of plexus") from None
     return config, record
+
+
+def parts_of(record: Record) -> dict[str, Any]:
+    """Return the parts of a record that were ever set, as plain JSON types."""
+    return {name: part for name, part in record.to_dict().items() if name in record.model_fields_set}
 
 
 def new_run(
@@ -258,13 +261,13 @@ def _prepare(
     kind: Kind[Any], folder: Path, config: Any, listen: Listener | None, progress: bool, origin: Path
 ) -> Task[Any]:
     """The task, once its data and files are there and the same as ever, and all that can be checked is checked."""
-    before = kind.record.read(origin / "record.json").to_dict().get("data") or {}
+    before = parts_of(kind.record.read(origin / "record.json")).get("data", {})
     files = {name: fingerprint(path) for name, path in kind.files(config).items()}
     for name, path in kind.files(config).items():
         if (before.get("files") or {}).get(name, files[name]) != files[name]:  # older records do not know
             raise RunError(f"{name}={path} is not what the run started with; bring it back, or {kind.again}")
     module, _, name = kind.task.partition(":")
-    record = kind.record.read(folder / "record.json").to_dict()
+    record = parts_of(kind.record.read(folder / "record.json"))
     task: Task[Any] = getattr(import_module(module), name)(folder, config, record, listen=listen, progress=progress)
     images = task.load()
     if before.get("fingerprint") not in (None, "", images):

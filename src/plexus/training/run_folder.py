@@ -6,7 +6,6 @@ import datetime
 import errno
 import fcntl
 import hashlib
-import json
 import os
 import platform
 import shutil
@@ -19,9 +18,8 @@ from typing import Any
 
 import plexus
 from plexus.errors import RunError
-from plexus.record import _lines, _plain, atomic_write
+from plexus.record import atomic_write
 
-FORMAT = 1
 _RUN = "PLEXUS_RUN"  # the processes that Lightning starts for other devices find the run folder by it
 
 
@@ -275,44 +273,3 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-class DictRecord:
-    """A record as a dict, read and written whole."""
-
-    def __init__(self, raw: dict[str, Any]) -> None:
-        self.raw = raw
-        self.kind, self.machine, self.finished = raw.get("kind"), raw.get("machine"), raw.get("finished") is True
-
-    @classmethod
-    def from_dict(cls, raw: dict[str, Any]) -> DictRecord:
-        return cls(raw)
-
-    @classmethod
-    def read(cls, path: Path) -> DictRecord:
-        try:
-            raw = json.loads(path.read_bytes())
-        except OSError as error:
-            raise RunError(f"{path}: cannot read the run record: {error.strerror}; name a run folder") from None
-        except (ValueError, RecursionError):
-            raise RunError(f"{path}: not a run record: the file is not JSON, or it was cut short") from None
-        if not isinstance(raw, dict) or raw.get("format") != FORMAT:
-            raise RunError(f"{path}: not a run record; name a run folder")
-        if not isinstance(raw.get("machine", {}), dict) or not isinstance(raw.get("data", {}), dict):
-            raise RunError(f"{path}: broken run record: machine and data should be objects; train anew")
-        return cls(raw)
-
-    def to_dict(self) -> dict[str, Any]:
-        return self.raw
-
-    def to_json(self) -> str:
-        return to_json(self.raw)
-
-    def write(self, path: Path) -> Path:
-        return atomic_write(path, self.to_json())
-
-
-def to_json(record: Mapping[str, Any]) -> str:
-    """One part a line, one list entry a line; NaN and infinity become null."""
-    parts = (f"{json.dumps(name)}: {_lines(part)}" for name, part in _plain(record).items())
-    return "{\n" + ",\n".join(parts) + "\n}\n"

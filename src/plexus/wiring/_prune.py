@@ -1,4 +1,4 @@
-"""Which edges stay: the weakest go first, but never so that a layer is left without an input."""
+"""Pruning: the weakest edges go first, but never so that a layer is left without an input."""
 
 from __future__ import annotations
 
