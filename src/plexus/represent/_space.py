@@ -19,7 +19,7 @@ from plexus.models import Autoencoder, read_autoencoder
 from plexus.record import atomic_write
 from plexus.represent._train import REPRESENT, finished, open_run
 from plexus.training import is_rank_zero
-from plexus.training.engine import parts_of
+from plexus.training.engine import parts_of, write_parts
 
 Floats = NDArray[np.float64]
 
@@ -38,7 +38,7 @@ def add_to_record(run: Path, name: str, value: Callable[[Any], Any]) -> dict[str
     record = parts_of(open_run(run)[1])
     record[name] = value(record.get(name))
     if is_rank_zero():
-        REPRESENT.record.from_dict(record).write(run / "record.json")
+        write_parts(REPRESENT, record, run)
     return record
 
 

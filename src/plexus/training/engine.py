@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from plexus.errors import PlexusError, RunError
-from plexus.record import FORMAT, Record
+from plexus.record import FORMAT, Record, atomic_write, to_json
 from plexus.training.run_folder import (
     Lock,
     discard,
@@ -103,7 +103,7 @@ class Task(ABC, Generic[C]):
     def save(self) -> None:
         """Write the record as it stands."""
         if is_rank_zero():
-            self.kind.record.from_dict(self.record).write(self.folder / "record.json")
+            write_parts(self.kind, self.record, self.folder)
 
     def spend(self, name: str, start: float, epochs: Sequence[Mapping[str, Any]] = ()) -> None:
         """Write down what a part of the work took: since the start, or with earlier sittings."""
@@ -209,6 +209,11 @@ def parts_of(record: Record) -> dict[str, Any]:
     return {name: part for name, part in record.to_dict().items() if name in record.model_fields_set}
 
 
+def write_parts(kind: Kind[Any], parts: Mapping[str, Any], folder: Path) -> None:
+    """Write the parts of a record that there are, once they have been checked, whole or not at all."""
+    atomic_write(folder / "record.json", to_json(parts_of(kind.record.from_dict(parts))))
+
+
 def new_run(
     kind: Kind[C], config: C, folder: str | Path | None, *, command: str, now: datetime.datetime | None = None
 ) -> tuple[Path, C]:
@@ -231,19 +236,17 @@ def new_run(
     said = {name: getattr(config, name) for name in kind.paths}
     config = replace(options, **{name: _absolute(path, kind.paths[name]) for name, path in said.items()})
     now = now or datetime.datetime.now(datetime.UTC)
-    record = kind.record.from_dict(
-        {
-            "format": FORMAT,
-            "kind": kind.name,
-            "created": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-            "command": command,
-            "seed": options.seed,
-            "finished": False,
-            "versions": versions(),
-            "machine": machine(),
-        }
-    )
-    files = {"record.json": record.to_json(), "config.yaml": config.to_yaml()}  # type: ignore[attr-defined]
+    record = {
+        "format": FORMAT,
+        "kind": kind.name,
+        "created": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        "command": command,
+        "seed": options.seed,
+        "finished": False,
+        "versions": versions(),
+        "machine": machine(),
+    }
+    files = {"record.json": to_json(record), "config.yaml": config.to_yaml()}  # type: ignore[attr-defined]
     return make_run_folder(folder, files, data=options.data, verb=kind.verb, now=now), config
 
 
