@@ -43,10 +43,14 @@ def unfinished(tmp_path: Path) -> Path:
     [
         (["fit", "--epoch", "3"], "Did you mean --epochs?"),
         (["fitt"], 'Did you mean "fit"?'),
-        (["fit", "--epochs", "many"], "--epochs"),
+        (["fit", "--epochs", "many", "--width", "0"], "width=0 must be at least 1"),
+        (["fit", "--epochs", "many", "--width", "0"], "epochs='many' must be a whole number"),
         (["fit", "digits", "more"], "more"),
+        (["fit", "--epoch", "3"], "See `plexus fit --help`"),
+        (["segment", "train", "--epoch", "3"], "See `plexus segment train --help`"),
+        (["study", "run", "--seed", "3"], "See `plexus study run --help`"),
         (["predict"], "RUN"),
-        (["predict", "runs/try"], "name at least one image: plexus predict runs/try IMAGE..."),
+        (["predict", "runs/try"], "name at least one image or folder: plexus predict runs/try IMAGE..."),
         (["fit", "--lr", "-1", "--keep", "2", "--rank", "luck"], "rank='luck' is unknown; choose from gate"),
         (["fit", "--keep", ".3", "--max-params", "200k"], "give one budget"),
         (["fit", "--max-params", "some"], "max_params='some' must be a whole number"),
@@ -120,7 +124,7 @@ def test_an_unfinished_run_has_nothing_to_give(capsys: pytest.CaptureFixture[str
     assert "finish it with" in told(capsys, "prune", unfinished, "--keep", ".2")
     assert "give one budget" in told(capsys, "prune", unfinished)
     assert "give one budget" in told(capsys, "prune", unfinished, "--keep", ".2", "--max-params", "9k")
-    assert "keep=2.0 must be a share" in told(capsys, "prune", unfinished, "--keep", "2")
+    assert "keep=2.0 must be above 0 and at most 1" in told(capsys, "prune", unfinished, "--keep", "2")
     assert "then='later' is unknown" in told(capsys, "prune", unfinished, "--keep", ".2", "--then", "later")
 
 

@@ -47,7 +47,7 @@ class SegmentTask(Task[SegmentConfig]):
         config = self.config
         samples = open_samples(
             config.data, masks=True, group_from=config.group_from, mask_suffix=config.mask_suffix,
-            missing_mask=config.missing_mask,  # type: ignore[arg-type]  # the config knows no other
+            missing_mask=config.missing_mask,
         )  # fmt: skip
         self.names = [sample.name for sample in samples.samples]
         samples, self.notes = _for_training(samples, config)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         reduce_seed,
         step_seed,
     )
+    from plexus.training._options import Declared, ImageOptions, Options, declared, option, read_yaml
     from plexus.training._predict import predict
     from plexus.training.run_folder import is_rank_zero, last_run
 
@@ -48,6 +49,7 @@ _HOMES = {
     "_module": (
         "History", "Schedule", "TrainingModule", "exact_state", "gated", "load_exact", "reduce_seed", "step_seed",
     ),
+    "_options": ("Declared", "ImageOptions", "Options", "declared", "option", "read_yaml"),
     "_predict": ("predict",),
     "run_folder": ("is_rank_zero", "last_run"),
 }  # fmt: skip
@@ -55,16 +57,20 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "Batches",
     "ClassificationModule",
+    "Declared",
     "FitConfig",
     "History",
+    "ImageOptions",
     "Loop",
     "Machine",
     "MaskAnnealing",
     "Normalize",
+    "Options",
     "Schedule",
     "TrainingModule",
     "accuracy",
     "check_devices",
+    "declared",
     "device",
     "exact_state",
     "export_onnx",
@@ -76,8 +82,10 @@ __all__ = [
     "load_exact",
     "logits_of",
     "open_run",
+    "option",
     "picture",
     "predict",
+    "read_yaml",
     "reduce_seed",
     "reprune",
     "resume",
