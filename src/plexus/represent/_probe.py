@@ -72,7 +72,12 @@ def probe(
         if name is not None:
             _made(sibling, folder, listen, progress)
         model, space, record = open_model(folder)
-        row = {"dim": sibling.dim, "balance": sibling.balance, "objective": sibling.objective, "own": name is None}
+        row: dict[str, Any] = {
+            "dim": sibling.dim,
+            "balance": sibling.balance,
+            "objective": sibling.objective,
+            "own": name is None,
+        }
         row |= scores(model, space, images.train, images.test)
         row |= {"turning": turning(model, images.test.images), "active": record["units"]["active"]}
         rows.append(row)

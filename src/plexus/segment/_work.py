@@ -42,7 +42,7 @@ class Work:
         self.folder, self.config, self.listen, self.progress = folder, config, listen, progress
         samples = open_samples(
             config.data, masks=True, group_from=config.group_from, mask_suffix=config.mask_suffix,
-            missing_mask=config.missing_mask,  # type: ignore[arg-type]  # the config knows no other
+            missing_mask=config.missing_mask,
         )  # fmt: skip
         names = [sample.name for sample in samples.samples]
         samples, self.notes = _for_training(samples, config)

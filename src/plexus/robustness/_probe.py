@@ -15,10 +15,8 @@ import plexus
 from plexus.errors import ConfigError, DataError, PlexusError
 from plexus.record import FORMAT, RobustnessRecord
 from plexus.robustness._curve import RotationCurve
-from plexus.robustness._images import Chosen, choose_images
-from plexus.robustness._models import Opened, open_model
-from plexus.robustness._rotate import rotate
-from plexus.robustness._rotation import rotation
+from plexus.robustness._open import Chosen, Opened, choose_images, open_model
+from plexus.robustness._rotation import rotate, rotation
 from plexus.training._measure import picture
 
 SHOWN = 12
