@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from plexus.audit._scan import Images, Method
 from plexus.audit._spectra import COLUMNS, ROWS, reduced
+from plexus.data import to_shape
 from plexus.errors import ConfigError, DataError, RunError
 from plexus.user_code import first_line, user_model
 
@@ -150,16 +150,7 @@ def _batched(run: Callable[[U8], Any], name: str, batch: int = BATCH) -> Embed:
 
 def _resized(shape: tuple[int, ...]) -> Callable[[U8], U8]:
     """Pixels to (C, H, W), C of 1 or 3."""
-    channels, height, width = shape
-
-    def prepare(pixels: U8) -> U8:
-        image = Image.fromarray(np.ascontiguousarray(pixels)).convert("L" if channels == 1 else "RGB")
-        if image.size != (width, height):
-            image = image.resize((width, height), Image.Resampling.BILINEAR)
-        array = np.asarray(image)
-        return array[None] if channels == 1 else np.ascontiguousarray(array.transpose(2, 0, 1))
-
-    return prepare
+    return lambda pixels: to_shape(pixels, (1 if shape[0] == 1 else 3, *shape[1:]))
 
 
 def _usual_size(images: Images) -> tuple[int, int]:
