@@ -45,8 +45,8 @@ lint: install
 check: lint
 	$(PYTEST) -m "not e2e and not page"
 
-test: check browser docs
-	$(PYTEST) -m "e2e or page"
+test: lint browser docs
+	$(PYTEST)
 
 docs: install
 	$(BIN)/python scripts/docs.py

@@ -396,7 +396,7 @@ def test_batches_from_anywhere_take_the_shape_of_a_model(tmp_path: Path) -> None
     """A folder, a single file and the digits, grey and colour, in one row; names say which is which."""
     folder = class_folders(tmp_path / "d", {"a": 3, "b": 2})
     (folder / "a" / "000.png").write_bytes(png(np.stack([grey(0, 9, 7)] * 3, -1) * np.array([1, 0, 0], np.uint8)))
-    specs = [folder, folder / "b" / "001.png", "digits"]
+    specs: list[str | Path] = [folder, folder / "b" / "001.png", "digits"]
     for channels in (1, 3):
         parts = list(read_batches(specs, (channels, 8, 6), batch_size=4))
         assert [len(samples) for samples, _ in parts[:3]] == [4, 1, 1]
