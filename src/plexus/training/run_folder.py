@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import errno
 import fcntl
-import hashlib
 import os
 import platform
 import shutil
@@ -18,7 +17,7 @@ from typing import Any
 
 import plexus
 from plexus.errors import RunError
-from plexus.record import atomic_write
+from plexus.record import atomic_write, digest
 
 _RUN = "PLEXUS_RUN"  # the processes that Lightning starts for other devices find the run folder by it
 
@@ -222,22 +221,6 @@ def _imported(script: Path) -> list[Path]:
     except (SyntaxError, ValueError, OSError, RecursionError):
         return []  # running it will say what is wrong
     return sorted(Path(m.__file__) for m in finder.modules.values() if m.__file__ and m.__name__ != "__main__")
-
-
-def digest(*contents: bytes) -> str:
-    """Return `sha256:` and the digest of some bytes; their lengths count.
-
-    Args:
-        contents: in their order.
-
-    Example:
-        >>> digest(b"ab", b"c") == digest(b"a", b"bc")
-        False
-    """
-    total = hashlib.sha256()
-    for content in contents:
-        total.update(len(content).to_bytes(8, "little") + content)
-    return f"sha256:{total.hexdigest()}"
 
 
 def versions() -> dict[str, str]:
