@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from plexus.data import Split, pixel_statistics
+from plexus.data import Split, data_uri, pixel_statistics
 from plexus.errors import ConfigError
 from plexus.graph import Wiring
 from plexus.models import Autoencoder
@@ -22,7 +22,7 @@ from plexus.record import atomic_write
 from plexus.represent._config import RepresentConfig
 from plexus.represent._data import load_images
 from plexus.represent._module import RepresentationModule, Trained, active_units
-from plexus.represent._pictures import as_bytes, grid, small, uri
+from plexus.represent._pictures import as_bytes, grid, small
 from plexus.represent._scores import MOST, nearest, scores, share, turning
 from plexus.represent._space import Space, digests, encode
 from plexus.represent._train import REPRESENT
@@ -201,7 +201,7 @@ def _row(model: Autoencoder, space: Space, z: np.ndarray, axis: int) -> torch.Te
 
 
 def _uri(*rows: torch.Tensor) -> str:
-    return uri(grid([small(row, _SIDE) for row in rows], gap=2))
+    return data_uri(grid([small(row, _SIDE) for row in rows], gap=2))
 
 
 def _spread(split: Split, count: int) -> torch.Tensor:
@@ -233,7 +233,7 @@ def _map(model: Autoencoder, test: Split, classes: tuple[str, ...]) -> dict[str,
         "labels": test.labels[rows].tolist(),
         "names": [test.names[i] for i in rows.tolist()],
         "classes": list(classes),
-        "sprite": uri(grid(list(thumbs.split(columns)), gap=0)),
+        "sprite": data_uri(grid(list(thumbs.split(columns)), gap=0)),
         "tile": [int(thumbs.shape[3]), int(thumbs.shape[2])],
         "columns": columns,
     }

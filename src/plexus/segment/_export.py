@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from plexus.nn import fold
 from plexus.segment._nets import Segmenter
-from plexus.training import _export as export
+from plexus.training import export_onnx as write_onnx
 
 OUTPUTS = ("mask_logits", "presence_logit")
 
@@ -42,4 +42,4 @@ def export_onnx(net: Segmenter, path: Path, in_shape: Sequence[int]) -> float:
         TrainingError: the file would not compute what the net does.
     """
     plain = _Plain(fold(copy.deepcopy(net).cpu())).eval()
-    return export.export_onnx(plain, path, in_shape, OUTPUTS)
+    return write_onnx(plain, path, in_shape, OUTPUTS)
