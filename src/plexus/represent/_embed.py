@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from plexus.data import read_batches
 from plexus.errors import ConfigError, DataError, RunError
 from plexus.record import atomic_write
-from plexus.represent._folder import encode, open_model
 from plexus.represent._pictures import grid, small, uri
 from plexus.represent._scores import nearest
-from plexus.training._run_folder import check_place
+from plexus.represent._space import encode, open_model
+from plexus.training.run_folder import check_place
 
 Floats = NDArray[np.float64]
 _TABLES = (".parquet", ".pq")

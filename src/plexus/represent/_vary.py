@@ -13,8 +13,8 @@ from torch import Tensor
 from plexus.data import read_batches
 from plexus.errors import ConfigError, RunError
 from plexus.models import Autoencoder
-from plexus.represent._folder import Space, add_to_record, encode, open_model
 from plexus.represent._pictures import decoded, grid, uri
+from plexus.represent._space import Space, add_to_record, encode, open_model
 
 Floats = NDArray[np.float64]
 _KEPT = 12  # variations that the page shows, the newest
