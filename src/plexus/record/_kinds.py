@@ -446,6 +446,12 @@ class AuditRecord(Record):
         keep: bool | None = None
         why: str | None = None
 
+    class Drawn(Part):
+        """Thumbnail and outline of one image; they are given to the page and lie in no record."""
+
+        image: Picture = ""
+        mask: Picture = ""
+
     class Pair(Part):
         """Two images, by their indices, that are near-duplicates."""
 
@@ -528,7 +534,7 @@ class RobustnessRecord(Record):
         """Means over some of the angles, with their intervals over images."""
 
         angles: int = 0
-        accuracy: Real
+        accuracy: Number = None
         accuracy_ci: list[Real] | None = None
         agreement: Number = None
         agreement_ci: list[Real] | None = None
