@@ -1,7 +1,7 @@
-"""Figures of the source tree, as docs/architecture.md shows them: python scripts/figures.py [ROOT].
+"""Figures of the source tree, as docs/architecture.md shows them: python scripts/figures.py [ROOT] [--write].
 
-Everything is read from the source, and nothing of it is run but `plexus --help` and `import plexus.nn`, by --time.
-A figure of an earlier commit: git worktree add /tmp/before COMMIT, then python scripts/figures.py /tmp/before.
+Everything is read from the source; only --time runs something, `plexus --help` and `import plexus.nn`. Figures of an
+earlier commit: git worktree add /tmp/before COMMIT, then python scripts/figures.py /tmp/before.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import ast
 import io
 import os
 import re
+import resource
 import statistics
 import subprocess
 import sys
-import time
 import tokenize
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -23,6 +23,7 @@ import networkx as nx
 
 HERE = Path(__file__).resolve().parents[1]
 QUESTIONS = re.compile(r"(What|Which|Whether|How|Where)\b")
+TABLE = HERE / "docs" / "architecture.md"
 HEAD = re.compile(r"<!doctype html", re.IGNORECASE)
 
 
@@ -38,7 +39,7 @@ class Tree:
         self.texts = {file: file.read_text(encoding="utf-8") for file in sorted((root / "src").rglob("*.py"))}
         self.modules = {self.name(file): ast.parse(text) for file, text in self.texts.items()}
         self.files = {self.name(file): file for file in self.texts}
-        self.tests = {file: ast.parse(file.read_text("utf-8")) for file in sorted((root / "tests").rglob("test_*.py"))}
+        self.tests = {file: ast.parse(file.read_text("utf-8")) for file in sorted((root / "tests").rglob("*.py"))}
 
     def name(self, file: Path) -> str:
         """The dotted name of a file below src/."""
@@ -117,14 +118,14 @@ def docstrings(tree: Tree) -> list[str]:
 
 
 def comments(tree: Tree) -> tuple[int, int]:
-    """Lines with a comment (orders to tools aside), and lines of code (docstrings and blank lines aside)."""
+    """Lines with a comment, and lines of code (docstrings and blank lines aside)."""
     remarks = code = 0
     for text in tree.texts.values():
         rows: set[int] = set()
         start = True
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
             if token.type == tokenize.COMMENT:
-                remarks += not re.match(r"#\s*(fmt:|type:|noqa|pragma|ruff:|doctest:|mypy:)", token.string)
+                remarks += 1
             elif token.type in (tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER):
                 start = start or token.type != tokenize.NL
             elif start and token.type == tokenize.STRING:  # a statement that is a string alone
@@ -137,13 +138,14 @@ def comments(tree: Tree) -> tuple[int, int]:
 
 
 def seconds(command: list[str], root: Path) -> float:
-    """The median of five runs of a command, files warm."""
+    """Processor time of a command, the median of five runs, files warm: a busy machine hardly changes it."""
     environment = os.environ | {"PYTHONPATH": str(root / "src")}
     times = []
     for _ in range(6):
-        start = time.perf_counter()
+        start = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
-        times.append(time.perf_counter() - start)
+        end = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime)
     return statistics.median(times[1:])
 
 
@@ -173,7 +175,7 @@ def figures(tree: Tree) -> dict[str, str]:
         'modules that parse JSON; `.get("key")` in `report`': f"{len(parsed)}; {gets}",
         "templates that write an HTML head": str(len(heads)),
         "imports of another package's private names; circles": f"{len(private_imports(tree))}; {len(circles(tree))}",
-        "test files that import private modules (of kernels)": f"{len(looked)} of {len(tree.tests)} ({len(kernels)})",
+        "files of tests that import private names (of kernels)": f"{len(looked)} of {len(tree.tests)} ({len(kernels)})",
         "docstrings that open with What, Which, Whether, How, Where": f"{100 * asked / len(texts):.1f} %",
         "comment lines per code line": f"{100 * remarks / code:.1f} %",
     }
@@ -205,20 +207,35 @@ def outside_kernels(code: ast.AST) -> list[str]:
     return [n for n in imported(ast.walk(code)) if private(n) and not n.startswith("plexus.nn.kernels.")]
 
 
+def written(text: str, rows: dict[str, str]) -> str:
+    """A page whose table has these figures in its last column; the rows are there already."""
+    for name, value in rows.items():
+        row = re.compile(rf"^(\| {re.escape(name)} \|.*\|)[^|]*\|$", re.MULTILINE)
+        text, count = row.subn(rf"\g<1> {value} |", text)
+        if count != 1:
+            sys.exit(f"{TABLE}: expected one row {name!r}")
+    return text
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("root", type=Path, nargs="?", default=HERE)
     parser.add_argument("--time", action="store_true", help="start plexus --help and import plexus.nn, too")
+    parser.add_argument("--write", action="store_true", help="put them into the last column of docs/architecture.md")
     parser.add_argument("--list", action="store_true", help="name private imports and circles")
     arguments = parser.parse_args()
     tree = Tree(arguments.root.resolve())
     rows = figures(tree)
     if arguments.time:
-        python = [sys.executable, "-X", "frozen_modules=on"]
-        rows["`plexus --help`, seconds"] = f"{seconds([*python, '-m', 'plexus', '--help'], tree.root):.2f}"
-        rows["`import plexus.nn`, seconds"] = f"{seconds([*python, '-c', 'import plexus.nn'], tree.root):.2f}"
+        plexus = Path(sys.executable).with_name("plexus")
+        rows["`plexus --help`, processor seconds"] = f"{seconds([str(plexus), '--help'], tree.root):.2f}"
+        rows["`import plexus.nn`, processor seconds"] = (
+            f"{seconds([sys.executable, '-c', 'import plexus.nn'], tree.root):.2f}"
+        )
     for name, value in rows.items():
         print(f"| {name} | {value} |")
+    if arguments.write:
+        TABLE.write_text(written(TABLE.read_text("utf-8"), rows), "utf-8")
     if arguments.list:
         print(*private_imports(tree), *circles(tree), sep="\n")
 

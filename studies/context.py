@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plexus.data import EpochSampler, ImageData, Split, augment, load, loader
+from plexus.data import EpochSampler, ImageData, Split, augment, load, loader, pixel_statistics
 from plexus.errors import TrainingError
 from plexus.experiments import Job
 from plexus.graph import Wiring
@@ -239,9 +239,10 @@ class TrialContext:
         within = None if mask is None else mask(self.in_shape[-1])
         if self.recipe.name == "notes":
             return Pixels(self.data.mean, 128.0, within)
-        pixels = self.data.train.images.double()
-        mean = pixels.mean((0, 2, 3)).view(-1, 1, 1).expand(self.in_shape)
-        return Pixels(mean, float(pixels.std().clamp_min(1.0)), within)
+        images = self.data.train.images
+        mean = pixel_statistics(images)[0].view(-1, 1, 1).expand(self.in_shape)
+        std = pixel_statistics(images.flatten(1)[:, None, None])[1]  # one for all channels
+        return Pixels(mean, float(std.clamp_min(1.0)), within)
 
     def _optimizer(self, net: nn.Module, first: int, last: int) -> tuple[torch.optim.Optimizer, Any]:
         if self.recipe.name == "notes":

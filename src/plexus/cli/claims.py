@@ -6,20 +6,19 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
-
+from plexus.cli._options import DATA, OUTPUT, Json
 from plexus.errors import ConfigError
 
 
 def claims(
     *,
-    results: Annotated[Path, Parameter(help="Folder with the studies' records.")] = Path("results"),
+    results: Annotated[Path, DATA("Folder with the studies' records.")] = Path("results"),
     scale: Annotated[
-        Literal["standard", "full"] | None, Parameter(help="[default: the larger that is complete].")
+        Literal["standard", "full"] | None, DATA("Which trials count.", default="the larger that is complete")
     ] = None,
-    html: Annotated[Path | None, Parameter(help="Write the ledger as a page.")] = None,
-    markdown: Annotated[bool, Parameter(negative="", help="Print the ledger as Markdown.")] = False,
-    as_json: Annotated[bool, Parameter(name="--json", negative="", help="Print the ledger as JSON.")] = False,
+    html: Annotated[Path | None, OUTPUT("Write the ledger as a page.")] = None,
+    markdown: Annotated[bool, OUTPUT("Print the ledger as Markdown.", negative="")] = False,
+    as_json: Json = False,
 ) -> None:
     """Judge every claim from the studies' records, by the rule written beside it."""
     if markdown and as_json:
@@ -28,7 +27,7 @@ def claims(
         raise ConfigError(f"{results}: not a folder; name the folder of the studies' records with --results")
     from plexus.experiments import load_module, studies_folder
     from plexus.experiments.claims import ledger
-    from plexus.report import claims_lines, claims_markdown, write_claims
+    from plexus.report import claims_lines, claims_markdown, write
 
     folder = studies_folder()
     if folder is None or not (folder / "claims.py").is_file():
@@ -38,7 +37,7 @@ def claims(
         )
     judged = ledger(load_module(folder / "claims.py").CLAIMS, results, scale=scale)
     if html is not None:
-        page = write_claims(judged, html)
+        page = write(judged, html)
     if as_json:
         print(json.dumps(judged, indent=1, ensure_ascii=False, allow_nan=False))
     elif markdown:

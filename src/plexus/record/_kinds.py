@@ -531,7 +531,7 @@ class RobustnessRecord(Record):
     """
 
     class Group(Part):
-        """Means over some of the angles, with their intervals over images."""
+        """Means over some of the angles, with their intervals over images; empty where there was no such angle."""
 
         angles: int = 0
         accuracy: Number = None

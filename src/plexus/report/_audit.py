@@ -168,8 +168,10 @@ def _making(record: AuditRecord) -> list[dict[str, Any]]:
 def _distances(record: AuditRecord) -> Markup:
     """Both histograms on a scale that shows one pair beside a million, and the threshold; empty where not measured."""
     found, threshold = record.calibration, record.settings.threshold
-    kinds = (("unrelated", found.unrelated, "var(--ghost)", 1.0), ("candidate", found.candidates, ACCENT, 0.7))
-    rows = [row for kind in kinds for row in _bars(found.edges, *kind)]
+    rows = [
+        *_bars(found.edges, found.unrelated, "unrelated", "var(--ghost)", 1.0),
+        *_bars(found.edges, found.candidates, "candidate", ACCENT, 0.7),
+    ]
     if not rows:
         return Markup("")
     most = max(10, *(row["count"] for row in rows))

@@ -28,14 +28,13 @@ _AXIS = re.compile(r' aria-label="[XY]-axis[^"]*"')
 _CONTAINER = re.compile(r' aria-roledescription="(?:[a-z ]*container|axis)"')
 _PATH = re.compile(r' (?:d|transform)="[^"]*"')
 _LONG = re.compile(r"(\d+\.\d)\d+")
-_LETTERS = {"labelFontSize": 11.5, "titleFontSize": 11.5, "labelColor": SOFT, "titleColor": SOFT}
 _THEME = alt.Config(
     background="transparent",
     padding=2,
     view=alt.ViewConfig(stroke=None),
     axis=alt.AxisConfig(
         domain=False, ticks=False, gridColor=LINE, titleFontWeight="normal", labelPadding=6, titlePadding=8,
-        labelFlush=False, **_LETTERS,
+        labelFlush=False, labelFontSize=11.5, titleFontSize=11.5, labelColor=SOFT, titleColor=SOFT,
     ),
     axisX=alt.AxisConfig(grid=False, domain=True, domainColor=LINE),
 )  # fmt: skip

@@ -67,11 +67,11 @@ def claims_markdown(ledger: Ledger) -> str:
     if record.studies:
         head = ["| study | scale | trials | seeds | data |", "| --- | --- | ---: | ---: | --- |"]
         lines += ["", "## Studies", "", *head]
-    for study in record.studies:
-        images, epochs = study.settings.get("images") or "all", plural(study.settings.get("epochs") or 0, "epoch")
-        trials = f"{study.trials} of {study.expected} | {len(study.seeds)}"
-        spec = _cell(study.data.get("spec", ""))
-        lines.append(f"| {study.study} | {study.scale} | {trials} | {spec}, {images} images, {epochs} |")
+    for about in record.studies:
+        images, epochs = about.settings.get("images") or "all", plural(about.settings.get("epochs") or 0, "epoch")
+        trials = f"{about.trials} of {about.expected} | {len(about.seeds)}"
+        spec = _cell(about.data.get("spec", ""))
+        lines.append(f"| {about.study} | {about.scale} | {trials} | {spec}, {images} images, {epochs} |")
     return "\n".join(lines) + "\n"
 
 

@@ -280,7 +280,7 @@ def _lines(
     values = sorted({point["at"] for point in points})
     if len(values) < 2:
         return Markup("")
-    scale, ticks = numbers(nice=False, **({"type": "log", "zero": False} if log else {}))
+    scale, ticks = numbers(nice=False, type="log" if log else "linear")
     if len(values) <= 7:
         ticks = alt.Axis(values=values, format=".3~g")
     return curves([point | {"dot": dot} for point in points], (scale, ticks), numbers(zero=zero), name, title=title)

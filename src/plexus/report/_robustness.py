@@ -287,7 +287,9 @@ def polar(rows: Sequence[Row]) -> Markup:
     spokes = [row for a in range(0, 360, 45) for row in places([(a, 0), (a, 100)], line=f"s{a}")]
     words = [row for a in range(0, 360, 45) for row in places([(a, 112)], text=f"{a}\u00b0")]
     words += [row for radius in (50, 100) for row in places([(292, radius - 6)], text=str(radius))]
-    around = [place | row for row, place in zip(rows, places([(row["at"], row["value"]) for row in rows]), strict=True)]
+    around = [
+        place | dict(row) for row, place in zip(rows, places([(row["at"], row["value"]) for row in rows]), strict=True)
+    ]
     grid = (
         base(rings + spokes).mark_line(aria=False, color=LINE, strokeWidth=1).encode(detail="line:N", order="order:Q")
     )

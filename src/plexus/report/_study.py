@@ -227,7 +227,7 @@ def _numbers(value: Any) -> bool:
 
 def _wirings(shown: Sequence[Shown]) -> Iterator[dict[str, Any]]:
     """The wirings that trials hold as lists of [source, target, strength] under `wiring`: variant, seed, edges."""
-    found = []
+    found: list[dict[str, Any]] = []
     for each in shown:
         for seed, raw in each.variant.others.get("wiring", {}).items():
             edges = [_edge(edge) for edge in raw] if isinstance(raw, list) else []

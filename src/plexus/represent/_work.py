@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from plexus.data import pixel_statistics
 from plexus.errors import ConfigError
 from plexus.graph import Wiring
 from plexus.models import Autoencoder
@@ -52,7 +53,7 @@ class Work:
     def model(self, wiring: Wiring | None) -> Autoencoder:
         """A fresh autoencoder for these images, from the run's seed."""
         data, config = self.images.data, self.config
-        pixels = data.train.images.double()
+        mean, std = pixel_statistics(data.train.images)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(reduce_seed(config.seed))
             return Autoencoder(
@@ -60,7 +61,7 @@ class Work:
                 wiring=None if wiring is None else wiring.to_json(),
                 variational=config.objective == "vae",
                 classes=() if config.labels == "none" else data.classes,
-                mean=pixels.mean((0, 2, 3)).tolist(), std=pixels.std((0, 2, 3)).clamp_min(1.0).tolist(),
+                mean=mean.tolist(), std=std.clamp_min(1.0).tolist(),
             )  # fmt: skip
 
     def _net(self, wiring: Wiring | None) -> Trained:

@@ -19,7 +19,7 @@ from typing import Any
 import plexus
 from plexus.errors import RunError
 from plexus.record import FORMAT, KINDS, atomic_write, to_json
-from plexus.training._settings import Settings
+from plexus.training._options import Options
 
 _RUN = "PLEXUS_RUN"  # the processes that Lightning starts for other devices find the run folder by it
 
@@ -277,7 +277,7 @@ def _processor() -> str:
 
 
 def make_run(
-    config: Settings, folder: str | Path | None, facts: Mapping[str, Any], *, now: datetime.datetime | None = None
+    config: Options, folder: str | Path | None, facts: Mapping[str, Any], *, now: datetime.datetime | None = None
 ) -> Path:
     """Create a run folder with its config and an unfinished record: both or nothing.
 

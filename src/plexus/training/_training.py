@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from plexus.data import ImageData
+from plexus.data import ImageData, pixel_statistics
 from plexus.errors import ConfigError
 from plexus.graph import Wiring
 from plexus.record import FitRecord, atomic_write
@@ -49,10 +49,9 @@ class Training:
         progress: bool,
     ) -> None:
         self.folder, self.config, self.data = folder, config, data
-        pixels = data.train.images.double()
         plain = config.start_from is None  # an encoder brings its own
-        mean, std = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3)).clamp_min(1.0)
-        self.normalize = Normalize(mean if plain else mean * 0, std if plain else std * 0 + 1)
+        mean, std = pixel_statistics(data.train.images)
+        self.normalize = Normalize(mean if plain else mean * 0, std.clamp_min(1.0) if plain else std * 0 + 1)
         self.nets = Nets(config, data.in_shape, len(data.classes))
         self.nets.supernet()  # a misfit is told before anything is trained
         check_devices(config)
