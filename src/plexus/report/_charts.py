@@ -68,14 +68,16 @@ def numbers(count: int = 5, **options: Any) -> Scaled:
 
 def fixed(low: float, high: float, **axis: Any) -> Scaled:
     """Return a scale with given ends."""
-    return alt.Scale(domain=[low, high], nice=False), alt.Axis(**({"tickCount": 5} | axis))
+    if "values" not in axis:  # vega leaves some of the values out where a count is given, too
+        axis = {"tickCount": 5} | axis
+    return alt.Scale(domain=[low, high], nice=False), alt.Axis(**axis)
 
 
 def epochs(last: int, marks: int = 7, first: int = 1) -> Scaled:
     """Return the scale of whole epochs."""
     last = max(first + 1, last)
     values = list(range(first, last + 1, max(1, math.ceil((last - first) / marks))))
-    return fixed(first, last, values=values, format="d", labelOverlap=False)
+    return fixed(first, last, values=values, format="d")
 
 
 def logarithm(values: Sequence[float]) -> Scaled:

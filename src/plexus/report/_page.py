@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from plexus.errors import RunError
 from plexus.record import Record, atomic_write, record_of
 from plexus.report import _audit, _claims, _fit, _represent, _robustness, _segment, _study
 from plexus.report import _formatting as formatting
@@ -74,7 +76,9 @@ def render(
     """
     found = record if isinstance(record, Record) else record_of(record)
     found.check()
-    page = PAGES[found.kind] if found.kind in PAGES else PAGES["study"]
+    if found.kind not in PAGES:
+        raise RunError(f"a {found.kind or 'record of no kind'} has no page of its own; render the study's StudyRecord")
+    page = PAGES[found.kind]
     context = {"pictures": None, "skipped": [], "notes": [], "making": [], "data": {}} | page.sections(found)
     if found.kind == "audit":
         context["pictures"] = _embedded(_audit.pictures(found, pictures or {}))  # type: ignore[arg-type]
@@ -121,6 +125,7 @@ def write(
     return atomic_write(path, render(record, pictures=pictures))
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=FunctionLoader(lambda name: _read("templates", name)),

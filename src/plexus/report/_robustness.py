@@ -62,7 +62,7 @@ def sections(record: RobustnessRecord) -> dict[str, Any]:
         "masthead": (record.data.name or record.data.spec, day(record.created), f"seed {record.seed}"),
         "skip": ("curve", "the curves"),
         "models": models,
-        "polar": polar([row for model in models for row in _rows(model, "accuracy")]),
+        "polar": polar([row for m in models for row in _rows(m, "accuracy")], f"Accuracy, %, {name}, drawn round"),
         "flat": _curves(models, "accuracy", f"Accuracy in percent {name}"),
         "bands": [(m, _band(m, f"Mean probability of the true class {name}, {m['name']}")) for m in models],
         "boxes": _boxes(models),
@@ -264,11 +264,12 @@ def _band(model: Row, name: str) -> Markup:
     return curves(rows, _angles(), fixed(0, 100), name)
 
 
-def polar(rows: Sequence[Row]) -> Markup:
+def polar(rows: Sequence[Row], name: str) -> Markup:
     """Draw percent as the distance from the centre, 0 degrees at the top, counter-clockwise: a circle is invariance.
 
     Args:
         rows: `at` (degrees), `value`, `text`, `line`, `color`, `dashed` and `dot`, in order.
+        name: for those who cannot see it.
     """
     if not rows:
         return Markup("")
@@ -299,7 +300,7 @@ def polar(rows: Sequence[Row]) -> Markup:
     line = curve.mark_line(aria=False, strokeWidth=1.8, strokeJoin="round").encode(dash, order="order:Q")
     dots = curve.mark_point(filled=True, size=46).transform_filter("datum.text != ''")
     dots = dots.encode(paint(alt.Opacity, "dot:Q"), description="text:N")
-    return drawn(alt.LayerChart(layer=[grid, text, line, dots]), "Accuracy in percent against the angle, drawn round")
+    return drawn(alt.LayerChart(layer=[grid, text, line, dots]), name)
 
 
 def _boxes(models: Sequence[Row]) -> Markup:

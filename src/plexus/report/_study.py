@@ -45,7 +45,7 @@ def sections(record: StudyRecord) -> dict[str, Any]:
         "boxes": charts.boxes(few),
         "differences": charts.differences(few, "difference", record.margin, "points"),
         "speeds": charts.differences(few, "speed", record.speed_margin, "% of the epochs"),
-        "circles": [(c, polar([row for each in c for row in each["rows"]])) for c in _circles(turned, record.baseline)],
+        "circles": [(group, _circle(group)) for group in _circles(turned, record.baseline)],
         "gates": [
             (name, seed, charts.gates(history, f"Gates of {name}, seed {seed}, over the epochs"))
             for name, seed, history in gates[:SHOWN]
@@ -187,6 +187,11 @@ def _circles(turned: Sequence[dict[str, Any]], base: str, *, each: int = 4) -> l
                 group.insert(0, _around(first, first["name"], "var(--soft)", dashed=True))
             groups.append(group)
     return groups
+
+
+def _circle(group: Sequence[dict[str, Any]]) -> Markup:
+    names = ", ".join(curve["name"] for curve in group)
+    return polar([row for curve in group for row in curve["rows"]], f"Accuracy against the angle, drawn round: {names}")
 
 
 def _around(curve: dict[str, Any], name: str, color: str, *, dashed: bool = False) -> dict[str, Any]:
