@@ -11,9 +11,9 @@ pytestmark = pytest.mark.page
 
 def test_text_of_the_record_does_nothing_and_is_shown(opened: Opener, page: Page) -> None:
     opened("hostile probe")
-    page.locator("[aria-roledescription=point]").first.hover()
+    page.locator("#curve [aria-label*='1, 180\u00b0']").first.hover()
     expect(page.locator("#tip")).to_contain_text(HOSTILE)
-    for place in (".masthead", "#command", ".figures", ".boxes", ".gallery", ".making", ".models"):
+    for place in (".masthead", "#command", ".figures", ".gallery", ".making", ".models"):
         expect(page.locator(place).first).to_contain_text(HOSTILE)
     assert page.evaluate("window.pwned") is None
     assert page.evaluate("[...document.images].every(i => i.src.startsWith('data:image/png') && i.naturalWidth > 0)")
