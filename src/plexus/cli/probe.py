@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import errno
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from plexus.cli._options import DATA, HARDWARE, OUTPUT, Json, Seed, command
+from plexus.cli._options import DATA, HARDWARE, NAME, OUTPUT, Json, Seed, command
+from plexus.cli._show import print_json
 from plexus.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def probe(
     record.write(folder / "rotation.json")
     page = write(record, folder / "rotation.html")
     if as_json:
-        print(json.dumps(_figures(record), indent=1, ensure_ascii=False))
+        print_json(_figures(record))
     else:
         print("\n".join([*rotation_lines(record), f"open {page}"]))
 
@@ -71,7 +71,7 @@ def _folder(models: list[str], data: str) -> Path:
     """Inside the run, where there is one; else beside the user."""
     if len(models) == 1 and Path(models[0]).is_dir():
         return Path(models[0]) / "probe"
-    return Path(f"probe-{Path(data).name or 'data'}")
+    return Path(f"probe-{Path(data).name[:NAME] or 'data'}")
 
 
 def _figures(record: RobustnessRecord) -> dict[str, Any]:
