@@ -101,7 +101,7 @@ class TrainingModule(L.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         images, targets = batch
         seed = step_seed(self.schedule.seed, self.place, self.global_rank)
-        torch.manual_seed(seed)  # dropout, noise
+        seed_generators(seed)  # dropout, noise
         if len(images) == 1 and self.needs_two(images):
             images, targets = (part.repeat_interleave(2, 0) for part in batch)
         loss = self.loss(images, targets, torch.Generator().manual_seed(seed))
@@ -241,6 +241,17 @@ def step_seed(seed: int, step: int, rank: int = 0) -> int:
         (128, 129)
     """
     return reduce_seed((seed * 1_000_003 + step) * 64 + rank)
+
+
+def seed_generators(seed: int) -> None:
+    """Seed the global generators, as `torch.manual_seed` does, but in microseconds where there is no accelerator.
+
+    torch 2.13 leaves the seed for CUDA, XPU and MTIA, too, whether or not they are there, each time with the formatted
+    stack: a millisecond or more in every step.
+    """
+    torch.default_generator.manual_seed(seed)
+    if torch.accelerator.is_available():
+        torch.manual_seed(seed)
 
 
 def one_cycle(t: float) -> float:
