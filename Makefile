@@ -2,6 +2,9 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# tests of one file stay in one worker; on a machine with more cores and memory: make test WORKERS=8
+WORKERS ?= 2
+PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile
 CODE := src tests scripts $(wildcard studies benchmarks)
 
 .PHONY: help demo install check test browser docs lint format bench constraints clean
@@ -40,10 +43,10 @@ lint: install
 	$(BIN)/mypy
 
 check: lint
-	$(BIN)/pytest -m "not e2e and not page"
+	$(PYTEST) -m "not e2e and not page"
 
 test: check browser docs
-	$(BIN)/pytest -m "e2e or page"
+	$(PYTEST) -m "e2e or page"
 
 docs: install
 	$(BIN)/python scripts/docs.py
@@ -72,5 +75,5 @@ constraints: install
 	@touch .venv/.installed
 
 clean:
-	rm -rf .venv build dist site test-results .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist site test-results .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find src studies tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -130,7 +130,7 @@ def memory(results: Results, work: Path) -> None:
         "import resource, sys, time; from plexus.data import open_samples; from plexus.audit import audit\n"
         "start = time.time(); found = audit(open_samples(sys.argv[1])).findings\n"
         "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
-        "print(peak, time.time() - start, found['summary']['pairs'])"
+        "print(peak, time.time() - start, found.summary.pairs)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(many)], check=True, capture_output=True, text=True)
     peak, seconds, pairs = done.stdout.split()

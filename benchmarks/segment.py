@@ -24,6 +24,7 @@ from measure import Results
 from plexus.audit import audit, write_files
 from plexus.data import open_samples
 from plexus.metrics import Interval, bootstrap, paired_bootstrap
+from plexus.record import AuditRecord
 from plexus.segment import SegmentConfig, finished, resume, train
 from plexus.segment._rle import decode, encode
 
@@ -124,9 +125,9 @@ def report(results: Results, given: argparse.Namespace) -> None:
         print(f"| run lengths of 1,000 masks 420x580, encoded and decoded, CPU time | <= 1 s | {both:.2f} s |")
 
 
-def _clusters(findings: dict[str, Any]) -> dict[str, str]:
+def _clusters(findings: AuditRecord) -> dict[str, str]:
     """Image -> its cluster of near-duplicates, or itself."""
-    return {r["name"]: r["name"] if r["cluster"] is None else f"cluster {r['cluster']}" for r in findings["images"]}
+    return {i.name: i.name if i.cluster is None else f"cluster {i.cluster}" for i in findings.images}
 
 
 def _said(found: Interval) -> dict[str, float]:

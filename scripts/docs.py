@@ -56,7 +56,7 @@ def stage(place: Path) -> None:
     (pages / "cli.md").write_text(_command_line())
     entries = ['{ "Command line" = "reference/cli.md" }']
     for name in public_modules():
-        (pages / f"{name}.md").write_text(f"# `{name}`\n\n::: {name}\n")
+        (pages / f"{name}.md").write_text(f"# `{name}`\n\n::: {name}\n{_options(name)}")
         entries.append(f'{{ "{name}" = "reference/{name}.md" }}')
     config = (ROOT / "zensical.toml").read_text()
     if config.count(EMPTY) != 1:
@@ -80,6 +80,27 @@ def _command_line() -> str:
     return re.sub(r"## Table of Contents\n.*?(?=\*\*Commands)", "", text, flags=re.DOTALL).replace(
         "# plexus\n", "# Command line\n", 1
     )
+
+
+def _options(name: str) -> str:
+    """A table of the options of each class of options that a module exports."""
+    from plexus.training import Options, declared
+
+    module, tables = importlib.import_module(name), ""
+    for title in getattr(module, "__all__", ()):
+        thing = getattr(module, title)
+        if isinstance(thing, type) and issubclass(thing, Options):
+            rows = [
+                f"| `{key}` | {o.text} {_choices(o.choices)}| {o.default or ''} |" for key, o in declared(thing).items()
+            ]
+            tables += "\n".join(
+                [f"\n## Options of `{title}`\n", "| option | what it is | default |", "| --- | --- | --- |", *rows, ""]
+            )
+    return tables
+
+
+def _choices(choices: tuple[object, ...]) -> str:
+    return f"({', '.join(f'`{choice}`' for choice in choices)}) " if choices else ""
 
 
 class Page(HTMLParser):

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plexus.data import ImageData, Split, load
+from plexus.data import ImageData, Split, load, pixel_statistics
 from plexus.experiments import Job
 from plexus.graph import Wiring
 from plexus.models import Classifier, head
@@ -241,9 +241,10 @@ class TrialContext:
         within = None if mask is None else mask(self.in_shape[-1])
         if self.recipe.name == "notes":
             return Pixels(self.data.mean, 128.0, within)
-        pixels = self.data.train.images.double()
-        mean = pixels.mean((0, 2, 3)).view(-1, 1, 1).expand(self.in_shape)
-        return Pixels(mean, float(pixels.std().clamp_min(1.0)), within)
+        pixels = self.data.train.images
+        mean = pixel_statistics(pixels)[0].view(-1, 1, 1).expand(self.in_shape)
+        std = pixel_statistics(pixels.flatten(1)[:, None, None])[1]  # one for all channels
+        return Pixels(mean, float(std.clamp_min(1.0)), within)
 
 
 def supernet(context: TrialContext, legos: Legos, kind: str, **options: Any) -> Classifier:

@@ -65,14 +65,13 @@ def _encoder(job: Job, context: Any) -> Any:
     """A fresh autoencoder for these images; only its encoder is used."""
     import torch
 
+    from plexus.data import pixel_statistics
     from plexus.models import Autoencoder
 
-    pixels = context.data.train.images.double()
+    mean, std = pixel_statistics(context.data.train.images)
     torch.manual_seed(job.seed)
-    return Autoencoder(
-        context.in_shape, min(DIM, pixels[0].numel()),
-        mean=pixels.mean((0, 2, 3)).tolist(), std=pixels.std((0, 2, 3)).clamp_min(1.0).tolist(),
-    )  # fmt: skip
+    dim = min(DIM, math.prod(context.in_shape))
+    return Autoencoder(context.in_shape, dim, mean=mean.tolist(), std=std.clamp_min(1.0).tolist())
 
 
 def _learned(job: Job) -> tuple[Any, float]:

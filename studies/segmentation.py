@@ -233,10 +233,10 @@ def plant(found: Pairs, rows: NDArray[np.int64], seed: int, folder: Path) -> Pla
         Image.fromarray(pixels).save(folder / f"{n:05}.png")
         Image.fromarray(mask & (not empty)).convert("L").save(folder / f"{n:05}_mask.png")
     report = audit(open_samples(folder, masks=True), seed=seed)
-    kept = {int(row["name"][:5]): row["keep"] for row in report.findings["images"]}
+    kept = {int(image.name[:5]): bool(image.keep) for image in report.findings.images}
     index = {n: i for i, n in enumerate(number)}
-    names = [int(row["name"][:5]) for row in report.findings["images"]]
-    reported = [(index[names[p["a"]]], index[names[p["b"]]]) for p in report.findings["pairs"] if p["contradiction"]]
+    names = [int(image.name[:5]) for image in report.findings.images]
+    reported = [(index[names[p.a]], index[names[p.b]]) for p in report.findings.pairs if p.contradiction]
     size = found.images.shape[-1]
     right = torch.stack([shrunk(torch.from_numpy(np.array(mask)), size) for _, mask in all_of])[:, None]
     return Planted(

@@ -151,7 +151,7 @@ def test_a_wrong_import_is_found(module: str, source: str) -> None:
         ("plexus.nn.connection", "import torch\nfrom plexus.errors import ConfigError\nfrom .functional import merge"),
         ("plexus.nn.connection", "from plexus import __version__, data"),
         ("plexus.record", "from plexus.errors import RunError"),
-        ("plexus.report.page", "from plexus.graph import Edge\nfrom plexus.record import RunRecord"),
+        ("plexus.report.page", "from plexus.graph import Edge\nfrom plexus.record import FitRecord"),
         ("plexus.essays.squares", "from plexus.essays.kleiber import law\nfrom .fitness import run"),
         ("plexus.cli.fit", "import torch\nfrom plexus.report import write"),
         ("plexus.__main__", "from plexus.cli import main"),

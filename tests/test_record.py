@@ -4,20 +4,24 @@ import errno
 import json
 import math
 import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from plexus.errors import PlexusError, RunError, TrainingError
-from plexus.record import RunRecord, atomic_write
+from plexus.record import KINDS, FitRecord, SegmentRecord, TrialRecord, atomic_write, read_record, record_of
 
+ROOT = Path(__file__).parents[1]
 NODES = ["input", "lego1", "lego2", "head"]
 EDGES = [{"source": "input", "target": "lego2", "gate": 0.3}, {"source": "lego1", "target": "head", "gate": 0.9}]
 
 
-def record(**parts: Any) -> RunRecord:
-    return RunRecord(**{"command": "plexus fit digits", "nodes": NODES, "edges": EDGES} | parts)
+def record(**parts: Any) -> FitRecord:
+    return FitRecord(**{"command": "plexus fit digits", "nodes": NODES, "edges": EDGES} | parts)
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
@@ -28,7 +32,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
         confusion=[[1, 0], [0, 2]],
     )
     path = written.write(tmp_path / "record.json")
-    assert RunRecord.read(path) == written
+    assert FitRecord.read(path) == written
     assert json.loads(path.read_text(encoding="utf-8"))["data"]["classes"] == ["<b>", "ü", "\u2028"]
 
 
@@ -45,15 +49,15 @@ def test_values_become_plain_json() -> None:
 
 def test_a_name_that_is_not_utf8_can_be_written(tmp_path: Path) -> None:
     made = record(data={"skipped": ["\udcff.png"]})
-    assert RunRecord.read(made.write(tmp_path / "record.json")).data == {"skipped": ["\\udcff.png"]}
+    assert FitRecord.read(made.write(tmp_path / "record.json")).data.skipped == ["\\udcff.png"]
 
 
 def test_a_mapping_of_python_values_is_taken_as_json() -> None:
-    assert RunRecord.from_dict({"format": 1, "nodes": ("a", "b"), "seed": None}) == RunRecord(nodes=["a", "b"])
+    assert FitRecord.from_dict({"format": 1, "nodes": ("a", "b"), "seed": None}) == FitRecord(nodes=["a", "b"])
 
 
 def test_missing_parts_take_their_defaults() -> None:
-    assert RunRecord.from_dict({"format": 1, "confusion": None}) == RunRecord()
+    assert FitRecord.from_dict({"format": 1, "confusion": None}) == FitRecord()
 
 
 @pytest.mark.parametrize(
@@ -64,7 +68,7 @@ def test_missing_parts_take_their_defaults() -> None:
         ({"format": 2}, "not a run record"),
         ({"format": 1, "epoch": []}, "'epoch'"),
         ({"format": 1, "epochs": {}}, "'epochs' should be a list"),
-        ({"format": 1, "finished": 1}, "'finished' should be a bool"),
+        ({"format": 1, "finished": 1}, "'finished' should be true or false"),
         ({"format": 1, "epochs": [3]}, r"epochs\[0\]"),
         ({"format": 1, "nodes": ["a"], "edges": [{"source": "a", "target": "b"}]}, r"edges\[0\] has target 'b'"),
         ({"format": 1, "budgets": [{"kept": [0]}]}, r"budgets\[0\]"),
@@ -74,11 +78,11 @@ def test_missing_parts_take_their_defaults() -> None:
 )
 def test_a_broken_record_is_refused_by_name(raw: Any, named: str, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=named):
-        RunRecord.from_dict(raw)
+        FitRecord.from_dict(raw)
     path = tmp_path / "record.json"
     path.write_text(json.dumps(raw))
     with pytest.raises(RunError, match=named) as caught:
-        RunRecord.read(path)
+        FitRecord.read(path)
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
 
@@ -88,12 +92,12 @@ def test_a_file_cut_short_is_refused_by_name(content: bytes, tmp_path: Path) -> 
     path = tmp_path / "record.json"
     path.write_bytes(content)
     with pytest.raises(RunError, match=r"record\.json: not a run record"):
-        RunRecord.read(path)
+        FitRecord.read(path)
 
 
 def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"nowhere\.json: cannot read"):
-        RunRecord.read(tmp_path / "nowhere.json")
+        FitRecord.read(tmp_path / "nowhere.json")
 
 
 def test_atomic_write_takes_text_and_bytes(tmp_path: Path) -> None:
@@ -131,3 +135,78 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: p
 def test_a_missing_folder_is_a_users_mistake(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="cannot write"):
         atomic_write(tmp_path / "nowhere" / "a", "x")
+
+
+@pytest.mark.parametrize("study", sorted(path.name for path in (ROOT / "results").iterdir() if path.is_dir()))
+def test_the_trials_of_the_repository_read_as_they_were_written(study: str) -> None:
+    files = sorted((ROOT / "results" / study).rglob("*~*.json"))
+    assert files
+    for file in files:
+        trial = read_record(file)
+        assert isinstance(trial, TrialRecord)
+        assert trial.finished
+        assert trial.to_dict() == json.loads(file.read_bytes())
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_record_of_any_kind_of_which_every_part_is_missing_reads(kind: str) -> None:
+    needed = {"study": "a", "variant": "b", "options": {}, "metrics": {}} if kind == "trial" else {}
+    found = record_of({"format": 1, "kind": kind, **needed})
+    assert (type(found), found.kind, found.finished) == (KINDS[kind], kind, kind == "trial")
+    assert record_of({**found.to_dict(), "format": 1, "kind": kind}).to_dict() == found.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        ({"kind": "segment", "folds": [{}]}, "'folds[0].fold' is missing; train anew"),
+        ({"kind": "segment", "results": {"none": {"dice": 3}}}, "'results.none.dice' should be an object, got 3"),
+        ({"kind": "represent", "map": {"x": [0.5]}}, "'map' has as many places"),
+        ({"kind": "represent", "results": {"mse": "low"}}, "'results.mse' should be a number, got 'low'; train anew"),
+        (
+            {"kind": "audit", "pairs": [{"a": 0, "b": 1}], "images": [{"name": "x"}]},
+            "pair 0 does not name two of the 1",
+        ),
+        ({"kind": "audit", "clusters": [{"images": [-1]}]}, "clusters[0] names images that are not among the 0"),
+        ({"kind": "audit", "summary": []}, "'summary' should be an object, got []; audit again"),
+        ({"kind": "rotation", "models": [{"curve": {"summary": {"angles": [0]}}}]}, "curves that are not as long"),
+        ({"kind": "rotation", "models": [{}]}, "'models[0].curve' is missing; probe again"),
+        ({"kind": "trial", "study": "a"}, "'variant' is missing; delete it and run --resume"),
+        ({"kind": "claims", "claims": [{"id": 1, "sentence": "s", "verdict": "maybe"}]}, "'claims[0].verdict' should"),
+        ({"kind": "dance"}, "unknown kind 'dance'; upgrade plexus"),
+        ({"kind": 7}, "unknown kind 7; upgrade plexus"),
+    ],
+)
+def test_what_is_broken_is_told_with_the_remedy(raw: dict[str, Any], told: str) -> None:
+    with pytest.raises(RunError, match=re.escape(told)):
+        record_of({"format": 1, **raw})
+
+
+def test_a_record_of_another_kind_is_refused(tmp_path: Path) -> None:
+    path = SegmentRecord().write(tmp_path / "record.json")
+    with pytest.raises(RunError, match=r"record\.json: not the record of `plexus fit`; name a folder that it made"):
+        FitRecord.read(path)
+
+
+def test_names_that_this_version_does_not_know_are_written_again() -> None:
+    raw = {"format": 1, "kind": "segment", "folds": [{"fold": 0, "epochs": [{"lr": 0.5}], "weights": [1, 2]}]}
+    assert record_of(raw).to_dict()["folds"] == raw["folds"]
+
+
+def test_what_was_filled_in_place_is_written() -> None:
+    made = SegmentRecord(data=SegmentRecord.Data(name="scans"))
+    made.data.notes.append("soft masks")
+    made.folds.append(SegmentRecord.Fold(fold=0))
+    assert made.to_dict()["data"] == {"name": "scans", "notes": ["soft masks"]}
+    assert made.to_dict()["folds"] == [{"fold": 0}]
+
+
+def test_numbers_keep_their_kind() -> None:
+    made = FitRecord(seconds={"a": 1, "b": 1.0, "c": math.inf})
+    assert repr(FitRecord.from_dict(made.to_dict()).seconds) == "{'a': 1, 'b': 1.0, 'c': None}"
+
+
+def test_records_are_read_without_torch_or_numpy() -> None:
+    code = "import sys, plexus.record as r; r.FitRecord(); print({'torch', 'lightning', 'numpy'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -12,7 +12,7 @@ from torch import nn
 
 from plexus.data import ImageData, load
 from plexus.graph import Wiring
-from plexus.record import RunRecord
+from plexus.record import FitRecord
 from plexus.training import Batches, ClassificationModule, FitConfig, Loop, Normalize, Schedule, accuracy, fit
 from plexus.training._nets import Nets
 from plexus.wiring import importance, random_wiring, residual_wiring
@@ -86,12 +86,12 @@ def _fit(config: FitConfig) -> dict[str, Any]:
         start = time.monotonic()
         folder = fit(config, run=Path(place) / "run")
         seconds = time.monotonic() - start
-        record = RunRecord.read(folder / "record.json")
-    rows = {r["name"]: {"accuracy": r["accuracy"], "parameters": r["parameters"]} for r in record.results}
-    kept = sum(e["kept"] for e in record.edges)
+        record = FitRecord.read(folder / "record.json")
+    rows = {r.name: {"accuracy": r.accuracy, "parameters": r.parameters} for r in record.results}
+    kept = sum(e.kept is True for e in record.edges)
     return {
         **rows,
-        "gap": record.gap,
+        "gap": {"before": record.gap.before, "after": record.gap.after, "split": record.gap.split},
         "kept": kept,
         "edges": len(record.edges),
         "seconds": seconds,

@@ -55,3 +55,16 @@ class TrainingError(PlexusError):
     """
 
     exit_code = 1
+
+
+def printable(text: str) -> str:
+    """Return the text as it is, or escaped where it would break or disguise a line.
+
+    Args:
+        text: a name of the user's: of a file, a class, a column.
+
+    Example:
+        >>> printable("scan 7.png"), printable("scan\\n7.png")
+        ('scan 7.png', "'scan\\\\n7.png'")
+    """
+    return text if text.isprintable() else ascii(text)

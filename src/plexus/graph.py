@@ -1,4 +1,4 @@
-"""The value that carries everything: a wiring, which layer reads which, and how strongly."""
+"""Wiring, the value that carries everything: the layers, the edges between them, and how strong each is."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEAD = "head"
 
 
 def stack_nodes(legos: int) -> tuple[str, ...]:
-    """The nodes of a stack of layers: `input, lego1, ..., legon, head`.
+    """Name the nodes of a stack of layers: `input, lego1, ..., legon, head`.
 
     Args:
         legos: how many layers.
@@ -34,7 +34,7 @@ def stack_nodes(legos: int) -> tuple[str, ...]:
 
 
 class Edge(NamedTuple):
-    """One connection: `target` reads the output of `source` with this strength.
+    """Connection: `target` reads the output of `source` with this strength.
 
     Args:
         source: the node that is read.
@@ -53,7 +53,7 @@ class Edge(NamedTuple):
 
 @dataclass(frozen=True, init=False)
 class Wiring:
-    """A directed acyclic graph of layers whose edges carry a strength.
+    """Directed acyclic graph of layers whose edges carry a strength.
 
     Nodes are listed in an order in which the net can be computed: every edge points forward in it. A supernet of n
     legos has the nodes `input, lego1, ..., legon, head`; that `lego1` reads the input is not a choice and so no edge.
@@ -81,50 +81,51 @@ class Wiring:
         nodes = tuple(nodes)
         if not all(isinstance(n, str) and n for n in nodes):
             raise ConfigError(f"wiring: node names must be non-empty strings, got {nodes!r}")
-        place = {name: i for i, name in enumerate(nodes)}
-        if len(place) != len(nodes):
+        order = {name: i for i, name in enumerate(nodes)}
+        if len(order) != len(nodes):
             raise ConfigError(f"wiring: node {_repeated(nodes)!r} is listed twice; name every node once")
-        given = [_edge(e) for e in edges]
-        for e in given:
+        checked = [_edge(e) for e in edges]
+        for e in checked:
             for end in (e.source, e.target):
-                if end not in place:
+                if end not in order:
                     raise ConfigError(f"wiring: edge {e.source} -> {e.target} names unknown node {end!r}")
             if not math.isfinite(e.strength):
                 raise ConfigError(f"wiring: edge {e.source} -> {e.target} has strength {e.strength}; it must be finite")
-        pairs = [(e.source, e.target) for e in given]
+        pairs = [(e.source, e.target) for e in checked]
         if len(set(pairs)) != len(pairs):
             source, target = _repeated(pairs)
             raise ConfigError(f"wiring: edge {source} -> {target} is listed twice; keep one")
-        if any(place[e.source] >= place[e.target] for e in given):
+        if any(order[e.source] >= order[e.target] for e in checked):
             nodes = _in_order(nodes, pairs)
-            place = {name: i for i, name in enumerate(nodes)}
-        given.sort(key=lambda e: (place[e.target], place[e.source]))
+            order = {name: i for i, name in enumerate(nodes)}
+        # one order for equal wirings, so that they compare, hash and print alike
+        checked.sort(key=lambda e: (order[e.target], order[e.source]))
         object.__setattr__(self, "nodes", nodes)
-        object.__setattr__(self, "edges", tuple(given))
+        object.__setattr__(self, "edges", tuple(checked))
 
     def sources(self, target: str) -> tuple[str, ...]:
-        """Names that `target` reads, in node order."""
+        """List the nodes that `target` reads, in node order."""
         return tuple(e.source for e in self.edges if e.target == target)
 
     def strengths(self) -> dict[tuple[str, str], float]:
-        """(source, target) -> strength."""
+        """Map (source, target) to strength."""
         return {(e.source, e.target): e.strength for e in self.edges}
 
     def keep(self, pairs: Iterable[tuple[str, str]]) -> Wiring:
-        """The same nodes with only these (source, target) pairs; unknown pairs are refused by name."""
-        wanted, known = set(pairs), self.strengths()
-        for source, target in sorted(wanted - known.keys()):
+        """Keep the nodes and only these (source, target) pairs; a pair that is no edge is refused by name."""
+        wanted, edges = set(pairs), self.strengths()
+        for source, target in sorted(wanted - edges.keys()):
             raise ConfigError(f"wiring: there is no edge {source} -> {target} to keep")
         return Wiring(self.nodes, tuple(e for e in self.edges if (e.source, e.target) in wanted))
 
     def to_json(self) -> str:
-        """JSON text, the same for equal wirings."""
+        """Write JSON text, the same for equal wirings."""
         edges = [{"source": e.source, "target": e.target, "strength": e.strength} for e in self.edges]
         return json.dumps({"format": FORMAT, "nodes": list(self.nodes), "edges": edges}, indent=1)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Wiring:
-        """Reads `to_json`'s text; anything else raises a ConfigError that says what is wrong."""
+        """Read `to_json`'s text; anything else raises a ConfigError that says what is wrong."""
         try:
             raw = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -140,7 +141,7 @@ class Wiring:
         return cls(tuple(nodes), tuple(Edge(e["source"], e["target"], e["strength"]) for e in edges))
 
     def to_networkx(self) -> nx.DiGraph:
-        """A `networkx.DiGraph` with the same nodes and edges; the edge attribute is `strength`."""
+        """Make a `networkx.DiGraph` with the same nodes and edges; the edge attribute is `strength`."""
         graph = nx.DiGraph()
         graph.add_nodes_from(self.nodes)
         graph.add_edges_from((e.source, e.target, {"strength": e.strength}) for e in self.edges)
@@ -166,13 +167,13 @@ def _repeated(items: Sequence[Any]) -> Any:
 
 
 def _in_order(nodes: Sequence[str], pairs: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """A topological order that keeps the given one where it can."""
-    place = {name: i for i, name in enumerate(nodes)}
+    """Sort topologically, keeping the order of `nodes` where it can be kept."""
+    order = {name: i for i, name in enumerate(nodes)}
     graph = nx.DiGraph()
     graph.add_nodes_from(nodes)
     graph.add_edges_from(pairs)
     try:
-        return tuple(nx.lexicographical_topological_sort(graph, key=place.__getitem__))
+        return tuple(nx.lexicographical_topological_sort(graph, key=order.__getitem__))
     except nx.NetworkXUnfeasible:
         cycle = [source for source, _ in nx.find_cycle(graph)]
         raise ConfigError(f"wiring: {' -> '.join([*cycle, cycle[0]])} is a cycle; a wiring must be acyclic") from None

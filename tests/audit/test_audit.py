@@ -25,6 +25,7 @@ from plexus.audit import (
 )  # fmt: skip
 from plexus.data import SampleSet, open_samples
 from plexus.errors import ConfigError, DataError, RunError
+from plexus.record import AuditRecord
 from tests.audit.speckle import scene, view
 
 
@@ -38,17 +39,16 @@ def found(samples: SampleSet) -> Audit:
     return audit(samples, k=3)
 
 
-def named(found: Audit, pair: dict[str, object]) -> set[str]:
-    images = found.findings["images"]
-    return {Path(images[pair[side]]["name"]).stem for side in "ab"}
+def named(found: Audit, pair: AuditRecord.Pair) -> set[str]:
+    return {Path(found.findings.images[i].name).stem for i in (pair.a, pair.b)}
 
 
 def test_every_planted_pair_is_found_and_no_other(found: Audit) -> None:
-    pairs = found.findings["pairs"]
+    pairs = found.findings.pairs
     assert [sorted(named(found, p)) for p in pairs[:2]] in (
         [["p0_00", "p0_90"], ["p1_01", "p1_91"]], [["p1_01", "p1_91"], ["p0_00", "p0_90"]],
     )  # fmt: skip
-    kinds = {tuple(sorted(named(found, p))): (p["contradiction"], p["leak"], p["exact"]) for p in pairs}
+    kinds = {tuple(sorted(named(found, p))): (p.contradiction, p.leak, p.exact) for p in pairs}
     assert kinds == {
         ("p0_00", "p0_90"): ("presence", None, False),
         ("p1_01", "p1_91"): ("overlap", None, False),
@@ -56,45 +56,46 @@ def test_every_planted_pair_is_found_and_no_other(found: Audit) -> None:
         ("p2_02", "p2_92"): (None, None, True),
     }
     assert named(found, pairs[2]) == {"p3_03", "p9_01"}  # leaks before the rest
-    assert pairs[3]["distance"] == 0
-    assert pairs[3]["dice"] == 1
-    assert all(p["a"] < p["b"] for p in pairs)
+    assert pairs[3].distance == 0
+    assert pairs[3].dice == 1
+    assert all(p.a < p.b for p in pairs)
 
 
 def test_shifts_are_in_pixels_of_the_image(found: Audit) -> None:
-    images, (pair,) = found.findings["images"], [p for p in found.findings["pairs"] if p["leak"]]
-    sign = 1 if images[pair["a"]]["split"] == "test" else -1
-    np.testing.assert_allclose(pair["shift"], [2 * sign, 2 * sign], atol=0.6)
+    images, (pair,) = found.findings.images, [p for p in found.findings.pairs if p.leak]
+    sign = 1 if images[pair.a].split == "test" else -1
+    assert pair.shift is not None
+    np.testing.assert_allclose(pair.shift, [2 * sign, 2 * sign], atol=0.6)
 
 
 def test_problems_are_named(found: Audit) -> None:
-    problems = {Path(p["name"]).stem: p["kind"] for p in found.findings["problems"]}
+    problems = {Path(p.name).stem: p.kind for p in found.findings.problems}
     assert problems == {"p4_93": "constant", "p4_94": "zero", "p4_95": "unreadable", "p4_96": "mask"}
-    assert found.findings["summary"]["unreadable"] == 2
-    assert found.findings["summary"]["degenerate"] == 2
+    assert found.findings.summary.unreadable == 2
+    assert found.findings.summary.degenerate == 2
 
 
 def test_the_rule_keeps_what_it_says(found: Audit) -> None:
-    gone = {Path(i["name"]).stem: i["why"] for i in found.findings["images"] if not i["keep"]}
+    gone = {Path(i.name).stem: i.why for i in found.findings.images if not i.keep}
     assert set(gone) == {"p0_90", "p1_91", "p2_92", "p3_03", "p4_93", "p4_94", "p4_95", "p4_96"}
     assert gone["p0_90"] == "contradicts train/p0_00.png"
     assert gone["p2_92"] == "copy of train/p2_02.png"
     assert gone["p3_03"] == "leak: near-duplicate of test/p9_01.png in test"
-    summary = found.findings["summary"]
-    assert (summary["kept"], summary["dropped"]) == (len(found.findings["images"]) - 8, 8)
+    summary = found.findings.summary
+    assert (summary.kept, summary.dropped) == (len(found.findings.images) - 8, 8)
 
 
-def test_findings_are_plain_json_and_add_up(found: Audit) -> None:
-    again = json.loads(json.dumps(found.findings, allow_nan=False))
+def test_findings_come_back_from_their_file_and_add_up(found: Audit, tmp_path: Path) -> None:
+    again = AuditRecord.read(write_files(found, tmp_path) / "findings.json")
     assert again == found.findings
-    summary, data = again["summary"], again["data"]
-    assert summary["pairs"] == len(again["pairs"]) == 4
-    assert summary["contradictions"] == {"class": 0, "presence": 1, "overlap": 1}
-    assert (summary["leaks"], summary["exact"], summary["clusters"], summary["flagged"]) == (1, 1, 4, 0)
-    assert data["splits"] == {"train": 37, "test": 2}
-    assert data["groups"] == 6
-    assert [c["images"] for c in again["clusters"]] == sorted([p["a"], p["b"]] for p in again["pairs"])
-    assert sum(again["calibration"]["unrelated"]) > 200
+    summary, data = again.summary, again.data
+    assert summary.pairs == len(again.pairs) == 4
+    assert summary.contradictions == {"class": 0, "presence": 1, "overlap": 1}
+    assert (summary.leaks, summary.exact, summary.clusters, summary.flagged) == (1, 1, 4, 0)
+    assert data.splits == {"train": 37, "test": 2}
+    assert data.groups == 6
+    assert [c.images for c in again.clusters] == sorted([p.a, p.b] for p in again.pairs)
+    assert sum(again.calibration.unrelated) > 200
 
 
 def test_folds_tear_no_group_and_no_cluster(found: Audit, samples: SampleSet) -> None:
@@ -143,7 +144,7 @@ def test_decisions_override_the_rule(samples: SampleSet, tmp_path: Path) -> None
     }
     file.write_text(json.dumps({"format": 1, "kind": "audit-decisions", "decisions": decisions}))
     made = audit(samples, k=2, decisions=read_decisions(file, samples))
-    why = {Path(i["name"]).stem: i["why"] for i in made.findings["images"] if not i["keep"]}
+    why = {Path(i.name).stem: i.why for i in made.findings.images if not i.keep}
     assert why["p0_00"] == "contradicts train/p0_90.png"
     assert why["p2_02"] == why["p9_02"] == "decided"
     assert "p0_90" not in why
@@ -172,19 +173,17 @@ def test_wrong_decisions_are_told(samples: SampleSet, tmp_path: Path, content: s
 
 def test_files_say_what_was_found(found: Audit, tmp_path: Path) -> None:
     folder = write_files(found, tmp_path / "new" / "out")
-    assert json.loads((folder / "findings.json").read_text()) == found.findings
+    assert json.loads((folder / "findings.json").read_text()) == found.findings.to_dict()
     raw = json.loads((folder / "folds.json").read_text())
     assert (raw["format"], raw["kind"], raw["k"], raw["seed"]) == (1, "folds", 3, 0)
     rows = list(csv.DictReader(io.StringIO((folder / "pairs.csv").read_text())))
-    assert [row["a_name"] for row in rows] == [
-        found.findings["images"][p["a"]]["name"] for p in found.findings["pairs"]
-    ]
+    assert [row["a_name"] for row in rows] == [found.findings.images[p.a].name for p in found.findings.pairs]
 
 
 def test_no_text_becomes_a_formula(found: Audit, tmp_path: Path) -> None:
-    findings = json.loads(json.dumps(found.findings))
-    for image, name in zip(findings["images"], ("=1+1", "+2", "-3", "@SUM(A1)", "\tx", 'a"b,c') * 9, strict=False):
-        image["name"] = image["label"] = name
+    findings = found.findings.model_copy(deep=True)
+    for image, name in zip(findings.images, ("=1+1", "+2", "-3", "@SUM(A1)", "\tx", 'a"b,c') * 9, strict=False):
+        image.name = image.label = name
     text = (write_files(replace(found, findings=findings), tmp_path) / "pairs.csv").read_text()
     for row in csv.DictReader(io.StringIO(text)):
         for side in "ab":
@@ -196,13 +195,13 @@ def test_no_text_becomes_a_formula(found: Audit, tmp_path: Path) -> None:
 def test_the_clean_copy_is_a_set_without_faults(found: Audit, samples: SampleSet, tmp_path: Path) -> None:
     folder = write_clean(samples, found, tmp_path / "clean", link=True)
     kept = (folder / "keep.txt").read_text().split()
-    assert kept == [i["name"] for i in found.findings["images"] if i["keep"]]
+    assert kept == [i.name for i in found.findings.images if i.keep]
     (folder / "keep.txt").unlink()
     again = open_samples(folder, group_from=r"^(p\d)")
     assert [s.name for s in again.samples] == kept
     assert again.has_masks
-    summary = audit(again, k=2).findings["summary"]
-    assert (summary["pairs"], summary["unreadable"], summary["degenerate"]) == (0, 0, 0)
+    summary = audit(again, k=2).findings.summary
+    assert (summary.pairs, summary.unreadable, summary.degenerate) == (0, 0, 0)
     with pytest.raises(RunError, match="is not empty"):
         write_clean(samples, found, folder)
 
@@ -268,17 +267,17 @@ def test_videos_without_groups_are_found_and_told() -> None:
 
 def test_pictures_are_of_images_in_pairs(found: Audit, samples: SampleSet) -> None:
     made = pictures(samples, found.findings)
-    assert set(made) == {p[side] for p in found.findings["pairs"] for side in "ab"}
+    assert set(made) == {i for p in found.findings.pairs for i in (p.a, p.b)}
     assert all(str(p["image"]).startswith("data:image/jpeg;base64,") for p in made.values())
     assert all(str(p["mask"]).startswith("data:image/png;base64,") for p in made.values())
     few = pictures(samples, found.findings, most=3)
-    assert set(few) == {found.findings["pairs"][0][side] for side in "ab"}
+    assert set(few) == {found.findings.pairs[0].a, found.findings.pairs[0].b}
 
 
 def test_too_few_parts_for_the_folds_are_told_and_the_audit_goes_on(samples: SampleSet) -> None:
     made = audit(samples, k=9)
     assert made.folds is None
-    assert any("cannot fill 9 folds; at most --folds 5" in note for note in made.findings["data"]["notes"])
+    assert any("cannot fill 9 folds; at most --folds 5" in note for note in made.findings.data.notes)
     with pytest.raises(ConfigError, match="give 2 or more"):
         folds(samples, near_duplicates(fingerprint(samples)), k=1)
 

@@ -37,7 +37,7 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["images", "--fingerprint", "no.py:net"], "there is no file no.py"),
         (["images", "--min-dice", "3"], "min_dice=3: give a Dice of 0 to 1"),
         (["images", "--folds", "1"], "folds=1: give 2 or more"),
-        (["images", "--seed", "-1"], "seed=-1: give 0 or more"),
+        (["images", "--seed", "-1"], '"-1" for --seed. Must be >= 0'),
         (["images", "--link"], "--link belongs to --write-clean"),
         (["images", "--out", "file"], "file: is a file; name a folder"),
         (["images", "--out", "file/deep"], "file is a file; name a folder"),

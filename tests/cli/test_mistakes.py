@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from plexus.cli import main
-from plexus.record import RunRecord
+from plexus.record import FitRecord
 from plexus.training import FitConfig
 from plexus.training._fit import new_run
 
@@ -42,10 +42,14 @@ def unfinished(tmp_path: Path) -> Path:
     [
         (["fit", "--epoch", "3"], "Did you mean --epochs?"),
         (["fitt"], 'Did you mean "fit"?'),
-        (["fit", "--epochs", "many"], "--epochs"),
+        (["fit", "--epochs", "many", "--width", "0"], "width=0 must be at least 1"),
+        (["fit", "--epochs", "many", "--width", "0"], "epochs='many' must be a whole number"),
         (["fit", "digits", "more"], "more"),
+        (["fit", "--epoch", "3"], "See `plexus fit --help`"),
+        (["segment", "train", "--epoch", "3"], "See `plexus segment train --help`"),
+        (["study", "run", "--seed", "3"], "See `plexus study run --help`"),
         (["predict"], "RUN"),
-        (["predict", "runs/try"], "name at least one image: plexus predict runs/try IMAGE..."),
+        (["predict", "runs/try"], "name at least one image or folder: plexus predict runs/try IMAGE..."),
         (["fit", "--lr", "-1", "--keep", "2", "--rank", "luck"], "rank='luck' is unknown; choose from gate"),
         (["fit", "--keep", ".3", "--max-params", "200k"], "give one budget"),
         (["fit", "--max-params", "some"], "max_params='some' must be a whole number"),
@@ -105,9 +109,9 @@ def test_the_command_line_overrides_the_file(capsys: pytest.CaptureFixture[str],
 def test_a_used_folder_is_left_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "note.txt").write_text("keep me")
-    assert "exists and is not empty; name another with --run" in told(capsys, "fit", "--run", "mine")
+    assert "exists and is not an empty folder; name another with --run" in told(capsys, "fit", "--run", "mine")
     assert (tmp_path / "mine" / "note.txt").read_text() == "keep me"
-    assert "exists and is not empty" in told(capsys, "fit", "--run", "mine/note.txt")
+    assert "exists and is not an empty folder" in told(capsys, "fit", "--run", "mine/note.txt")
 
 
 def test_a_used_run_folder_can_be_gone_on_with(capsys: pytest.CaptureFixture[str], unfinished: Path) -> None:
@@ -119,7 +123,7 @@ def test_an_unfinished_run_has_nothing_to_give(capsys: pytest.CaptureFixture[str
     assert "finish it with" in told(capsys, "prune", unfinished, "--keep", ".2")
     assert "give one budget" in told(capsys, "prune", unfinished)
     assert "give one budget" in told(capsys, "prune", unfinished, "--keep", ".2", "--max-params", "9k")
-    assert "keep=2.0 must be a share" in told(capsys, "prune", unfinished, "--keep", "2")
+    assert "keep=2.0 must be above 0 and at most 1" in told(capsys, "prune", unfinished, "--keep", "2")
     assert "then='later' is unknown" in told(capsys, "prune", unfinished, "--keep", ".2", "--then", "later")
 
 
@@ -140,7 +144,7 @@ def test_an_unfinished_run_has_a_page(capsys: pytest.CaptureFixture[str], unfini
         main(["report", str(unfinished)])
     assert left.value.code == 0
     assert (unfinished / "report.html").read_text().startswith("<!doctype html>")
-    assert not RunRecord.read(unfinished / "record.json").finished
+    assert not FitRecord.read(unfinished / "record.json").finished
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from plexus.cli import main
-from plexus.cli._segment_show import show
+from plexus.cli._show import segment_summary
 from plexus.segment import SegmentConfig
 from tests.segment.discs import write_discs
 
@@ -33,11 +33,11 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 def test_options_reach_the_config(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("width: 8\nlr: 1e-2\n")
-    options = ("--size", 96, 128, "--gate", 0.3, "--cv", 4, "--width", 6, "--flip", "--no-augment", "--no-onnx")
+    options = ("--size", 96, 128, "--gate", 0.3, "--cv", 4, "--width", 6, "--flip", "--rotation", 0, "--no-onnx")
     assert left("train", "scans", *options, "--config", tmp_path / "c.yaml", "--print-config") == 0
     shown = yaml.safe_load(capsys.readouterr().out)
     expected = SegmentConfig(
-        data="scans", size=(96, 128), gate="0.3", cv=4, width=6, lr=1e-2, flip=True, augment=False, onnx=False
+        data="scans", size=(96, 128), gate="0.3", cv=4, width=6, lr=1e-2, flip=True, rotation=0.0, onnx=False
     )
     assert SegmentConfig.from_mapping(shown) == expected
 
@@ -85,8 +85,14 @@ def test_the_table_fits_80_columns(capsys: pytest.CaptureFixture[str], monkeypat
     errors = {"false_positives": 9999, "negatives": 9999, "false_negatives": 9999, "positives": 9999}
     row = {"dice": share, "dice_present": share, "presence": errors}
     alone = row | {"dice": share | {"low": None, "high": None}, "dice_present": None}  # of one group
-    record = {"results": {"none": alone, "expected": row}, "chosen": "expected", "images": [], "measured_on": "x"}
-    show(record, Path("report.html"))
+    record = {
+        "results": {"none": alone, "expected": row},
+        "chosen": "expected",
+        "images": [],
+        "measured_on": "x",
+        "data": {},
+    }
+    segment_summary(record, Path("report.html"))
     heading, none, expected = capsys.readouterr().out.splitlines()[:3]
     assert heading.split("  ")[0] == "gate"
     assert none.split() == ["none", "0.625", "-", "-", "9999", "of", "9999", "9999", "of", "9999"]

@@ -9,8 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from plexus.data import decode, read_image
-from plexus.data._decode import upright_size
+from plexus.data import decode, open_samples, read_image
 from plexus.errors import DataError
 from tests.data.images import grey, png, png_header
 
@@ -135,13 +134,14 @@ STORED = {
 @pytest.mark.parametrize("orientation", STORED)
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
-def test_exif_orientation_is_applied(orientation: int, kind: str, depth: type) -> None:
+def test_exif_orientation_is_applied(orientation: int, kind: str, depth: type, tmp_path: Path) -> None:
     stored: NDArray[Any] = np.ascontiguousarray(STORED[orientation]).astype(depth) * (257 if depth is np.uint16 else 1)
     exif = Image.Exif()
     exif[0x0112] = orientation
     content = encoded(Image.fromarray(stored), kind, exif=exif)
-    assert pixels(content) == ("L", UPRIGHT.tolist())
-    assert upright_size(content) == UPRIGHT.shape
+    (tmp_path / "a.png").write_bytes(content)
+    assert pixels(content) == pixels(tmp_path / "a.png") == ("L", UPRIGHT.tolist())
+    assert open_samples(tmp_path / "a.png").size(0) == UPRIGHT.shape
 
 
 def test_damaged_exif_is_passed_over() -> None:

@@ -1,7 +1,6 @@
 """From files to three splits: what is promised about order, shares, colours and identity."""
 
 import shutil
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from plexus.data import ImageData, Split, decode, load
-from plexus.data import _pixels as reading
-from plexus.data._sources import open_source
-from plexus.errors import DataError
+from plexus.data import ImageData, Split, decode, load, pixel_statistics
+from plexus.errors import ConfigError, DataError
 from tests.data.images import HOSTILE, class_folders, grey, parquet, png, png_header
 
 
@@ -319,22 +316,77 @@ def test_the_lowest_limit_still_gives_every_class_to_train_and_val() -> None:
     assert [counts(data.train), counts(data.val)] == [[1] * 10, [1] * 10]
 
 
-def test_more_than_fits_in_memory_is_refused_at_the_first_image() -> None:
-    source = open_source("digits")
-    wanted = {"train": np.arange(1797)}
+def test_more_than_half_of_the_memory_is_refused_at_the_first_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = {"SC_PAGE_SIZE": 2, "SC_PHYS_PAGES": 1797 * 64 - 1}
+    monkeypatch.setattr("os.sysconf", memory.__getitem__)
     with pytest.raises(DataError, match=r"1797 images of 8x8 need 0\.0 GiB .*--size, or fewer images with --limit"):
-        reading.decode_parts(source, wanted, None, skip_unreadable=False, memory=1797 * 64 - 1)
-    pools, _ = reading.decode_parts(source, wanted, None, skip_unreadable=False, memory=1797 * 64)
-    assert Counter(pools["train"].labels.tolist()) == Counter(source.parts["train"].labels.tolist())
+        load("digits")
+    memory["SC_PHYS_PAGES"] += 1
+    assert sum(map(len, splits(load("digits")))) == 1797
 
 
 def test_a_bar_is_drawn_on_terminals_where_images_are_many(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    chunks = list(range(20))
-    assert reading._shown(chunks, 20, 5000) is chunks
+    load("digits")
+    assert capsys.readouterr().err == ""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
-    assert reading._shown(chunks, 20, 2000) is chunks
-    assert list(reading._shown(chunks, 20, 2001)) == chunks
+    load("digits", limit=300)
+    assert capsys.readouterr().err == ""
+    load("digits")
     assert "Reading images" in capsys.readouterr().err
+
+
+def test_channels_may_be_asked_for(tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "d", {"a": 4, "b": 4})
+    assert load(folder, channels=3).train.images.equal(load(folder).train.images.expand(-1, 3, -1, -1))
+    (folder / "a" / "000.png").write_bytes(png(np.full((4, 4, 3), (200, 10, 10), np.uint8)))
+    data = load(folder, channels=1)
+    everything = {name: image for split in splits(data) for name, image in zip(split.names, split.images, strict=True)}
+    assert data.in_shape == (1, 4, 4)
+    assert everything["a/000.png"].unique().tolist() == [round(0.299 * 200 + 0.587 * 10 + 0.114 * 10)]
+
+
+def test_splits_that_the_data_brings_are_told(tmp_path: Path) -> None:
+    assert load("digits").given == ()
+    assert load(write_splits(tmp_path, train={"a": 3, "b": 3}, test={"a": 1, "b": 1})).given == ("test",)
+
+
+def test_images_without_classes_are_split_too(tmp_path: Path) -> None:
+    for i in range(20):
+        (tmp_path / f"{i:02}.png").write_bytes(png(grey(i)))
+    with pytest.raises(DataError, match="lies outside a class folder"):
+        load(tmp_path)
+    one, again, other = (load(tmp_path, unlabelled=True, seed=seed) for seed in (0, 0, 1))
+    assert [split.names for split in splits(one)] == [split.names for split in splits(again)]
+    assert one.test.names != other.test.names
+    assert [len(split) for split in splits(one)] == [14, 2, 4]
+    assert (one.classes, one.train.labels.unique().tolist()) == ((), [-1])
+    few = load(tmp_path, unlabelled=True, limit=5)
+    assert (few.test.names, len(few.train) + len(few.val)) == (one.test.names, 5)
+    with pytest.raises(DataError, match="too few images to train, validate and test on"):
+        load(tmp_path, unlabelled=True, limit=1)
+
+
+def test_pixel_statistics_are_those_of_the_whole() -> None:
+    images = torch.randint(0, 256, (700, 3, 5, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    for correction in (0, 1):
+        mean, std = pixel_statistics(images, correction=correction)
+        whole = images.double().transpose(0, 1).flatten(1)
+        assert mean.equal(whole.mean(1))
+        torch.testing.assert_close(std, whole.std(1, correction=correction), rtol=1e-13, atol=0)
+
+
+def test_only_some_classes_are_numbered_anew() -> None:
+    data = load("digits").only(["7", "1"])
+    assert data.classes == ("7", "1")
+    assert data.fingerprint == load("digits").fingerprint
+    whole = {name: int(label) for split in splits(load("digits"))
+             for name, label in zip(split.names, split.labels, strict=True)}  # fmt: skip
+    for split in splits(data):
+        assert [whole[name] for name in split.names] == [(7, 1)[label] for label in split.labels.tolist()]
+    with pytest.raises(ConfigError, match="'cat' is none of digits: it has 0, 1"):
+        load("digits").only(["cat", "1"])
+    with pytest.raises(ConfigError, match="name two classes or more"):
+        data.only(["7"])

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Features, Image, Value
 
-from plexus.data import SampleSet, open_samples
-from plexus.data._decode import UnreadableError
+from plexus.data import SampleSet, UnreadableError, open_samples
 from plexus.errors import ConfigError, DataError
 from tests.data.images import grey, parquet, png
 
@@ -211,6 +210,10 @@ def test_a_manifest(tmp_path: Path, separator: str) -> None:
         ("path,label\n,x\n", "line 2 names no image"),
         ("path,split\na.png,maybe\n", "line 2: no split 'maybe'"),
         ("path\nz.png\n", "none of its images is there"),
+        ("path,label\na.png,x\nb\0.png,y\n", "line 3 holds a NUL byte, which no file name has: mend the line"),
+        ("path,label\na.png,x\0\n", "line 2 holds a NUL byte"),
+        (f"path\n{'n' * 300}.png\n", "none of its images is there"),
+        (f'path\n"{"n" * 200_000}"\n', r"line 2 cannot be read \(field larger than field limit"),
     ],
 )
 def test_a_wrong_manifest_is_named(tmp_path: Path, text: str, message: str) -> None:
@@ -226,6 +229,11 @@ def test_a_file_that_the_manifest_misses_is_told_when_read(tmp_path: Path) -> No
     found = open_samples(tmp_path / "list.csv")
     for read in (found.pixels, found.content, found.size):
         with pytest.raises(UnreadableError, match=r"^no such file$"):
+            read(1)
+    (tmp_path / "list.csv").write_text(f"path\na.png\n{'n' * 300}.png\n")
+    found = open_samples(tmp_path / "list.csv")
+    for read in (found.pixels, found.content, found.size):
+        with pytest.raises(UnreadableError, match=r"^File name too long$"):
             read(1)
 
 

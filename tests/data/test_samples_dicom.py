@@ -1,5 +1,6 @@
 """DICOM files are pictures like others."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import plexus.data._dicom as dicom
-from plexus.data import open_samples
-from plexus.data._decode import UnreadableError
+from plexus.data import UnreadableError, decode, load, open_samples, read_image
 from plexus.errors import ConfigError
 
 pydicom = pytest.importorskip("pydicom")
@@ -77,11 +76,23 @@ def test_a_folder_may_mix_them_with_masks(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.mask(0), RAMP > 99)
 
 
-def test_class_folders_of_dicom(tmp_path: Path) -> None:
+def class_folders(root: Path) -> Path:
+    """Three DICOM files in each of two classes."""
     for name in ("x", "y"):
-        (tmp_path / name).mkdir()
-        write(tmp_path / name / "1.dcm", RAMP)
-    assert [(s.name, s.label) for s in open_samples(tmp_path).samples] == [("x/1.dcm", "x"), ("y/1.dcm", "y")]
+        (root / "d" / name).mkdir(parents=True)
+        for i in range(3):
+            write(root / "d" / name / f"{i}.dcm", RAMP + i)
+    return root / "d"
+
+
+def test_every_way_to_read_reads_them(tmp_path: Path) -> None:
+    folder = class_folders(tmp_path)
+    samples = open_samples(folder).samples
+    assert [(s.name, s.label) for s in samples] == [(f"{k}/{i}.dcm", k) for k in "xy" for i in range(3)]
+    data = load(folder)
+    assert (data.classes, data.in_shape, len(data.train)) == (("x", "y"), (1, 4, 6), 2)
+    np.testing.assert_array_equal(decode(folder / "x" / "1.dcm"), RAMP + 1)
+    np.testing.assert_array_equal(read_image(folder / "x" / "1.dcm", (3, 4, 6)), [RAMP + 1] * 3)
 
 
 def test_damage_is_told(tmp_path: Path) -> None:
@@ -92,6 +103,7 @@ def test_damage_is_told(tmp_path: Path) -> None:
 
 def test_without_pydicom_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "a.dcm", RAMP)
-    monkeypatch.setattr(dicom, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"DICOM files need pydicom: pip install 'plexus-nn\[dicom\]'"):
-        open_samples(tmp_path)
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    for read in (open_samples, load, decode):
+        with pytest.raises(ConfigError, match=r"DICOM files need pydicom: pip install 'plexus-nn\[dicom\]'"):
+            read(class_folders(tmp_path) if read is load else tmp_path / "a.dcm")

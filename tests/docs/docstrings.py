@@ -1,7 +1,7 @@
 """What the reference asks of a docstring, as one list of complaints for each public name.
 
 - The first paragraph says what it is and ends with a full stop.
-- `Args` explains every parameter, and nothing that is none.
+- `Args` explains every parameter, and nothing that is none; an option of a class of options describes itself.
 - Where tensors or arrays come in or go out, a shape is named, such as (N, C, H, W).
 - `Raises` is there where the function, or one of plexus that it calls by its name, has a `raise`.
 - An equation, set (`.. math::`) or in a line (`a = b`), has a `Source`.
@@ -50,6 +50,7 @@ def complaints(name: str, thing: Any) -> list[str]:
     if not lead.split("\n\n")[0].rstrip().endswith((".", ":")):
         found.append("no first sentence that ends with a full stop")
     wanted, told = parameters(thing), {n.lstrip("*") for n in _arguments(sections.get("Args", ""))}
+    told |= {name for name, field in vars(thing).get("__pydantic_fields__", {}).items() if field.description}
     found += [f"Args: {what} is not explained" for what in wanted if what not in told]
     found += [f"Args: {what} is no parameter" for what in sorted(told - set(wanted))]
     if TENSORS.search(_annotations(functions)) and not SHAPE.search(text):

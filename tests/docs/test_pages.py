@@ -80,6 +80,19 @@ def test_commands_and_options_in_the_text_exist(name: str) -> None:
             assert re.split(r"[ =]", span)[0] in known, f"{name}: there is no option {span}"
 
 
+@pytest.mark.parametrize("name", [name for name in TEXTS if name not in ("CHANGELOG.md", "docs/log.md")])  # history
+def test_files_that_a_page_names_exist(name: str) -> None:
+    assert [path for span in spans(TEXTS[name]) for path in span.split() if not exists(path)] == [], name
+
+
+def exists(word: str) -> bool:
+    """False for a file or folder of the repository that is not there, and for a module without its folders."""
+    if re.fullmatch(r"\w+/_\w+\.py", word):
+        return False
+    path = re.fullmatch(r"(?:src|tests|scripts|studies|benchmarks|docs)/[\w./-]*", word)
+    return path is None or any(ROOT.glob(word.replace("NAME", "*")))  # NAME stands for any name
+
+
 def fault(words: list[str], *, values: bool = True) -> str | None:
     """What is wrong with a command, or None; with `values`, it must be whole, and the values of its options good."""
     program, *rest = words

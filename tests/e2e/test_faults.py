@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from plexus.record import RunRecord
+from plexus.record import FitRecord
 from tests.e2e.commands import Done, plexus
 from tests.e2e.conftest import SMALL
 
@@ -24,7 +24,7 @@ def assert_told(done: Done, code: int, *words: str) -> None:
 def test_a_loss_that_is_no_number(place: Path) -> None:
     done = plexus("fit", "images", *SMALL, "--lr", "1e30", "--run", "nan", folder=place)
     assert_told(done, 1, "became", "lower --lr than 1e+30")
-    assert not RunRecord.read(place / "nan" / "record.json").finished
+    assert not FitRecord.read(place / "nan" / "record.json").finished
 
 
 def test_a_full_disk(place: Path, trained: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from plexus.data import load
-from plexus.record import RunRecord
+from plexus.record import FitRecord
 from plexus.robustness import RotationCurve, rotate
 from tests.e2e.commands import Command, plexus
 from tests.e2e.conftest import CLASSES
@@ -31,9 +31,9 @@ def probed(place: Path, trained: Path) -> Path:
 
 def test_it_probes_the_images_the_run_was_tested_on(place: Path, trained: Path, probed: Path) -> None:
     record = json.loads((probed / "rotation.json").read_text())
-    run = RunRecord.read(trained / "record.json")
-    assert record["data"]["classes"] == run.data["classes"] == sorted(CLASSES)
-    assert record["data"]["fingerprint"] == run.data["fingerprint"]
+    run = FitRecord.read(trained / "record.json")
+    assert record["data"]["classes"] == run.data.classes == sorted(CLASSES)
+    assert record["data"]["fingerprint"] == run.data.fingerprint
     assert record["models"][0]["own"] is True
     curve = RotationCurve.from_json(json.dumps(record["models"][0]["curve"]))
     test = load(place / "images").test

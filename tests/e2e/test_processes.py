@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from plexus.record import RunRecord
+from plexus.record import FitRecord
 
 pytestmark = pytest.mark.e2e
 
@@ -30,11 +30,11 @@ def test_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
         command = [str(Path(sys.executable).with_name("plexus")), "fit", "digits", *common, *options, "--run", run]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-    one, two = (RunRecord.read(tmp_path / run / "record.json") for run in ways)
-    assert one.data["counts"]["train"] % 2 == 0
-    assert [e["epoch"] for e in one.epochs] == [e["epoch"] for e in two.epochs] == [0, 1, 2, 3]
-    assert one.epochs[0]["train_loss"] - one.epochs[-1]["train_loss"] > 0.1  # it learns: equality says something
+    one, two = (FitRecord.read(tmp_path / run / "record.json") for run in ways)
+    assert one.data.counts["train"] % 2 == 0
+    assert [e.epoch for e in one.epochs] == [e.epoch for e in two.epochs] == [0, 1, 2, 3]
+    assert one.epochs[0].train_loss - one.epochs[-1].train_loss > 0.1  # it learns: equality says something
     for ours, theirs in zip(one.epochs, two.epochs, strict=True):
-        assert theirs["train_loss"] == pytest.approx(ours["train_loss"], abs=1e-4)
-        assert theirs["val_loss"] == pytest.approx(ours["val_loss"], abs=1e-4)
-    assert [e["kept"] for e in two.edges] == [e["kept"] for e in one.edges]
+        assert theirs.train_loss == pytest.approx(ours.train_loss, abs=1e-4)
+        assert theirs.val_loss == pytest.approx(ours.val_loss, abs=1e-4)
+    assert [e.kept for e in two.edges] == [e.kept for e in one.edges]

@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from plexus.graph import Wiring
-from plexus.record import RunRecord
+from plexus.record import FitRecord
 from tests.e2e.commands import plexus
 from tests.e2e.conftest import CLASSES
 
@@ -23,27 +23,27 @@ pytestmark = pytest.mark.e2e
 
 
 def test_the_record_is_complete(trained: Path) -> None:
-    record = RunRecord.read(trained / "record.json")
+    record = FitRecord.read(trained / "record.json")
     assert record.finished
     assert [
         part for part, value in record.to_dict().items() if value in ([], {}, "", None) and part != "mistakes"
     ] == []
     assert record.command.startswith("plexus fit images --legos legos.py:three")
-    assert record.data["classes"] == sorted(CLASSES)
-    assert record.data["counts"] == {"train": 41, "val": 7, "test": 12}
-    assert [row["name"] for row in record.results] == ["chain", "supernet", "pruned", "final"]
+    assert record.data.classes == sorted(CLASSES)
+    assert record.data.counts == {"train": 41, "val": 7, "test": 12}
+    assert [row.name for row in record.results] == ["chain", "supernet", "pruned", "final"]
     assert sum(map(sum, record.confusion)) == 12
     right = sum(row[k] for k, row in enumerate(record.confusion))
-    assert record.results[-1]["accuracy"] == right / 12
+    assert record.results[-1].accuracy == right / 12
     assert record.nodes == ["input", "lego1", "lego2", "lego3", "head"]
-    keeps = [budget["edges"] for budget in record.budgets]
+    keeps = [budget.edges for budget in record.budgets]
     assert keeps == sorted(keeps, reverse=True)
-    assert record.budgets[0]["edges"] == len(record.edges) == 9
+    assert record.budgets[0].edges == len(record.edges) == 9
 
 
 def test_gates_are_recorded_every_epoch_and_end_at_0_where_cut(trained: Path) -> None:
-    record = RunRecord.read(trained / "record.json")
-    phases = [(e["phase"], e["epoch"]) for e in record.epochs]
+    record = FitRecord.read(trained / "record.json")
+    phases = [(e.phase, e.epoch) for e in record.epochs]
     assert phases == [
         *(("chain", k) for k in range(4)),
         ("learn", 0),
@@ -52,21 +52,21 @@ def test_gates_are_recorded_every_epoch_and_end_at_0_where_cut(trained: Path) ->
         ("learn", 2),
         ("final", 3),
     ]
-    learning = [e["gates"] for e in record.epochs if e["phase"] == "learn"]
+    learning = [e.gates for e in record.epochs if e.phase == "learn"]
     assert all(len(gates) == len(record.edges) for gates in learning)
-    kept = [edge["kept"] for edge in record.edges]
+    kept = [edge.kept for edge in record.edges]
     assert [gate > 0 for gate in learning[0]] == [True] * 9
     assert [gate != 0 for gate in learning[-1]] == kept
-    assert not any("gates" in e for e in record.epochs if e["phase"] in ("chain", "final"))
+    assert not any(e.gates for e in record.epochs if e.phase in ("chain", "final"))
 
 
 def test_the_wiring_is_the_chosen_budget(trained: Path) -> None:
-    record = RunRecord.read(trained / "record.json")
+    record = FitRecord.read(trained / "record.json")
     assert record.chosen is not None
     wiring = Wiring.from_json((trained / "wiring.json").read_text())
-    kept = [(e["source"], e["target"]) for e in record.edges if e["kept"]]
+    kept = [(e.source, e.target) for e in record.edges if e.kept]
     assert [e[:2] for e in wiring.edges] == kept
-    assert [record.edges[k]["kept"] for k in record.budgets[record.chosen]["kept"]] == [True] * len(kept)
+    assert [record.edges[k].kept for k in record.budgets[record.chosen].kept] == [True] * len(kept)
     assert len(kept) <= 0.3 * 9 + 1  # every layer keeps its strongest input
 
 
@@ -133,8 +133,8 @@ def test_prune_cuts_to_another_budget(place: Path, trained: Path) -> None:
     done = plexus("prune", trained, "--keep", ".7", "--run", "pruned", "--then", "retrain", folder=place)
     assert done.code == 0, done.err
     run = place / "pruned"
-    record = RunRecord.read(run / "record.json")
-    assert sum(e["kept"] for e in record.edges) == 6
+    record = FitRecord.read(run / "record.json")
+    assert sum(e.kept for e in record.edges) == 6
     assert (record.finished, record.then, record.config["keep"]) == (True, "retrain", 0.7)
     for phase in ("chain", "learn", "supernet"):
         weights = f"checkpoints/{phase}/weights.safetensors"
@@ -148,10 +148,10 @@ def test_digits_are_told_apart(place: Path) -> None:
         "fit", "--epochs", 6, "--no-controls", "--limit", 600, "--width", 8, "--run", "digits", folder=place
     )  # fmt: skip
     assert done.code == 0, done.err
-    record = RunRecord.read(place / "digits" / "record.json")
-    sizes = [row["parameters"] for row in record.results]
+    record = FitRecord.read(place / "digits" / "record.json")
+    sizes = [row.parameters for row in record.results]
     assert max(sizes) <= 1.01 * min(sizes)
-    assert [row["name"] for row in record.results] == ["supernet", "pruned", "final"]
+    assert [row.name for row in record.results] == ["supernet", "pruned", "final"]
     from plexus.data import load
 
     test = load("digits", limit=600).test
@@ -160,8 +160,6 @@ def test_digits_are_told_apart(place: Path) -> None:
         images.append(place / f"digit{k}.png")
         Image.fromarray(test.images[k, 0].numpy().astype(np.uint8)).save(images[-1])
     found = json.loads(plexus("predict", "digits", "--json", *images, folder=place).out)
-    right = sum(
-        entry["label"] == record.data["classes"][label] for entry, label in zip(found, test.labels, strict=False)
-    )
-    assert right / 30 >= record.results[-1]["ci"][0] - 0.1
+    right = sum(entry["label"] == record.data.classes[label] for entry, label in zip(found, test.labels, strict=False))
+    assert right / 30 >= record.results[-1].ci[0] - 0.1
     assert right >= 20

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from plexus.record import RunRecord
+from plexus.record import FitRecord
 from tests.e2e.commands import Command, Fault, plexus
 from tests.e2e.conftest import SMALL
 
@@ -32,11 +32,11 @@ def assert_same(run: Path, whole: Path) -> None:
         weights = Path("checkpoints") / phase / "weights.safetensors"
         assert (run / weights).read_bytes() == (whole / weights).read_bytes()
         assert history(run, phase) == history(whole, phase)
-    ours, theirs = (RunRecord.read(folder / "record.json") for folder in (run, whole))
+    ours, theirs = (FitRecord.read(folder / "record.json") for folder in (run, whole))
     assert ours.finished
     for part in ("edges", "budgets", "chosen", "gap", "confusion", "data"):
         assert getattr(ours, part) == getattr(theirs, part)
-    assert [e["phase"] for e in ours.epochs] == [e["phase"] for e in theirs.epochs]
+    assert [e.phase for e in ours.epochs] == [e.phase for e in theirs.epochs]
 
 
 def test_killed_at_random_points_again_and_again(place: Path, trained: Path) -> None:
@@ -60,7 +60,7 @@ def test_killed_before_the_training_begins(place: Path, writes: int) -> None:
     again = ("fit", "--resume", run.name) if run.exists() else ("fit", "images", *SMALL, "--run", run.name)
     assert not run.exists() or (run / "config.yaml").is_file()
     assert plexus(*again, folder=place, fault=("step", 1)).code == -signal.SIGKILL
-    assert RunRecord.read(run / "record.json").data["fingerprint"].startswith("sha256:")
+    assert FitRecord.read(run / "record.json").data.fingerprint.startswith("sha256:")
 
 
 def test_interrupted_by_hand(place: Path, trained: Path) -> None:
@@ -78,7 +78,7 @@ def test_interrupted_by_hand(place: Path, trained: Path) -> None:
     assert state["lr_schedulers"]
     assert state["optimizer_states"]
     assert state["callbacks"]
-    assert not RunRecord.read(place / "by hand" / "record.json").finished
+    assert not FitRecord.read(place / "by hand" / "record.json").finished
     done = plexus("fit", "--resume", "by hand", folder=place)
     assert done.code == 0, done.err
     assert "chain" not in done.err

@@ -75,5 +75,5 @@ def test_a_weight_that_two_layers_read_differently_is_refused(other: nn.Module) 
     other.weight = model[1].weight
     with pytest.raises(ConfigError, match=r"fold: 1 and 2 share a weight .* layer.weight = nn.Parameter"):
         fold(model)
-    other.weight = nn.Parameter(model[1].weight.detach().clone())
+    other.weight = nn.Parameter(model[1].weight.detach().clone())  # type: ignore[operator]
     assert type(fold(model)[1]) is nn.Linear  # type: ignore[index]

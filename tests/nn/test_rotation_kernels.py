@@ -232,6 +232,10 @@ def test_triton_gives_the_same() -> None:
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names an x86 processor")
 def test_narrow_vectors_give_the_same() -> None:
     """The loops as a processor without AVX-512 gets them; the decomposition counts winners as they do."""
+    from plexus.nn.kernels._vector import LANES
+
+    if LANES == 8:
+        pytest.skip("vectors are as narrow here, in all other tests")
     code = (
         "import torch; from plexus.nn.functional import rot_conv2d; torch.manual_seed(0)\n"
         "from plexus.nn.kernels._rotate import rot_max_conv2d, rot_max_conv2d_backward, _decomposed\n"

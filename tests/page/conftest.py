@@ -6,38 +6,41 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from plexus.record import RunRecord
+from plexus.record import FitRecord
 from plexus.report import write_report
 from tests.report.records import HOSTILE, make_record
 
 LONG = "a/very/long/path/" * 12
 
 
-def hostile() -> RunRecord:
+def hostile() -> FitRecord:
     """Every text that may come from a user tries to become an element; some of it is very long, too."""
     record = make_record(9, classes=(HOSTILE, LONG, *"23456789"))
     record.command = f"plexus fit '{HOSTILE}' {LONG}"
-    record.data |= {"name": HOSTILE, "spec": LONG, "skipped": [f"{HOSTILE}.png: unreadable", LONG]}
+    record.data.name, record.data.spec = HOSTILE, LONG
+    record.data.skipped = [f"{HOSTILE}.png: unreadable", LONG]
     record.config |= {HOSTILE: LONG}
     record.labels |= {"input": HOSTILE, "lego1": f"</script>{HOSTILE}", "lego3": LONG}
-    for entry in (*record.mistakes, *record.results):
-        entry |= {"name": HOSTILE} if "image" in entry else {"label": HOSTILE}
+    for mistake in record.mistakes:
+        mistake.name = HOSTILE
+    for result in record.results:
+        result.label = HOSTILE
     return record
 
 
-RECORDS: dict[str, Callable[[], RunRecord]] = {
+RECORDS: dict[str, Callable[[], FitRecord]] = {
     "nine": lambda: make_record(9),
     "fifteen": lambda: make_record(15),
     "one": lambda: make_record(1),
-    "empty": RunRecord,
+    "empty": FitRecord,
     "hostile": hostile,
     "learning": lambda: make_record(
         9, finished=False, epochs=make_record(9).epochs[:18], budgets=[], chosen=None, results=[], mistakes=[],
-        edges=[{"source": e["source"], "target": e["target"]} for e in make_record(9).edges],
+        edges=[{"source": e.source, "target": e.target} for e in make_record(9).edges],
     ),
     "bare": lambda: make_record(
         9, epochs=[], budgets=make_record(9).budgets[4:5], chosen=0, mistakes=[], confusion=[], gap={},
-        edges=[{**e, "ablation": None, "strength": None} for e in make_record(9).edges],
+        edges=[e.model_copy(update={"ablation": None, "strength": None}) for e in make_record(9).edges],
     ),
 }  # fmt: skip
 

@@ -91,7 +91,7 @@ def test_sorting_orders_rows_both_ways(opened: Opener, page: Page) -> None:
     head = table.locator("th").nth(4)
     head.get_by_role("button").click()
     expect(head).to_have_attribute("aria-sort", "descending")
-    rises = sorted((edge["ablation"] for edge in record.edges), reverse=True)
+    rises = sorted((edge.ablation for edge in record.edges), reverse=True)
     assert column(5) == pytest.approx(rises)
     head.get_by_role("button").press("Enter")
     expect(head).to_have_attribute("aria-sort", "ascending")

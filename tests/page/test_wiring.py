@@ -25,25 +25,25 @@ def test_every_budget_draws_its_connections_and_says_its_figures(opened: Opener,
     page, record = opened(name), make_record(legos)
     expect(page.locator(".arc")).to_have_count(len(record.edges))
     expect(page.locator(".box")).to_have_count(len(record.nodes))
-    first = record.budgets[0]["val_accuracy"]
+    first = record.budgets[0].val_accuracy
     for step, budget in enumerate(reversed(record.budgets)):
         page.locator("#budget").fill(str(step))
-        expect(page.locator(LIVE)).to_have_count(budget["edges"])
-        expect(page.locator("#kept")).to_have_text(f"{budget['edges']} of {len(record.edges)}")
-        expect(page.locator("#parameters")).to_have_text(count(budget["parameters"]))
-        expect(page.locator("#macs")).to_have_text(short(budget["macs"]))
-        expect(page.locator("#accuracy")).to_contain_text(percent(budget["val_accuracy"]))
+        expect(page.locator(LIVE)).to_have_count(budget.edges)
+        expect(page.locator("#kept")).to_have_text(f"{budget.edges} of {len(record.edges)}")
+        expect(page.locator("#parameters")).to_have_text(count(budget.parameters))
+        expect(page.locator("#macs")).to_have_text(short(budget.macs))
+        expect(page.locator("#accuracy")).to_contain_text(percent(budget.val_accuracy))
         shown = page.locator("#accuracy").text_content() or ""
         change = re.search(r"\(([^)]*)\)", shown)
         stated = float(change[1].replace("\u2212", "-")) if change else 0.0
-        assert stated == pytest.approx(100 * (budget["val_accuracy"] - first), abs=0.051)
+        assert stated == pytest.approx(100 * (budget.val_accuracy - first), abs=0.051)
         drawn = page.locator(LIVE).evaluate_all("arcs => arcs.map(a => Number(a.dataset.edge))")
-        assert sorted(drawn) == budget["kept"]
+        assert sorted(drawn) == budget.kept
 
 
 def test_the_page_opens_at_the_chosen_budget(opened: Opener) -> None:
     page, record = opened("nine"), make_record(9)
-    expect(page.locator(LIVE)).to_have_count(record.budgets[record.chosen or 0]["edges"])
+    expect(page.locator(LIVE)).to_have_count(record.budgets[record.chosen or 0].edges)
     expect(page.locator("#chosen")).to_have_text("chosen in this run")
     page.locator("#budget").fill("0")
     expect(page.locator("#chosen")).to_be_empty()
@@ -54,7 +54,7 @@ def test_the_curve_marks_the_budget_shown(opened: Opener) -> None:
     page.locator("#budget").fill("0")
     here = page.locator("#budget-chart .wide .here")
     expect(here).to_have_count(1)
-    expect(here).to_have_attribute("aria-label", re.compile(rf"^{record.budgets[-1]['edges']} connections"))
+    expect(here).to_have_attribute("aria-label", re.compile(rf"^{record.budgets[-1].edges} connections"))
 
 
 def test_width_is_proportional_to_the_measure(opened: Opener) -> None:
@@ -65,7 +65,7 @@ def test_width_is_proportional_to_the_measure(opened: Opener) -> None:
         drawn = dict(
             page.locator(".arc").evaluate_all("a => a.map(e => [+e.dataset.edge, +e.getAttribute('stroke-width')])")
         )
-        values = [edge[measure] for edge in record.edges]
+        values = [getattr(edge, measure) for edge in record.edges]
         best = max(range(len(values)), key=values.__getitem__)
         for i, value in enumerate(values):
             assert drawn[i] == pytest.approx(max(0.9, drawn[best] * max(0, value) / values[best]), abs=0.02)
@@ -82,9 +82,9 @@ def test_the_slider_answers_to_the_keyboard(opened: Opener) -> None:
     expect(page.locator("#kept")).to_have_text("54 of 54")
     page.keyboard.press("ArrowLeft")
     second = record.budgets[1]
-    expect(page.locator(LIVE)).to_have_count(second["edges"])
+    expect(page.locator(LIVE)).to_have_count(second.edges)
     expect(page.locator("#budget")).to_have_attribute(
-        "aria-valuetext", re.compile(rf"^{second['edges']} of 54 connections")
+        "aria-valuetext", re.compile(rf"^{second.edges} of 54 connections")
     )
 
 
@@ -113,7 +113,7 @@ def test_play_moves_epochs_and_widths_and_ends_at_the_cut(opened: Opener) -> Non
 
 def test_an_epoch_draws_its_gates(opened: Opener) -> None:
     page, record = opened("nine"), make_record(9)
-    gates = [epoch["gates"] for epoch in record.epochs if epoch["phase"] == "learn"]
+    gates = [epoch.gates for epoch in record.epochs if epoch.phase == "learn"]
     most = max(1.0, *(gate for row in gates for gate in row))
     page.locator("#epoch").fill("5")
     expect(page.locator("#epoch-label")).to_have_text("epoch 6 of 12")
@@ -123,7 +123,7 @@ def test_an_epoch_draws_its_gates(opened: Opener) -> None:
     )
     thickest = max(drawn[i] / gate for i, gate in enumerate(gates[5]) if gate > 0.5) * most
     for i, gate in enumerate(gates[5]):
-        assert drawn[i] == pytest.approx(max(0.9 if record.edges[i]["kept"] else 0, thickest * gate / most), abs=0.03)
+        assert drawn[i] == pytest.approx(max(0.9 if record.edges[i].kept else 0, thickest * gate / most), abs=0.03)
     expect(page.locator("#measure input:enabled")).to_have_count(0)
 
 
@@ -149,15 +149,15 @@ def test_arcs_move_between_epochs_unless_motion_is_unwelcome(opened: Opener, pag
 
 def test_pointing_at_a_layer_tells_what_it_reads(opened: Opener) -> None:
     page, record = opened("nine"), make_record(9)
-    kept = [edge for edge in record.edges if edge["kept"]]
+    kept = [edge for edge in record.edges if edge.kept]
     page.locator(".box").nth(6).hover()
     tip = page.locator("#tip")
     expect(tip).to_be_visible()
     expect(tip).to_contain_text("lego6")
-    touching = [edge for edge in kept if "lego6" in (edge["source"], edge["target"])]
+    touching = [edge for edge in kept if "lego6" in (edge.source, edge.target)]
     for edge in touching:
-        other = edge["source"] if edge["target"] == "lego6" else edge["target"]
-        expect(tip).to_contain_text(f"{other}{edge['strength']:.2f}")
+        other = edge.source if edge.target == "lego6" else edge.target
+        expect(tip).to_contain_text(f"{other}{edge.strength:.2f}")
     expect(page.locator(".arc.lit")).to_have_count(len(touching))
     page.mouse.move(2, 2)
     expect(tip).to_be_hidden()
@@ -184,7 +184,7 @@ def test_layers_are_reached_by_keyboard(opened: Opener) -> None:
 
 def test_pointing_at_a_connection_tells_its_figures(opened: Opener) -> None:
     page, record = opened("nine"), make_record(9)
-    i = next(i for i, e in enumerate(record.edges) if e["kept"] and (e["source"], e["target"]) == ("input", "lego6"))
+    i = next(i for i, e in enumerate(record.edges) if e.kept and (e.source, e.target) == ("input", "lego6"))
     page.locator(".box").first.scroll_into_view_if_needed()
     spot = page.locator(f".arc[data-edge='{i}']").evaluate(
         """arc => { const middle = arc.getPointAtLength(arc.getTotalLength() / 2);
@@ -192,7 +192,7 @@ def test_pointing_at_a_connection_tells_its_figures(opened: Opener) -> None:
     )
     page.mouse.move(*spot)
     expect(page.locator("#tip")).to_contain_text("input \u2192 lego6")
-    expect(page.locator("#tip")).to_contain_text(f"gate{record.edges[i]['gate']:.2f}")
+    expect(page.locator("#tip")).to_contain_text(f"gate{record.edges[i].gate:.2f}")
     expect(page.locator(".arc.lit")).to_have_count(1)
 
 

@@ -8,14 +8,14 @@ from typing import Any
 
 from PIL import Image
 
-from plexus.record import RunRecord
+from plexus.record import FitRecord
 
 HOSTILE = '<img src=x onerror="window.pwned=1">'
 PHASES = (("chain", 12), ("learn", 12), ("final", 12))
 SHARES = (1.0, 0.8, 0.6, 0.45, 0.3, 0.2, 0.15)
 
 
-def make_record(legos: int = 9, *, seed: int = 0, classes: tuple[str, ...] | None = None, **parts: Any) -> RunRecord:
+def make_record(legos: int = 9, *, seed: int = 0, classes: tuple[str, ...] | None = None, **parts: Any) -> FitRecord:
     """A finished run of `legos` layers, n (n + 3) / 2 connections; `parts` replace whole parts of the record."""
     rng = random.Random(f"{seed} {legos}")
     classes = classes or tuple("0123456789")
@@ -75,7 +75,7 @@ def make_record(legos: int = 9, *, seed: int = 0, classes: tuple[str, ...] | Non
         ],
         "seconds": {"chain": 9.6, "learn": 21.4, "final": 12.1, "total": 47.9},
     }
-    return RunRecord.from_dict({"format": 1, **made, **parts})
+    return FitRecord.from_dict({"format": 1, **made, **parts})
 
 
 def _edges(nodes: list[str], rng: random.Random) -> list[dict[str, Any]]:

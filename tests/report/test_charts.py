@@ -27,13 +27,13 @@ def wide(pair: str) -> str:
 def test_budget_has_a_point_per_budget_in_order() -> None:
     record = make_record(9)
     counts = [int(label.split()[0]) for label in marks(wide(_charts.budget(record)))]
-    assert counts == [budget["edges"] for budget in record.budgets]
+    assert counts == [budget.edges for budget in record.budgets]
 
 
 def test_budget_needs_two_points() -> None:
     record = make_record(9)
     assert _charts.budget(make_record(9, budgets=record.budgets[:1], chosen=0)) == ""
-    unmeasured = [{**budget, "val_accuracy": None} for budget in record.budgets]
+    unmeasured = [budget.model_copy(update={"val_accuracy": None}) for budget in record.budgets]
     assert _charts.budget(make_record(9, budgets=unmeasured)) == ""
 
 
@@ -75,7 +75,7 @@ def test_gates_have_a_panel_per_reader_and_a_line_per_input(legos: int) -> None:
     panels = _charts.gates(record)
     assert [target for target, _ in panels] == [*record.nodes[2:-1], "head"]
     for target, svg in panels:
-        sources = [edge["source"] for edge in record.edges if edge["target"] == target]
+        sources = [edge.source for edge in record.edges if edge.target == target]
         assert [label.split(" to ")[0] for label in marks(svg)] == sources
 
 
@@ -88,10 +88,10 @@ def test_gates_need_two_epochs() -> None:
 def test_importance_has_a_point_per_ablated_connection() -> None:
     record = make_record(9)
     for edge in record.edges[:10]:
-        edge["ablation"] = None
+        edge.ablation = None
     assert len(marks(wide(_charts.importance(record)))) == 44
     for edge in record.edges:
-        edge["ablation"] = None
+        edge.ablation = None
     assert _charts.importance(record) == ""
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from plexus.errors import RunError
-from plexus.record import RunRecord
+from plexus.record import FitRecord
 from plexus.report import _page, _view, render, write_report
 from tests.report.records import HOSTILE, make_record
 
@@ -88,14 +88,14 @@ def test_everything_the_record_says_is_on_the_page(made: str, elements: Elements
     text = elements.text.replace("\u202f", " ")
     assert "Kept 16 of 54 connections: 98.3 % against 95.3 % for the chain, 19.2 k parameters." in text
     for said in (
-        *(entry["label"] for entry in record.results),
+        *(entry.label for entry in record.results),
         *map(str, record.config),
         *record.versions.values(),
         record.machine["processor"],
-        record.data["fingerprint"],
-        record.data["skipped"][0],
+        record.data.fingerprint,
+        record.data.skipped[0],
         record.command,
-        *(mistake["name"] for mistake in record.mistakes),
+        *(mistake.name for mistake in record.mistakes),
     ):
         assert said in text
     table = made[made.index('id="connections"') :]
@@ -184,7 +184,7 @@ def test_a_page_without_this_part_is_still_a_page(part: str) -> None:
 
 
 def test_an_empty_record_is_a_page_of_sentences() -> None:
-    text = Elements(render(RunRecord())).text
+    text = Elements(render(FitRecord())).text
     assert "This run has not finished: 0 epochs recorded so far." in text
     assert all(said in text for part, said in SENTENCES.items() if part != "budgets")
 
@@ -193,7 +193,7 @@ def test_entries_without_figures_are_shown_as_unmeasured() -> None:
     record = make_record(2)
     bare = make_record(
         2,
-        edges=[{"source": e["source"], "target": e["target"]} for e in record.edges],
+        edges=[{"source": e.source, "target": e.target} for e in record.edges],
         budgets=[{}, {"kept": [0]}],
         chosen=1,
         epochs=[{"phase": "learn"}, {"phase": "unheard of"}, {}],

@@ -39,17 +39,17 @@ def test_drawing_names_every_connection_by_index(legos: int, count: int) -> None
     drawn = _view.drawing(record)
     assert len(drawn["edges"]) == count
     for edge, shown in zip(record.edges, drawn["edges"], strict=True):
-        assert drawn["nodes"][shown["source"]]["name"] == edge["source"]
-        assert drawn["nodes"][shown["target"]]["name"] == edge["target"]
-        assert shown["kept"] == edge["kept"]
-    assert [len(budget["kept"]) for budget in drawn["budgets"]] == [budget["edges"] for budget in record.budgets]
+        assert drawn["nodes"][shown["source"]]["name"] == edge.source
+        assert drawn["nodes"][shown["target"]]["name"] == edge.target
+        assert shown["kept"] == edge.kept
+    assert [len(budget["kept"]) for budget in drawn["budgets"]] == [budget.edges for budget in record.budgets]
     assert len(drawn["epochs"]) == 12
 
 
 def test_reach_grows_with_the_layers_spanned() -> None:
     record = make_record(15)
     place = record.nodes.index
-    found = sorted({(place(e["target"]) - place(e["source"]), _view.reach(record, e)) for e in record.edges})
+    found = sorted({(place(e.target) - place(e.source), _view.reach(record, e)) for e in record.edges})
     assert dict(found) == {
         1: 1, 2: 2, 3: 3, 4: 3, 5: 4, 6: 4, 7: 4, 8: 5, 9: 5, 10: 5, 11: 5, 12: 6, 13: 6, 14: 6, 15: 6, 16: 6
     }  # fmt: skip
@@ -58,16 +58,16 @@ def test_reach_grows_with_the_layers_spanned() -> None:
 def test_gates_that_do_not_match_the_connections_are_left_out() -> None:
     record = make_record(2)
     for epoch, gates in zip(record.epochs[12:15], ([0.5], None, []), strict=True):
-        epoch["gates"] = gates
+        epoch.gates = gates
     assert len(_view.gate_history(record)) == 9
 
 
 def test_an_unmeasured_gate_is_read_from_the_last_epoch() -> None:
     record = make_record(2)
-    last = record.epochs[23]["gates"]
-    record.edges[0]["gate"], record.edges[1]["gate"] = None, 0.125
+    last = record.epochs[23].gates
+    record.edges[0].gate, record.edges[1].gate = None, 0.125
     assert [_view.gate_of(record, 0), _view.gate_of(record, 1)] == [last[0], 0.125]
-    assert _view.gate_of(make_record(2, epochs=[], edges=[{**record.edges[0]}], budgets=[], chosen=None), 0) is None
+    assert _view.gate_of(make_record(2, epochs=[], edges=[record.edges[0]], budgets=[], chosen=None), 0) is None
 
 
 def test_intervals_lie_on_one_scale() -> None:
@@ -88,10 +88,10 @@ def test_agreement_says_when_nothing_was_ablated() -> None:
     record = make_record(9)
     assert "rank correlation of gate and rise in loss is 0.88 over 54" in _view.connections(record)["sentence"]
     for edge in record.edges:
-        edge["ablation"] = None
+        edge.ablation = None
     assert "No connection was cut on its own" in _view.connections(record)["sentence"]
     for edge in record.edges:
-        edge["ablation"] = 0.5
+        edge.ablation = 0.5
     assert "rank correlation" not in _view.connections(record)["sentence"]
 
 
@@ -136,4 +136,4 @@ def test_only_embedded_bitmaps_are_pictures(image: Any) -> None:
     shown = _facts.mistakes(make_record(2, mistakes=[{"name": "a", "image": image, "true": 1, "predicted": 99}]))
     assert shown == [{"name": "a", "image": "", "true": "1", "predicted": "99", "probability": NONE}]
     record = make_record(2)
-    assert [m["image"] for m in _facts.mistakes(record)] == [m["image"] for m in record.mistakes]
+    assert [m["image"] for m in _facts.mistakes(record)] == [m.image for m in record.mistakes]

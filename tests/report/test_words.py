@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from plexus.record import RunRecord
+from plexus.record import FitRecord
 from plexus.report import _facts, _words
 from tests.report.records import make_record
 
@@ -82,14 +82,14 @@ def test_headline_falls_back_on_the_pruned_net() -> None:
 def test_headline_of_what_is_not_done() -> None:
     assert headline(results=[]) == "Kept 16 of 54 connections; the net was not tested."
     assert headline(finished=False) == "This run has not finished: 36 epochs recorded so far."
-    assert _words.headline(RunRecord(finished=True)) == "A run without a tested net."
+    assert _words.headline(FitRecord(finished=True)) == "A run without a tested net."
 
 
 def test_kept_count_reads_the_marks_where_no_budget_was_chosen() -> None:
     marked = make_record(9)
     assert _words.kept_count(marked) == 16
     assert _words.kept_count(make_record(9, chosen=None)) == 16
-    bare = [{"source": e["source"], "target": e["target"]} for e in marked.edges]
+    bare = [{"source": e.source, "target": e.target} for e in marked.edges]
     assert _words.kept_count(make_record(9, chosen=None, edges=bare)) is None
 
 
@@ -100,7 +100,6 @@ def test_kept_count_reads_the_marks_where_no_budget_was_chosen() -> None:
         ([0.96, 0.99], [0.93, 0.95], "do not overlap"),
         ([0.90, 0.92], [0.93, 0.95], "do not overlap"),
         ([0.96, 0.99], None, ""),
-        ([0.96, None], [0.93, 0.97], ""),
     ],
 )
 def test_verdict_compares_the_intervals(final: Any, chain: Any, says: str) -> None:
@@ -128,4 +127,4 @@ def test_background_says_what_was_done() -> None:
     assert "trained anew" in _facts.background(make_record(9, then="retrain"))
     assert "So far it took" in _facts.background(make_record(9, finished=False))
     assert "Tested" not in _facts.background(make_record(9, results=[]))
-    assert _facts.background(RunRecord()) == ""
+    assert _facts.background(FitRecord()) == ""

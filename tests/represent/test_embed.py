@@ -132,11 +132,11 @@ def test_a_table_answers_as_its_images_do(trained: Path, shapes: Path, tmp_path:
     assert ours["picture"] is None
 
 
-def test_the_best_of_many_batches_is_found(trained: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_best_of_many_batches_is_found(trained: Path, shapes: Path) -> None:
     query = shapes / "bar" / "00.png"
     whole = search(trained, query, [shapes], most=9)["found"]
-    monkeypatch.setattr("plexus.represent._images.BATCH", 4)
-    assert [e["path"] for e in search(trained, query, [shapes], most=9)["found"]] == [e["path"] for e in whole]
+    parts = [shapes / kind for kind in KINDS]  # each place begins a batch of its own
+    assert [e["path"] for e in search(trained, query, parts, most=9)["found"]] == [e["path"] for e in whole]
 
 
 def test_tables_that_do_not_fit(trained: Path, shapes: Path, tmp_path: Path) -> None:

@@ -195,14 +195,14 @@ def test_places_that_cannot_be_made(crossed: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"folds": [{}]}, "its folds are no list of numbered folds"),
+        ({"folds": [{}]}, r"'folds\[0\].fold' is missing"),
         ({"folds": []}, "it has no folds"),
-        ({"folds": 3}, "its folds are no list of numbered folds"),
+        ({"folds": 3}, "'folds' should be a list"),
         ({"data": {}}, "channels"),
         ({"data": {"channels": 3, "trained_size": [32, 32]}}, "channels 3, but its nets read others"),
         ({"data": {"channels": 1, "trained_size": [0, 32]}}, "trained_size"),
         ({"gates": {}}, "expected"),
-        ({"gates": 3}, "not subscriptable"),
+        ({"gates": 3}, "'gates' should be an object"),
         ({"model": None}, "no model"),
     ],
 )

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from plexus.data import open_samples
+from plexus.data import load_segmentation, open_samples
 from plexus.errors import DataError, RunError
 from plexus.segment import SegmentConfig, finished, resume, train
-from plexus.segment._data import load_pairs
 from plexus.segment._folder import read_record
 from plexus.segment._forward import answers, enlarge, from_bytes, to_bytes
 from plexus.segment._gate import Gate
@@ -53,7 +52,7 @@ def test_nobody_is_judged_by_a_net_that_saw_the_patient(crossed: Path) -> None:
 
 def test_kept_answers_are_those_of_the_kept_nets(crossed: Path, scans: Path) -> None:
     kept = np.load(crossed / "oof.npz", allow_pickle=False)
-    pairs = load_pairs(open_samples(scans, masks=True), (32, 32))
+    pairs = load_segmentation(open_samples(scans, masks=True), (32, 32))
     assert kept["name"].tolist() == list(pairs.names)
     assert np.array_equal(np.unpackbits(kept["truth"], axis=-1, count=32), pairs.masks[:, 0].numpy())
     for fold in (0, 1):
@@ -67,7 +66,7 @@ def test_the_figures_follow_from_the_kept_answers(crossed: Path, scans: Path) ->
     """Gate `none`, by hand: Dice per image, 1 where both are empty."""
     record = read_record(crossed / "record.json")
     kept = np.load(crossed / "oof.npz", allow_pickle=False)
-    pairs = load_pairs(open_samples(scans, masks=True), (32, 32))
+    pairs = load_segmentation(open_samples(scans, masks=True), (32, 32))
     threshold = Gate.from_dict(record["gates"]["none"]).mask_threshold
     scores = []
     for i in range(len(pairs)):

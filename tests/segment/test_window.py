@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from plexus.data import to_shape
 from plexus.models import Segmentation, UNet
-from plexus.segment._data import resize_image, stack
 from plexus.segment._forward import answers, enlarge, from_bytes, to_bytes
 from plexus.segment._nets import Segmenter
 from plexus.segment._window import blend_weights, places, windowed
@@ -65,7 +65,7 @@ def test_a_pointwise_net_leaves_no_seam() -> None:
 def test_an_image_of_the_usual_size_needs_one_window() -> None:
     net, pixels = real(), image(60, 80)
     got, logit = windowed([net], pixels, (24, 32), (60.0, 80.0), channels=1)
-    expected, logits = answers([net], stack([resize_image(pixels, (24, 32))]))
+    expected, logits = answers([net], torch.from_numpy(to_shape(pixels, (1, 24, 32)))[None])
     np.testing.assert_allclose(got, expected[0], atol=1e-6)
     assert logit == logits[0]
 

@@ -1,8 +1,10 @@
-"""Options are checked as a whole and survive YAML."""
+"""Options are checked as a whole, survive YAML, and are refused where they would do nothing."""
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+import pickle
+import re
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plexus.errors import ConfigError
-from plexus.training import FitConfig
-from plexus.training._options import read_count
+from plexus.represent import RepresentConfig
+from plexus.segment import SegmentConfig
+from plexus.training import FitConfig, Options, declared
+
+CONFIGS = (FitConfig, SegmentConfig, RepresentConfig)
+PANELS = {"data", "network", "wiring", "training", "hardware", "output"}
 
 
 def test_all_mistakes_are_told_at_once() -> None:
@@ -23,6 +29,7 @@ def test_all_mistakes_are_told_at_once() -> None:
         FitConfig(**wrong)
     assert [name for name in wrong if f"{name}=" not in str(error.value)] == []
     assert "\n" not in str(error.value)
+    assert "pydantic" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -31,17 +38,22 @@ def test_all_mistakes_are_told_at_once() -> None:
         ({"controls": 1}, "controls=1 must be true or false"),
         ({"epochs": True}, "epochs=True must be a whole number"),
         ({"size": "big"}, "size='big' must be a whole number"),
-        ({"warmup": 1.0}, "warmup=1.0"),
+        ({"data": 3}, "data=3 must be text"),
+        ({"lr": True}, "lr=True must be a number"),
+        ({"lr": float("nan")}, "lr=nan must be finite"),
+        ({"warmup": 1.0}, "warmup=1.0 must be at least 0 and below 1"),
         ({"epochs": 2}, "epochs=2 must be at least 3"),
         ({"keep": 0.5, "max_params": 100}, "give one budget"),
         ({"select": 0.7, "cut": 0.7}, "select below cut"),
-        ({"test": 0.0}, "test=0.0"),
-        ({"gate_init": (0.5, 0.5, 0.5)}, "gate_init=[0.5, 0.5, 0.5]"),
-        ({"precision": "8-bit"}, "precision='8-bit' is unknown"),
+        ({"test": 0.0}, "test=0.0 must be between 0 and 1"),
+        ({"gate_init": (0.5, 0.5, 0.5)}, "gate_init=[0.5, 0.5, 0.5] must be one or two gate values"),
+        ({"gate_init": ()}, "gate_init=[] must be one or two gate values"),
+        ({"precision": "8-bit"}, "precision='8-bit' is unknown; choose from 32-true, bf16-mixed, 16-mixed"),
         ({"neuron": "rot6"}, "neuron='rot6' is unknown; choose from plain, rot8, rot4, unit, spherical"),
         ({"dense": "rot8"}, "dense='rot8' is unknown; choose from plain, unit, spherical"),
         ({"neuron": "rot8", "last": 0}, "last=0 must be at least 1"),
         ({"last": 2}, "last=2 counts convolutions that become another neuron; say which with neuron"),
+        ({"epoch": 3}, "unknown option 'epoch'; did you mean 'epochs'?"),
     ],
 )
 def test_a_mistake_is_named(wrong: dict[str, Any], words: str) -> None:
@@ -50,11 +62,53 @@ def test_a_mistake_is_named(wrong: dict[str, Any], words: str) -> None:
     assert words in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"preset": "blocks", "width": 32}, "width=32 belongs to preset=deep, not to preset=blocks"),
+        ({"legos": "a.py:f", "width": 32}, "width=32 has no effect beside legos='a.py:f'"),
+        ({"legos": "a.py:f", "preset": "dense"}, "preset='dense' has no effect beside legos='a.py:f'"),
+        ({"start_at": "features"}, "start_at='features' needs start_from: a run of `plexus represent train`"),
+        ({"start_frozen": False}, "start_frozen=False needs start_from"),
+        ({"start_from": "z", "width": 8}, "width=8 has no effect at an encoder's Z"),
+        ({"start_from": "z", "preset": "blocks"}, "preset='blocks' has no effect at an encoder's Z"),
+        ({"anneal": "off", "select": 0.1}, "select=0.1 belongs to anneal=fade, not to anneal=off"),
+        (
+            {"merge": "concat", "project": "pad"},
+            "project='pad' belongs to merge=sum and merge=max, not to merge=concat",
+        ),
+        ({"preset": "blocks", "project": "conv"}, "project='conv' belongs to merge=sum and merge=max"),
+        ({"preset": "dense", "resize": "area"}, "resize='area' has no effect on dense legos"),
+    ],
+)
+def test_an_option_of_no_effect_is_refused(options: dict[str, Any], words: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        FitConfig(**options)
+    # a run that was made before it was refused can still be gone on with
+    idle = words.partition("=")[0]
+    (tmp_path / "config.yaml").write_text("".join(f"{name}: {value}\n" for name, value in options.items()))
+    assert getattr(FitConfig.read(tmp_path / "config.yaml"), idle) == declared(FitConfig)[idle].value
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"start_from": "z", "start_at": "features", "preset": "blocks"},
+        {"start_from": "z", "start_at": "features", "width": 8},
+        {"start_from": "z", "legos": "a.py:f", "resize": "area"},
+        {"preset": "blocks", "merge": "max", "project": "conv"},
+        {"preset": "dense", "width": 16},  # the default
+    ],
+)
+def test_options_that_go_together(options: dict[str, Any]) -> None:
+    assert asdict(FitConfig(**options)).items() >= options.items()
+
+
 def test_unknown_names_come_with_the_nearest_and_with_all_other_mistakes() -> None:
     with pytest.raises(ConfigError) as error:
-        FitConfig.from_mapping({"batch-size": 3, "zzz": 1, "epochs": 0}, name="a.yaml")
+        FitConfig.from_mapping({"batch-size": 3, "zzz": 1, 7: 1, "epochs": 0}, name="a.yaml")  # type: ignore[dict-item]
     assert str(error.value) == (
-        "a.yaml: unknown option 'batch-size'; did you mean 'batch_size'?; unknown option 'zzz'; "
+        "a.yaml: unknown option 'batch-size'; did you mean 'batch_size'?; unknown option 'zzz'; unknown option '7'; "
         "epochs=0 must be at least 3"
     )
 
@@ -72,7 +126,7 @@ configs = st.builds(
     gate_init=st.one_of(st.none(), st.tuples(st.floats(0.01, 0.99), st.floats(0.01, 0.99))),
     lr=st.floats(1e-30, 1e30),
     augment=st.one_of(st.none(), st.booleans()),
-    seed=st.integers(0, 2**40),
+    seed=st.integers(0, 2**63 - 1),
 )
 
 
@@ -81,21 +135,41 @@ def test_yaml_gives_the_same_config(config: FitConfig, tmp_path_factory: pytest.
     file = tmp_path_factory.getbasetemp() / "config.yaml"
     file.write_text(config.to_yaml(), encoding="utf-8")
     assert FitConfig.read(file) == config
+    assert pickle.loads(pickle.dumps(config)) == config
 
 
-def test_yaml_lists_every_option_in_order() -> None:
-    lines = [line.split(":")[0] for line in FitConfig(gate_init=(0.5,)).to_yaml().splitlines() if line[0] != "-"]
-    assert lines == [f.name for f in fields(FitConfig)]
+@pytest.mark.parametrize("config", CONFIGS)
+def test_yaml_lists_every_option_in_order(config: type[Options]) -> None:
+    lines = [line.split(":")[0] for line in config().to_yaml().splitlines()]
+    assert lines == [f.name for f in fields(config)]
 
 
-def test_a_number_that_yaml_takes_for_text_is_one() -> None:
+@pytest.mark.parametrize("config", CONFIGS)
+def test_every_option_says_what_it_is_and_stands_in_a_panel(config: type[Options]) -> None:
+    for name, option in declared(config).items():
+        assert len(option.text) > 8, name
+        assert option.text[-1] not in ".:;", name
+        assert option.panel in PANELS
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_the_same_seeds_everywhere(config: type[Options]) -> None:
+    assert config(seed=2**63 - 1).seed == 2**63 - 1
+    for seed in (-1, 2**63):
+        with pytest.raises(ConfigError, match=f"seed={seed} must be 0 to 9223372036854775807"):
+            config(seed=seed)
+
+
+def test_numbers_as_yaml_and_people_write_them() -> None:
     assert FitConfig.from_mapping({"lr": "1e-3", "max_params": "1.5k"}) == FitConfig(lr=1e-3, max_params=1500)
+    for text, count in (("64", 64), ("200k", 200_000), ("1.5M", 1_500_000), ("2e3", 2000)):
+        assert FitConfig.from_mapping({"max_params": text}).max_params == count
 
 
-@pytest.mark.parametrize("text", ["", "k", "1.5", "nan", "infM", "0.0001k"])
+@pytest.mark.parametrize("text", ["", "k", "1.5", "nan", "infM", "0.0001k", "-3k"])
 def test_what_is_no_count(text: str) -> None:
-    with pytest.raises((ValueError, OverflowError)):
-        read_count(text)
+    with pytest.raises(ConfigError, match="max_params="):
+        FitConfig.from_mapping({"max_params": text})
 
 
 @given(epochs=st.integers(3, 200), select=st.floats(0.001, 0.99), cut=st.floats(0.002, 0.999))

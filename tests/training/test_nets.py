@@ -20,7 +20,8 @@ SHAPE = (1, 8, 8)
 
 
 def nets(**options: Any) -> Nets:
-    return Nets(FitConfig(width=4, **options), SHAPE, 3)
+    narrow: dict[str, Any] = {} if "legos" in options else {"width": 4}
+    return Nets(FitConfig(**narrow, **options), SHAPE, 3)
 
 
 def made(net: nn.Module) -> list[str]:

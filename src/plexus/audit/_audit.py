@@ -1,4 +1,4 @@
-"""The whole audit of a set, as findings that the page and the files are made from."""
+"""The whole audit of a set; its findings are a record that the page and the files are made from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,30 +22,30 @@ from plexus.audit._near import Cluster, NearDuplicates, check, clusters, near_du
 from plexus.audit._threshold import FALSE_POSITIVE_RATE
 from plexus.data import SampleSet
 from plexus.errors import DataError
+from plexus.record import AuditRecord
 
 if TYPE_CHECKING:
     from torch import nn
 
-FORMAT = 1
-
 
 @dataclass(frozen=True, eq=False)
 class Audit:
-    """Everything that was found.
+    """An audit of a set: its findings, its folds, and what to keep.
 
     Args:
-        findings: what `findings.json` holds.
+        findings: the record that the page and the files are made from; `findings.json` is its text.
         folds: of the images that stay, or None where there are too few.
         cleaned: which images stay.
 
     Example:
         >>> from plexus.audit import Cleaned
-        >>> found = Audit({"kind": "audit"}, folds=None, cleaned=Cleaned((True, False), (None, "copy of a.png")))
-        >>> found.folds is None, sum(found.cleaned.keep)
-        (True, 1)
+        >>> from plexus.record import AuditRecord
+        >>> done = Audit(AuditRecord(seed=3), folds=None, cleaned=Cleaned((True, False), (None, "copy of a.png")))
+        >>> done.findings.seed, sum(done.cleaned.keep)
+        (3, 1)
     """
 
-    findings: dict[str, Any]
+    findings: AuditRecord
     folds: Folds | None
     cleaned: Cleaned
 
@@ -69,7 +69,7 @@ def audit(
     command: str = "",
     now: datetime.datetime | None = None,
 ) -> Audit:
-    """Fingerprints, pairs, contradictions, leaks, clusters, what to keep and folds.
+    """Audit a set: fingerprints, pairs, contradictions, leaks, clusters, what to keep, and folds.
 
     Args:
         samples: of `plexus.data.open_samples`.
@@ -99,8 +99,8 @@ def audit(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     for i, pixels in enumerate([*speckle, speckle[1]]):
         ...         Image.fromarray(pixels).save(f"{folder}/{i}.png")
-        ...     found = audit(open_samples(folder), k=2)
-        >>> found.findings["summary"]["exact"], found.cleaned.why
+        ...     done = audit(open_samples(folder), k=2)
+        >>> done.findings.summary.exact, done.cleaned.why
         (1, (None, None, None, None, 'copy of 1.png'))
     """
     # hours of reading may follow: what can be told now is told now
@@ -117,9 +117,9 @@ def audit(
         progress=progress,
     )  # fmt: skip
     start = time.monotonic()
-    found, overlaps = compare_labels(samples, near, min_dice=min_dice, labels=labels)
+    contradictory, overlaps = compare_labels(samples, near, min_dice=min_dice, labels=labels)
     parts = clusters(prints, near)
-    cleaned = clean(prints, near, found, labels, decisions)
+    cleaned = clean(prints, near, contradictory, labels, decisions)
     notes = [*samples.notes, *near.notes]
     dealt = None
     try:
@@ -130,53 +130,52 @@ def audit(
     seconds |= {**prints.seconds, **near.seconds, "rest": time.monotonic() - start}
     unreadable = {p.name for p in prints.problems if p.kind == "unreadable"}  # nor can their masks be judged
     problems = [*prints.problems, *(p for p in labels.problems if p.name not in unreadable)]
-    pairs = _pairs(samples, near, found, overlaps)
-    findings = {
-        "format": FORMAT,
-        "kind": "audit",
-        "created": f"{now or datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}",
-        "command": command,
-        "seed": seed,
-        "versions": {"plexus": plexus.__version__, "python": platform.python_version(), "numpy": np.__version__},
-        "data": _data(samples, notes),
-        "settings": {
-            "fingerprint": kind if model is None or not isinstance(model, str | Path) else f"{kind} {model}",
-            "threshold": round(near.threshold, 6),
-            "threshold_from": near.threshold_from,
-            "false_positive_rate": false_positive_rate,
-            "scope": scope,
-            "min_dice": min_dice,
-        },
-        "calibration": {
-            "edges": list(near.calibration.edges),
-            "unrelated": list(near.calibration.unrelated),
-            "candidates": list(near.calibration.candidates),
-        },
-        "images": _images(samples, prints, labels, parts, dealt, cleaned),
-        "pairs": pairs,
-        "clusters": [
-            {"id": i, "images": list(c.images), "diameter": round(c.diameter, 6), "flagged": c.flagged}
+    pairs = _pairs(samples, near, contradictory, overlaps)
+    findings = AuditRecord(
+        created=f"{now or datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}",
+        command=command,
+        seed=seed,
+        finished=True,
+        versions={"plexus": plexus.__version__, "python": platform.python_version(), "numpy": np.__version__},
+        data=_data(samples, notes),
+        settings=AuditRecord.Settings(
+            fingerprint=f"{kind} {model}" if isinstance(model, str | Path) else kind,
+            threshold=round(near.threshold, 6),
+            threshold_from=near.threshold_from,
+            false_positive_rate=false_positive_rate,
+            scope=scope,
+            min_dice=min_dice,
+        ),
+        calibration=AuditRecord.Calibration(
+            edges=list(near.calibration.edges),
+            unrelated=list(near.calibration.unrelated),
+            candidates=list(near.calibration.candidates),
+        ),
+        images=_images(samples, prints, labels, parts, dealt, cleaned),
+        pairs=pairs,
+        clusters=[
+            AuditRecord.Cluster(id=i, images=list(c.images), diameter=round(c.diameter, 6), flagged=c.flagged)
             for i, c in enumerate(parts)
         ],
-        "problems": [{"name": p.name, "kind": p.kind, "text": p.text} for p in problems],
-        "summary": _summary(pairs, parts, problems, cleaned),
-        "seconds": {name: round(value, 3) for name, value in seconds.items()},
-    }
+        problems=[AuditRecord.Problem(name=p.name, kind=p.kind, text=p.text) for p in problems],
+        summary=_summary(pairs, parts, problems, cleaned),
+        seconds={name: round(value, 3) for name, value in seconds.items()},
+    )
     return Audit(findings, dealt, cleaned)
 
 
-def _data(samples: SampleSet, notes: Sequence[str]) -> dict[str, Any]:
+def _data(samples: SampleSet, notes: Sequence[str]) -> AuditRecord.Data:
     splits = Counter(s.split for s in samples.samples)
-    return {
-        "name": samples.name,
-        "layout": samples.layout,
-        "images": len(samples),
-        "classes": list(samples.classes),
-        "groups": len({s.group for s in samples.samples if s.group is not None}),
-        "splits": {split: splits[split] for split in samples.splits},
-        "masks": samples.has_masks,
-        "notes": list(notes),
-    }
+    return AuditRecord.Data(
+        name=samples.name,
+        layout=samples.layout,
+        images=len(samples),
+        classes=list(samples.classes),
+        groups=len({s.group for s in samples.samples if s.group is not None}),
+        splits={split: splits[split] for split in samples.splits},
+        masks=samples.has_masks,
+        notes=list(notes),
+    )
 
 
 def _images(
@@ -186,67 +185,63 @@ def _images(
     parts: Sequence[Cluster],
     dealt: Folds | None,
     cleaned: Cleaned,
-) -> list[dict[str, Any]]:
+) -> list[AuditRecord.Image]:
     cluster = {i: number for number, c in enumerate(parts) for i in c.images}
     fold = dealt.fold if dealt else {}
-    found = []
-    for i, sample in enumerate(samples.samples):
-        area = labels.area[i]
-        found.append(
-            {
-                "name": sample.name,
-                "label": sample.label,
-                "group": sample.group,
-                "split": sample.split,
-                "present": labels.present[i],
-                "area": None if area is None else round(area, 6),
-                "size": prints.sizes[i].tolist(),
-                "cluster": cluster.get(i),
-                "fold": fold.get(sample.name),
-                "keep": cleaned.keep[i],
-                "why": cleaned.why[i],
-            }
+    return [
+        AuditRecord.Image(
+            name=sample.name,
+            label=sample.label,
+            group=sample.group,
+            split=sample.split,
+            present=labels.present[i],
+            area=None if (area := labels.area[i]) is None else round(area, 6),
+            size=prints.sizes[i].tolist(),
+            cluster=cluster.get(i),
+            fold=fold.get(sample.name),
+            keep=cleaned.keep[i],
+            why=cleaned.why[i],
         )
-    return found
+        for i, sample in enumerate(samples.samples)
+    ]
 
 
 def _pairs(
-    samples: SampleSet, near: NearDuplicates, found: Sequence[Contradiction], overlaps: Sequence[float | None]
-) -> list[dict[str, Any]]:
+    samples: SampleSet, near: NearDuplicates, contradictory: Sequence[Contradiction], overlaps: Sequence[float | None]
+) -> list[AuditRecord.Pair]:
     """Contradictions first, then leaks, then the nearest."""
-    kinds = {c.pair: c.kind for c in found}
+    kinds = {c.pair: c.kind for c in contradictory}
     pairs = []
     for p, (a, b) in enumerate(zip(near.a.tolist(), near.b.tolist(), strict=True)):
-        dice = overlaps[p]
         pairs.append(
-            {
-                "a": a,
-                "b": b,
-                "distance": round(float(near.distance[p]), 6),
-                "exact": bool(near.exact[p]),
-                "shift": None if near.shift is None else [round(float(s), 1) + 0.0 for s in near.shift[p]],
-                "contradiction": kinds.get(p),
-                "dice": None if dice is None else round(dice, 4),
-                "leak": leak(samples.samples[a].split, samples.samples[b].split),
-            }
+            AuditRecord.Pair(
+                a=a,
+                b=b,
+                distance=round(float(near.distance[p]), 6),
+                exact=bool(near.exact[p]),
+                shift=None if near.shift is None else [round(float(s), 1) + 0.0 for s in near.shift[p]],
+                contradiction=kinds.get(p),
+                dice=None if (dice := overlaps[p]) is None else round(dice, 4),
+                leak=leak(samples.samples[a].split, samples.samples[b].split),
+            )
         )
-    return sorted(pairs, key=lambda q: (q["contradiction"] is None, q["leak"] is None, q["distance"], q["a"], q["b"]))
+    return sorted(pairs, key=lambda q: (q.contradiction is None, q.leak is None, q.distance, q.a, q.b))
 
 
 def _summary(
-    pairs: Sequence[Mapping[str, Any]], parts: Sequence[Cluster], problems: Sequence[Problem], cleaned: Cleaned
-) -> dict[str, Any]:
-    kinds = Counter(pair["contradiction"] for pair in pairs)
+    pairs: Sequence[AuditRecord.Pair], parts: Sequence[Cluster], problems: Sequence[Problem], cleaned: Cleaned
+) -> AuditRecord.Summary:
+    kinds = Counter(pair.contradiction for pair in pairs)
     kept = sum(cleaned.keep)
-    return {
-        "pairs": len(pairs),
-        "exact": sum(pair["exact"] for pair in pairs),
-        "contradictions": {kind: kinds[kind] for kind in ("class", "presence", "overlap")},
-        "leaks": sum(pair["leak"] is not None for pair in pairs),
-        "clusters": len(parts),
-        "flagged": sum(c.flagged for c in parts),
-        "unreadable": sum(p.kind in ("unreadable", "mask") for p in problems),
-        "degenerate": sum(p.kind in ("constant", "zero") for p in problems),
-        "kept": kept,
-        "dropped": len(cleaned.keep) - kept,
-    }
+    return AuditRecord.Summary(
+        pairs=len(pairs),
+        exact=sum(pair.exact for pair in pairs),
+        contradictions={kind: kinds[kind] for kind in ("class", "presence", "overlap")},
+        leaks=sum(pair.leak is not None for pair in pairs),
+        clusters=len(parts),
+        flagged=sum(c.flagged for c in parts),
+        unreadable=sum(p.kind in ("unreadable", "mask") for p in problems),
+        degenerate=sum(p.kind in ("constant", "zero") for p in problems),
+        kept=kept,
+        dropped=len(cleaned.keep) - kept,
+    )

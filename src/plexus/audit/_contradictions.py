@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +58,7 @@ class Contradiction:
     a: int
     b: int
     pair: int
-    kind: str
+    kind: Literal["class", "presence", "overlap"]
     dice: float | None = None
 
 

@@ -8,23 +8,22 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from plexus.audit._audit import Audit
 from plexus.data import SampleSet
 from plexus.errors import DataError, RunError
-from plexus.record import atomic_write
+from plexus.record import AuditRecord, atomic_write
 
 DECISIONS = ("keep", "drop", "unsure")
 
 
-def write_files(found: Audit, folder: str | Path) -> Path:
+def write_files(done: Audit, folder: str | Path) -> Path:
     """Write `findings.json`, `pairs.csv` and, where there are folds, `folds.json`; return the folder.
 
     Args:
-        found: of `audit`.
+        done: of `audit`.
         folder: is made where it is not there.
 
     Raises:
@@ -34,16 +33,17 @@ def write_files(found: Audit, folder: str | Path) -> Path:
     Example:
         >>> import tempfile
         >>> from plexus.audit import Audit, Cleaned
-        >>> found = Audit({"images": [], "pairs": []}, folds=None, cleaned=Cleaned((), ()))
+        >>> from plexus.record import AuditRecord
+        >>> done = Audit(AuditRecord(), folds=None, cleaned=Cleaned((), ()))
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     sorted(path.name for path in write_files(found, folder).iterdir())
+        ...     sorted(path.name for path in write_files(done, folder).iterdir())
         ['findings.json', 'pairs.csv']
     """
     folder = make_folder(folder)
-    atomic_write(folder / "findings.json", json.dumps(found.findings, ensure_ascii=False, indent=1, allow_nan=False))
-    atomic_write(folder / "pairs.csv", pairs_csv(found.findings))
-    if found.folds is not None:
-        atomic_write(folder / "folds.json", json.dumps(found.folds.to_dict(), ensure_ascii=False, indent=1))
+    done.findings.write(folder / "findings.json")
+    atomic_write(folder / "pairs.csv", _pairs_csv(done.findings))
+    if done.folds is not None:
+        atomic_write(folder / "folds.json", json.dumps(done.folds.to_dict(), ensure_ascii=False, indent=1))
     else:
         (folder / "folds.json").unlink(missing_ok=True)  # of an earlier audit
     return folder
@@ -65,21 +65,20 @@ def make_folder(folder: str | Path) -> Path:
     return folder
 
 
-def pairs_csv(findings: Mapping[str, Any]) -> str:
+def _pairs_csv(findings: AuditRecord) -> str:
     """One line for each pair; a text that a spreadsheet would take for a formula begins with an apostrophe."""
     out = io.StringIO()
     table = csv.writer(out)
-    sides = ("name", "label", "group", "split", "present", "area", "keep")
+    columns = ("name", "label", "group", "split", "present", "area", "keep")
     table.writerow(
         ["distance", "exact", "contradiction", "dice", "leak", "shift_rows", "shift_columns", "cluster"]
-        + [f"{side}_{what}" for side in "ab" for what in sides]
+        + [f"{side}_{column}" for side in "ab" for column in columns]
     )
-    images = findings["images"]
-    for pair in findings["pairs"]:
-        a, b = images[pair["a"]], images[pair["b"]]
-        row = [pair["distance"], pair["exact"], pair["contradiction"], pair["dice"]]
-        row += ["-".join(pair["leak"]) if pair["leak"] else None, *(pair["shift"] or (None, None)), a["cluster"]]
-        table.writerow([_cell(value) for value in row + [image[what] for image in (a, b) for what in sides]])
+    for pair in findings.pairs:
+        a, b = findings.images[pair.a], findings.images[pair.b]
+        row: list[Any] = [pair.distance, pair.exact, pair.contradiction, pair.dice]
+        row += ["-".join(pair.leak) if pair.leak else None, *(pair.shift or (None, None)), a.cluster]
+        table.writerow([_cell(value) for value in row + [getattr(image, c) for image in (a, b) for c in columns]])
     return out.getvalue()
 
 
@@ -134,12 +133,12 @@ def read_decisions(path: str | Path, samples: SampleSet) -> dict[str, str]:
     return decisions
 
 
-def write_clean(samples: SampleSet, found: Audit, folder: str | Path, *, link: bool = False) -> Path:
+def write_clean(samples: SampleSet, done: Audit, folder: str | Path, *, link: bool = False) -> Path:
     """Write the names of the images to keep as `keep.txt`, one a line, and with ``link`` a tree of links to them.
 
     Args:
         samples: the set.
-        found: its audit.
+        done: its audit.
         folder: a new or empty folder; it is filled whole or not at all.
         link: symbolic links below ``folder``, in the layout of the data, masks too.
 
@@ -154,18 +153,19 @@ def write_clean(samples: SampleSet, found: Audit, folder: str | Path, *, link: b
         >>> from PIL import Image
         >>> from plexus.audit import Audit, Cleaned
         >>> from plexus.data import open_samples
+        >>> from plexus.record import AuditRecord
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     for name in "ab":
         ...         Image.new("L", (8, 8)).save(f"{folder}/{name}.png")
-        ...     found = Audit({}, folds=None, cleaned=Cleaned((True, False), (None, "copy of a.png")))
-        ...     (write_clean(open_samples(folder), found, Path(folder, "clean")) / "keep.txt").read_text()
+        ...     done = Audit(AuditRecord(), folds=None, cleaned=Cleaned((True, False), (None, "copy of a.png")))
+        ...     (write_clean(open_samples(folder), done, Path(folder, "clean")) / "keep.txt").read_text()
         'a.png\\n'
     """
     folder = Path(folder)
     check_clean(samples, folder, link=link)
     parent = make_folder(folder.absolute().parent)
     draft = make_folder(parent / f".{folder.name}.{secrets.token_hex(4)}.tmp")
-    kept = [i for i, keep in enumerate(found.cleaned.keep) if keep]
+    kept = [i for i, keep in enumerate(done.cleaned.keep) if keep]
     names = [samples.samples[i].name.replace("\n", "\\n") for i in kept]
     try:
         for i in kept if link else []:
@@ -203,7 +203,7 @@ def check_clean(samples: SampleSet, folder: str | Path, *, link: bool) -> None:
         plexus.errors.RunError: scans.csv: a manifest is not a folder to link; leave --link out
     """
     folder = Path(folder)
-    if link and samples.layout in ("manifest", "parquet"):
+    if link and samples.layout in ("manifest", "parquet", "hub", "arrays"):
         raise RunError(f"{samples.where}: a {samples.layout} is not a folder to link; leave --link out")
     check_folder(folder)
     if folder.is_dir() and any(folder.iterdir()):

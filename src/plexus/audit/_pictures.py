@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from PIL import Image
 from plexus.audit._scan import bar, pool
 from plexus.data import SampleSet
 from plexus.errors import DataError
+from plexus.record import AuditRecord
 
 SIDE = 256
 """Longer side in pixels."""
@@ -25,7 +25,7 @@ Picture = dict[str, str | None]
 
 
 def pictures(
-    samples: SampleSet, findings: Mapping[str, Any], *, most: int = MOST, progress: bool = False
+    samples: SampleSet, findings: AuditRecord, *, most: int = MOST, progress: bool = False
 ) -> dict[int, Picture]:
     """Draw the images that are in pairs, and the outlines of their masks, as data URIs.
 
@@ -41,18 +41,21 @@ def pictures(
     Example:
         >>> import tempfile
         >>> from plexus.data import open_samples
+        >>> from plexus.record import AuditRecord
+        >>> findings = AuditRecord(pairs=[AuditRecord.Pair(a=0, b=1)])
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     for name in "ab":
         ...         Image.new("L", (8, 8), 90).save(f"{folder}/{name}.png")
-        ...     drawn = pictures(open_samples(folder), {"pairs": [{"a": 0, "b": 1}]})
+        ...     drawn = pictures(open_samples(folder), findings)
         >>> drawn[1]["image"][:15], drawn[1]["mask"]
         ('data:image/jpeg', None)
     """
     wanted: dict[int, None] = {}
-    for pair in findings["pairs"]:
-        if len(wanted | {pair["a"]: None, pair["b"]: None}) > most:
+    for pair in findings.pairs:
+        both = {pair.a: None, pair.b: None}
+        if len(wanted | both) > most:
             break
-        wanted |= {pair["a"]: None, pair["b"]: None}
+        wanted |= both
     drawn: dict[int, Picture] = {}
     with pool(None) as threads, bar("drawing pictures", len(wanted), progress) as step:
         for i, picture in zip(wanted, threads.map(lambda i: _picture(samples, i), wanted), strict=True):

@@ -1,4 +1,4 @@
-"""The command line: one file per verb, loaded when it is called."""
+"""The command line: one file per verb, loaded when it is called; and what `plexus` shows when it is given nothing."""
 
 from __future__ import annotations
 
@@ -9,8 +9,24 @@ import sys
 from cyclopts import App, CycloptsError
 
 from plexus import __version__
-from plexus.cli._front import VERBS, front
 from plexus.errors import PlexusError
+
+VERBS = {
+    "fit": ("Learn a wiring; keep a plain model.", "plexus fit photos --size 64"),
+    "predict": ("Classify images with a run's model.", "plexus predict runs/try cat.jpg"),
+    "report": ("Write a run's page again.", "plexus report runs/try"),
+    "probe": ("Turn images; see how models hold up.", "plexus probe runs/try digits"),
+    "study": ("Run experiments with statistics.", "plexus study run pruning"),
+    "claims": ("Say of each claim whether it holds.", "plexus claims --html claims.html"),
+    "prune": ("Cut a learned network to another budget.", "plexus prune runs/try --keep 0.1"),
+    "audit": ("Find duplicates, contradictions, leaks.", "plexus audit photos"),
+    "segment": ("Segment targets that may be absent.", "plexus segment train scans --cv 5"),
+    "represent": ("Learn a Z that rebuilds and recognises.", "plexus represent train photos --dim 16"),
+    "essay": ("Answer five small questions exactly.", "plexus essay squares 25"),
+    "doctor": ("Say what is installed and what is not.", "plexus doctor"),
+}
+"""Verb -> what it does, in 40 letters or so, and one command line."""
+
 
 # OpenMP's threads wait for work by spinning; beside other busy processes that was seen to slow small networks
 # down tenfold, and a short spin was not. It is read when torch is loaded.
@@ -39,6 +55,23 @@ PATHS = {
 """What a path can have that no look at it beforehand is safe from -> the remedy."""
 
 
+def front() -> str:
+    """One screen of 80 columns and 24 rows."""
+    width = max(len(example) for _, example in VERBS.values())
+    return "\n".join(
+        [
+            f"plexus {__version__}: learn how a network's layers should be connected,",
+            "prune the rest, keep a plain PyTorch model.",
+            "",
+            *(f"{example:<{width}}  {summary}" for summary, example in VERBS.values()),
+            "",
+            f"{'plexus fit':<{width}}  Try it: 1,797 digits, about a minute.",
+            f"{'plexus VERB --help':<{width}}  All options of a verb.",
+            f"{'plexus --install-completion':<{width}}  Let the shell complete what you type.",
+        ]
+    )
+
+
 def main(arguments: list[str] | None = None) -> None:
     """The `plexus` command; a user's mistake is one line on stderr and exit code 2."""
     if not (sys.argv[1:] if arguments is None else arguments):
@@ -49,7 +82,7 @@ def main(arguments: list[str] | None = None) -> None:
     except PlexusError as error:
         _leave(str(error), error.exit_code)
     except CycloptsError as error:
-        _leave(f"{error} See `plexus --help`", 2)
+        _leave(f"{error} See `{' '.join(['plexus', *(error.command_chain or ()), '--help'])}`", 2)
     except KeyboardInterrupt:
         _leave("stopped", 130)
     except BrokenPipeError:

@@ -1,8 +1,12 @@
-"""What a training prints."""
+"""What the verbs print: a line per epoch, how to go on after a stop, tables of figures, and text in one line."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,45 +14,208 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from plexus.cli._printing import Epochs, or_stopped
-from plexus.record import RunRecord
+Entry = dict[str, Any]
+"""The figures of an epoch."""
 
 
-class Lines(Epochs):
-    """A line per epoch, where no live progress bar can be shown."""
-
-    def line(self, entry: dict[str, Any]) -> str:
-        """One epoch."""
-        losses = f"loss {entry['train_loss']:.3f}   validation loss {entry['val_loss']:.3f}"
-        return f"{entry['phase']:<8} epoch {entry['epoch'] + 1:>3}   {losses}   accuracy {entry['val_accuracy']:.1%}"
+def one_line(text: str) -> str:
+    """Text that stays in its column: what cannot be printed is escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def trained(work: Callable[[Lines], Path]) -> None:
-    """Runs a training, then writes its page and prints its results; a stop from the keyboard says how to go on."""
-    from plexus.report import write_report
+def table(titles: Sequence[str], rows: Sequence[Sequence[str]], last: str) -> None:
+    """Print a table with its first column to the left, and a line below it.
+
+    Args:
+        titles: of the columns.
+        rows: their cells; missing ones stay empty.
+        last: the line, in rich's markup.
+    """
+    drawn = Table(title=None, box=None, pad_edge=False)
+    for i, title in enumerate(titles):
+        drawn.add_column(title, justify="right" if i else "left", no_wrap=True)
+    for row in rows:
+        drawn.add_row(*row)
+    console = Console(highlight=False)
+    console.print(drawn)
+    console.print(last, soft_wrap=True)
+
+
+def opened(page: Path) -> str:
+    """Where to look, in rich's markup."""
+    return f"open [bold]{escape(str(page))}[/bold]"
+
+
+def write_page(run: Path) -> tuple[Any, Path]:
+    """Write the page of a run from its record, by its kind.
+
+    Returns:
+        The record and the page.
+
+    Raises:
+        RunError: there is no record, or it is broken.
+    """
+    from plexus.record import FitRecord
+    from plexus.report import write_report, write_represent, write_segment
+
+    file, page = run / "record.json", run / "report.html"
+    try:
+        raw = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        raw = None  # `FitRecord.read` says what is wrong with it
+    kind = raw.get("kind") if isinstance(raw, dict) else None
+    if kind == "segment":
+        return raw, write_segment(raw, page)
+    if kind == "represent":
+        return raw, write_represent(raw, page)
+    record = FitRecord.read(file)
+    return record, write_report(record, page)
+
+
+@contextmanager
+def or_stopped(verb: str) -> Iterator[None]:
+    """A stop from the keyboard says how to go on, and leaves with 130."""
+    from plexus.training import is_rank_zero, last_run
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        folder = last_run()
+        if is_rank_zero():
+            hint = f"; go on with `plexus {verb} --resume {shlex.quote(str(folder))}`" if folder else ""
+            print(f"\nplexus: stopped{hint}", file=sys.stderr, flush=True)
+        sys.exit(130)
+
+
+def listener(line: Callable[[Entry], str]) -> Callable[[Entry], None]:
+    """Prints every epoch in a line, where no live progress bar can be shown."""
+    live = Console(stderr=True).is_terminal
+
+    def listen(entry: Entry) -> None:
+        if not live:
+            print(line(entry), file=sys.stderr, flush=True)
+
+    return listen
+
+
+def trained(verb: str, work: Callable[[Callable[[Entry], None]], Path]) -> None:
+    """Run a training, then write its page and print its figures; a stop from the keyboard says how to go on.
+
+    Args:
+        verb: fit, `segment train` or `represent train`: what goes on with it, and says what is printed.
+        work: trains and gives the run folder; its argument is called with every epoch.
+    """
     from plexus.training import is_rank_zero
 
-    with or_stopped("fit"):
-        folder = work(Lines())
+    line, summary = PRINTED[verb]
+    with or_stopped(verb):
+        folder = work(listener(line))
         if not is_rank_zero():
             return
-        record = RunRecord.read(folder / "record.json")
-        write_report(record, folder / "report.html")
-    _summary(record, folder)
+        record, page = write_page(folder)
+    summary(record, page)
 
 
-def _summary(record: RunRecord, folder: Path) -> None:
-    """The results as a table, and where to look."""
-    table = Table(title=None, box=None, pad_edge=False)
-    table.add_column("network", justify="left")
-    for title in ("test accuracy", "95 %", "parameters", "multiply-adds"):
-        table.add_column(title, justify="right")
-    for row in record.results:
-        low, high = row["ci"]
-        interval = f"{low:.1%} .. {high:.1%}"
-        table.add_row(row["label"], f"{row['accuracy']:.1%}", interval, f"{row['parameters']:,}", f"{row['macs']:,}")
-    console = Console(highlight=False)
-    console.print(table)
-    kept = sum(e["kept"] for e in record.edges)
-    page = escape(str(folder / "report.html"))
-    console.print(f"kept {kept} of {len(record.edges)} connections; open [bold]{page}[/bold]", soft_wrap=True)
+def epoch_line(start: str, entry: Entry, figure: str) -> str:
+    """An epoch in a line: where it belongs, its losses, and one more figure."""
+    losses = f"loss {entry['train_loss']:.3f}   validation loss {entry['val_loss']:.3f}"
+    return f"{start} epoch {entry['epoch'] + 1:>3}   {losses}   {figure}"
+
+
+def fit_line(entry: Entry) -> str:
+    """An epoch of `plexus fit`."""
+    return epoch_line(f"{entry['phase']:<8}", entry, f"accuracy {entry['val_accuracy']:.1%}")
+
+
+def fit_summary(record: Any, page: Path) -> None:
+    """The networks of a fit, and where to look."""
+    rows = [
+        (row.label, f"{row.accuracy:.1%}", interval(*row.ci) if row.ci else "-", f"{row.parameters:,}", f"{row.macs:,}")
+        for row in record.results
+    ]
+    kept = f"kept {sum(edge.kept is True for edge in record.edges)} of {len(record.edges)} connections"
+    table(("network", "test accuracy", "95 %", "parameters", "multiply-adds"), rows, f"{kept}; {opened(page)}")
+
+
+def interval(low: float, high: float) -> str:
+    """Two shares in percent."""
+    return f"{low:.1%} .. {high:.1%}"
+
+
+def segment_line(entry: Entry) -> str:
+    """An epoch of `plexus segment train`."""
+    return epoch_line(f"fold {entry['fold']}", entry, f"Dice {entry['val_dice']:.3f}")
+
+
+def segment_summary(record: dict[str, Any], page: Path) -> None:
+    """The figures of every gate, and where to look."""
+    for note in record["data"].get("notes", ()):
+        print(f"plexus: {note}", file=sys.stderr)
+    rows = []
+    for kind, row in record["results"].items():
+        dice, present, errors = row["dice"], row["dice_present"], row["presence"]
+        rows.append((
+            f"{kind} (chosen)" if kind == record["chosen"] else kind,
+            f"{dice['mean']:.3f}",
+            f"{dice['low']:.3f}-{dice['high']:.3f}" if dice["low"] is not None else "-",
+            f"{present['mean']:.3f}" if present else "-",
+            f"{errors['false_positives']} of {errors['negatives']}",
+            f"{errors['false_negatives']} of {errors['positives']}",
+        ))  # fmt: skip
+    where = escape(f"{len(record['images'])} images, {record['measured_on']}")
+    titles = ("gate", "Dice", "95 %", "if present", "false masks", "missed")  # 80 columns hold all for 9,999 images
+    table(titles, rows, f"{where}; {opened(page)}")
+
+
+def represent_line(entry: Entry) -> str:
+    """An epoch of `plexus represent train`."""
+    accuracy = f"   accuracy {entry['val_accuracy']:.1%}" if entry["val_accuracy"] is not None else ""
+    figures = f"loss {entry['train_loss']:.3f}   unexplained {entry['val_unexplained']:.1%}{accuracy}"
+    return f"{entry['phase']:<6} epoch {entry['epoch'] + 1:>3}   {figures}"
+
+
+def represent_summary(record: dict[str, Any], page: Path) -> None:
+    """Reconstruction and recognition of a representation, what of Z is in use, and where to look."""
+    results, units = record["results"], record["units"]
+    rows = [("pixel variance left unexplained", f"{results['unexplained']:.1%}", "")]
+    for name, title in (("classifier", "classifier on Z"), ("linear", "a line on Z, all labels"), ("knn", "5 nearest")):
+        if figure := results.get(name):
+            rows.append((title, f"{figure['value']:.1%}", interval(figure["low"], figure["high"])))
+    last = f"Z of {units['dim']}; {opened(page)}"
+    if units["collapsed"]:
+        use = f"only {units['active']} of {units['dim']} numbers of Z are in use"
+        remedy = "lower --beta or --dim" if record["config"]["objective"] == "vae" else "lower --dim"
+        last = f"{use}: the rest has collapsed; {remedy}\n{last}"
+    table(("on test images", "", "95 %"), rows, last)
+
+
+PRINTED: dict[str, tuple[Callable[[Entry], str], Callable[[Any, Path], None]]] = {
+    "fit": (fit_line, fit_summary),
+    "segment train": (segment_line, segment_summary),
+    "represent train": (represent_line, represent_summary),
+}
+"""Verb -> an epoch in a line, and what is printed of the record and the page."""
+
+
+def fewshot_table(record: dict[str, Any], page: Path) -> None:
+    """Heads with their intervals, and their gain over raw pixels."""
+    rows = []
+    for name, head in record["heads"].items():
+        cells = [name, f"{head['mean']:.1%}", interval(head["low"], head["high"])]
+        if gain := record["gains"].get(name):
+            cells += [f"{100 * gain['mean']:+.1f} pt", f"{100 * gain['low']:+.1f} .. {100 * gain['high']:+.1f}"]
+        rows.append(cells)
+    drawn = escape(f"{record['episodes']} episodes of {', '.join(record['classes'])}, none of them seen in training")
+    titles = (f"{record['ways']}-way {record['shots']}-shot", "accuracy", "95 %", "over pixels", "95 %")
+    table(titles, rows, f"{drawn}; {opened(page)}")
+
+
+def probe_table(models: list[dict[str, Any]], page: Path) -> None:
+    """Recognition and reconstruction of every model."""
+    rows = []
+    for row in models:
+        shares = [f"{row[name]['value']:.1%}" if name in row else "-" for name in ("linear", "knn")]
+        turn = row["turning"]
+        moved = f"{turn['moved'][turn['angles'].index(90)]:.2f}" if turn else "-"
+        rows.append([str(row["dim"]), f"{row['balance']:g}", f"{row['unexplained']:.1%}", *shares, moved])
+    table(("Z of", "balance", "unexplained", "linear", "5 nearest", "moved by 90°"), rows, opened(page))

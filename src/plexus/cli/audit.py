@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
-import sys
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Group
 
-from plexus.errors import ConfigError, RunError
+from plexus.cli._options import DATA, OUTPUT, Json, Label, Seed, command, in_panel
+from plexus.errors import ConfigError, RunError, printable
 
+if TYPE_CHECKING:
+    from plexus.record import AuditRecord
+
+SEARCH = partial(in_panel, Group("Comparison", sort_key=2))
 SHOWN = 3
 """Unusable images that are named on the terminal; the files name all."""
 SOURCES = {"data": "threshold from data", "given": "given", "default": "the usual one"}
@@ -21,44 +25,36 @@ SOURCES = {"data": "threshold from data", "given": "given", "default": "the usua
 def audit(
     data: str,
     *,
-    out: Annotated[Path | None, Parameter(help="Folder for the files [default: audit-DATA].")] = None,
+    out: Annotated[Path | None, OUTPUT("Folder for the files.", default="audit-DATA")] = None,
     group_from: Annotated[
-        str | None, Parameter(help="Regex on the file name; its first group, or all of it, names the patient or video.")
+        str | None, DATA("Regex on the file name; its first group, or all of it, names the patient or video.")
     ] = None,
-    scope: Annotated[
-        Literal["all", "group"], Parameter(help="Compare all images, or only those of one group.")
-    ] = "all",
+    scope: Annotated[Literal["all", "group"], SEARCH("Compare all images, or only those of one group.")] = "all",
     fingerprint: Annotated[
-        str, Parameter(help="thumbnail, blockhist (the notes'), or a model: FILE.py:function[+WEIGHTS] or MODEL.onnx.")
+        str, SEARCH("thumbnail, blockhist (the notes'), or a model: FILE.py:function[+WEIGHTS] or MODEL.onnx.")
     ] = "thumbnail",
-    threshold: Annotated[
-        float | None, Parameter(help="Largest distance of near-duplicates [default: from the data].")
-    ] = None,
+    threshold: Annotated[float | None, SEARCH("Largest distance of near-duplicates.", default="from the data")] = None,
     false_positive_rate: Annotated[
-        float, Parameter(help="Share of unrelated pairs that may come as near; makes the threshold.")
+        float, SEARCH("Share of unrelated pairs that may come as near; makes the threshold.")
     ] = 1e-6,
-    min_dice: Annotated[
-        float, Parameter(help="Masks of near-duplicates that overlap less contradict each other.")
-    ] = 0.5,
-    folds: Annotated[int, Parameter(help="How many folds to deal.")] = 5,
+    min_dice: Annotated[float, SEARCH("Masks of near-duplicates that overlap less contradict each other.")] = 0.5,
+    folds: Annotated[int, OUTPUT("How many folds to deal.")] = 5,
     write_clean: Annotated[
-        Path | None, Parameter(help="A new folder for keep.txt, the names of what the cleaning rule keeps.")
+        Path | None, OUTPUT("A new folder for keep.txt, the names of what the cleaning rule keeps.")
     ] = None,
-    link: Annotated[bool, Parameter(negative="", help="With --write-clean: links to these files, too.")] = False,
-    decisions: Annotated[
-        Path | None, Parameter(help="Decisions saved from audit.html; they override the rule.")
-    ] = None,
-    label: Annotated[str | None, Parameter(help="The column of the class, in a table.")] = None,
-    mask_suffix: Annotated[str, Parameter(help="What NAME_mask.png has after NAME.")] = "_mask",
+    link: Annotated[bool, OUTPUT("With --write-clean: links to these files, too.", negative="")] = False,
+    decisions: Annotated[Path | None, OUTPUT("Decisions saved from audit.html; they override the rule.")] = None,
+    label: Label = None,
+    mask_suffix: Annotated[str, DATA("What NAME_mask.png has after NAME.")] = "_mask",
     missing_mask: Annotated[
-        Literal["error", "empty"], Parameter(help="empty: an image without a mask file has no target.")
+        Literal["error", "empty"], DATA("empty: an image without a mask file has no target.")
     ] = "error",
     search: Annotated[
-        Literal["auto", "exact", "faiss"], Parameter(help="auto: faiss for more than 200,000 images, where installed.")
+        Literal["auto", "exact", "faiss"], SEARCH("auto: faiss for more than 200,000 images, where installed.")
     ] = "auto",
-    cache: Annotated[Path | None, Parameter(help="Folder of fingerprints [default: ~/.cache/plexus/audit].")] = None,
-    seed: Annotated[int, Parameter(help="Of the random pairs and of the folds.")] = 0,
-    as_json: Annotated[bool, Parameter(name="--json", negative="", help="Print the summary as JSON.")] = False,
+    cache: Annotated[Path | None, OUTPUT("Folder of fingerprints.", default="~/.cache/plexus/audit")] = None,
+    seed: Annotated[Seed, SEARCH("Of the random pairs and of the folds.")] = 0,
+    as_json: Json = False,
 ) -> None:
     """Find near-duplicates, contradictory labels, leaks and broken images; nothing is deleted.
 
@@ -97,15 +93,16 @@ def audit(
         samples, kind="embedding" if model else fingerprint, model=model, threshold=threshold,
         false_positive_rate=false_positive_rate, scope=scope, search=search, min_dice=min_dice, k=folds, seed=seed,
         decisions=auditing.read_decisions(decisions, samples) if decisions is not None else None,
-        cache=auditing.cache_folder(cache), progress=True, command=shlex.join(["plexus", *sys.argv[1:]]),
+        cache=auditing.cache_folder(cache), progress=True, command=command(),
     )  # fmt: skip
     drawn = auditing.pictures(samples, found.findings, progress=True)  # first: files of two audits never lie together
     auditing.write_files(found, folder)
-    page = write_audit(found.findings, drawn, folder / "audit.html")
+    page = write_audit(found.findings.to_dict(), drawn, folder / "audit.html")
     if write_clean is not None:
         auditing.write_clean(samples, found, write_clean, link=link)
     if as_json:
-        print(json.dumps({"settings": found.findings["settings"], **found.findings["summary"]}, indent=1))
+        raw = found.findings.to_dict()
+        print(json.dumps({"settings": raw["settings"], **raw["summary"]}, indent=1))
     else:
         listed = [f"what to keep: {write_clean / 'keep.txt'}"] if write_clean is not None else []
         print("\n".join([*_lines(found.findings), *listed, f"open {page}"]))
@@ -121,28 +118,26 @@ def _inside(folder: Path, data: str) -> bool:
     return Path(data).is_dir() and folder.resolve().is_relative_to(Path(data).resolve())
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
+def _lines(found: AuditRecord) -> list[str]:
     """The summary in words."""
-    from plexus.data._parts import printable
-
-    data, settings, summary = found["data"], found["settings"], found["summary"]
-    kinds = summary["contradictions"]
+    data, settings, summary = found.data, found.settings, found.summary
+    kinds = summary.contradictions
     wrong = ", ".join(f"{count} of {kind}" for kind, count in kinds.items() if count)
     lines = [
-        f"{_count(data['images'], 'image')}; near-duplicates up to distance {settings['threshold']:.4g}"
-        f" ({SOURCES[settings['threshold_from']]})",
-        f"{summary['pairs']} near-duplicate pairs, {summary['exact']} of them exact copies,"
-        f" in {_count(summary['clusters'], 'cluster')} ({summary['flagged']} of more than 50 images)",
+        f"{_count(data.images or 0, 'image')}; near-duplicates up to distance {settings.threshold or 0:.4g}"
+        f" ({SOURCES[settings.threshold_from]})",
+        f"{summary.pairs} near-duplicate pairs, {summary.exact} of them exact copies,"
+        f" in {_count(summary.clusters, 'cluster')} ({summary.flagged} of more than 50 images)",
         f"{_count(sum(kinds.values()), 'contradictory pair')}{f': {wrong}' if wrong else ''}",
-        f"{_count(summary['leaks'], 'pair')} across splits",
-        f"{summary['unreadable']} unreadable and {_count(summary['degenerate'], 'constant image')}",
-        f"the cleaning rule keeps {summary['kept']} and drops {summary['dropped']}; nothing was deleted",
+        f"{_count(summary.leaks, 'pair')} across splits",
+        f"{summary.unreadable} unreadable and {_count(summary.degenerate, 'constant image')}",
+        f"the cleaning rule keeps {summary.kept} and drops {summary.dropped}; nothing was deleted",
     ]
-    problems = found["problems"]
-    lines += [f"unusable: {printable(p['name'])}: {p['text']}" for p in problems[:SHOWN]]
+    problems = found.problems
+    lines += [f"unusable: {printable(p.name)}: {p.text}" for p in problems[:SHOWN]]
     if len(problems) > SHOWN:
         lines.append(f"unusable: {len(problems) - SHOWN} more, in findings.json")
-    return lines + [f"note: {note}" for note in data["notes"]]
+    return lines + [f"note: {note}" for note in data.notes]
 
 
 def _count(number: int, what: str) -> str:

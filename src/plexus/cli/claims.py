@@ -6,20 +6,19 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
-
+from plexus.cli._options import DATA, OUTPUT, Json
 from plexus.errors import ConfigError
 
 
 def claims(
     *,
-    results: Annotated[Path, Parameter(help="Folder with the studies' records.")] = Path("results"),
+    results: Annotated[Path, DATA("Folder with the studies' records.")] = Path("results"),
     scale: Annotated[
-        Literal["standard", "full"] | None, Parameter(help="[default: the larger that is complete].")
+        Literal["standard", "full"] | None, DATA("Which trials count.", default="the larger that is complete")
     ] = None,
-    html: Annotated[Path | None, Parameter(help="Write the ledger as a page.")] = None,
-    markdown: Annotated[bool, Parameter(negative="", help="Print the ledger as Markdown.")] = False,
-    as_json: Annotated[bool, Parameter(name="--json", negative="", help="Print the ledger as JSON.")] = False,
+    html: Annotated[Path | None, OUTPUT("Write the ledger as a page.")] = None,
+    markdown: Annotated[bool, OUTPUT("Print the ledger as Markdown.", negative="")] = False,
+    as_json: Json = False,
 ) -> None:
     """Judge every claim from the studies' records, by the rule written beside it."""
     if markdown and as_json:

@@ -8,11 +8,10 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
-
-from cyclopts import Parameter
+from typing import Any
 
 import plexus
+from plexus.cli._options import Json
 
 LIBRARIES = ("torch", "lightning", "numpy", "numba", "onnx", "onnxruntime", "datasets", "scikit-learn", "pillow")
 EXTRAS = {
@@ -27,7 +26,7 @@ HUB = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HOME")
 
 def doctor(
     *,
-    as_json: Annotated[bool, Parameter(name="--json", negative="", help="Print what was found as JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Print versions, devices, kernels, optional parts and how to get those that are missing."""
     found = _found()

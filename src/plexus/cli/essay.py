@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from cyclopts import App, Parameter
 
+from plexus.cli._options import DATA, OUTPUT, Json, Seed
 from plexus.errors import ConfigError
 from plexus.essays import EssayError
 
+F = TypeVar("F", bound=Callable[..., None])
 essay = App(name="essay", help="Five small questions, answered exactly.")
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print the results as JSON.")]
-Picture = Annotated[Path | None, Parameter(help="Draw it, too: a new file that ends in .svg, .png or .html.")]
+Picture = Annotated[Path | None, OUTPUT("Draw it, too: a new file that ends in .svg, .png or .html.")]
 _WORDS = {True: "borne out", False: "not borne out", None: "undecided"}
 LIST = """Five small questions, answered exactly; `plexus essay NAME --help` says more.
 
@@ -30,6 +31,47 @@ kleiber     heart and life against body mass                  plexus essay kleib
 keystrokes  which finger rests on which key?                  plexus essay keystrokes "gh jgh hjg hkg hjg\""""
 
 
+def _command(function: F) -> F:
+    """A command of `essay`, whose mistakes are plexus's own; a picture that cannot be drawn is refused first."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **options: Any) -> None:
+        try:
+            if options.get("picture") is not None:
+                from plexus.essays.pictures import check
+
+                check(options["picture"])
+            function(*args, **options)
+        except EssayError as error:
+            raise ConfigError(str(error)) from None
+
+    essay.command(run)
+    return function
+
+
+def _answer(
+    raw: Any, lines: Iterable[str], as_json: bool, picture: Path | None = None, draw: Callable[[], Any] | None = None
+) -> None:
+    """Print an answer, as JSON or in words, and draw it where that is asked for."""
+    if as_json:
+        print(json.dumps(_finite(raw), indent=1, ensure_ascii=False, allow_nan=False))
+    else:
+        print("\n".join(lines))
+    if picture is not None and draw is not None:
+        from plexus.essays.pictures import save
+
+        print(f"open {save(draw(), picture)}", file=sys.stderr if as_json else sys.stdout)
+
+
+def _finite(value: Any) -> Any:
+    """Infinity, which JSON does not have, as text."""
+    if isinstance(value, dict):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
 @essay.default
 def overview(name: Annotated[str | None, Parameter(show=False)] = None, /) -> None:
     """List the essays, with an example each."""
@@ -38,13 +80,13 @@ def overview(name: Annotated[str | None, Parameter(show=False)] = None, /) -> No
     print(LIST)
 
 
-@essay.command
+@_command
 def squares(
     *numbers: str,
     file: Annotated[
-        Path | None, Parameter(allow_leading_hyphen=True, help="A file: how many, then the numbers; - is stdin.")
+        Path | None, DATA("A file: how many, then the numbers; - is stdin.", allow_leading_hyphen=True)
     ] = None,
-    pairs: Annotated[bool, Parameter(negative="", help="Print the pairs, too.")] = False,
+    pairs: Annotated[bool, OUTPUT("Print the pairs, too.", negative="")] = False,
     as_json: Json = False,
 ) -> None:
     """Count the pairs 0 <= x <= y with x^2 + y^2 = n, for each n up to 2^63-1.
@@ -56,35 +98,31 @@ def squares(
     numbers
         The numbers n.
     """
-    from plexus.essays import squares as essay_squares
+    from plexus.essays import squares as answers
 
-    with _plainly():
-        if (file is None) == (not numbers):
-            raise EssayError("give numbers or --file, one of the two: plexus essay squares 25 1105")
-        if file is not None:
-            counted = essay_squares.count_file(file)
-        else:
-            counted = [(n, essay_squares.count(n)) for n in map(essay_squares.parse, numbers)]
-        rows: list[dict[str, Any]] = [{"n": n, "count": c} for n, c in counted]
-        for row in rows if pairs else []:
-            row["pairs"] = essay_squares.pairs(row["n"])
-    if as_json:
-        _json(rows)
-        return
-    for row in rows:
-        n, c = row["n"], row["count"]
-        print(" ".join([f"{n}: {c}", *(f"({x}, {y})" for x, y in row.get("pairs", []))]) if numbers or pairs else c)
+    if (file is None) == (not numbers):
+        raise EssayError("give numbers or --file, one of the two: plexus essay squares 25 1105")
+    if file is not None:
+        counts = answers.count_file(file)
+    else:
+        counts = [(n, answers.count(n)) for n in map(answers.parse, numbers)]
+    rows = [{"n": n, "count": count} | ({"pairs": answers.pairs(n)} if pairs else {}) for n, count in counts]
+    bare = file is not None and not pairs  # the task asks for the counts alone
+    lines = [
+        str(c) if bare else " ".join([f"{n}: {c}", *map(str, answers.pairs(n) if pairs else ())]) for n, c in counts
+    ]
+    _answer(rows, lines, as_json)
 
 
-@essay.command
+@_command
 def shields(
     shield: str | None = None,
     warrior: str | None = None,
     money: str | None = None,
     /,
     *,
-    losses: Annotated[int | None, Parameter(help="Print so many smallest cases in which floor(M/2G) loses.")] = None,
-    show: Annotated[int, Parameter(help="Print at most so many optimal pairs.")] = 10,
+    losses: Annotated[int | None, OUTPUT("Print so many smallest cases in which floor(M/2G) loses.")] = None,
+    show: Annotated[int, OUTPUT("Print at most so many optimal pairs.")] = 10,
     as_json: Json = False,
     picture: Picture = None,
 ) -> None:
@@ -101,48 +139,47 @@ def shields(
     money
         How much there is.
     """
-    from plexus.essays import shields as essay_shields
+    from plexus.essays import shields as answers
 
-    with _plainly():
-        _picture(picture)
-        if show < 1:
-            raise EssayError(f"--show must be 1 or more, not {show}")
-        if losses is not None:
-            if shield is not None or picture is not None:
-                raise EssayError("--losses takes no prices and draws nothing; leave them out")
-            _losses(essay_shields.losses(losses), as_json)
-            return
-        if shield is None or warrior is None or money is None:
-            raise EssayError(
-                "give three numbers, prices of shield and warrior and the money: plexus essay shields 1 2 5"
-            )
-        army = essay_shields.best(shield, warrior, money)
-    if as_json:
-        _json(asdict(army) | {"optimal_pairs": len(army.pairs), "pairs": army.pairs[:show]})
-    else:
-        if army.damage:
-            print(f"most damage {army.damage}, in {len(army.pairs)} way{'s' * (len(army.pairs) > 1)}")
-            for x, y in army.pairs[:show]:
-                print(f"  {x} shields, {y} warriors")
-            if len(army.pairs) > show:
-                print(f"  and {len(army.pairs) - show} more; see --show")
-        else:
-            print("most damage 0: the money does not buy one of each")
-        lost = army.damage - army.rule_damage
-        print(f"floor(M/2G): {army.rule[0]} shields, {army.rule[1]} warriors, damage {army.rule_damage}", end="")
-        print(f", {lost} less" if lost else ", as good")
-    if picture is not None:
+    if show < 1:
+        raise EssayError(f"--show must be 1 or more, not {show}")
+    if losses is not None:
+        if shield is not None or picture is not None:
+            raise EssayError("--losses takes no prices and draws nothing; leave them out")
+        cases = answers.losses(losses)
+        lines = [
+            f"G={g} W={w} M={m}: best {army.damage} by {army.pairs}, floor(M/2G) {army.rule_damage} by {army.rule}"
+            for g, w, m, army in cases
+        ]
+        _answer([{"shield": g, "warrior": w, "money": m} | asdict(army) for g, w, m, army in cases], lines, as_json)
+        return
+    if shield is None or warrior is None or money is None:
+        raise EssayError("give three numbers, prices of shield and warrior and the money: plexus essay shields 1 2 5")
+    army = answers.best(shield, warrior, money)
+    g, w, m = (float(Fraction(value)) for value in (shield, warrior, money))
+    ways, lost = len(army.pairs), army.damage - army.rule_damage
+    lines = ["most damage 0: the money does not buy one of each"]
+    if army.damage:
+        lines = [f"most damage {army.damage}, in {ways} way{'s' * (ways > 1)}"]
+        lines += [f"  {x} shields, {y} warriors" for x, y in army.pairs[:show]]
+        lines += [f"  and {ways - show} more; see --show"] if ways > show else []
+    rule = f"floor(M/2G): {army.rule[0]} shields, {army.rule[1]} warriors, damage {army.rule_damage}"
+    lines.append(f"{rule}, {lost} less" if lost else f"{rule}, as good")
+
+    def draw() -> Any:
         from plexus.essays import pictures
 
-        g, w, m = (float(Fraction(value)) for value in (shield, warrior, money))
-        _save(pictures.shields(g, w, m, army), picture, as_json)
+        return pictures.shields(g, w, m, army)
+
+    raw = asdict(army) | {"optimal_pairs": ways, "pairs": army.pairs[:show]}
+    _answer(raw, lines, as_json, picture, draw)
 
 
-@essay.command
+@_command
 def fitness(
     *,
-    seeds: Annotated[int, Parameter(help="How many searches of each fitness.")] = 10,
-    generations: Annotated[int, Parameter(help="Of each search.")] = 100,
+    seeds: Annotated[int, DATA("How many searches of each fitness.")] = 10,
+    generations: Annotated[int, DATA("Of each search.")] = 100,
     as_json: Json = False,
     picture: Picture = None,
 ) -> None:
@@ -150,29 +187,31 @@ def fitness(
 
     Example: `plexus essay fitness --seeds 3`
     """
-    from plexus.essays import fitness as essay_fitness
+    from plexus.essays import fitness as answers
 
-    with _plainly():
-        _picture(picture)
-        ends = essay_fitness.compare(seeds, generations=generations)
-    if as_json:
-        _json({name: [asdict(end) for end in found] for name, found in ends.items()})
-    else:
-        for name, found in ends.items():
-            at = [end.x for end in found]
-            print(f"fitness {name:>3}: {len(at)} searches end at x from {min(at):.6g} to {max(at):.6g}")
-        print("The smallest x is -5. 1/x grows without bound just right of 0, and is at its lowest just left of it;")
-        print("-x turns the order of all values around, and no more: maximise(f) searches so.")
-    if picture is not None:
+    searches = answers.compare(seeds, generations=generations)
+    lines = []
+    for name, ends in searches.items():
+        at = [end.x for end in ends]
+        lines.append(f"fitness {name:>3}: {len(at)} searches end at x from {min(at):.6g} to {max(at):.6g}")
+    lines += [
+        "The smallest x is -5. 1/x grows without bound just right of 0, and is at its lowest just left of it;",
+        "-x turns the order of all values around, and no more: maximise(f) searches so.",
+    ]
+
+    def draw() -> Any:
         from plexus.essays import pictures
 
-        _save(pictures.fitness(ends), picture, as_json)
+        return pictures.fitness(searches)
+
+    raw = {name: [asdict(end) for end in ends] for name, ends in searches.items()}
+    _answer(raw, lines, as_json, picture, draw)
 
 
-@essay.command
+@_command
 def kleiber(
     *,
-    data: Annotated[Path | None, Parameter(help="A CSV of your own [default: 21 mammals and birds].")] = None,
+    data: Annotated[Path | None, DATA("A CSV of your own.", default="21 mammals and birds")] = None,
     as_json: Json = False,
     picture: Picture = None,
 ) -> None:
@@ -182,53 +221,45 @@ def kleiber(
 
     Example: `plexus essay kleiber --json`
     """
-    from plexus.essays import kleiber as essay_kleiber
+    from plexus.essays import kleiber as answers
 
-    with _plainly():
-        _picture(picture)
-        table = essay_kleiber.animals(data)
-        fits = essay_kleiber.fits(table)
-    both = {f.group for f in fits if f.quantity == essay_kleiber.LIFETIME}
-    said = {group: essay_kleiber.verdicts(table, group) for group in sorted(both)}
-    if as_json:
-        _json({
-            "fits": [asdict(f) for f in fits],
-            "phylogeny": "not taken into account",
-            "verdicts": {group: [asdict(v) for v in verdicts] for group, verdicts in said.items()},
-        })  # fmt: skip
-    else:
-        print(f"{'quantity':24}{'class':10}{'n':>4}  exponent of mass (95 %)")
-        for f in fits:
-            print(f"{f.quantity:24}{f.group:10}{f.n:4}  {f.exponent:.3f} ({f.low:.3f} to {f.high:.3f})")
-        print("Least squares in logarithms, blind to phylogeny: related species count as independent ones, so the")
-        print("intervals are too narrow.")
-        for group, verdicts in said.items():
-            for v in verdicts:
-                print(f"{group}: {v.sentence!r}: {_WORDS[v.holds]}: {v.why}")
-    if picture is not None:
+    animals = answers.animals(data)
+    fits = answers.fits(animals)
+    groups = sorted({f.group for f in fits if f.quantity == answers.LIFETIME})
+    verdicts = {group: answers.verdicts(animals, group) for group in groups}
+    raw = {
+        "fits": [asdict(f) for f in fits],
+        "phylogeny": "not taken into account",
+        "verdicts": {group: [asdict(v) for v in each] for group, each in verdicts.items()},
+    }
+    lines = [
+        f"{'quantity':24}{'class':10}{'n':>4}  exponent of mass (95 %)",
+        *(f"{f.quantity:24}{f.group:10}{f.n:4}  {f.exponent:.3f} ({f.low:.3f} to {f.high:.3f})" for f in fits),
+        "Least squares in logarithms, blind to phylogeny: related species count as independent ones, so the",
+        "intervals are too narrow.",
+        *(f"{group}: {v.sentence!r}: {_WORDS[v.holds]}: {v.why}" for group, each in verdicts.items() for v in each),
+    ]
+
+    def draw() -> Any:
         from plexus.essays import pictures
 
-        _save(pictures.kleiber(table), picture, as_json)
+        return pictures.kleiber(animals)
+
+    _answer(raw, lines, as_json, picture, draw)
 
 
-@essay.command
+@_command
 def keystrokes(
     text: str | None = None,
     *,
-    file: Annotated[
-        Path | None, Parameter(allow_leading_hyphen=True, help="Read the text from a file; - is stdin.")
-    ] = None,
-    keys: Annotated[
-        str | None, Parameter(help="The hand's keys from left to right [default: those of the text].")
-    ] = None,
-    left: Annotated[str | None, Parameter(help="The left hand's keys, with two hands.")] = None,
-    right: Annotated[str | None, Parameter(help="The right hand's keys, with two hands.")] = None,
-    prior: Annotated[Literal["row", "any"], Parameter(help="row: fingers do not cross; any: they may.")] = "row",
-    top: Annotated[int, Parameter(help="Print at most so many assignments.")] = 5,
-    power: Annotated[
-        bool, Parameter(negative="", help="Simulate how many keystrokes a posterior of .95 takes.")
-    ] = False,
-    seed: Annotated[int, Parameter(help="Of the simulation.")] = 0,
+    file: Annotated[Path | None, DATA("Read the text from a file; - is stdin.", allow_leading_hyphen=True)] = None,
+    keys: Annotated[str | None, DATA("The hand's keys from left to right.", default="those of the text")] = None,
+    left: Annotated[str | None, DATA("The left hand's keys, with two hands.")] = None,
+    right: Annotated[str | None, DATA("The right hand's keys, with two hands.")] = None,
+    prior: Annotated[Literal["row", "any"], DATA("row: fingers do not cross; any: they may.")] = "row",
+    top: Annotated[int, OUTPUT("Print at most so many assignments.")] = 5,
+    power: Annotated[bool, OUTPUT("Simulate how many keystrokes a posterior of .95 takes.", negative="")] = False,
+    seed: Annotated[Seed, OUTPUT("Of the simulation.")] = 0,
     as_json: Json = False,
     picture: Picture = None,
 ) -> None:
@@ -241,69 +272,52 @@ def keystrokes(
     text
         The keystrokes; blanks are ignored.
     """
-    from plexus.essays import keystrokes as essay_keys
+    from plexus.essays import keystrokes as answers
 
-    with _plainly():
-        _picture(picture)
-        if (text is None) == (file is None):
-            raise EssayError('give a text or --file, one of the two: plexus essay keystrokes "gh jgh jg"')
-        if top < 1 or seed < 0:
-            raise EssayError("--top must be 1 or more, and --seed 0 or more")
-        typed = text if text is not None else _read(file or Path("-"))
-        if left is None and right is None:
-            hands = {"hand": essay_keys.infer(typed, keys, prior=prior)}
-        elif left is None or right is None or keys is not None:
-            raise EssayError("two hands need both --left and --right, and no --keys")
-        else:
-            two = essay_keys.infer_two(typed, left, right, prior=prior)
-            hands = dict(zip(("left hand", "right hand"), two, strict=True))
-        curves = {}
-        if power:
-            curves = {n: essay_keys.power(essay_keys.shares(h), prior=prior, seed=seed) for n, h in hands.items()}
-    if as_json:
-        _json({
-            name: asdict(hand)
-            | {"ranking": [{"fingers": a, "posterior": p} for a, p in hand.ranking[:top]]}
-            | ({"power": [asdict(point) for point in curves[name]]} if power else {})
-            for name, hand in hands.items()
-        })  # fmt: skip
+    if (text is None) == (file is None):
+        raise EssayError('give a text or --file, one of the two: plexus essay keystrokes "gh jgh jg"')
+    if top < 1:
+        raise EssayError(f"--top must be 1 or more, not {top}")
+    typed = text if text is not None else _read(file or Path("-"))
+    if left is None and right is None:
+        hands = {"hand": answers.infer(typed, keys, prior=prior)}
+    elif left is None or right is None or keys is not None:
+        raise EssayError("two hands need both --left and --right, and no --keys")
     else:
-        for name, hand in hands.items():
-            counts = ", ".join(f"{key} {n}" for key, n in hand.counts.items())
-            print(f"{name}: {counts}; equally likely keys: chi-square {hand.chi_square:.2f}, p = {hand.p_value:.2g}")
-            for assignment, posterior in hand.ranking[:top]:
-                print(f"  {posterior:.4f}  {', '.join(f'{key} {finger}' for key, finger in assignment.items())}")
-            _enough(curves.get(name, []))
-    if picture is not None:
+        two = answers.infer_two(typed, left, right, prior=prior)
+        hands = dict(zip(("left hand", "right hand"), two, strict=True))
+    curves = {}
+    if power:
+        curves = {name: answers.power(answers.shares(h), prior=prior, seed=seed) for name, h in hands.items()}
+    raw, lines = {}, []
+    for name, hand in hands.items():
+        raw[name] = asdict(hand) | {"ranking": [{"fingers": a, "posterior": p} for a, p in hand.ranking[:top]]}
+        if power:
+            raw[name]["power"] = [asdict(point) for point in curves[name]]
+        counts = ", ".join(f"{key} {n}" for key, n in hand.counts.items())
+        lines.append(f"{name}: {counts}; equally likely keys: chi-square {hand.chi_square:.2f}, p = {hand.p_value:.2g}")
+        for assignment, posterior in hand.ranking[:top]:
+            lines.append(f"  {posterior:.4f}  {', '.join(f'{key} {finger}' for key, finger in assignment.items())}")
+        lines += _enough(curves.get(name, []))
+
+    def draw() -> Any:
         from plexus.essays import pictures
 
-        _save(pictures.keystrokes(hands, next(iter(curves.values()), [])), picture, as_json)
+        return pictures.keystrokes(hands, next(iter(curves.values()), []))
+
+    _answer(raw, lines, as_json, picture, draw)
 
 
-def _losses(cases: list[Any], as_json: bool) -> None:
-    if as_json:
-        _json([{"shield": g, "warrior": w, "money": m} | asdict(army) for g, w, m, army in cases])
-        return
-    for g, w, m, army in cases:
-        print(f"G={g} W={w} M={m}: best {army.damage} by {army.pairs}, floor(M/2G) {army.rule_damage} by {army.rule}")
-
-
-def _enough(curve: list[Any]) -> None:
+def _enough(curve: list[Any]) -> list[str]:
+    """The power of more and more keystrokes, and how many are enough."""
     if not curve:
-        return
-    for point in curve:
-        print(f"  {point.keystrokes:5} keystrokes: right {point.right:.1%}, wrong {point.wrong:.1%} of simulated texts")
+        return []
     enough = next((p.keystrokes for p in curve if p.right >= 0.9), None)
     asked = f"a posterior of {curve[0].posterior:g} for the right fingers in 9 of 10 texts"
-    print(f"  {enough} keystrokes give {asked}" if enough else f"  no number tried gives {asked}")
-
-
-@contextmanager
-def _plainly() -> Iterator[None]:
-    try:
-        yield
-    except EssayError as error:
-        raise ConfigError(str(error)) from None
+    return [
+        *(f"  {p.keystrokes:5} keystrokes: right {p.right:.1%}, wrong {p.wrong:.1%} of simulated texts" for p in curve),
+        f"  {enough} keystrokes give {asked}" if enough else f"  no number tried gives {asked}",
+    ]
 
 
 def _read(path: Path) -> str:
@@ -313,31 +327,3 @@ def _read(path: Path) -> str:
         raise EssayError(f"{path}: not a text file; expected keystrokes in UTF-8") from None
     except (OSError, ValueError) as error:
         raise EssayError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-
-
-def _picture(path: Path | None) -> None:
-    if path is not None:
-        from plexus.essays.pictures import check
-
-        check(path)
-
-
-def _save(chart: Any, path: Path, quiet: bool) -> None:
-    from plexus.essays.pictures import save
-
-    with _plainly():
-        saved = save(chart, path)
-    print(f"open {saved}", file=sys.stderr if quiet else sys.stdout)
-
-
-def _json(found: Any) -> None:
-    print(json.dumps(_finite(found), indent=1, ensure_ascii=False, allow_nan=False))
-
-
-def _finite(value: Any) -> Any:
-    """Infinity, which JSON does not have, as text."""
-    if isinstance(value, dict):
-        return {key: _finite(v) for key, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
 import plexus.training
-from plexus.cli._options import (
-    Config,
-    PrintConfig,
-    Resume,
-    Run,
-    command,
-    given,
-    option_class,
-    refuse_more,
-    settings,
-)
+from plexus.cli._options import Config, Data, PrintConfig, Resume, Run, option_class, train_or_resume
 from plexus.training import FitConfig
 
-Options = option_class(
-    FitConfig,
-    __name__,
-    {
-        "str": str, "int": int, "float": float, "bool": bool, "tuple[float, ...]": tuple[float, ...],
-        "max_params": str,  # 200k is a count, too
-    },
-    ["gate_init"],
-)  # fmt: skip
+Options = option_class(FitConfig, __name__)
 NONE = Options()
 
 
 def fit(
-    data: str | None = None,
+    data: Data = None,
     *,
     run: Run = None,
     resume: Resume = None,
@@ -52,21 +33,7 @@ def fit(
     data
         `digits` (the default; built in), a folder of class folders, a folder of parquet files, or a hub id.
     """
-    said = given(data, options)
-    if resume is not None:
-        refuse_more(resume, said, run, config)
-        if plexus.training.finished(resume):
-            print(f"{resume}: the run is finished; its report is written again", file=sys.stderr)
-        _trained(lambda listen: plexus.training.resume(resume, listen=listen, progress=True))
-        return
-    made = settings(FitConfig, said, config, either=("keep", "max_params"))
-    if print_config:
-        print(made.to_yaml(), end="")
-        return
-    _trained(lambda listen: plexus.training.fit(made, run=run, command=command(), listen=listen, progress=True))
-
-
-def _trained(work: Any) -> None:
-    from plexus.cli._show import trained
-
-    trained(work)
+    train_or_resume(
+        "fit", FitConfig, plexus.training, plexus.training.fit, data=data, options=options, file=config, run=run,
+        resume=resume, print_config=print_config, either=("keep", "max_params"),
+    )  # fmt: skip

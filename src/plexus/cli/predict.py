@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from plexus.cli._printing import one_line
-from plexus.errors import ConfigError
+from plexus.cli._options import Json, named
+from plexus.cli._show import one_line
 
 
 def predict(
     run: Path,
     /,
     *images: Path,
-    as_json: Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON list.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Print the most likely class of each image, and its probability.
 
@@ -27,13 +24,12 @@ def predict(
     images
         Image files; read and resized as in training.
     """
-    if not images:
-        raise ConfigError(f"name at least one image: plexus predict {run} IMAGE...")
+    named(images, f"plexus predict {run} IMAGE...")
     from plexus.training import predict as classify
 
-    found = classify(run, images)
+    answers = classify(run, images)
     if as_json:
-        print(json.dumps(found, indent=1, ensure_ascii=False))
+        print(json.dumps(answers, indent=1, ensure_ascii=False))
     else:
-        for entry in found:
+        for entry in answers:
             print(f"{one_line(entry['image'])}\t{one_line(entry['label'])}\t{entry['probability']:.3f}")

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import Parameter
-
+from plexus.cli._options import DATA, HARDWARE, OUTPUT, Json, Seed, command
 from plexus.errors import ConfigError, RunError
+
+if TYPE_CHECKING:
+    from plexus.record import RobustnessRecord
 
 
 def probe(
     *names: str,
-    angles: Annotated[float, Parameter(help="Degrees from one angle to the next; 0, 90, 180, 270 always count.")] = 1,
-    images: Annotated[int, Parameter(help="How many test images, drawn by the seed.")] = 1000,
+    angles: Annotated[float, DATA("Degrees from one angle to the next; 0, 90, 180, 270 always count.")] = 1,
+    images: Annotated[int, DATA("How many test images, drawn by the seed.")] = 1000,
     mask: Annotated[
-        Literal["circle", "none"], Parameter(help="circle: black outside the inscribed circle, at 0 degrees too.")
+        Literal["circle", "none"], DATA("circle: black outside the inscribed circle, at 0 degrees too.")
     ] = "circle",
-    out: Annotated[
-        Path | None, Parameter(help="Folder for the two files [default: RUN/probe, or probe-DATA for other models].")
-    ] = None,
-    seed: Annotated[int, Parameter(help="Of the choice of images; the split is the run's own.")] = 0,
-    size: Annotated[int | None, Parameter(help="Resize images to SIZE x SIZE; a run knows its size.")] = None,
-    mean: Annotated[float, Parameter(help="Subtracted from pixels 0..255; a run does its own.")] = 0.0,
-    std: Annotated[float, Parameter(help="Pixels are then divided by it; a run does its own.")] = 1.0,
-    batch_size: Annotated[int, Parameter(help="Images in one forward pass.")] = 128,
-    as_json: Annotated[bool, Parameter(name="--json", negative="", help="Print the figures as JSON.")] = False,
+    seed: Annotated[Seed, DATA("Of the choice of images; the split is the run's own.")] = 0,
+    size: Annotated[int | None, DATA("Resize images to SIZE x SIZE; a run knows its size.")] = None,
+    mean: Annotated[float, DATA("Subtracted from pixels 0..255; a run does its own.")] = 0.0,
+    std: Annotated[float, DATA("Pixels are then divided by it; a run does its own.")] = 1.0,
+    batch_size: Annotated[int, HARDWARE("Images in one forward pass.")] = 128,
+    out: Annotated[Path | None, OUTPUT("Folder for the two files.", default="RUN/probe, or probe-DATA")] = None,
+    as_json: Json = False,
 ) -> None:
     """Turn test images through all angles and write `rotation.json` and the page `rotation.html`.
 
@@ -50,15 +48,15 @@ def probe(
     from plexus.report import rotation_lines, write_rotation
     from plexus.robustness import probe_models
 
-    found = probe_models(
+    record = probe_models(
         models, data, step=angles, images=images, mask=None if mask == "none" else mask, seed=seed, size=size,
-        mean=mean, std=std, batch_size=batch_size, command=shlex.join(["plexus", *sys.argv[1:]]), progress=True,
+        mean=mean, std=std, batch_size=batch_size, command=command(), progress=True,
     )  # fmt: skip
-    page = write_rotation(found, folder)
+    page = write_rotation(record.to_dict(), folder)
     if as_json:
-        print(json.dumps(_figures(found), indent=1, ensure_ascii=False))
+        print(json.dumps(_figures(record), indent=1, ensure_ascii=False))
     else:
-        print("\n".join([*rotation_lines(found), f"open {page}"]))
+        print("\n".join([*rotation_lines(record.to_dict()), f"open {page}"]))
 
 
 def _folder(models: list[str], data: str) -> Path:
@@ -68,6 +66,7 @@ def _folder(models: list[str], data: str) -> Path:
     return Path(f"probe-{Path(data).name or 'data'}")
 
 
-def _figures(found: dict[str, Any]) -> dict[str, Any]:
-    models = {m["name"]: m["curve"]["summary"]["groups"] for m in found["models"]}
-    return {"data": found["data"], "mask": found["mask"], "models": models}
+def _figures(record: RobustnessRecord) -> dict[str, Any]:
+    raw = record.to_dict()
+    models = {model["name"]: model["curve"]["summary"]["groups"] for model in raw["models"]}
+    return {"data": raw["data"], "mask": record.mask, "models": models}

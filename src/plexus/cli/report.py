@@ -13,20 +13,6 @@ def report(run: Path, /) -> None:
     run
         A run folder that `plexus fit`, `plexus segment train` or `plexus represent train` made.
     """
-    import json
+    from plexus.cli._show import write_page
 
-    from plexus.record import RunRecord
-    from plexus.report import write_report, write_represent, write_segment
-
-    record, page = run / "record.json", run / "report.html"
-    try:
-        raw = json.loads(record.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        raw = None  # `read` says what is wrong with it
-    kind = raw.get("kind") if isinstance(raw, dict) else None
-    if kind == "segment":
-        print(write_segment(raw, page))
-    elif kind == "represent":
-        print(write_represent(raw, page))
-    else:
-        print(write_report(RunRecord.read(record), page))
+    print(write_page(run)[1])

@@ -3,43 +3,40 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
 import plexus.represent
 from plexus.cli._options import (
+    DATA,
+    NETWORK,
+    OUTPUT,
+    TRAINING,
     Config,
+    Data,
+    Json,
+    Label,
     PrintConfig,
     Resume,
     Run,
-    command,
-    given,
+    Seed,
+    Skip,
+    named,
     option_class,
-    refuse_more,
-    settings,
+    train_or_resume,
 )
-from plexus.errors import ConfigError
 from plexus.represent import RepresentConfig
 
 represent = App(name="represent", help="Learn a small latent Z that reconstructs images and recognises them.")
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print the figures as JSON.")]
-Skip = Annotated[bool, Parameter(negative="", help="Leave out images that cannot be read.")]
-Label = Annotated[str | None, Parameter(help="The column of the labels, where a table has several.")]
-Options = option_class(
-    RepresentConfig,
-    __name__,
-    {"str": str, "int": int, "float": float, "bool": bool, "tuple[str, ...]": tuple[str, ...]},
-    ["classes"],
-)
+Options = option_class(RepresentConfig, __name__)
 NONE = Options()
 
 
 @represent.command
 def train(
-    data: str | None = None,
+    data: Data = None,
     *,
     run: Run = None,
     resume: Resume = None,
@@ -57,18 +54,10 @@ def train(
         `digits` (the default; built in), a folder of class folders, parquet files, or a hub id; with --labels none any
         folder of images.
     """
-    said = given(data, options)
-    if resume is not None:
-        refuse_more(resume, said, run, config)
-        if plexus.represent.finished(resume):
-            print(f"{resume}: the run is finished; its report is written again", file=sys.stderr)
-        _trained(lambda listen: plexus.represent.resume(resume, listen=listen, progress=True))
-        return
-    made = settings(RepresentConfig, said, config)
-    if print_config:
-        print(made.to_yaml(), end="")
-        return
-    _trained(lambda listen: plexus.represent.train(made, run=run, command=command(), listen=listen, progress=True))
+    train_or_resume(
+        "represent train", RepresentConfig, plexus.represent, plexus.represent.train, data=data, options=options,
+        file=config, run=run, resume=resume, print_config=print_config,
+    )  # fmt: skip
 
 
 @represent.command
@@ -76,7 +65,7 @@ def embed(
     run: Path,
     /,
     *images: str,
-    out: Annotated[Path, Parameter(help="The file to make; nothing is overwritten.")] = Path("z.parquet"),
+    out: Annotated[Path, OUTPUT("The file to make; nothing is overwritten.")] = Path("z.parquet"),
     skip_unreadable: Skip = False,
 ) -> None:
     """Write Z of images as parquet: path, z, and label where it is known.
@@ -90,7 +79,7 @@ def embed(
     images
         Image files, folders of them, tables, `digits`, or hub ids.
     """
-    _named(images, f"plexus represent embed {run} IMAGES")
+    named(images, f"plexus represent embed {run} IMAGES")
     print(plexus.represent.embed(run, images, out, skip_unreadable=skip_unreadable))
 
 
@@ -100,7 +89,7 @@ def search(
     query: Path,
     /,
     *data: str,
-    most: Annotated[int, Parameter(help="How many images to name.")] = 10,
+    most: Annotated[int, OUTPUT("How many images to name.")] = 10,
     as_json: Json = False,
     skip_unreadable: Skip = False,
 ) -> None:
@@ -117,14 +106,14 @@ def search(
     data
         Image files, folders of them, tables, `digits`, or hub ids; or the parquet file that `embed` made of them.
     """
-    _named(data, f"plexus represent search {run} {query} DATA")
-    found = plexus.represent.search(run, query, data, most=most, skip_unreadable=skip_unreadable)
+    named(data, f"plexus represent search {run} {query} DATA")
+    answer = plexus.represent.search(run, query, data, most=most, skip_unreadable=skip_unreadable)
     if as_json:
-        print(json.dumps({k: v for k, v in found.items() if k != "picture"}, indent=1, ensure_ascii=False))
+        print(json.dumps({k: v for k, v in answer.items() if k != "picture"}, indent=1, ensure_ascii=False))
         return
-    from plexus.cli._printing import one_line
+    from plexus.cli._show import one_line
 
-    for entry in found["found"]:
+    for entry in answer["found"]:
         print(f"{entry['similarity']:.3f}\t{one_line(entry['path'])}\t{one_line(entry['label'] or '')}".rstrip())
 
 
@@ -134,11 +123,11 @@ def vary(
     image: Path,
     /,
     *,
-    to: Annotated[Path | None, Parameter(help="Another image: decode the line between both.")] = None,
-    directions: Annotated[int, Parameter(help="How many directions of Z, those that change images most.")] = 8,
-    steps: Annotated[int, Parameter(help="Images of a row; odd.")] = 9,
-    reach: Annotated[float, Parameter(help="Deviations of Z to either side.")] = 2.0,
-    out: Annotated[Path | None, Parameter(help="The picture [default: RUN/vary/NAME.png].")] = None,
+    to: Annotated[Path | None, DATA("Another image: decode the line between both.")] = None,
+    directions: Annotated[int, OUTPUT("How many directions of Z, those that change images most.")] = 8,
+    steps: Annotated[int, OUTPUT("Images of a row; odd.")] = 9,
+    reach: Annotated[float, OUTPUT("Deviations of Z to either side.")] = 2.0,
+    out: Annotated[Path | None, OUTPUT("The picture.", default="RUN/vary/NAME.png")] = None,
 ) -> None:
     """Decode variations of an image: along directions of Z, or on the way to another image.
 
@@ -151,10 +140,10 @@ def vary(
     image
         An image file.
     """
-    from plexus.cli._represent_show import page
+    from plexus.cli._show import write_page
 
     print(plexus.represent.vary(run, image, to=to, directions=directions, steps=steps, reach=reach, out=out))
-    page(run)
+    write_page(run)
 
 
 @represent.command
@@ -163,14 +152,14 @@ def fewshot(
     data: str,
     /,
     *,
-    ways: Annotated[int, Parameter(help="Classes of an episode.")] = 5,
-    shots: Annotated[int, Parameter(help="Labelled images of each class.")] = 1,
-    episodes: Annotated[int, Parameter(help="How many.")] = 1000,
-    queries: Annotated[int, Parameter(help="Other images of each class, to be recognised.")] = 15,
+    ways: Annotated[int, DATA("Classes of an episode.")] = 5,
+    shots: Annotated[int, DATA("Labelled images of each class.")] = 1,
+    episodes: Annotated[int, DATA("How many, each of classes drawn anew.")] = 1000,
+    queries: Annotated[int, DATA("Other images of each class, to be recognised.")] = 15,
     classes: Annotated[
-        tuple[str, ...] | None, Parameter(consume_multiple=True, negative="", help="Draw from these only.")
+        tuple[str, ...] | None, DATA("Draw from these only.", consume_multiple=True, negative="")
     ] = None,
-    seed: Annotated[int, Parameter(help="Of the episodes.")] = 0,
+    seed: Annotated[Seed, DATA("Of the episodes.")] = 0,
     label: Label = None,
     as_json: Json = False,
 ) -> None:
@@ -185,16 +174,16 @@ def fewshot(
     data
         Images with classes; those that the run was trained on are never drawn.
     """
-    found = plexus.represent.fewshot(
+    record = plexus.represent.fewshot(
         run, data, ways=ways, shots=shots, episodes=episodes, queries=queries, classes=classes, seed=seed, label=label
     )
-    from plexus.cli._represent_show import fewshot_table, page
+    from plexus.cli._show import fewshot_table, write_page
 
-    where = page(run)
+    page = write_page(run)[1]
     if as_json:
-        print(json.dumps(found, indent=1, ensure_ascii=False))
+        print(json.dumps(record, indent=1, ensure_ascii=False))
     else:
-        fewshot_table(found, where)
+        fewshot_table(record, page)
 
 
 @represent.command
@@ -204,10 +193,10 @@ def probe(
     /,
     *,
     dim: Annotated[
-        tuple[int, ...], Parameter(consume_multiple=True, negative="", help="Sizes of Z to train siblings for.")
+        tuple[int, ...], NETWORK("Sizes of Z to train siblings for.", consume_multiple=True, negative="")
     ] = (),
     balance: Annotated[
-        tuple[float, ...], Parameter(consume_multiple=True, negative="", help="Balances to train siblings for.")
+        tuple[float, ...], TRAINING("Balances to train siblings for.", consume_multiple=True, negative="")
     ] = (),
     label: Label = None,
     as_json: Json = False,
@@ -223,24 +212,12 @@ def probe(
     data
         Images with classes.
     """
-    from plexus.cli._represent_show import Lines, page, probe_table
+    from plexus.cli._show import listener, probe_table, represent_line, write_page
 
-    rows = plexus.represent.probe(
-        run, data, dims=dim, balances=balance, label=label, listen=Lines(), progress=True
-    )  # fmt: skip
-    where = page(run)
+    listen = listener(represent_line)
+    rows = plexus.represent.probe(run, data, dims=dim, balances=balance, label=label, listen=listen, progress=True)
+    page = write_page(run)[1]
     if as_json:
         print(json.dumps(rows, indent=1, ensure_ascii=False))
     else:
-        probe_table(rows, where)
-
-
-def _trained(work: Any) -> None:
-    from plexus.cli._represent_show import trained
-
-    trained(work)
-
-
-def _named(images: tuple[str, ...], usage: str) -> None:
-    if not images:
-        raise ConfigError(f"name at least one image or folder: {usage}")
+        probe_table(rows, page)

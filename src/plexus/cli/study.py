@@ -9,20 +9,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from plexus.cli._options import DATA, HARDWARE, OUTPUT, TRAINING
 from plexus.errors import RunError
 
 if TYPE_CHECKING:
     from plexus.experiments import Progress, Study
 
 study = App(name="study", help="Run experiments: variants of one question, several seeds, statistics.")
-Results = Annotated[Path, Parameter(help="The folder of records.")]
+Results = Annotated[Path, OUTPUT("The folder of records.")]
 
 
 @study.command(name="list")
@@ -54,18 +55,21 @@ def run(
     name: str,
     /,
     *,
-    data: Annotated[str | None, Parameter(help="`digits`, a folder or a hub id [default: the study's own].")] = None,
-    scale: Annotated[str | None, Parameter(help="quick, standard or full [default: quick].")] = None,
-    seeds: Annotated[int | None, Parameter(help="How many, from 0 [default: the scale's number].")] = None,
+    data: Annotated[str | None, DATA("`digits`, a folder or a hub id.", default="the study's own")] = None,
+    scale: Annotated[str | None, TRAINING("quick, standard or full.", default="quick")] = None,
+    seeds: Annotated[int | None, TRAINING("How many, from 0.", default="the scale's number")] = None,
     only: Annotated[
-        tuple[str, ...], Parameter(help="Variants to run; the rest can follow with --resume.", consume_multiple=True)
+        tuple[str, ...],
+        TRAINING(
+            "Variants to run; the rest can follow with --resume.", default="all", consume_multiple=True, negative=""
+        ),
     ] = (),
-    engine: Annotated[Literal["local", "ray"], Parameter(help="This machine, or a Ray cluster.")] = "local",
-    address: Annotated[str, Parameter(help="Of the Ray cluster: auto, local (starts one here) or HOST:PORT.")] = "auto",
-    jobs: Annotated[int, Parameter(help="Trials at once on this machine, with a share of its cores each.")] = 1,
-    cpus: Annotated[float, Parameter(help="CPUs that Ray sets aside for a trial.")] = 1,
-    gpus: Annotated[float, Parameter(help="GPUs that Ray sets aside for a trial; .5 lets two share one.")] = 0,
-    resume: Annotated[bool, Parameter(negative="", help="Keep what is done; run the rest and what failed.")] = False,
+    engine: Annotated[Literal["local", "ray"], HARDWARE("This machine, or a Ray cluster.")] = "local",
+    address: Annotated[str, HARDWARE("Of the Ray cluster: auto, local (starts one here) or HOST:PORT.")] = "auto",
+    jobs: Annotated[int, HARDWARE("Trials at once on this machine, with a share of its cores each.")] = 1,
+    cpus: Annotated[float, HARDWARE("CPUs that Ray sets aside for a trial.")] = 1,
+    gpus: Annotated[float, HARDWARE("GPUs that Ray sets aside for a trial; .5 lets two share one.")] = 0,
+    resume: Annotated[bool, OUTPUT("Keep what is done; run the rest and what failed.", negative="")] = False,
     results: Results = Path("results"),
 ) -> None:
     """Run the trials of a study; each leaves a small record in RESULTS/STUDY/SCALE.
@@ -100,9 +104,9 @@ def report(
     name: str,
     /,
     *,
-    scale: Annotated[str | None, Parameter(help="[default: the largest with records].")] = None,
+    scale: Annotated[str | None, DATA("Which trials.", default="the largest with records")] = None,
     results: Results = Path("results"),
-    out: Annotated[Path | None, Parameter(help="The page [default: RESULTS/STUDY/SCALE.html].")] = None,
+    out: Annotated[Path | None, OUTPUT("The page.", default="RESULTS/STUDY/SCALE.html")] = None,
 ) -> None:
     """Write the page of a study from its records.
 

@@ -1,32 +1,43 @@
-"""Image data sets: found, decoded, split by a seed, augmented and served in batches.
+"""Image data sets, one way for all: samples -> decode -> split -> batches -> augmentation.
 
-`load` gives an `ImageData` of three `Split`s; `loader` makes batches of one; `augment`, `warp` and, with masks,
-`augment_pair` vary a batch; `decode` and `read_image` read single files just as `load` does. `open_samples` finds
-images with their classes, masks, groups and splits as a `SampleSet`, for audits and segmentation; each of its images is
-decoded when asked for.
+`open_samples` finds images with their classes, masks, groups and splits as a `SampleSet`, each decoded when asked for:
+files in any layout, rows of a table, ``digits``, a data set on the hub. `load` makes an `ImageData` of them, which is
+three `Split`s, `load_segmentation` a `SegmentationDataset`; `read_image` and `read_batches` read into a model's shape.
+`loader` makes batches; `augment`, `warp` and, with masks, `augment_pair` vary them.
 """
 
+from plexus.data._arrays import ImageData, Split, pixel_statistics
 from plexus.data._augment import augment, augment_pair, warp
 from plexus.data._batches import EpochSampler, loader
-from plexus.data._decode import UnreadableError, decode, read_image
+from plexus.data._decode import UnreadableError, decode
 from plexus.data._load import load
+from plexus.data._open import open_samples
+from plexus.data._pixels import resize_image, resize_mask, stack, to_shape
+from plexus.data._read import read_batches, read_image
 from plexus.data._samples import Sample, SampleSet
-from plexus.data._samples_open import open_samples
-from plexus.data._types import ImageData, Split
+from plexus.data._segmentation import SegmentationDataset, load_segmentation
 
 __all__ = [
     "EpochSampler",
     "ImageData",
     "Sample",
     "SampleSet",
+    "SegmentationDataset",
     "Split",
     "UnreadableError",
     "augment",
     "augment_pair",
     "decode",
     "load",
+    "load_segmentation",
     "loader",
     "open_samples",
+    "pixel_statistics",
+    "read_batches",
     "read_image",
+    "resize_image",
+    "resize_mask",
+    "stack",
+    "to_shape",
     "warp",
 ]

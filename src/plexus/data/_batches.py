@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from plexus.data._types import Split
+from plexus.data._arrays import Split
 from plexus.errors import ConfigError
 
 

@@ -1,36 +1,41 @@
-"""One image file to 8-bit grey or RGB pixels."""
+"""One file to 8-bit grey or RGB pixels, or to a mask: all that is known of formats, depths, EXIF and DICOM."""
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
-from torch import Tensor
 
-from plexus.errors import DataError
+from plexus.errors import ConfigError, DataError
 
 FORMATS = ("JPEG", "PNG", "TIFF", "GIF", "BMP", "WEBP", "PPM", "JPEG2000", "AVIF")  # JPEG reads MPO too
+DICOM = ".dcm"
 SUFFIXES = frozenset(
     f".{suffix}"
-    for kinds in ("avif bmp gif webp", "jfif jpe jpeg jpg mpo jp2", "pbm pgm png pnm ppm", "tif tiff")
+    for kinds in ("avif bmp gif webp", "jfif jpe jpeg jpg mpo jp2", "pbm pgm png pnm ppm", "tif tiff", "dcm")
     for suffix in kinds.split()
 )
 MAX_PIXELS = 89_478_485  # 256 MiB of RGB, where Pillow starts to warn of decompression bombs
+SOFT = "soft greys: half of white and more is inside"
+TURNED = "no EXIF beside an image that EXIF turns: taken as drawn on the turned image"
+_ORIENTATION = 0x0112
+_FIXED = "save it with 0 outside and 255 inside"
 
 Pixels = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
 
 
 class UnreadableError(DataError):
-    """Why one image cannot be used; the caller adds its name.
+    """The reason why one image cannot be used; the caller adds its name.
 
     Example:
         >>> str(UnreadableError("not an image of a known format"))
@@ -71,6 +76,8 @@ def decode(source: str | Path | bytes) -> Image.Image:
     0..65535 becomes 0..255 and nothing is clipped; palettes, 1-bit, CMYK and other colour spaces are converted
     (without colour profiles); transparent images are laid on white, as a page shows them, because the colours
     hidden under full transparency are arbitrary. An image whose red, green and blue agree everywhere is grey.
+    Of a DICOM file (``.dcm``) the first frame is taken: colour becomes RGB; grey goes through the file's rescale and
+    window, or without a window its darkest and brightest values become 0 and 255, unless it has 8 bits, which are kept.
 
     Args:
         source: a path, or the bytes of a file.
@@ -81,11 +88,14 @@ def decode(source: str | Path | bytes) -> Image.Image:
     Raises:
         DataError: no image of a known format, damaged, larger than 89 million pixels, or with float pixels, which
             have no fixed range.
+        ConfigError: a DICOM file, and pydicom is not installed.
 
     Example:
         >>> decode(b"P2 2 1 255 0 255 ").mode
         'L'
     """
+    if is_dicom(source):
+        require_pydicom(str(source))
     with quiet():
         try:
             return read(source)
@@ -93,56 +103,79 @@ def decode(source: str | Path | bytes) -> Image.Image:
             raise DataError(f"{'image' if isinstance(source, bytes) else source}: {error}") from error
 
 
-def read_image(path: str | Path, in_shape: Sequence[int]) -> Tensor:
-    """Read an image file into the shape a model was trained on.
-
-    Decodes and resizes as `load` does with ``size``; colour becomes luminance where the model wants grey.
-
-    Args:
-        path: the image file.
-        in_shape: channels (1 or 3), rows, columns.
-
-    Returns:
-        uint8 pixels, (C, H, W), 0..255.
-
-    Raises:
-        DataError: see `decode`.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     Image.new("L", (6, 4), 90).save(f"{folder}/a.png")
-        ...     read_image(f"{folder}/a.png", (3, 8, 8)).shape
-        torch.Size([3, 8, 8])
-    """
-    channels, height, width = in_shape
-    image = decode(path)
-    if channels == 1:
-        image = image.convert("L")
-    pixels = to_pixels(image, (height, width))
-    out = np.empty((channels, height, width), np.uint8)
-    out[:] = pixels if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-    return torch.from_numpy(out)
-
-
 def read(source: str | Path | bytes) -> Image.Image:
     """Do what `decode` does; raise `UnreadableError` without a name. Call it under `quiet`."""
-    with open_checked(source) as image:
-        with suppress(Exception):  # damaged EXIF: viewers too show such an image as it lies
-            ImageOps.exif_transpose(image, in_place=True)
+    if is_dicom(source):
+        return _read_dicom(str(source))
+    with _upright(source) as (image, _):
         return _normalized(image)
 
 
+def header(source: str | Path | bytes) -> tuple[int, int, bool]:
+    """Return rows and columns after EXIF orientation, and True where EXIF turns or mirrors the image.
+
+    From the file's head where the format allows. Call it under `quiet`.
+    """
+    if is_dicom(source):
+        width, height = _read_dicom(str(source)).size
+        return height, width, False
+    with _telling(), _open(source) as image:
+        orientation = _orientation(image)
+        width, height = image.size
+        sideways = orientation > 4 and image.format != "TIFF"  # Pillow tells a TIFF's size as turned
+        return *((width, height) if sideways else (height, width)), orientation > 1
+
+
+def read_mask(source: Path | bytes) -> tuple[Mask, str | None, bool]:
+    """Read a mask file as true (inside) and false; call it under `quiet`.
+
+    Where a mask holds zero and one other value, whatever that is (1, 255, an index of a palette), the other value is
+    inside. Every index of a palette but 0 is inside. Of soft greys, half of white and more is inside, which is told.
+    Transparency is laid on black. Turned as EXIF says, like the image.
+
+    Args:
+        source: a path, or the bytes of a file.
+
+    Returns:
+        The mask, (H, W); how it was read, where that is worth telling; and True where EXIF turned it.
+
+    Raises:
+        UnreadableError: damaged, coloured, or of several values that are neither soft greys nor two.
+    """
+    with _upright(source) as (image, turned):
+        if image.mode == "P" and "transparency" not in image.info:
+            return *_from_palette(image), turned
+        return *_from_values(_values(image)), turned
+
+
+def is_dicom(source: str | Path | bytes) -> bool:
+    """Return True for a file that is named as DICOM."""
+    return not isinstance(source, bytes) and str(source).lower().endswith(DICOM)
+
+
+def require_pydicom(where: str) -> None:
+    """Refuse DICOM files where nothing can read them.
+
+    Raises:
+        ConfigError: pydicom is not installed; says how to get it.
+    """
+    if importlib.util.find_spec("pydicom") is None:
+        raise ConfigError(f"{where}: DICOM files need pydicom: pip install 'plexus-nn[dicom]'")
+
+
 @contextmanager
-def open_checked(source: str | Path | bytes) -> Iterator[Image.Image]:
-    """Open and load an image, `telling` what goes wrong in the block. Call it under `quiet`."""
-    with telling(), _open(source) as image:
+def _upright(source: str | Path | bytes) -> Iterator[tuple[Image.Image, bool]]:
+    """Load an image and turn it as EXIF says, which is True where it says anything; `_telling` what goes wrong."""
+    with _telling(), _open(source) as image:
+        turned = _orientation(image) > 1  # before loading: Pillow then turns a TIFF itself, and forgets the tag
         image.load()
-        yield image
+        with suppress(Exception):  # damaged EXIF: viewers too show such an image as it lies
+            ImageOps.exif_transpose(image, in_place=True)
+        yield image, turned
 
 
 @contextmanager
-def telling() -> Iterator[None]:
+def _telling() -> Iterator[None]:
     """Turn whatever goes wrong at an image into `UnreadableError` without a name."""
     try:
         yield
@@ -158,37 +191,29 @@ def telling() -> Iterator[None]:
         raise UnreadableError(f"damaged image ({type(error).__name__}: {error})") from None
 
 
-def upright_size(source: str | Path | bytes) -> tuple[int, int]:
-    """Return (rows, columns) after EXIF orientation, from the header where the format allows. Call it under `quiet`."""
-    with _open(source) as image:
-        width, height = image.size
-        sideways = False
-        with suppress(Exception):
-            sideways = image.format != "TIFF" and image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # TIFF tells it turned
-    return (width, height) if sideways else (height, width)
+@contextmanager
+def _open(source: str | Path | bytes) -> Iterator[Image.Image]:
+    # Never by name: Pillow 13 maps an uncompressed TIFF into memory then, and does not turn it as its EXIF says.
+    with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
+        if not file.read(1):
+            raise UnreadableError("empty" if isinstance(source, bytes) else "empty file")
+        file.seek(0)
+        try:
+            image = Image.open(file, formats=FORMATS)
+        except Image.DecompressionBombError:
+            raise UnreadableError(f"more than {MAX_PIXELS} pixels: scale it down") from None
+        with image:
+            if image.width * image.height > MAX_PIXELS:
+                raise UnreadableError(f"more than {MAX_PIXELS} pixels: scale it down")
+            yield image
 
 
-def to_pixels(image: Image.Image, size: tuple[int, int] | None) -> Pixels:
-    """Return (H, W) or (H, W, 3), resized to ``size`` (rows, columns) by antialiased bilinear filtering."""
-    if size is not None and image.size != (size[1], size[0]):
-        image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    return np.asarray(image)
-
-
-def _open(source: str | Path | bytes) -> Image.Image:
-    if isinstance(source, bytes) and not source:
-        raise UnreadableError("empty")
-    if not isinstance(source, bytes) and Path(source).is_file() and Path(source).stat().st_size == 0:
-        raise UnreadableError("empty file")
-    file: str | Path | BinaryIO = io.BytesIO(source) if isinstance(source, bytes) else source
-    try:
-        image = Image.open(file, formats=FORMATS)
-    except Image.DecompressionBombError:
-        raise UnreadableError(f"more than {MAX_PIXELS} pixels: scale it down") from None
-    if image.width * image.height > MAX_PIXELS:
-        image.close()
-        raise UnreadableError(f"more than {MAX_PIXELS} pixels: scale it down")
-    return image
+def _orientation(image: Image.Image) -> int:
+    """Return 1 for an image that is upright, 2 to 8 for one that is to be turned or mirrored."""
+    with suppress(Exception):
+        orientation = image.getexif().get(_ORIENTATION, 1)
+        return int(orientation) if orientation in range(1, 9) else 1
+    return 1
 
 
 def _normalized(image: Image.Image) -> Image.Image:
@@ -215,3 +240,73 @@ def _from_16_bits(image: Image.Image) -> Pixels:
     if isinstance(clear, int):
         values[values == clear] = 65535
     return ((values + 128) // 257).astype(np.uint8)
+
+
+def _read_dicom(path: str) -> Image.Image:
+    """Read the first frame of a DICOM file; MONOCHROME1 is inverted."""
+    import pydicom
+    from pydicom.pixels import apply_rescale, pixel_array
+
+    try:
+        with quiet():
+            dataset = pydicom.dcmread(path)
+            frame = pixel_array(dataset, index=0)  # YBR becomes RGB
+        if frame.ndim == 3:
+            return Image.fromarray(np.ascontiguousarray(frame, np.uint8))
+        values = apply_rescale(frame, dataset).astype(np.float64)
+        if "WindowCenter" in dataset:
+            centre, width = (float(np.atleast_1d(dataset[key].value)[0]) for key in ("WindowCenter", "WindowWidth"))
+            low, high = centre - width / 2, centre + width / 2 - 1
+        elif frame.dtype == np.uint8:
+            values, low, high = frame.astype(np.float64), 0.0, 255.0
+        else:
+            low, high = float(values.min()), float(values.max())
+        grey = np.clip((values - low) * (255 / max(high - low, 1e-12)), 0, 255)
+        if dataset.PhotometricInterpretation == "MONOCHROME1":
+            grey = 255 - grey
+        return Image.fromarray(np.rint(grey).astype(np.uint8))
+    except FileNotFoundError:
+        raise UnreadableError("no such file") from None
+    except Exception as error:  # pydicom's readers raise nearly anything at damaged files
+        raise UnreadableError(f"cannot be read as DICOM ({type(error).__name__}: {error})") from None
+
+
+def _values(image: Image.Image) -> NDArray[Any]:
+    if image.mode in ("1", "L", "I", "F") or image.mode.startswith("I;16"):
+        return np.asarray(image)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "black"), rgba)
+        if np.ptp(np.asarray(rgba)[..., 3]) and not np.asarray(image)[..., :3].any():
+            raise UnreadableError(f"a transparent mask that is black throughout: {_FIXED}")
+    pixels = np.asarray(image.convert("RGB"))
+    if (pixels[..., 0] != pixels[..., 1]).any() or (pixels[..., 0] != pixels[..., 2]).any():
+        raise UnreadableError(f"a mask in colours: {_FIXED}")
+    return pixels[..., 0]
+
+
+def _from_palette(image: Image.Image) -> tuple[Mask, str | None]:
+    """Take every index but 0, unless a palette of greys makes something else than black of 0."""
+    first = (image.getpalette("RGB") or [0, 0, 0])[:3]
+    if any(first):
+        return _from_values(_values(image.convert("RGB")))
+    return np.asarray(image) > 0, None
+
+
+def _from_values(values: NDArray[Any]) -> tuple[Mask, str | None]:
+    if values.dtype == np.bool_:
+        return np.asarray(values, bool), None
+    # counting is several times as fast as sorting, and most masks have 8 bits
+    kinds = (
+        np.flatnonzero(np.bincount(values.ravel(), minlength=256)) if values.dtype == np.uint8 else np.unique(values)
+    )
+    low, high = float(kinds[0]), float(kinds[-1])
+    if not np.isfinite([low, high]).all() or low < 0:
+        raise UnreadableError(f"mask values from {low:g} to {high:g}: {_FIXED}")
+    if len(kinds) == 1 or (len(kinds) == 2 and low == 0):
+        return values > 0, None
+    white = 1 if values.dtype.kind == "f" and high <= 1 else 255 if high <= 255 else 65535
+    if high > white or 2 * high <= white:
+        shown = ", ".join(str(value) for value in kinds[:4]) + (" ..." if len(kinds) > 4 else "")
+        raise UnreadableError(f"mask values {shown} are neither two nor greys up to white: {_FIXED}")
+    return 2 * values.astype(np.float64) > white, SOFT

@@ -6,15 +6,17 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from plexus.data._parts import Source
-from plexus.data._pixels import Pool, decode_parts, stack
-from plexus.data._sources import open_source
+from plexus.data._arrays import ImageData, Split
+from plexus.data._open import open_labelled, open_samples
+from plexus.data._pixels import Size, stack
+from plexus.data._read import read_all
+from plexus.data._samples import SampleSet
 from plexus.data._split import Indices, Stage, choose, require
-from plexus.data._types import ImageData, Split
 from plexus.errors import DataError
 
 
@@ -22,12 +24,14 @@ def load(
     spec: str | Path,
     *,
     size: int | tuple[int, int] | None = None,
+    channels: int | None = None,
     seed: int = 0,
     val: float = 0.15,
     test: float = 0.2,
     skip_unreadable: bool = False,
     limit: int | None = None,
     label: str | None = None,
+    unlabelled: bool = False,
 ) -> ImageData:
     """Load images with class labels, split into training, validation and test images.
 
@@ -42,12 +46,14 @@ def load(
             folder of parquet files in the Hugging Face image layout, or a hub id such as ``uoft-cs/cifar10``.
         size: resize every image to this many rows and columns (antialiased bilinear, no cropping, the aspect ratio
             is not kept); one number for squares.
+        channels: 1 takes the luminance of colours, 3 repeats greys; by default 3 where an image is in colour.
         seed: chooses the splits; 0 or more.
-        val: the share of validation images among those left for training and validation.
-        test: the share of test images among all.
+        val: the fraction of validation images among those left for training and validation.
+        test: the fraction of test images among all.
         skip_unreadable: leave out images that cannot be read, and list them in ``skipped``.
         limit: the number of images for training and validation together; of a given validation split none count.
         label: the label column, where a table has several that could be it.
+        unlabelled: take a folder of images without classes too; its labels are -1.
 
     Returns:
         The three splits; images uint8 (N, C, H, W) on the scale 0..255.
@@ -62,45 +68,54 @@ def load(
     """
     shape = (size, size) if isinstance(size, int) else size
     _check_arguments(shape, seed, {"val": val, "test": test}, limit)
-    source = open_source(spec, label)
-    _check_classes(source)
-    pool = source.parts["train"].labels
-    carved = [split for split in ("val", "test") if split not in source.parts]
-    require(pool, source.classes, ["train", *carved], source.where)
+    if unlabelled and Path(spec).is_dir():
+        samples = open_samples(spec, masks=False)
+        if not samples.has_labels:
+            rows = _random_splits(samples, seed, test, val, limit)
+            none = np.full(len(samples), -1)
+            parts, _, skipped = _decoded(samples, none, rows, shape, channels, skip_unreadable=skip_unreadable)
+            return _in_order(samples, parts, classes=(), fingerprint=_fingerprint(parts, ()), skipped=skipped)
 
-    rows = {split: np.arange(len(part.labels)) for split, part in source.parts.items()}
-    classes = len(source.classes)
+    samples = open_labelled(spec, label)
+    labels, rows = _labels(samples), _given_splits(samples)
+    given = tuple(split for split in ("val", "test") if split in rows)
+    _check_classes(samples, {split: labels[at] for split, at in rows.items()})
+    pool, classes = labels[rows["train"]], len(samples.classes)
+    carved = [split for split in ("val", "test") if split not in given]
+    require(pool, samples.classes, ["train", *carved], samples.where)
+
     to_test = np.zeros(len(pool), bool)
     if "test" in carved:
         spare = len(carved)
         to_test[choose(pool, round(test * len(pool)), classes, seed, Stage.TEST, low=1, spare=spare)] = True
-    if limit is not None and limit < (~to_test).sum():
+    test_rows, rest = rows["train"][to_test], rows["train"][~to_test]
+    if limit is not None and limit < len(rest):
         low = 1 + ("val" in carved)
         if limit < low * classes:
             raise DataError(f"--limit {limit} is too low for {classes} classes: at least {low * classes}")
-        rest = np.flatnonzero(~to_test)
-        keep = rest[choose(pool[rest], limit, classes, seed, Stage.LIMIT, low=low, spare=0)]
-        rows["train"] = np.union1d(keep, np.flatnonzero(to_test))
+        keep = choose(labels[rest], limit, classes, seed, Stage.LIMIT, low=low, spare=0)
+        rows["train"] = np.union1d(rest[keep], test_rows)
 
-    pools, skipped = decode_parts(source, rows, shape, skip_unreadable=skip_unreadable)
-    channels = 3 if any(image.ndim == 3 for pool in pools.values() for image in pool.pixels) else 1
-    whole = {split: _whole(pool, channels) for split, pool in pools.items()}
-    digest = _fingerprint(whole, source.classes)
-
-    is_test = to_test[pools["train"].rows]
+    parts, kept, skipped = _decoded(samples, labels, rows, shape, channels, skip_unreadable=skip_unreadable)
+    fingerprint = _fingerprint(parts, samples.classes)
     if "test" in carved:
-        whole["test"] = _take(whole["train"], np.flatnonzero(is_test))
-        whole["train"] = _take(whole["train"], np.flatnonzero(~is_test))
-    labels = whole["train"].labels.numpy()
-    require(labels, source.classes, ["train", "val"] if "val" in carved else ["train"], source.where)
+        is_test = np.isin(kept["train"], test_rows)
+        parts["test"] = parts["train"].take(np.flatnonzero(is_test))
+        parts["train"] = parts["train"].take(np.flatnonzero(~is_test))
+    left = parts["train"].labels.numpy()
+    require(left, samples.classes, ["train", "val"] if "val" in carved else ["train"], samples.where)
     if "val" in carved:
-        chosen = choose(labels, round(val * len(labels)), classes, seed, Stage.VAL, low=1, spare=1)
-        whole["val"] = _take(whole["train"], chosen)
-        whole["train"] = _take(whole["train"], np.setdiff1d(np.arange(len(labels)), chosen))
-    return ImageData(source.name, whole["train"], whole["val"], whole["test"], source.classes, digest, skipped)
+        chosen = choose(left, round(val * len(left)), classes, seed, Stage.VAL, low=1, spare=1)
+        parts["val"] = parts["train"].take(chosen)
+        parts["train"] = parts["train"].take(np.setdiff1d(np.arange(len(left)), chosen))
+    return _in_order(samples, parts, classes=samples.classes, fingerprint=fingerprint, skipped=skipped, given=given)
 
 
-def _check_arguments(size: tuple[int, int] | None, seed: int, shares: Mapping[str, float], limit: int | None) -> None:
+def _in_order(samples: SampleSet, parts: Mapping[str, Split], **facts: Any) -> ImageData:
+    return ImageData(samples.name, parts["train"], parts["val"], parts["test"], **facts)
+
+
+def _check_arguments(size: Size | None, seed: int, shares: Mapping[str, float], limit: int | None) -> None:
     for name, share in shares.items():
         if not 0 < share < 1:
             raise DataError(
@@ -114,29 +129,75 @@ def _check_arguments(size: tuple[int, int] | None, seed: int, shares: Mapping[st
         raise DataError(f"--seed {seed} is negative: give 0 or more")
 
 
-def _check_classes(source: Source) -> None:
-    counts = {split: np.bincount(part.labels, minlength=len(source.classes)) for split, part in source.parts.items()}
+def _check_classes(samples: SampleSet, labels: Mapping[str, Indices]) -> None:
+    counts = {split: np.bincount(part, minlength=len(samples.classes)) for split, part in labels.items()}
     for split, count in counts.items():
         strangers = np.flatnonzero((count > 0) & (counts["train"] == 0))
         if len(strangers):
-            name = source.classes[strangers[0]]
+            name = samples.classes[strangers[0]]
             raise DataError(
-                f"{source.where}: class {name!r} is in {split} but not in train: add training images of it, "
+                f"{samples.where}: class {name!r} is in {split} but not in train: add training images of it, "
                 f"or take it out of {split}"
             )
-    if len(source.classes) < 2:
-        raise DataError(f"{source.where}: one class only ({source.classes[0]!r}): give images of two classes or more")
+    if len(samples.classes) < 2:
+        raise DataError(f"{samples.where}: one class only ({samples.classes[0]!r}): give images of two classes or more")
 
 
-def _whole(pool: Pool, channels: int) -> Split:
-    images = torch.from_numpy(stack(pool.pixels, channels))
-    pool.pixels.clear()  # the data would otherwise be held twice
-    return Split(images, torch.from_numpy(pool.labels), pool.names)
+def _labels(samples: SampleSet) -> Indices:
+    index = {name: i for i, name in enumerate(samples.classes)}
+    return np.array([index[str(sample.label)] for sample in samples.samples], np.int64)
 
 
-def _take(split: Split, rows: Indices) -> Split:
-    at = torch.from_numpy(rows)
-    return Split(split.images[at], split.labels[at], tuple(split.names[row] for row in rows.tolist()))
+def _given_splits(samples: SampleSet) -> dict[str, Indices]:
+    """Return the rows of each split that the data brings; without any, all are for training."""
+    split_of = np.array([sample.split or "train" for sample in samples.samples])
+    return {split: np.flatnonzero(split_of == split) for split in ("train", "val", "test") if split in split_of}
+
+
+def _random_splits(samples: SampleSet, seed: int, test: float, val: float, limit: int | None) -> dict[str, Indices]:
+    """Choose splits of images without classes; those that the data brings are kept."""
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(13,)))
+    given = _given_splits(samples)
+    split = np.full(len(samples), "train")
+    for name, at in given.items():
+        split[at] = name
+    for name, fraction in (("test", test), ("val", val)):
+        if name not in given:
+            pool = rng.permutation(np.flatnonzero(split == "train"))
+            split[pool[: max(1, round(fraction * len(pool)))]] = name
+    if limit is not None:
+        pool = rng.permutation(np.flatnonzero(split != "test"))
+        split[pool[limit:]] = ""
+    rows = {name: np.flatnonzero(split == name) for name in ("train", "val", "test")}
+    if not all(len(at) for at in rows.values()):
+        raise DataError(f"{samples.where}: too few images to train, validate and test on: add some")
+    return rows
+
+
+def _decoded(
+    samples: SampleSet,
+    labels: Indices,
+    rows: Mapping[str, Indices],
+    size: Size | None,
+    channels: int | None,
+    *,
+    skip_unreadable: bool,
+) -> tuple[dict[str, Split], dict[str, Indices], tuple[str, ...]]:
+    """Return the images of each split, the rows that could be read of each, and what was left out."""
+    pixels, kept, skipped = read_all(
+        samples, np.concatenate([*rows.values()]), size, channels, skip_unreadable=skip_unreadable
+    )
+    wanted = channels or (3 if any(image.ndim == 3 for image in pixels) else 1)
+    parts: dict[str, Split] = {}
+    kept_of = {split: kept[np.isin(kept, at)] for split, at in rows.items()}
+    for split, at in kept_of.items():
+        if not len(at):
+            raise DataError(f"{samples.where}: no image of the {split} split can be read: replace the images")
+        images = torch.from_numpy(stack(pixels[: len(at)], wanted))
+        del pixels[: len(at)]  # the data would otherwise be held twice
+        names = tuple(samples.samples[row].name for row in at.tolist())
+        parts[split] = Split(images, torch.from_numpy(labels[at]), names)
+    return parts, kept_of, skipped
 
 
 def _fingerprint(parts: Mapping[str, Split], classes: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""Image files with what is said of them: a class, a mask, a group, a split."""
+"""Images with what is said of them: a class, a mask, a group, a split; found, but not yet decoded."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from plexus.data import _dicom
-from plexus.data._decode import Pixels, UnreadableError, quiet, read, telling, to_pixels, upright_size
-from plexus.data._mask import Mask, read_mask
-from plexus.data._parts import printable
+from plexus.data._decode import TURNED, Mask, Pixels, UnreadableError, header, quiet, read, read_mask
+from plexus.data._pixels import resize_image, to_pixels
+from plexus.errors import printable
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class Sample:
     Args:
         name: the path below the data folder, or ``row 17``; no two are equal.
         label: its class.
-        mask: where its mask is; empty where there is none and the image therefore counts as empty.
+        mask: the name of its mask; empty where there is none and the image therefore counts as empty.
         group: the patient, the video or whatever else must stay together.
         split: ``train``, ``val`` or ``test``, where the data says so.
 
@@ -39,24 +38,41 @@ class Sample:
     split: str | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Cell:
-    """One cell of a table that holds a file's bytes."""
+    """One cell of a table's column, of bytes or of Hugging Face's bytes and path; asked for only when it is read.
 
-    table: Any
-    column: str
+    Args:
+        column: an arrow column.
+        row: which row.
+        files: True where the table may name files, rather than hold their bytes.
+    """
+
+    column: Any
     row: int
+    files: bool = False
 
-    def read_bytes(self) -> bytes:
-        """Return the bytes; the table is asked only now."""
-        cell = self.table[self.row : self.row + 1].column(self.column)[0].as_py()
-        content = cell.get("bytes") if isinstance(cell, dict) else cell
-        if content is None:
-            raise UnreadableError("no image data")
-        return bytes(content)
+    def read(self) -> Path | bytes:
+        """Return the bytes, or the path of a file where the table may name one."""
+        cell = self.column[self.row].as_py()
+        content, path = (cell.get("bytes"), cell.get("path")) if isinstance(cell, dict) else (cell, None)
+        if content is not None:
+            return bytes(content)
+        if self.files and path and Path(path).is_absolute():
+            return Path(path)
+        raise UnreadableError("no image data")
 
 
-Place = Path | Cell
+Source = Path | Cell | Pixels
+"""Where an image is: a file, a cell of a table, or finished pixels."""
+
+
+class Entry(NamedTuple):
+    """A sample with the places of its image and its mask."""
+
+    sample: Sample
+    image: Source
+    mask: Source | None = None
 
 
 class Remarks:
@@ -64,21 +80,21 @@ class Remarks:
 
     def __init__(self, stated: Sequence[str] = ()) -> None:
         self._stated = tuple(stated)
-        self._found: dict[str, set[str]] = {}
+        self._names: dict[str, set[str]] = {}
         self._lock = threading.Lock()
 
     def add(self, treatment: str, name: str) -> None:
         """Note that an image was treated so."""
         with self._lock:
-            self._found.setdefault(treatment, set()).add(name)
+            self._names.setdefault(treatment, set()).add(name)
 
     def lines(self) -> tuple[str, ...]:
         """Return one line for each treatment, with its count and its first image."""
         with self._lock:
-            found = [(treatment, len(names), min(names)) for treatment, names in sorted(self._found.items())]
+            counts = [(treatment, len(names), min(names)) for treatment, names in sorted(self._names.items())]
         return (
             *self._stated,
-            *(f"{count} masks with {what} (first: {printable(name)})" for what, count, name in found),
+            *(f"{count} masks with {what} (first: {printable(name)})" for what, count, name in counts),
         )
 
     def __reduce__(self) -> tuple[type[Remarks], tuple[tuple[str, ...]]]:
@@ -93,11 +109,11 @@ class SampleSet:
     Args:
         name: a short name for people.
         where: what the user called it; begins every message.
-        layout: ``classes``, ``pairs``, ``folders``, ``manifest``, ``parquet`` or ``images``.
+        layout: ``classes``, ``pairs``, ``folders``, ``manifest``, ``parquet``, ``hub``, ``arrays`` or ``images``.
         samples: one entry per image.
         classes: the class names in order; empty without labels.
-        images: where each image is.
-        masks: where each mask is.
+        images: the place of each image: a file, a cell of a table, or uint8 pixels (H, W) or (H, W, 3).
+        masks: the place of each mask.
         remarks: what is worth telling.
 
     Example:
@@ -106,8 +122,8 @@ class SampleSet:
         >>> from plexus.data import open_samples
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     Image.new("L", (6, 4)).save(f"{folder}/a.png")
-        ...     found = open_samples(folder)
-        ...     len(found), found.layout, found.size(0), found.pixels(0).shape
+        ...     samples = open_samples(folder)
+        ...     len(samples), samples.layout, samples.size(0), samples.pixels(0).shape
         (1, 'images', (4, 6), (4, 6))
     """
 
@@ -116,8 +132,8 @@ class SampleSet:
     layout: str
     samples: tuple[Sample, ...]
     classes: tuple[str, ...]
-    images: tuple[Place, ...]
-    masks: tuple[Place | None, ...]
+    images: tuple[Source, ...]
+    masks: tuple[Source | None, ...]
     remarks: Remarks = field(default_factory=Remarks)
 
     def __len__(self) -> int:
@@ -131,24 +147,31 @@ class SampleSet:
 
     @property
     def has_labels(self) -> bool:
-        """Whether any image has a class."""
+        """True where any image has a class."""
         return any(sample.label is not None for sample in self.samples)
 
     @property
     def has_masks(self) -> bool:
-        """Whether any image has a mask."""
+        """True where any image has a mask."""
         return any(sample.mask is not None for sample in self.samples)
 
     @property
     def has_groups(self) -> bool:
-        """Whether any image has a group."""
+        """True where any image has a group."""
         return any(sample.group is not None for sample in self.samples)
 
     @property
     def splits(self) -> tuple[str, ...]:
         """The splits that images are in, train first."""
-        found = {sample.split for sample in self.samples}
-        return tuple(split for split in ("train", "val", "test") if split in found)
+        named = {sample.split for sample in self.samples}
+        return tuple(split for split in ("train", "val", "test") if split in named)
+
+    def address(self, i: int) -> str:
+        """Return what a message calls an image: its name below ``where``, on one line."""
+        name = printable(self.samples[i].name)
+        if self.layout in ("manifest", "parquet", "hub", "arrays"):
+            return f"{self.where}, {name}"
+        return f"{self.where}/{name}" if len(self.samples) > 1 or not self.where.endswith(name) else self.where
 
     def content(self, i: int) -> bytes:
         """Return the bytes of an image's file.
@@ -158,17 +181,22 @@ class SampleSet:
         """
         return _content(self.images[i])
 
-    def pixels(self, i: int, size: tuple[int, int] | None = None) -> Pixels:
-        """Decode an image, uint8 (H, W) or (H, W, 3), resized to ``size`` (rows, columns) where given.
+    def pixels(self, i: int, size: tuple[int, int] | None = None, channels: int | None = None) -> Pixels:
+        """Decode an image, uint8 (H, W) or (H, W, 3).
+
+        Args:
+            i: which image.
+            size: rows and columns to resize to, see `resize_image`; None keeps its own.
+            channels: 1 makes colours grey.
 
         Raises:
             UnreadableError: why it cannot be read, without its name.
         """
-        place = self.images[i]
-        if isinstance(place, Path) and _dicom.is_dicom(place):
-            return to_pixels(_dicom.read_dicom(place), size)
+        source = _opened(self.images[i])
+        if isinstance(source, np.ndarray):
+            return resize_image(source, size, channels)
         with quiet():
-            return to_pixels(read(_source(place)), size)
+            return to_pixels(read(source), size, channels)
 
     def mask_content(self, i: int) -> bytes | None:
         """Return the bytes of a mask's file; empty where an absent mask counts as empty, None where none is declared.
@@ -176,33 +204,35 @@ class SampleSet:
         Raises:
             UnreadableError: no such file, or no data.
         """
-        place = self.masks[i]
-        return _content(place) if place is not None else None if self.samples[i].mask is None else b""
+        source = self.masks[i]
+        return _content(source) if source is not None else None if self.samples[i].mask is None else b""
 
     def mask(self, i: int) -> Mask | None:
         """Decode a mask, bool (H, W) of the image's size; None where none is declared.
 
         Raises:
-            UnreadableError: why the mask, or the image's size, cannot be read, without a name.
+            UnreadableError: why the mask, or the image's size, cannot be read, without the image's name.
         """
-        place, sample = self.masks[i], self.samples[i]
+        source, sample = self.masks[i], self.samples[i]
         if sample.mask is None:
             return None
-        if place is None:
+        if source is None:
             return np.zeros(self.size(i), bool)
+        name = printable(sample.mask)
         with quiet():
             try:
-                mask, treatment = read_mask(_source(place))
+                mask, treatment, turned = read_mask(_file(source))
             except UnreadableError as error:
-                raise UnreadableError(f"mask {printable(sample.mask)}: {error}") from None
-        size = self.size(i)
-        if mask.shape != size:
-            rows, columns = mask.shape
-            raise UnreadableError(
-                f"mask {printable(sample.mask)} is {columns}x{rows}, the image {size[1]}x{size[0]} (width x height)"
-            )
-        if treatment is not None:
-            self.remarks.add(treatment, sample.name)
+                raise UnreadableError(f"mask {name}: {error}") from None
+        *size, image_turned = self._header(i)
+        if list(mask.shape) != size:
+            problem = f"mask {name} is {mask.shape[1]}x{mask.shape[0]}, the image {size[1]}x{size[0]} (width x height)"
+            if image_turned and not turned and list(mask.shape) == size[::-1]:
+                problem += ", which EXIF turns and the mask not: save both upright and without EXIF"
+            raise UnreadableError(problem)
+        for remark in (treatment, TURNED if image_turned and not turned else None):
+            if remark is not None:
+                self.remarks.add(remark, sample.name)
         return mask
 
     def size(self, i: int) -> tuple[int, int]:
@@ -211,12 +241,7 @@ class SampleSet:
         Raises:
             UnreadableError: why it cannot be read, without its name.
         """
-        place = self.images[i]
-        if isinstance(place, Path) and _dicom.is_dicom(place):
-            height, width = _dicom.read_dicom(place).size[::-1]
-            return height, width
-        with quiet(), telling():
-            return upright_size(_source(place))
+        return self._header(i)[:2]
 
     def take(self, rows: Sequence[int]) -> SampleSet:
         """Return the images of some rows, in that order; the classes stay."""
@@ -228,15 +253,33 @@ class SampleSet:
             masks=tuple(self.masks[i] for i in at),
         )
 
+    def _header(self, i: int) -> tuple[int, int, bool]:
+        source = _opened(self.images[i])
+        if isinstance(source, np.ndarray):
+            return source.shape[0], source.shape[1], False
+        with quiet():
+            return header(source)
 
-def _source(place: Place) -> Path | bytes:
-    return place if isinstance(place, Path) else place.read_bytes()
+
+def _opened(source: Source) -> Path | bytes | Pixels:
+    return source.read() if isinstance(source, Cell) else source
 
 
-def _content(place: Place) -> bytes:
+def _file(source: Source) -> Path | bytes:
+    opened = _opened(source)
+    assert not isinstance(opened, np.ndarray), "masks are files"
+    return opened
+
+
+def _content(source: Source) -> bytes:
+    opened = _opened(source)
+    if isinstance(opened, np.ndarray):
+        return opened.tobytes()
+    if isinstance(opened, bytes):
+        return opened
     try:
-        return place.read_bytes()
+        return opened.read_bytes()
     except FileNotFoundError:
         raise UnreadableError("no such file") from None
-    except OSError as error:
-        raise UnreadableError(error.strerror or str(error)) from None
+    except (OSError, ValueError) as error:  # a path may hold what no file system takes
+        raise UnreadableError(getattr(error, "strerror", None) or str(error)) from None

@@ -11,6 +11,7 @@ from typing import Any
 
 from plexus.errors import RunError
 from plexus.experiments._study import Scale, Study
+from plexus.record import TrialRecord
 
 _FILE = re.compile(r"(?P<variant>[^~]+)~(?P<seed>\d+)\.json")
 FAILED = ".failed.json"
@@ -137,17 +138,10 @@ def _differ(now: Mapping[str, Any], then: Mapping[str, Any]) -> str | None:
 
 
 def _read(path: Path, study: str, scale: str) -> dict[str, Any]:
-    try:
-        record: Any = json.loads(path.read_bytes())
-    except OSError as error:
-        raise RunError(f"{path}: cannot read the record: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        raise RunError(f"{path}: not a record of a trial: the file is not JSON; delete it and run --resume") from None
+    record = TrialRecord.read(path)
     match = _FILE.fullmatch(path.name)
     assert match is not None
-    here = {"study": study, "scale": scale, "variant": match["variant"], "seed": int(match["seed"])}
-    if not isinstance(record, dict) or any(record.get(k) != v for k, v in here.items()):
-        raise RunError(f"{path}: not the record of this trial; delete it and run --resume")
-    if any(not isinstance(record.get(part), dict) for part in ("options", "metrics", "data")):
-        raise RunError(f"{path}: not a record of a trial: a part is missing; delete it and run --resume")
-    return record
+    here = (study, scale, match["variant"], int(match["seed"]))
+    if (record.study, record.scale, record.variant, record.seed) != here:
+        raise RunError(f"{path}: not the record of this trial; {record.remedy}")
+    return record.to_dict()

@@ -19,14 +19,14 @@ from torch import Tensor, nn
 
 from plexus.errors import ConfigError, RunError
 from plexus.graph import Wiring
+from plexus.models._presets import PRESETS
 from plexus.nn import NEURONS as CONVOLUTIONS
 from plexus.nn import Supernet, convert
 from plexus.wiring import rebuild
 
 NEURONS = ("plain", "rot8", "rot4", "unit")
 WEIGHTS = "model.safetensors"
-WIRED = {"merge": "sum", "gate_init": (0.95, 0.27)}
-"""How the legos of a wired trunk are connected, as in the preset `deep`."""
+_WIRED = PRESETS["deep"].options  # connections of a wired trunk
 _MOST = 8  # times `width`: the most maps of a level
 
 
@@ -271,19 +271,19 @@ def _trunk(in_shape: Sequence[int], wiring: Wiring | None, **parts: Any) -> tupl
             f"wiring: it connects {len(wiring.nodes) - 2} legos, the encoder has {len(legos)}; learn one with the "
             "same depth and size of images"
         )
-    body = rebuild(_sized(legos, in_shape, parts["neuron"]), wiring, in_shape, **WIRED)
+    body = rebuild(_sized(legos, in_shape, parts["neuron"]), wiring, in_shape, **_WIRED)
     return body, _shape(body, in_shape)
 
 
 def _supernet(in_shape: Sequence[int], **parts: Any) -> tuple[Supernet, torch.Size]:
     """Make a trunk with every connection, each through a gate."""
-    body = Supernet(_sized(_legos(in_shape, **parts), in_shape, parts["neuron"]), in_shape, **WIRED)
+    body = Supernet(_sized(_legos(in_shape, **parts), in_shape, parts["neuron"]), in_shape, **_WIRED)
     return body, _shape(body, in_shape)
 
 
 def _sized(legos: list[nn.Module], in_shape: Sequence[int], neuron: str) -> list[nn.Module]:
     """Size the legos for reading all earlier ones, then make their convolutions that neuron."""
-    stack = nn.ModuleList(Supernet(legos, in_shape, **WIRED).legos)
+    stack = nn.ModuleList(Supernet(legos, in_shape, **_WIRED).legos)
     _become(stack, neuron)
     return list(stack)
 
@@ -310,7 +310,7 @@ def _decoder(dim: int, in_shape: Sequence[int], *, width: int) -> nn.Sequential:
 
 
 def _become(body: nn.Module, neuron: str) -> None:
-    """Make a sized body's convolutions that neuron, in place."""
+    """Turn a sized body's convolutions into that neuron, in place."""
     if neuron != "plain":
         convert(body, CONVOLUTIONS[neuron])
 

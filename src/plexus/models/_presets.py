@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from plexus.errors import ConfigError
 from plexus.models._notes import legos8
 
+_GATES = (0.95, 0.27)  # at the start: the previous layer nearly open, so that the net trains as a chain; others ajar
 _POOL = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d, 3: nn.AdaptiveAvgPool3d}
 
 
@@ -147,10 +148,10 @@ def dense(in_shape: Sequence[int], *, width: int = 64) -> list[nn.Module]:
 
 
 PRESETS = {
-    "deep": Preset(deep, {"merge": "sum", "gate_init": (0.95, 0.27)}),
+    "deep": Preset(deep, {"merge": "sum", "gate_init": _GATES}),
     "blocks": Preset(blocks, {"merge": "concat"}),
     "legos8": Preset(legos8, {"merge": "concat"}),
-    "dense": Preset(dense, {"merge": "sum", "gate_init": (0.95, 0.27)}),
+    "dense": Preset(dense, {"merge": "sum", "gate_init": _GATES}),
 }
 """Presets by name."""
 

@@ -36,7 +36,7 @@ class Segmentation(NamedTuple):
 
 
 class UNet(nn.Module):
-    """A U-Net with a second answer: whether there is anything to segment.
+    """U-Net with a second answer: the presence of anything to segment.
 
     Encoder level i has width * 2^(i-1) channels (modern: at most 16 * width) at 1 / 2^(i-1) of the size; every decoder
     level doubles the size of the one below and takes in the encoder's channels of its own size.

@@ -18,18 +18,7 @@ def peak(samples: Tensor, dim: int) -> Tensor:
     D(t) = (1 + 2 sum_{m < k/2} cos m t + cos(k/2 t)) / k is the Dirichlet kernel of k samples. The search compares the
     peaks that a parabola promises at 8 k angles and climbs from the best by Newton's method; no answer is below the
     largest sample. By the envelope theorem the gradient is that of p at the best angle, held fixed.
-
-    Args:
-        samples: k values along `dim`, k even.
-        dim: the axis of the circle.
-
-    Returns:
-        The maxima, with that axis gone.
-
-    Example:
-        >>> t = torch.arange(8) * (math.pi / 4)
-        >>> peak(torch.cos(t - 0.3), 0)
-        tensor(1.0000)
+    Samples are k values along `dim`, k even; that axis is gone from the result.
     """
     y = samples.movedim(dim, -1)
     with torch.no_grad():  # half types have too few digits for the steps below

@@ -68,19 +68,7 @@ def holders(model: nn.Module) -> dict[int, list[tuple[nn.Module, str]]]:
 
 
 def chosen(layers: Iterable[tuple[str, nn.Module]], only: Only) -> list[tuple[str, nn.Module]]:
-    """Pick those of the named layers that `only` asks for, in their order.
-
-    Args:
-        layers: names and modules.
-        only: None for all; a predicate of (name, module); or names and glob patterns, each of which must fit a layer.
-
-    Raises:
-        ConfigError: a name or pattern that fits no layer.
-
-    Example:
-        >>> [name for name, _ in chosen(nn.Sequential(nn.ReLU(), nn.ReLU()).named_children(), ["1*"])]
-        ['1']
-    """
+    """Pick those of the named layers that `only` asks for, in their order; a pattern that fits none is refused."""
     layers = list(layers)
     if only is None:
         return layers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -15,29 +15,16 @@ from plexus.nn._spherical import SPHERICAL
 _GLOBAL = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
 
-@dataclass(frozen=True)
-class Change:
-    """A layer that becomes another.
-
-    Args:
-        name: as in `named_modules()`.
-        before, after: class and options.
-    """
+class Change(NamedTuple):
+    """A layer that becomes another: its name as in `named_modules()`, class and options before and after."""
 
     name: str
     before: str
     after: str
 
 
-@dataclass(frozen=True)
-class Skip:
-    """A layer that stays as it is.
-
-    Args:
-        name: as in `named_modules()`.
-        kind: its class and options.
-        why: the reason.
-    """
+class Skip(NamedTuple):
+    """A layer that stays as it is: its name as in `named_modules()`, class and options, and the reason."""
 
     name: str
     kind: str

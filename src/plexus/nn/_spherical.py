@@ -19,19 +19,9 @@ def from_angles(angles: Tensor) -> Tensor:
 
     Angles are latitudes: 0 is the equator, so that the small entries of a long filter have small angles and keep
     their precision. The products are built by doubling, whose gradient divides by nothing and so exists at the poles.
-
-    Args:
-        angles: (O, D - 1), any real numbers; half types are computed in float32.
-
-    Returns:
-        (O, D), rows of length 1, in the dtype of `angles`.
-
-    Example:
-        >>> from_angles(torch.tensor([[0.0], [torch.pi / 2]])).abs().round()
-        tensor([[0., 1.],
-                [1., 0.]])
+    (O, D - 1) to (O, D), rows of length 1, in the dtype of `angles`.
     """
-    if angles.dtype in _HALF:
+    if angles.dtype in _HALF:  # a product of many cosines needs the digits
         return from_angles(angles.float()).to(angles.dtype)
     ones = angles.new_ones(angles.shape[0], 1)
     products, reach = angles.cos(), 1
@@ -44,16 +34,8 @@ def from_angles(angles: Tensor) -> Tensor:
 def to_angles(weight: Tensor) -> Tensor:
     """Return the angles of the filters' directions, whatever their lengths; the inverse of `from_angles`.
 
-    Args:
-        weight: (O, ...), D entries a filter.
-
-    Returns:
-        (O, D - 1), float64: all but the last within 90 degrees of 0. A zero filter has no direction and gets angles 0,
-        that is its last entry becomes 1.
-
-    Example:
-        >>> to_angles(torch.tensor([[3.0, 0.0], [0.0, 3.0], [0.0, -3.0]])).flatten() / torch.pi * 180
-        tensor([ 90.,   0., 180.], dtype=torch.float64)
+    (O, ...) with D entries a filter to (O, D - 1) in float64: all but the last within 90 degrees of 0. A filter of
+    zeros has no direction and gets angles 0, that is its last entry becomes 1.
     """
     flat = weight.detach()
     flat = (flat.cpu() if flat.device.type == "mps" else flat).double().flatten(1)
@@ -86,7 +68,8 @@ class _Spherical(nn.Module):
     @property
     def weight(self) -> Tensor:
         """Return the filters, of length 1, computed anew at every look: to set them, call `set_weight`."""
-        own = self._parameters.get("weight")  # while the plain layer below is being built
+        # while the plain layer below is being built or drawn anew, it reads and fills a weight of its own
+        own = self._parameters.get("weight")
         if own is not None:
             return own
         return (from_angles(self.angles) if self.sign is None else self.sign).view(self._filters)
@@ -112,6 +95,7 @@ class _Spherical(nn.Module):
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
+        # taken out and put back behind the weight, so that keys come in the order of torch's layer
         own = {key: destination.pop(key) for key in list(destination) if key.startswith(prefix)}
         own.pop(prefix + "angles")
         weight = self.weight

@@ -7,19 +7,19 @@ from typing import Any
 import altair as alt
 from markupsafe import Markup
 
-from plexus.record import RunRecord
+from plexus.record import FitRecord
 from plexus.report._svg import NARROW, both, to_svg
 from plexus.report._view import gate_history, reach
-from plexus.report._words import decimal, number, percent, plural
+from plexus.report._words import decimal, percent, plural
 
 INK, SOFT, ACCENT, CLEAR = "var(--ink)", "var(--soft)", "var(--accent)", "transparent"
 
 
-def budget(record: RunRecord) -> Markup:
+def budget(record: FitRecord) -> Markup:
     """Validation accuracy against connections kept, one point per measured budget; empty for fewer than two."""
     points = []
     for entry in record.budgets:
-        accuracy, kept = number(entry.get("val_accuracy")), len(entry.get("kept") or ())
+        accuracy, kept = entry.val_accuracy, len(entry.kept)
         if accuracy is not None:
             text = f"{plural(kept, 'connection')}: {percent(accuracy)}"
             points.append({"kept": kept, "accuracy": 100 * accuracy, "text": text})
@@ -38,36 +38,36 @@ def budget(record: RunRecord) -> Markup:
     return both(draw, "Validation accuracy in percent against the number of connections kept")
 
 
-def gates(record: RunRecord) -> list[tuple[str, Markup]]:
+def gates(record: FitRecord) -> list[tuple[str, Markup]]:
     """One small chart per reading layer: how the gate of each of its inputs moved over the learning epochs."""
     history = gate_history(record)
-    known = [g for row in history for gate in row if (g := number(gate)) is not None]
+    known = [gate for row in history for gate in row if gate is not None]
     if len(history) < 2 or not known:
         return []
     ends = (min(0.0, *known), max(1.0, *known))
     shown = []
-    for target in dict.fromkeys(edge["target"] for edge in record.edges):
+    for target in dict.fromkeys(edge.target for edge in record.edges):
         rows = [
-            row for i, edge in enumerate(record.edges) if edge["target"] == target for row in _path(record, i, history)
+            row for i, edge in enumerate(record.edges) if edge.target == target for row in _path(record, i, history)
         ]
         name = f"Gates of the inputs of {target} over the learning epochs"
         shown.append((target, to_svg(_gates(rows, len(history), ends), name)))
     return shown
 
 
-def _path(record: RunRecord, i: int, history: list[list[Any]]) -> list[dict[str, Any]]:
+def _path(record: FitRecord, i: int, history: list[list[Any]]) -> list[dict[str, Any]]:
     """The gate of one connection, epoch by epoch, and what to say of it."""
     edge = record.edges[i]
-    cut = edge.get("kept") is False
-    fate = ", cut" if cut else ", kept" if edge.get("kept") else ""
+    cut = edge.kept is False
+    fate = ", cut" if cut else ", kept" if edge.kept else ""
     first, last = decimal(history[0][i], 2), decimal(history[-1][i], 2)
     fixed = {
-        "source": edge["source"],
-        "text": f"{edge['source']} to {edge['target']}: gate {first} to {last}{fate}",
+        "source": edge.source,
+        "text": f"{edge.source} to {edge.target}: gate {first} to {last}{fate}",
         "color": SOFT if cut else f"var(--reach-{reach(record, edge)})",
         "width": 0.7 if cut else 1.7,
     }
-    values = ((k, number(row[i])) for k, row in enumerate(history, 1))
+    values = ((k, row[i]) for k, row in enumerate(history, 1))
     return [{"at": k, "gate": round(gate, 4), **fixed} for k, gate in values if gate is not None]
 
 
@@ -88,14 +88,14 @@ def _gates(rows: list[dict[str, Any]], epochs: int, ends: tuple[float, float]) -
     )
 
 
-def importance(record: RunRecord) -> Markup:
+def importance(record: FitRecord) -> Markup:
     """Rise of the validation loss when a connection is cut, against its gate; empty where none was measured."""
     points = []
     for edge in record.edges:
-        gate, rise = number(edge.get("gate")), number(edge.get("ablation"))
+        gate, rise = edge.gate, edge.ablation
         if gate is not None and rise is not None:
-            text = f"{edge['source']} to {edge['target']}: gate {decimal(gate, 2)}, loss {decimal(rise, 4)}"
-            kept = edge.get("kept") is not False
+            text = f"{edge.source} to {edge.target}: gate {decimal(gate, 2)}, loss {decimal(rise, 4)}"
+            kept = edge.kept is not False
             paint = {"stroke": ACCENT if kept else SOFT, "fill": ACCENT if kept else CLEAR}
             points.append({"gate": gate, "rise": rise, "text": text, **paint})
     if not points:

@@ -8,42 +8,42 @@ from typing import Any
 import altair as alt
 from markupsafe import Markup
 
-from plexus.record import RunRecord
+from plexus.record import FitRecord
 from plexus.report._svg import NARROW, both
-from plexus.report._words import decimal, number, percent
+from plexus.report._words import decimal, percent
 
 PHASES = {"chain": "chain", "supernet": "supernet", "learn": "learning", "final": "final net"}
 KINDS = {"val_accuracy": "validation accuracy", "val_loss": "validation loss", "train_loss": "training loss"}
 COLORS = alt.Scale(domain=list(PHASES), range=["var(--chain)", "var(--supernet)", "var(--learn)", "var(--final)"])
 
 
-def accuracy(record: RunRecord) -> Markup:
+def accuracy(record: FitRecord) -> Markup:
     """Validation accuracy in percent; empty where no epoch measured it."""
     return _curves(record, ["val_accuracy"], "Validation accuracy in percent over the epochs")
 
 
-def loss(record: RunRecord) -> Markup:
+def loss(record: FitRecord) -> Markup:
     """Training and validation loss on a logarithmic scale; empty where no epoch measured one."""
     return _curves(record, ["train_loss", "val_loss"], "Training and validation loss over the epochs")
 
 
-def points(record: RunRecord, kinds: list[str]) -> list[dict[str, Any]]:
+def points(record: FitRecord, kinds: list[str]) -> list[dict[str, Any]]:
     """One entry per epoch and kind.
 
     The final phase goes on where learning ended, the chain starts beside it, and the supernet with nothing cut counts
     its own epochs: it shares the first ones with learning.
     """
-    learned = sum(epoch.get("phase") == "learn" for epoch in record.epochs)
+    learned = sum(epoch.phase == "learn" for epoch in record.epochs)
     seen = dict.fromkeys(PHASES, 0)
     rows = []
     for epoch in record.epochs:
-        phase = epoch.get("phase", "")
+        phase = epoch.phase
         if phase not in seen:
             continue
         seen[phase] += 1
-        at = epoch["epoch"] + 1 if phase == "supernet" else seen[phase] + (learned if phase == "final" else 0)
+        at = epoch.epoch + 1 if phase == "supernet" else seen[phase] + (learned if phase == "final" else 0)
         for kind in kinds:
-            value = number(epoch.get(kind))
+            value = getattr(epoch, kind)
             if value is None or (kind != "val_accuracy" and value <= 0):
                 continue
             figure = percent(value) if kind == "val_accuracy" else decimal(value)
@@ -55,7 +55,7 @@ def points(record: RunRecord, kinds: list[str]) -> list[dict[str, Any]]:
     return rows
 
 
-def _curves(record: RunRecord, kinds: list[str], name: str) -> Markup:
+def _curves(record: FitRecord, kinds: list[str], name: str) -> Markup:
     rows = points(record, kinds)
     if not rows:
         return Markup("")

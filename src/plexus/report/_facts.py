@@ -5,20 +5,20 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from plexus.record import RunRecord
-from plexus.report._words import NONE, count, day, duration, number, percent, plural
+from plexus.record import FitRecord
+from plexus.report._words import NONE, count, day, duration, percent, plural
 
 PICTURE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,2}\Z")
 MOST_CLASSES = 20  # a larger confusion matrix is read as a list of its largest entries
 
 
-def class_name(record: RunRecord, index: Any) -> str:
+def class_name(record: FitRecord, index: Any) -> str:
     """The name of a class, or its index where the record has none."""
-    names = record.data.get("classes") or []
-    return str(names[index]) if isinstance(index, int) and 0 <= index < len(names) else str(index)
+    names = record.data.classes
+    return names[index] if isinstance(index, int) and 0 <= index < len(names) else str(index)
 
 
-def confusion(record: RunRecord) -> dict[str, Any]:
+def confusion(record: FitRecord) -> dict[str, Any]:
     """Rows of the matrix with a shade from 0 to 5 per cell, or its largest entries where there are many classes."""
     matrix = record.confusion
     total = sum(sum(row) for row in matrix)
@@ -39,59 +39,53 @@ def confusion(record: RunRecord) -> dict[str, Any]:
     return {"rows": shown, "pairs": pairs, "names": names, "wrong": wrong, "total": total}
 
 
-def mistakes(record: RunRecord) -> list[dict[str, str]]:
+def mistakes(record: FitRecord) -> list[dict[str, str]]:
     """The worst mistakes; a picture that is not an embedded bitmap is left out, its words stay."""
     shown = []
     for entry in record.mistakes:
-        image = entry.get("image")
         shown.append(
             {
-                "name": str(entry.get("name", "")),
-                "image": image if isinstance(image, str) and PICTURE.match(image) else "",
-                "true": class_name(record, entry.get("true")),
-                "predicted": class_name(record, entry.get("predicted")),
-                "probability": percent(entry.get("probability")),
+                "name": entry.name,
+                "image": entry.image,
+                "true": class_name(record, entry.true),
+                "predicted": class_name(record, entry.predicted),
+                "probability": percent(entry.probability),
             }
         )
     return shown
 
 
-def masthead(record: RunRecord) -> list[str]:
+def masthead(record: FitRecord) -> list[str]:
     """Name of the data, date and seed: what tells this run from the next."""
-    name = str(record.data.get("name") or record.data.get("spec") or "")
+    name = record.data.name or record.data.spec
     return [part for part in (name, day(record.created), f"seed {record.seed}") if part]
 
 
-def background(record: RunRecord) -> str:
+def background(record: FitRecord) -> str:
     """One sentence on what was learned from what, and how long it took."""
     layers = len([n for n in record.nodes if n not in ("input", "head")])
-    counts = record.data.get("counts") or {}
-    images = f" on {count(counts['train'])} training images" if number(counts.get("train")) is not None else ""
+    counts = record.data.counts
+    images = f" on {count(counts['train'])} training images" if "train" in counts else ""
     then = {"finetune": "fine-tuned", "retrain": "trained anew from fresh weights"}.get(record.then, "")
     parts = [f"A net of {plural(layers, 'layer')} learned{images} which of its connections to keep"] if layers else []
     if parts and then:
         parts.append(f"the pruned net was then {then}")
     text = "; ".join(parts)
-    if text and number(record.seconds.get("total")) is not None:
+    if text and record.seconds.get("total") is not None:
         text += f". {'The whole run took' if record.finished else 'So far it took'} {duration(record.seconds['total'])}"
-    tested = (
-        f" Tested on {plural(counts['test'], 'image')}."
-        if text and record.results and number(counts.get("test"))
-        else ""
-    )
+    tested = f" Tested on {plural(counts['test'], 'image')}." if text and record.results and counts.get("test") else ""
     return f"{text}.{tested}" if text else ""
 
 
-def making(record: RunRecord) -> list[dict[str, Any]]:
+def making(record: FitRecord) -> list[dict[str, Any]]:
     """Groups of name and value: configuration, data, versions, machine and time; empty groups are left out."""
     data = record.data
-    counts = data.get("counts") or {}
     facts = {
-        "source": data.get("spec"),
-        "fingerprint": data.get("fingerprint"),
-        "image size": " \u00d7 ".join(str(n) for n in data.get("in_shape") or ()),
-        "classes": len(data.get("classes") or ()) or None,
-        **{name: counts.get(name) for name in ("train", "val", "test")},
+        "source": data.spec,
+        "fingerprint": data.fingerprint,
+        "image size": " \u00d7 ".join(str(n) for n in data.in_shape),
+        "classes": len(data.classes) or None,
+        **data.counts,
     }
     groups = {
         "Configuration": record.config,

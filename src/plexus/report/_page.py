@@ -13,40 +13,40 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from plexus.record import RunRecord, atomic_write
+from plexus.record import FitRecord, atomic_write
 from plexus.report import _charts, _curves, _facts, _view, _words
 
 STYLES = ("base.css", "figures.css", "tables.css")
 SCRIPTS = ("tools.js", "layout.js", "drawing.js", "reading.js", "controls.js", "page.js")
 
 
-def render(record: RunRecord | Mapping[str, Any]) -> str:
+def render(record: FitRecord | Mapping[str, Any]) -> str:
     """The report of a run as one HTML page.
 
     The page is a function of the record and of nothing else. Its Content-Security-Policy admits its own style and
     script by their hashes and embedded pictures, so that no text of the record can load or run anything.
 
     Args:
-        record: a `RunRecord`, or the dict of one.
+        record: a `FitRecord`, or the dict of one.
 
     Raises:
         RunError: the mapping is not a run record.
 
     Example:
-        >>> page = render(RunRecord(command="plexus fit digits"))
+        >>> page = render(FitRecord(command="plexus fit digits"))
         >>> "plexus fit digits" in page
         True
     """
-    run = record if isinstance(record, RunRecord) else RunRecord.from_dict(record)
-    run = RunRecord.from_dict(run.to_dict())
+    run = record if isinstance(record, FitRecord) else FitRecord.from_dict(record)
+    run = FitRecord.from_dict(run.to_dict())
     return document("page.html.j2", STYLES, SCRIPTS, _context(run))
 
 
-def write_report(record: RunRecord | Mapping[str, Any], path: str | Path) -> Path:
+def write_report(record: FitRecord | Mapping[str, Any], path: str | Path) -> Path:
     """Writes `render`'s page to a file, whole or not at all, and returns its path.
 
     Args:
-        record: a `RunRecord`, or the dict of one.
+        record: a `FitRecord`, or the dict of one.
         path: the file; its folder must be there.
 
     Raises:
@@ -56,7 +56,7 @@ def write_report(record: RunRecord | Mapping[str, Any], path: str | Path) -> Pat
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_report(RunRecord(command="plexus fit digits"), Path(folder, "report.html")).name
+        ...     write_report(FitRecord(command="plexus fit digits"), Path(folder, "report.html")).name
         'report.html'
     """
     return atomic_write(path, render(record))
@@ -73,7 +73,7 @@ def document(template: str, styles: tuple[str, ...], scripts: tuple[str, ...], c
     )
 
 
-def _context(run: RunRecord) -> dict[str, Any]:
+def _context(run: FitRecord) -> dict[str, Any]:
     """Everything the templates name."""
     drawing = _view.drawing(run)
     return {
@@ -96,7 +96,7 @@ def _context(run: RunRecord) -> dict[str, Any]:
         "confusion": _facts.confusion(run),
         "mistakes": _facts.mistakes(run),
         "making": _facts.making(run),
-        "skipped": [str(name) for name in run.data.get("skipped") or ()],
+        "skipped": run.data.skipped,
     }
 
 

@@ -108,7 +108,7 @@ def rotation_lines(record: Mapping[str, Any]) -> list[str]:
         ...     _ = file.write_text(
         ...         "from torch import nn\\ndef flat():\\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))"
         ...     )
-        ...     lines = rotation_lines(probe_models([f"{file}:flat"], "digits", step=90, images=20))
+        ...     lines = rotation_lines(probe_models([f"{file}:flat"], "digits", step=90, images=20).to_dict())
         >>> lines[0].split()[:3], len(lines)
         (['model', 'degrees', 'accuracy'], 3)
     """

@@ -8,40 +8,40 @@ from typing import Any
 
 from scipy.stats import rankdata
 
-from plexus.record import RunRecord
-from plexus.report._words import count, decimal, interval, kept_count, number, percent, short
+from plexus.record import FitRecord
+from plexus.report._words import count, decimal, kept_count, percent, short
 
 REACHES = ((1, "next layer"), (2, "2"), (4, "3\u20134"), (7, "5\u20137"), (11, "8\u201311"), (math.inf, "12 or more"))
 """Classes of how many layers a connection spans: upper bound and name."""
 
 
-def reach(record: RunRecord, edge: dict[str, Any]) -> int:
+def reach(record: FitRecord, edge: FitRecord.Edge) -> int:
     """The class of a connection's length, 1 for the next layer to 6 for the longest."""
-    length = record.nodes.index(edge["target"]) - record.nodes.index(edge["source"])
+    length = record.nodes.index(edge.target) - record.nodes.index(edge.source)
     return next(i for i, (most, _) in enumerate(REACHES, 1) if length <= most)
 
 
-def drawing(record: RunRecord) -> dict[str, Any]:
+def drawing(record: FitRecord) -> dict[str, Any]:
     """All that the drawing and its controls read, as JSON: indices for names, four decimals for values."""
     place = {name: i for i, name in enumerate(record.nodes)}
     edges = [
         {
-            "source": place[edge["source"]],
-            "target": place[edge["target"]],
+            "source": place[edge.source],
+            "target": place[edge.target],
             "reach": reach(record, edge),
             "gate": _round(gate_of(record, i)),
-            "strength": _round(edge.get("strength")),
-            "ablation": _round(edge.get("ablation"), 6),
-            "kept": edge.get("kept") is not False,
+            "strength": _round(edge.strength),
+            "ablation": _round(edge.ablation, 6),
+            "kept": edge.kept is not False,
         }
         for i, edge in enumerate(record.edges)
     ]
     budgets = [
         {
-            "kept": budget.get("kept") or [],
-            "parameters": number(budget.get("parameters")),
-            "macs": number(budget.get("macs")),
-            "accuracy": number(budget.get("val_accuracy")),
+            "kept": budget.kept,
+            "parameters": budget.parameters,
+            "macs": budget.macs,
+            "accuracy": budget.val_accuracy,
         }
         for budget in record.budgets
     ]
@@ -54,50 +54,49 @@ def drawing(record: RunRecord) -> dict[str, Any]:
     }
 
 
-def gate_history(record: RunRecord) -> list[list[Any]]:
+def gate_history(record: FitRecord) -> list[list[float | None]]:
     """The gates of every learning epoch; an epoch whose gates do not match the connections is left out."""
-    learning = [epoch.get("gates") for epoch in record.epochs if epoch.get("phase") == "learn"]
-    return [gates for gates in learning if isinstance(gates, list) and gates and len(gates) == len(record.edges)]
+    learning = [epoch.gates for epoch in record.epochs if epoch.phase == "learn"]
+    return [gates for gates in learning if gates and len(gates) == len(record.edges)]
 
 
-def gate_of(record: RunRecord, i: int) -> float | None:
+def gate_of(record: FitRecord, i: int) -> float | None:
     """The gate of connection `i` as recorded, or as the last learning epoch left it."""
-    known = number(record.edges[i].get("gate"))
-    if known is not None:
-        return known
+    gate = record.edges[i].gate
+    if gate is not None:
+        return gate
     history = gate_history(record)
-    return number(history[-1][i]) if history else None
+    return history[-1][i] if history else None
 
 
-def _round(value: Any, digits: int = 4) -> float | None:
-    known = number(value)
-    return None if known is None else round(known, digits)
+def _round(value: float | None, digits: int = 4) -> float | None:
+    return None if value is None else round(value, digits)
 
 
-def networks(record: RunRecord) -> dict[str, Any]:
+def networks(record: FitRecord) -> dict[str, Any]:
     """The rows that compare the networks, and one scale of accuracy for all their intervals."""
-    shown = [entry for entry in record.results if number(entry.get("accuracy")) is not None]
-    ends = [end for entry in shown for end in (interval(entry) or (entry["accuracy"],) * 2)]
+    shown = [(entry, entry.accuracy) for entry in record.results if entry.accuracy is not None]
+    ends = [end for entry, accuracy in shown for end in entry.ci or (accuracy,)]
     if not ends:
         return {"rows": [], "ticks": []}
     low, high, step = _scale(min(ends), max(ends))
     across = lambda share: round(100 * (share - low) / (high - low), 2)  # noqa: E731
     rows = []
-    for entry in shown:
-        pair = interval(entry)
+    for entry, accuracy in shown:
+        pair = entry.ci
         rows.append(
             {
-                "name": str(entry.get("name", "")),
-                "label": str(entry.get("label") or entry.get("name", "")),
-                "neurons": str(entry.get("neurons") or ""),
-                "accuracy": percent(entry["accuracy"]),
+                "name": entry.name,
+                "label": entry.label or entry.name,
+                "neurons": entry.neurons,
+                "accuracy": percent(accuracy),
                 "interval": f"{100 * pair[0]:.1f}\u2013{100 * pair[1]:.1f}" if pair else "",
                 "low": across(pair[0]) if pair else None,
                 "high": across(pair[1]) if pair else None,
-                "at": across(entry["accuracy"]),
-                "parameters": count(entry.get("parameters")),
-                "macs": short(entry.get("macs")),
-                "latency": decimal(entry.get("latency_ms"), 2),
+                "at": across(accuracy),
+                "parameters": count(entry.parameters),
+                "macs": short(entry.macs),
+                "latency": decimal(entry.latency_ms, 2),
             }
         )
     marks = [low + i * step for i in range(round((high - low) / step) + 1)]
@@ -112,27 +111,26 @@ def _scale(low: float, high: float) -> tuple[float, float, float]:
     return start * step, max(stop, start + 1) * step, step
 
 
-def connections(record: RunRecord) -> dict[str, Any]:
+def connections(record: FitRecord) -> dict[str, Any]:
     """Every connection beside what cutting it costs, and how well the two orders agree."""
     gates = [gate_of(record, i) for i in range(len(record.edges))]
     widest = max((abs(gate or 0) for gate in gates), default=0) or 1
-    costliest = max((number(edge.get("ablation")) or 0 for edge in record.edges), default=0)
+    costliest = max((edge.ablation or 0 for edge in record.edges), default=0)
     rows = []
     for gate, edge in zip(gates, record.edges, strict=True):
-        ablation = number(edge.get("ablation"))
         rows.append(
             {
-                "source": edge["source"],
-                "target": edge["target"],
-                "order": (record.nodes.index(edge["source"]), record.nodes.index(edge["target"])),
+                "source": edge.source,
+                "target": edge.target,
+                "order": (record.nodes.index(edge.source), record.nodes.index(edge.target)),
                 "reach": reach(record, edge),
                 "gate": gate,
-                "strength": number(edge.get("strength")),
-                "ablation": ablation,
-                "cost": number(edge.get("cost")),
-                "kept": edge.get("kept") if isinstance(edge.get("kept"), bool) else None,
+                "strength": edge.strength,
+                "ablation": edge.ablation,
+                "cost": edge.cost,
+                "kept": edge.kept,
                 "gate_bar": round(40 * abs(gate or 0) / widest, 1),
-                "ablation_bar": round(40 * max(0.0, ablation or 0) / costliest, 1) if costliest > 0 else 0,
+                "ablation_bar": round(40 * max(0.0, edge.ablation or 0) / costliest, 1) if costliest > 0 else 0,
             }
         )
     return {"rows": rows, "sentence": _agreement(rows), "kept": kept_count(record)}

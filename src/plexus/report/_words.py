@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from plexus.record import RunRecord
+from plexus.record import FitRecord
 
 THIN = "\u202f"  # narrow no-break space, between a number and its unit
 MINUS = "\u2212"
@@ -97,12 +96,12 @@ def plural(amount: float, thing: str) -> str:
     return f"{count(amount)} {thing}{'' if amount == 1 else 's'}"
 
 
-def result(record: RunRecord, name: str) -> Mapping[str, Any] | None:
+def result(record: FitRecord, name: str) -> FitRecord.Result | None:
     """The entry of `results` with this name, if its accuracy was measured."""
-    return next((r for r in record.results if r.get("name") == name and number(r.get("accuracy")) is not None), None)
+    return next((r for r in record.results if r.name == name and r.accuracy is not None), None)
 
 
-def headline(record: RunRecord) -> str:
+def headline(record: FitRecord) -> str:
     """The result in one sentence."""
     kept = kept_count(record)
     start = f"Kept {count(kept)} of {plural(len(record.edges), 'connection')}" if kept is not None else ""
@@ -113,43 +112,36 @@ def headline(record: RunRecord) -> str:
     if best is None:
         return f"{start}; the net was not tested." if start else "A run without a tested net."
     chain = result(record, "chain")
-    against = f" against {percent(chain['accuracy'])} for the chain" if chain else " of the test images right"
-    size = f", {short(best['parameters'])} parameters" if number(best.get("parameters")) is not None else ""
-    return f"{start or 'Trained'}: {percent(best['accuracy'])}{against}{size}."
+    against = f" against {percent(chain.accuracy)} for the chain" if chain else " of the test images right"
+    size = f", {short(best.parameters)} parameters" if best.parameters is not None else ""
+    return f"{start or 'Trained'}: {percent(best.accuracy)}{against}{size}."
 
 
-def kept_count(record: RunRecord) -> int | None:
+def kept_count(record: FitRecord) -> int | None:
     """How many connections the chosen budget keeps, or None before pruning."""
     if record.chosen is not None:
-        return len(record.budgets[record.chosen].get("kept") or ())
-    marked = [edge["kept"] for edge in record.edges if isinstance(edge.get("kept"), bool)]
+        return len(record.budgets[record.chosen].kept)
+    marked = [edge.kept for edge in record.edges if edge.kept is not None]
     return sum(marked) if marked else None
 
 
-def verdict(record: RunRecord) -> str:
+def verdict(record: FitRecord) -> str:
     """Whether final net and chain differ by more than their 95 % intervals can explain."""
     final, chain = result(record, "final"), result(record, "chain")
-    if not final or not chain or not (interval(final) and interval(chain)):
+    if not final or not chain or final.ci is None or chain.ci is None:
         return ""
-    (low, high), (chain_low, chain_high) = interval(final) or (0, 0), interval(chain) or (0, 0)
+    (low, high), (chain_low, chain_high) = final.ci, chain.ci
     if low > chain_high or high < chain_low:
         return "The 95 % intervals of the two do not overlap."
     return "The 95 % intervals of the two overlap, so this run alone does not settle which is better."
 
 
-def interval(entry: Mapping[str, Any]) -> tuple[float, float] | None:
-    """The confidence interval of a result, if it is a pair of numbers."""
-    pair = entry.get("ci")
-    ends = [number(end) for end in pair] if isinstance(pair, Sequence) and len(pair) == 2 else []
-    return (ends[0], ends[1]) if len(ends) == 2 and ends[0] is not None and ends[1] is not None else None
-
-
-def gap(record: RunRecord) -> str:
+def gap(record: FitRecord) -> str:
     """What cutting alone changed, with no training in between."""
-    before, after = number(record.gap.get("before")), number(record.gap.get("after"))
+    before, after = record.gap.before, record.gap.after
     if before is None or after is None:
         return ""
-    split = {"val": "validation", "test": "test"}.get(record.gap.get("split", ""), "validation")
+    split = {"val": "validation", "test": "test"}.get(record.gap.split, "validation")
     kept = kept_count(record)
     cut = f" {plural(len(record.edges) - kept, 'connection')}" if kept is not None else ""
     return (

@@ -2,117 +2,101 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from plexus.training._options import _NAMES, _is, kinds_of, read_value
-from plexus.training._settings import Settings
+from pydantic import AfterValidator, BeforeValidator
+from pydantic.dataclasses import dataclass
 
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "objective": ("ae", "vae", "denoise"),
-    "consistency": ("pseudo", "contrast", "none"),
-    "neuron": ("plain", "rot8", "rot4", "unit"),
-    "precision": ("32-true", "bf16-mixed", "16-mixed"),
-}
-_AT_LEAST: dict[str, float] = {
-    "epochs": 1, "batch_size": 2, "width": 1, "depth": 1, "dim": 1, "seed": 0, "limit": 2, "devices": 1, "size": 4,
-    "weight_decay": 0, "gate_lr": 0, "rotation": 0, "shift": 0, "gain": 0, "elastic": 0, "beta": 0, "noise": 0,
-}  # fmt: skip
+from plexus.training import ImageOptions, declared, option
+
+_LEARNED = {"wiring": "learn"}
+
+
+def _text(value: Any) -> Any:
+    """A whole number as text."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _names(value: Any) -> Any:
+    """Names that YAML takes for numbers, as text."""
+    return tuple(str(name) for name in value) if isinstance(value, list | tuple) else value
+
+
+def _distinct(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if names is not None and (not names or len(set(names)) < len(names)):
+        raise ValueError("none, or one twice")
+    return names
 
 
 @dataclass(frozen=True, kw_only=True)
-class RepresentConfig(Settings):
-    """What `plexus represent train` is told.
-
-    Args:
-        data: `digits`, a folder of class folders, parquet files, or a hub id; with labels=none any folder of images.
-        seed: of the split, the choice of labels, the weights, the order and the augmentation.
-        size: resize every image to SIZE x SIZE pixels.
-        val: share of the training images held out for validation.
-        test: share of all images held out for the test, where the data has no test split of its own.
-        limit: use at most this many images for training and validation together.
-        label: the column that holds the labels, where a table has several.
-        classes: train on these classes only; the others stay unseen, for few-shot tests.
-        skip_unreadable: leave out images that cannot be read, and record each.
-        labels: all | none | a number per class; the other images are used without.
-        dim: numbers in Z.
-        balance: weight of recognition in what shapes Z, 0 to 1; reconstruction has the rest.
-        objective: of the generative side: ae | vae | denoise.
-        beta: weight of the divergence from the prior, for vae; 1 is the evidence bound.
-        noise: deviation of the noise added to the input, relative to the pixels' own, for denoise.
-        consistency: what images without labels teach: pseudo | contrast | none; by default what the labels suggest.
-        confidence: probability from which a pseudo-label counts.
-        temperature: of the contrastive term.
-        width: maps of the encoder's first level; each further one has twice as many, at most 8 times.
-        depth: convolutions of a level.
-        neuron: of the encoder's convolutions: plain | rot8 | rot4 | unit.
-        wiring: of the encoder's convolutions: learn, or the wiring.json of a run; without it a chain.
-        keep: share of the connections to keep, for wiring=learn.
-        gate_lr: peak learning rate of the gates, for wiring=learn.
-        rotation: augmentation turns by at most this many degrees either way.
-        shift: at most this share of the side.
-        gain: at most this share of the brightness either way.
-        elastic: deviation of smooth random displacements, as a share of the side.
-        flip: mirror half of the images left to right.
-        epochs: passes over the training images.
-        batch_size: images in a batch, per process.
-        lr: peak learning rate (AdamW, one cycle).
-        weight_decay: of all parameters but gates and the weights of unit neurons.
-        onnx: write encoder and decoder as ONNX, too.
-        devices, strategy, precision: passed on to Lightning's Trainer; precision is 32-true | bf16-mixed | 16-mixed.
+class RepresentConfig(ImageOptions):
+    """Options of `plexus represent train`; `plexus represent train --help` says what each is.
 
     Raises:
-        ConfigError: one or more options out of range; the message lists all of them.
+        ConfigError: options out of range, unknown, or of no effect beside the others; the message lists all of them.
 
     Example:
         >>> RepresentConfig(labels="10").few
         10
     """
 
-    data: str = "digits"
-    seed: int = 0
-    size: int | None = None
-    val: float = 0.15
-    test: float = 0.2
-    limit: int | None = None
-    label: str | None = None
-    classes: tuple[str, ...] | None = None
-    skip_unreadable: bool = False
-    labels: str = "all"
-    dim: int = 64
-    balance: float = 0.1
-    objective: str = "ae"
-    beta: float = 1.0
-    noise: float = 0.5
-    consistency: str | None = None
-    confidence: float = 0.95
-    temperature: float = 0.2
-    width: int = 32
-    depth: int = 1
-    neuron: str = "plain"
-    wiring: str | None = None
-    keep: float = 0.5
-    gate_lr: float = 5e-2
-    rotation: float = 15.0
-    shift: float = 0.1
-    gain: float = 0.1
-    elastic: float = 0.03
-    flip: bool = False
-    epochs: int = 20
-    batch_size: int = 128
-    lr: float = 2e-3
-    weight_decay: float = 5e-4
-    onnx: bool = True
-    devices: int = 1
-    strategy: str = "auto"
-    precision: str = "32-true"
-
-    def __post_init__(self) -> None:
-        for name in ("labels", "classes"):
-            object.__setattr__(self, name, self.read_option(name, getattr(self, name)))
-        self.check()
+    size: int | None = option(None, "data", "resize every image to SIZE x SIZE pixels", ge=4)
+    classes: Annotated[tuple[str, ...] | None, BeforeValidator(_names), AfterValidator(_distinct)] = option(
+        None,
+        "data",
+        "train on these classes only; the others stay unseen, for few-shot tests",
+        must="a list of names, each class once",
+        default="all",
+    )
+    labels: Annotated[str, BeforeValidator(_text)] = option(
+        "all",
+        "data",
+        "labels to use: all, none, or a number per class; the other images are used without",
+        pattern="^(all|none|0*[1-9][0-9]*)$",
+        must="all, none, or how many of each class, 1 or more",
+    )
+    rotation: float = option(15.0, "data", "turn by at most this many degrees either way", ge=0, le=180)
+    shift: float = option(0.1, "data", "shift by at most this share of the side", ge=0, le=1)
+    gain: float = option(0.1, "data", "change the brightness by at most this share", ge=0, le=1)
+    elastic: float = option(0.03, "data", "std of smooth displacements, as a share of the side", ge=0, le=1)
+    flip: bool = option(False, "data", "mirror half of the images left to right")
+    dim: int = option(64, "network", "numbers in Z", ge=1)
+    width: int = option(
+        32, "network", "channels of the encoder's first level; each further one twice, up to 8 times", ge=1
+    )
+    depth: int = option(1, "network", "convolutions of a level", ge=1)
+    neuron: Literal["plain", "rot8", "rot4", "unit"] = option(
+        "plain", "network", "neuron of the encoder's convolutions"
+    )
+    wiring: str | None = option(
+        None, "wiring", "wiring of the encoder's convolutions: learn, or the wiring.json of a run", default="a chain"
+    )
+    keep: float = option(0.5, "wiring", "share of the connections to keep", gt=0, le=1, needs=_LEARNED)
+    gate_lr: float = option(0.05, "wiring", "peak learning rate of the gates", ge=0, needs=_LEARNED)
+    balance: float = option(
+        0.1,
+        "training",
+        "weight of recognition in what shapes Z; reconstruction has the rest",
+        ge=0,
+        le=1,
+        must="a share, 0 (reconstruction alone) to 1 (recognition alone)",
+    )
+    objective: Literal["ae", "vae", "denoise"] = option(
+        "ae", "training", "what reconstruction learns: plain, variational, or from noisy images"
+    )
+    beta: float = option(1.0, "training", "weight of the divergence from the prior", ge=0, needs={"objective": "vae"})
+    noise: float = option(
+        0.5, "training", "std of the noise added, relative to the pixels' own", ge=0, needs={"objective": "denoise"}
+    )
+    consistency: Literal["pseudo", "contrast", "none"] | None = option(
+        None, "training", "what images without labels teach", default="what the labels suggest"
+    )
+    confidence: float = option(0.95, "training", "probability from which a pseudo-label counts", gt=0, lt=1)
+    temperature: float = option(0.2, "training", "temperature of the contrastive term", gt=0)
+    batch_size: int = option(128, "training", "images in a batch, per process", ge=2)
+    lr: float = option(0.002, "training", "peak learning rate (AdamW, one cycle)", gt=0)
+    onnx: bool = option(True, "output", "write encoder and decoder as ONNX, too")
 
     @property
     def few(self) -> int | None:
@@ -122,64 +106,26 @@ class RepresentConfig(Settings):
     @property
     def teaches(self) -> str:
         """What images without labels teach: measured to be best for as many labels as there are."""
-        return self.consistency or {"all": "none", "none": "contrast"}.get(self.labels, "pseudo")
+        return _teaches(self.consistency, self.labels)
 
     @classmethod
-    def read_option(cls, key: str, value: Any) -> Any:
-        """A value in the option's own type where that is plain."""
-        if key == "labels" and isinstance(value, int) and not isinstance(value, bool):
-            return str(value)
-        if key == "classes" and isinstance(value, list | tuple):
-            return tuple(str(name) for name in value)
-        return read_value(key, value, _KINDS[key])
+    def between(cls, options: Mapping[str, Any]) -> Iterator[str]:
+        """Yield what is wrong between options that are right by themselves."""
+        if options.get("consistency") == "pseudo" and options.get("labels") == "none":
+            yield "consistency=pseudo learns from labels, and labels=none has none; choose contrast or none"
+        if options.get("wiring") == "learn" and options.get("epochs", 2) < 2:
+            yield "wiring=learn needs epochs of at least 2: some to learn it and some to train what is kept"
 
     @classmethod
-    def faults(cls, options: Mapping[str, Any]) -> list[str]:
-        """Everything that is wrong, one sentence each."""
-        found = {name: fault for name, value in options.items() if (fault := _fault(name, value))}
-        return [*found.values(), *_together({k: v for k, v in options.items() if k not in found})]
+    def idle(cls, options: Mapping[str, Any]) -> dict[str, str]:
+        """Return the options that would have no effect beside the others, each with a sentence that says so."""
+        sentences = super().idle(options)
+        teaches = _teaches(options.get("consistency"), options.get("labels", "all"))
+        for name, term in (("confidence", "pseudo"), ("temperature", "contrast")):
+            if options.get(name, declared(cls)[name].value) != declared(cls)[name].value and teaches != term:
+                sentences[name] = f"{name}={options[name]} belongs to consistency={term}, not to consistency={teaches}"
+        return sentences
 
 
-def _fault(name: str, value: Any) -> str | None:
-    """What is wrong with one option."""
-    if not _is(value, _KINDS[name]):
-        return f"{name}={value!r} must be {'a list of names' if name == 'classes' else _NAMES[_KINDS[name][0]]}"
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"{name}={value} must be finite"
-    if value is None:
-        return None
-    if name in _CHOICES and value not in _CHOICES[name]:
-        return f"{name}={value!r} is unknown; choose from {', '.join(_CHOICES[name])}"
-    if name in _AT_LEAST and value < _AT_LEAST[name]:
-        return f"{name}={value} must be at least {_AT_LEAST[name]:g}"
-    if name == "labels" and value not in ("all", "none") and not (value.isascii() and value.isdecimal() and int(value)):
-        return f"labels={value!r} must be all, none, or how many of each class, 1 or more"
-    if name == "balance" and not 0 <= value <= 1:
-        return f"balance={value} must be a share, 0 (reconstruction alone) to 1 (recognition alone)"
-    if name in ("val", "test") and not 0 < value < 1:
-        return f"{name}={value} must be a share of the images, between 0 and 1"
-    if name == "keep" and not 0 < value <= 1:
-        return f"keep={value} must be a share of the connections, above 0 and at most 1"
-    if name == "confidence" and not 0 < value < 1:
-        return f"confidence={value} must be a probability, between 0 and 1"
-    if name in ("lr", "temperature") and value <= 0:
-        return f"{name}={value} must be above 0"
-    if name in ("shift", "gain", "elastic") and value > 1:
-        return f"{name}={value} must be a share, 0 to 1"
-    if name == "rotation" and value > 180:
-        return f"rotation={value} must be degrees, 0 to 180"
-    if name == "classes" and (len(set(value)) != len(value) or not value):
-        return f"classes={list(value)} must name each class once"
-    return None
-
-
-def _together(options: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong between options that are right by themselves."""
-    if options.get("consistency") == "pseudo" and options.get("labels") == "none":
-        yield "consistency=pseudo learns from labels, and labels=none has none; choose contrast or none"
-    if options.get("wiring") == "learn" and options.get("epochs", 2) < 2:
-        yield "wiring=learn needs epochs of at least 2: some to learn it and some to train what is kept"
-
-
-_KINDS = {f.name: kinds_of(str(f.type)) for f in fields(RepresentConfig)}
-"""What an option may hold, and what to say where it holds something else."""
+def _teaches(consistency: str | None, labels: Any) -> str:
+    return consistency or {"all": "none", "none": "contrast"}.get(str(labels), "pseudo")

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from plexus.data import read_batches
 from plexus.errors import ConfigError, DataError, RunError
 from plexus.record import atomic_write
 from plexus.represent._folder import encode, open_model
-from plexus.represent._images import batches
 from plexus.represent._pictures import grid, small, uri
 from plexus.represent._scores import nearest
 from plexus.training._run_folder import check_place
@@ -55,10 +55,10 @@ def embed(
     paths: list[str] = []
     labels: list[str | None] = []
     parts: list[Floats] = []
-    for batch in batches(images, model.in_shape, skip_unreadable=skip_unreadable):
-        paths += batch.paths
-        labels += batch.labels
-        parts.append(encode(model, batch.images))
+    for samples, pixels in read_batches(images, model.in_shape, skip_unreadable=skip_unreadable):
+        paths += [sample.name for sample in samples]
+        labels += [sample.label for sample in samples]
+        parts.append(encode(model, pixels))
     if not parts:
         raise DataError(f"{images[0]}: no image can be read: name other images")
     values = pa.array(np.concatenate(parts).astype(np.float32).ravel())
@@ -108,7 +108,7 @@ def search(
     model, space, _ = open_model(run)
     if not Path(query).is_file():
         raise ConfigError(f"{query}: no such file; name one image")
-    asked = next(batches([query], model.in_shape)).images[:1]
+    asked = next(read_batches([query], model.in_shape))[1][:1]
     direction = space.direction(encode(model, asked))
     found: list[tuple[float, str, str | None, Any]] = []
     seen = 0
@@ -118,10 +118,10 @@ def search(
         rows, values = nearest(direction, space.direction(z), most)
         found = [(float(v), paths[i], labels[i], None) for i, v in zip(rows[0], values[0], strict=True)]
     else:
-        for batch in batches(data, model.in_shape, skip_unreadable=skip_unreadable):
-            seen += len(batch.paths)
-            rows, values = nearest(direction, space.direction(encode(model, batch.images)), most)
-            found += [(float(v), batch.paths[i], batch.labels[i], batch.images[i])
+        for samples, pixels in read_batches(data, model.in_shape, skip_unreadable=skip_unreadable):
+            seen += len(samples)
+            rows, values = nearest(direction, space.direction(encode(model, pixels)), most)
+            found += [(float(v), samples[i].name, samples[i].label, pixels[i])
                       for i, v in zip(rows[0], values[0], strict=True)]  # fmt: skip
             found = sorted(found, key=lambda entry: -entry[0])[:most]
     pictures = [asked[0], *(entry[3] for entry in found)]

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import stats
 
 from plexus.data import load
 from plexus.errors import ConfigError, DataError
 from plexus.represent._folder import Space, add_to_record, digests, encode, open_model
-from plexus.represent._images import to_shape
 
 Floats = NDArray[np.float64]
 _KEPT = 8  # results that the page shows, the newest
@@ -68,15 +68,16 @@ def fewshot(
             raise ConfigError(f"{name}={value} must be at least {least}")
     place = Path(run)
     model, space, record = open_model(place)
-    found = load(data, size=(model.in_shape[1], model.in_shape[2]), label=label)
+    channels, height, width = model.in_shape
+    found = load(data, size=(height, width), channels=channels, label=label)
     names = _held_out(record["data"]["classes"], found.classes, classes, ways, str(data))
-    parts = [found.test] if len(found.test) and _brings_test(data) else [found.train, found.val, found.test]
+    parts = [found.test] if "test" in found.given else [found.train, found.val, found.test]
     images = {
         name: np.concatenate([p.images.numpy()[p.labels.numpy() == found.classes.index(name)] for p in parts])
         for name in names
     }
-    _check(images, shots + queries, model.in_shape[0], space, str(data))
-    z = {name: encode(model, _tensor(pixels, model.in_shape[0])) for name, pixels in images.items()}
+    _check(images, shots + queries, space, str(data))
+    z = {name: encode(model, torch.from_numpy(pixels)) for name, pixels in images.items()}
     pixels = {name: x.reshape(len(x), -1) / 255.0 for name, x in images.items()}
     heads = _episodes(
         {name: space.direction(v) for name, v in z.items()},
@@ -139,35 +140,19 @@ def _held_out(
     return names
 
 
-def _brings_test(data: str | Path) -> bool:
-    """Whether the data has a test split of its own; else `load` made one, and all images count."""
-    from plexus.data._sources import open_source
-
-    return "test" in open_source(data, None).parts
-
-
-def _check(images: dict[str, NDArray[np.uint8]], needed: int, channels: int, space: Space, data: str) -> None:
+def _check(images: dict[str, NDArray[np.uint8]], needed: int, space: Space, data: str) -> None:
     for name, pixels in images.items():
         if len(pixels) < needed:
             raise DataError(
                 f"{data}: class {name!r} has {len(pixels)} images, and an episode needs {needed} of each: lower "
                 "--shots or --queries"
             )
-        known = int(np.isin(digests(_tensor(pixels, channels)), space.seen).sum())
+        known = int(np.isin(digests(torch.from_numpy(pixels)), space.seen).sum())
         if known:
             raise DataError(
                 f"{data}: {known} images of class {name!r} were in training under another name: few-shot figures are "
                 "of images never seen; take them out"
             )
-
-
-def _tensor(pixels: NDArray[np.uint8], channels: int) -> Any:
-    import torch
-
-    if pixels.shape[1] == channels:
-        return torch.from_numpy(pixels)
-    rows = [x.transpose(1, 2, 0) if x.shape[0] == 3 else x[0] for x in pixels]
-    return torch.from_numpy(np.stack([to_shape(x, channels) for x in rows]))
 
 
 def _episodes(

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from plexus.errors import PlexusError, RunError
 from plexus.models import Autoencoder, read_autoencoder
-from plexus.record import atomic_write
+from plexus.record import atomic_write, to_json
 from plexus.represent._config import RepresentConfig
-from plexus.training._run_folder import absolute, is_rank_zero, make_run, open_folder, read_record, to_json
+from plexus.training._run_folder import absolute, is_rank_zero, make_run, open_folder, read_record
 
 KIND, VERB = "represent", "represent train"
 Floats = NDArray[np.float64]

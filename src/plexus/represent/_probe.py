@@ -10,7 +10,6 @@ from typing import Any
 from plexus.data import load
 from plexus.errors import ConfigError
 from plexus.represent._config import RepresentConfig
-from plexus.represent._data import only_classes
 from plexus.represent._folder import add_to_record, finished, open_model, open_run
 from plexus.represent._scores import scores, turning
 from plexus.represent._train import resume, train
@@ -66,14 +65,19 @@ def probe(
         raise ConfigError(f"{data}: its images are {colours[images.in_shape[0]]}, those of the run are not")
     known = [name for name in images.classes if name in record["data"]["classes"]]
     if 2 <= len(known) < len(images.classes):
-        images = only_classes(images, known)
+        images = images.only(known)
     rows = []
     for name, sibling in wanted.items():
         folder = place if name is None else place / "probe" / name
         if name is not None:
             _made(sibling, folder, listen, progress)
         model, space, record = open_model(folder)
-        row = {"dim": sibling.dim, "balance": sibling.balance, "objective": sibling.objective, "own": name is None}
+        row: dict[str, Any] = {
+            "dim": sibling.dim,
+            "balance": sibling.balance,
+            "objective": sibling.objective,
+            "own": name is None,
+        }
         row |= scores(model, space, images.train, images.test)
         row |= {"turning": turning(model, images.test.images), "active": record["units"]["active"]}
         rows.append(row)

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from plexus.data import read_batches
 from plexus.errors import ConfigError, RunError
 from plexus.models import Autoencoder
 from plexus.represent._folder import Space, add_to_record, encode, open_model
-from plexus.represent._images import batches
 from plexus.represent._pictures import decoded, grid, uri
 
 Floats = NDArray[np.float64]
@@ -119,10 +119,10 @@ def vary(
 def _single(image: str | Path, model: Autoencoder) -> Tensor:
     if not Path(image).is_file():
         raise ConfigError(f"{image}: no such file; name one image")
-    found = [batch.images for batch in batches([image], model.in_shape)]
-    if len(found) != 1 or len(found[0]) != 1:
+    parts = [pixels for _, pixels in read_batches([image], model.in_shape)]
+    if len(parts) != 1 or len(parts[0]) != 1:
         raise ConfigError(f"{image}: holds several images; name a single image file")
-    return found[0]
+    return parts[0]
 
 
 def _write(picture: Any, path: Path) -> None:

@@ -10,16 +10,16 @@ from typing import Any
 
 import torch
 
+from plexus.data import pixel_statistics
 from plexus.errors import ConfigError
 from plexus.graph import Wiring
 from plexus.models import Autoencoder
-from plexus.record import atomic_write
+from plexus.record import atomic_write, to_json
 from plexus.represent._config import RepresentConfig
 from plexus.represent._data import load_images
 from plexus.represent._folder import open_run
 from plexus.represent._module import RepresentationModule, Trained
 from plexus.training import Batches, Loop, Schedule, check_devices, is_rank_zero, reduce_seed, wait
-from plexus.training._run_folder import to_json
 from plexus.wiring import importance, prune
 
 _LEARN = 0.35
@@ -53,7 +53,7 @@ class Work:
     def model(self, wiring: Wiring | None) -> Autoencoder:
         """A fresh autoencoder for these images, from the run's seed."""
         data, config = self.images.data, self.config
-        pixels = data.train.images.double()
+        mean, std = pixel_statistics(data.train.images)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(reduce_seed(config.seed))
             return Autoencoder(
@@ -61,7 +61,7 @@ class Work:
                 wiring=None if wiring is None else wiring.to_json(),
                 variational=config.objective == "vae",
                 classes=() if config.labels == "none" else data.classes,
-                mean=pixels.mean((0, 2, 3)).tolist(), std=pixels.std((0, 2, 3)).clamp_min(1.0).tolist(),
+                mean=mean.tolist(), std=std.clamp_min(1.0).tolist(),
             )  # fmt: skip
 
     def _net(self, wiring: Wiring | None) -> Trained:

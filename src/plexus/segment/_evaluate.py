@@ -11,16 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from plexus.data import open_samples
+from plexus.data import SegmentationDataset, load_segmentation, open_samples
 from plexus.errors import DataError, RunError
-from plexus.record import atomic_write
-from plexus.segment._data import Pairs, load_pairs
+from plexus.record import FORMAT, atomic_write, to_json
 from plexus.segment._folder import KIND
 from plexus.segment._forward import to_bytes
 from plexus.segment._images import Run, Told, open_finished
 from plexus.segment._judge import figures
 from plexus.segment._measure import KINDS, Answers
-from plexus.training._run_folder import FORMAT, check_place, refuse_used, to_json, versions
+from plexus.training._run_folder import check_place, refuse_used, versions
 
 _AT_ONCE = 16
 
@@ -83,7 +82,7 @@ def evaluate(
     if test and len(test) < len(source):
         notes.append(f"of {len(source)} images the {len(test)} of the test split are measured")
         source = source.take(test)
-    pairs = load_pairs(
+    pairs = load_segmentation(
         source, config.shape, channels=int(opened.record["data"]["channels"]), skip_unreadable=skip_unreadable,
         missing_mask=missing_mask or config.missing_mask,
     )  # fmt: skip
@@ -125,7 +124,7 @@ def evaluate(
     return plain
 
 
-def _seen(folder: Path, pairs: Pairs, unseen: bool, notes: list[str], tell: Told) -> Pairs:
+def _seen(folder: Path, pairs: SegmentationDataset, unseen: bool, notes: list[str], tell: Told) -> SegmentationDataset:
     """Images whose files were in the run: told, or left out."""
     try:
         listing = json.loads((folder / "images.json").read_bytes())["images"]
@@ -148,7 +147,7 @@ def _seen(folder: Path, pairs: Pairs, unseen: bool, notes: list[str], tell: Told
     return pairs
 
 
-def _answers(run: Run, pairs: Pairs, *, flips: bool, window: bool) -> Answers:
+def _answers(run: Run, pairs: SegmentationDataset, *, flips: bool, window: bool) -> Answers:
     maps, logits = [], []
     for first in range(0, len(pairs), _AT_ONCE):
         rows = range(first, min(first + _AT_ONCE, len(pairs)))

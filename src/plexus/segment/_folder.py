@@ -39,7 +39,6 @@ def open_run(folder: str | Path) -> tuple[SegmentConfig, dict[str, Any]]:
         RunError: there is none, or it is broken or of another kind.
     """
     record = open_folder(folder, kind=KIND, verb=VERB)
-    record = _folds_checked(record, Path(folder) / "record.json")
     try:
         return SegmentConfig.read(Path(folder) / "config.yaml"), record
     except PlexusError as error:
@@ -52,14 +51,7 @@ def read_record(path: Path) -> dict[str, Any]:
     Raises:
         RunError: it is missing, broken or of another kind.
     """
-    return _folds_checked(_run_folder.read_record(path, kind=KIND, verb=VERB), path)
-
-
-def _folds_checked(record: dict[str, Any], path: Path) -> dict[str, Any]:
-    folds = record.get("folds", [])
-    if not isinstance(folds, list) or not all(isinstance(f, dict) and isinstance(f.get("fold"), int) for f in folds):
-        raise RunError(f"{path}: broken: its folds are no list of numbered folds; train anew")
-    return record
+    return _run_folder.read_record(path, kind=KIND, verb=VERB)
 
 
 def finished(run: str | Path) -> bool:

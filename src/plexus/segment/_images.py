@@ -8,17 +8,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from plexus.data import SampleSet, open_samples
-from plexus.data._decode import UnreadableError
+from plexus.data import SampleSet, UnreadableError, open_samples, to_shape
 from plexus.errors import DataError, RunError
 from plexus.segment._config import SegmentConfig, read_gate
-from plexus.segment._data import Mask, in_parallel, resize_image, stack
 from plexus.segment._folder import finished, open_run
 from plexus.segment._forward import Floats, answers, enlarge
 from plexus.segment._gate import Gate
-from plexus.segment._measure import KINDS, gated
+from plexus.segment._measure import KINDS, Mask, gated, in_parallel
 from plexus.segment._nets import Segmenter, load_nets
 from plexus.segment._window import windowed
 from plexus.training import device
@@ -62,7 +61,8 @@ class Run:
         if window:
             usual = (float(facts["trained_size"][0]), float(facts["trained_size"][1]))
             return [windowed(self.nets, p, size, usual, channels=channels, flips=flips) for p in pixels]
-        maps, logits = answers(self.nets, stack([resize_image(p, size) for p in pixels], channels), flips=flips)
+        images = torch.from_numpy(np.stack([to_shape(p, (channels, *size)) for p in pixels]))
+        maps, logits = answers(self.nets, images, flips=flips)
         return list(zip(maps, logits.tolist(), strict=True))
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from plexus.data import SegmentationDataset
 from plexus.record import atomic_write
-from plexus.segment._data import Pairs
 from plexus.segment._export import export_onnx
 from plexus.segment._forward import answers, enlarge, from_bytes, to_bytes
 from plexus.segment._gate import Gate
@@ -77,7 +77,7 @@ def judge(work: Work, nets: Sequence[Segmenter]) -> None:
 
 
 def figures(
-    found: Answers, pairs: Pairs, gates: dict[str, Sequence[Gate]], chosen: str, *, seed: int
+    found: Answers, pairs: SegmentationDataset, gates: dict[str, Sequence[Gate]], chosen: str, *, seed: int
 ) -> dict[str, Any]:
     """The parts of a record that say how good the masks are.
 

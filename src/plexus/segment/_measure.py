@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plexus.data import SegmentationDataset
 from plexus.metrics import bootstrap, dice, hausdorff95, presence
 from plexus.segment._config import read_gate
-from plexus.segment._data import Mask, Pairs, in_parallel
 from plexus.segment._folds import grouped_folds
 from plexus.segment._forward import Floats, enlarge, from_bytes
 from plexus.segment._gate import Gate, choose_gate
 
+_T = TypeVar("_T")
+Mask = NDArray[np.bool_]
 BINS = 10
 KINDS = ("none", "0.5", "expected")
 
@@ -41,7 +45,7 @@ def kinds_with(gate: str) -> tuple[str, ...]:
     return KINDS if gate in KINDS or own == 0.5 else (*KINDS, gate)
 
 
-def gates_for(kind: str, found: Answers, pairs: Pairs, *, seed: int) -> tuple[Gate, list[Gate]]:
+def gates_for(kind: str, found: Answers, pairs: SegmentationDataset, *, seed: int) -> tuple[Gate, list[Gate]]:
     """The gate that all images choose, and for each image the gate that only the other folds' images chose.
 
     Args:
@@ -71,7 +75,7 @@ def gates_for(kind: str, found: Answers, pairs: Pairs, *, seed: int) -> tuple[Ga
     return whole, [each[k] for k in fold.tolist()]
 
 
-def one_group(pairs: Pairs) -> bool:
+def one_group(pairs: SegmentationDataset) -> bool:
     """Whether all images are of one patient or video, so that nothing can be tried on another."""
     return None not in pairs.groups and len(set(pairs.groups)) == 1
 
@@ -97,7 +101,7 @@ class Measured:
     probability: NDArray[np.float64]
 
 
-def measure(found: Answers, pairs: Pairs, gates: dict[str, Sequence[Gate]]) -> dict[str, Measured]:
+def measure(found: Answers, pairs: SegmentationDataset, gates: dict[str, Sequence[Gate]]) -> dict[str, Measured]:
     """Figures of several gates; images are read again one by one, at their own size.
 
     Args:
@@ -114,7 +118,7 @@ def measure(found: Answers, pairs: Pairs, gates: dict[str, Sequence[Gate]]) -> d
 
 
 def _image(
-    i: int, found: Answers, pairs: Pairs, gates: dict[str, Sequence[Gate]]
+    i: int, found: Answers, pairs: SegmentationDataset, gates: dict[str, Sequence[Gate]]
 ) -> Iterator[tuple[float, bool, float, float, bool, float]]:
     truth, known = pairs.truth(i), {}
     small = from_bytes(found.probability[i])
@@ -147,7 +151,7 @@ def gated(gate: Gate, small: Floats, large: Floats, logit: float) -> tuple[Mask,
     return np.zeros_like(mask), bool(mask.any())
 
 
-def summary(found: Measured, pairs: Pairs, *, seed: int) -> dict[str, Any]:
+def summary(found: Measured, pairs: SegmentationDataset, *, seed: int) -> dict[str, Any]:
     """The figures of one gate over all images, with 95 % intervals that resample groups."""
     present, groups = pairs.present, pairs.groups
     keys = np.array([f"g{g}" if g is not None else f"i{i}" for i, g in enumerate(groups)])
@@ -177,7 +181,7 @@ def summary(found: Measured, pairs: Pairs, *, seed: int) -> dict[str, Any]:
     }
 
 
-def entries(found: Measured, pairs: Pairs, fold: NDArray[np.int64]) -> list[dict[str, Any]]:
+def entries(found: Measured, pairs: SegmentationDataset, fold: NDArray[np.int64]) -> list[dict[str, Any]]:
     """One line per image."""
     areas = in_parallel(lambda i: float(pairs.truth(i).mean()), len(pairs))
     return [
@@ -196,7 +200,7 @@ def entries(found: Measured, pairs: Pairs, fold: NDArray[np.int64]) -> list[dict
     ]
 
 
-def calibration(found: Measured, pairs: Pairs) -> list[dict[str, Any]]:
+def calibration(found: Measured, pairs: SegmentationDataset) -> list[dict[str, Any]]:
     """Predicted against observed presence, in bins of equal width; empty bins are left out."""
     place = np.minimum((found.probability * BINS).astype(int), BINS - 1)
     return [
@@ -210,6 +214,12 @@ def calibration(found: Measured, pairs: Pairs) -> list[dict[str, Any]]:
         for b in range(BINS)
         if (place == b).any()
     ]
+
+
+def in_parallel(function: Callable[[int], _T], count: int) -> list[_T]:
+    """Return function(0), ..., function(count - 1); Pillow lets go of the interpreter while it decodes."""
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        return list(pool.map(function, range(count)))
 
 
 class _Maps(Sequence[Floats]):

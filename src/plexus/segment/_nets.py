@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from plexus.data import Split
+from plexus.data import Split, pixel_statistics
 from plexus.errors import PlexusError, RunError
 from plexus.graph import Wiring
 from plexus.models import Segmentation, UNet
@@ -61,15 +61,9 @@ def build(config: SegmentConfig, channels: int, seed: int) -> UNet:
 
 
 def statistics(split: Split) -> Normalize:
-    """Mean and deviation of the pixels of each channel, over the images that a net learns from."""
-    count = split.images[:, 0].numel()
-    sums, squares = (torch.zeros(split.images.shape[1], dtype=torch.float64) for _ in range(2))
-    for chunk in split.images.split(64):
-        pixels = chunk.double()
-        sums += pixels.sum((0, 2, 3))
-        squares += pixels.square().sum((0, 2, 3))
-    mean = sums / count
-    return Normalize(mean, (squares / count - mean**2).clamp_min(0).sqrt().clamp_min(1.0))
+    """Return the normalisation of the images that a net learns from, channel by channel."""
+    mean, std = pixel_statistics(split.images, correction=0)
+    return Normalize(mean, std.clamp_min(1.0))
 
 
 def wiring_of(net: UNet) -> Wiring | None:

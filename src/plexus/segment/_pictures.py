@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from plexus.segment._data import Mask, Pairs
+from plexus.data import SegmentationDataset
 
+Mask = NDArray[np.bool_]
 SHOWN = 24
 SIDE = 420
 """Pixels of the longer side, at most."""
 TRUTH, PREDICTION, MISSED, EXTRA = (0, 158, 115), (230, 159, 0), (86, 180, 233), (213, 94, 0)  # told apart by all eyes
 
 
-def shown(pairs: Pairs, masks: dict[int, Mask], figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def shown(pairs: SegmentationDataset, masks: dict[int, Mask], figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Images with their layers, in the order of `masks`.
 
     Args:
@@ -39,7 +40,7 @@ def worst(figures: list[dict[str, Any]], most: int = SHOWN) -> list[int]:
     return sorted(range(len(figures)), key=key)[:most]
 
 
-def _one(pairs: Pairs, i: int, mask: Mask, figures: dict[str, Any]) -> dict[str, Any]:
+def _one(pairs: SegmentationDataset, i: int, mask: Mask, figures: dict[str, Any]) -> dict[str, Any]:
     pixels, truth = Image.fromarray(pairs.source.pixels(i)), pairs.truth(i)
     scale = min(1.0, SIDE / max(pixels.size))
     size = (max(1, round(pixels.width * scale)), max(1, round(pixels.height * scale)))

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from plexus.segment._data import Mask
 from plexus.segment._images import Told, answer_images, open_finished
 from plexus.training._run_folder import make_folder, refuse_used
 
@@ -67,7 +67,7 @@ def predict(
     return folder
 
 
-def to_png(mask: Mask) -> bytes:
+def to_png(mask: NDArray[np.bool_]) -> bytes:
     """A mask as a grey PNG of 0 and 255."""
     file = io.BytesIO()
     Image.fromarray(mask.astype(np.uint8) * 255).save(file, "PNG", optimize=True)

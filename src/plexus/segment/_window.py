@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from plexus.segment._data import resize_image, stack
+from plexus.data import to_shape
 from plexus.segment._forward import Floats, answers
 from plexus.segment._nets import Segmenter
 
@@ -71,7 +71,7 @@ def windowed(
     rows, columns = (
         max(side, round(own * side / usual)) for own, side, usual in zip(image.shape[:2], size, trained, strict=True)
     )
-    whole = stack([resize_image(image, (rows, columns))], channels)[0]
+    whole = torch.from_numpy(to_shape(image, (channels, rows, columns)))
     starts = [(y, x) for y in places(rows, size[0]) for x in places(columns, size[1])]
     tiles = torch.stack([whole[:, y : y + size[0], x : x + size[1]] for y, x in starts])
     probabilities, logits = answers(nets, tiles, flips=flips)

@@ -12,17 +12,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from plexus.data import SampleSet, open_samples
+from plexus.data import SampleSet, load_segmentation, open_samples
 from plexus.errors import DataError
-from plexus.record import atomic_write
+from plexus.record import atomic_write, to_json
 from plexus.segment._config import SegmentConfig
-from plexus.segment._data import load_pairs
 from plexus.segment._folder import open_run
 from plexus.segment._folds import assigned, grouped_folds, validation_fold
 from plexus.segment._module import SegmentationModule
 from plexus.segment._nets import Segmenter, build, statistics
 from plexus.training import Batches, Loop, Schedule, check_devices, is_rank_zero
-from plexus.training._run_folder import to_json
 
 
 class Work:
@@ -44,7 +42,7 @@ class Work:
         self.folder, self.config, self.listen, self.progress = folder, config, listen, progress
         samples = open_samples(
             config.data, masks=True, group_from=config.group_from, mask_suffix=config.mask_suffix,
-            missing_mask=config.missing_mask,  # type: ignore[arg-type]  # the config knows no other
+            missing_mask=config.missing_mask,
         )  # fmt: skip
         names = [sample.name for sample in samples.samples]
         samples, self.notes = _for_training(samples, config)
@@ -55,7 +53,7 @@ class Work:
             samples = samples.take(np.flatnonzero(found >= 0).tolist())
             if self.dropped:
                 self.notes.append(f"{len(self.dropped)} images that the audit dropped are left out")
-        self.pairs = load_pairs(
+        self.pairs = load_segmentation(
             samples, config.shape, missing_mask=config.missing_mask, skip_unreadable=config.skip_unreadable
         )
         self.fold = self._folds(names)

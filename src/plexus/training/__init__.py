@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         reduce_seed,
         step_seed,
     )
+    from plexus.training._options import Declared, ImageOptions, Options, declared, option, read_yaml
     from plexus.training._predict import predict
     from plexus.training._run_folder import is_rank_zero, last_run
 
@@ -44,6 +45,7 @@ _HOMES = {
     "_module": (
         "History", "Schedule", "TrainingModule", "exact_state", "gated", "load_exact", "reduce_seed", "step_seed",
     ),
+    "_options": ("Declared", "ImageOptions", "Options", "declared", "option", "read_yaml"),
     "_predict": ("predict",),
     "_run_folder": ("is_rank_zero", "last_run"),
 }  # fmt: skip
@@ -51,16 +53,20 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "Batches",
     "ClassificationModule",
+    "Declared",
     "FitConfig",
     "History",
+    "ImageOptions",
     "Loop",
     "Machine",
     "MaskAnnealing",
     "Normalize",
+    "Options",
     "Schedule",
     "TrainingModule",
     "accuracy",
     "check_devices",
+    "declared",
     "device",
     "exact_state",
     "finished",
@@ -71,7 +77,9 @@ __all__ = [
     "load_exact",
     "logits_of",
     "open_run",
+    "option",
     "predict",
+    "read_yaml",
     "reduce_seed",
     "reprune",
     "resume",

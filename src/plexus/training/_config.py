@@ -2,141 +2,155 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Annotated, Any, Literal
 
-from plexus.training._options import faults, kinds_of, read_value
-from plexus.training._settings import Settings
+from pydantic import BeforeValidator, Field
+from pydantic.dataclasses import dataclass
+
+from plexus.training._options import ImageOptions, declared, option, read_count
 
 KEEP = 0.3
-"""The share of edges to keep where no budget is given."""
+"""The share of edges to keep where no budget is chosen."""
+
+
+def _count(value: Any) -> Any:
+    """A whole number, where text is one: 200k."""
+    with suppress(ValueError, OverflowError):
+        return read_count(value) if isinstance(value, str) else value
+    return value
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitConfig(Settings):
-    """What `plexus fit` is told.
+class FitConfig(ImageOptions):
+    """Options of `plexus fit`; `plexus fit --help` says what each is.
 
     Training takes `epochs` epochs under one cycle of the learning rate: all edges learn; after `select` of the epochs
     the edges to keep are chosen and the others fade out; after `cut` of the epochs they are cut, and the plain net
     trains on to the end. The controls, the chain and the supernet with nothing cut, get as many epochs.
 
-    Args:
-        data: `digits`, a folder, or a hub id.
-        seed: of the split, the weights, the order and the augmentation.
-        size: resize every image to SIZE x SIZE pixels.
-        val: share of the training images held out for validation.
-        test: share of all images held out for the test, where the data has no test split of its own.
-        limit: use at most this many images for training and validation together.
-        label: the column that holds the labels, where a table has several.
-        skip_unreadable: leave out images that cannot be read, and record each.
-        augment: shifts of up to 10 % and flips; by default on, but for digits.
-        start_from: a run of `plexus represent train`, or its model: layers start from its encoder, not from pixels.
-        start_at: z (its latent) | features (the maps before it).
-        start_frozen: leave the encoder as it is; otherwise it learns with the layers.
-        preset: deep | blocks | legos8 | dense; at an encoder's Z always dense.
-        legos: FILE.py:function giving your own legos for an input shape, in place of a preset.
-        width: maps of every lego of `deep`.
-        neuron: of the legos' convolutions: plain | rot8 | rot4 | unit | spherical.
-        last: how many of these become that neuron, counted from the last; all where it is not given.
-        dense: neuron of the head's linear layers: plain | unit | spherical.
-        head: gap | flatten512.
-        merge, gate, resize, activation, project: connection options; by default the preset's.
-        gate_init: the gates' own start value: one number, or two (previous layer, all others).
-        epochs: epochs in all, of the pruned net and of each control.
-        select: share of the epochs after which the edges to keep are chosen.
-        cut: share of the epochs after which the other edges are cut.
-        warmup: share of all steps for which gates stay as they started.
-        penalty: weight of the mean of gate x cost in the loss, until the choice.
-        cost: what an edge costs: bytes | macs | params.
-        rank: what decides which edges go: gate | strength | taylor | ablation.
-        keep: share of the edges to keep; 0.3 unless max_params is given.
-        max_params: in place of keep, the most parameters the result may have; 200k and 1.5M are understood.
-        anneal: fade (edges to be cut go to 0 step by step between choice and cut) | off (choose and cut at once).
-        then: finetune (go on with the weights) | retrain (the pattern from fresh weights, for all epochs).
-        controls: train the chain and the unpruned supernet too, to compare with.
-        batch_size: images in a batch, per process.
-        lr: peak learning rate (AdamW, one cycle).
-        gate_lr: peak learning rate of the gates.
-        weight_decay: of all parameters but the gates and the weights of unit and spherical neurons.
-        devices, strategy, precision: passed on to Lightning's Trainer; precision is 32-true | bf16-mixed | 16-mixed.
-
     Raises:
-        ConfigError: one or more options out of range; the message lists all of them.
+        ConfigError: options out of range, unknown, or of no effect beside the others; the message lists all of them.
 
     Example:
         >>> FitConfig(keep=0.2).data
         'digits'
     """
 
-    data: str = "digits"
-    seed: int = 0
-    size: int | None = None
-    val: float = 0.15
-    test: float = 0.2
-    limit: int | None = None
-    label: str | None = None
-    skip_unreadable: bool = False
-    augment: bool | None = None
-    start_from: str | None = None
-    start_at: str = "z"
-    start_frozen: bool = True
-    preset: str = "deep"
-    legos: str | None = None
-    width: int = 16
-    neuron: str = "plain"
-    last: int | None = None
-    dense: str = "plain"
-    head: str = "gap"
-    merge: str | None = None
-    gate: str | None = None
-    resize: str | None = None
-    activation: str | None = None
-    project: str | None = None
-    gate_init: tuple[float, ...] | None = None
-    epochs: int = 24
-    select: float = 0.25
-    cut: float = 0.65
-    warmup: float = 0.0
-    penalty: float = 0.0
-    cost: str = "bytes"
-    rank: str = "gate"
-    keep: float | None = None
-    max_params: int | None = None
-    anneal: str = "fade"
-    then: str = "finetune"
-    controls: bool = True
-    batch_size: int = 64
-    lr: float = 6e-3
-    gate_lr: float = 5e-2
-    weight_decay: float = 5e-4
-    devices: int = 1
-    strategy: str = "auto"
-    precision: str = "32-true"
+    augment: bool | None = option(None, "data", "shift by up to 10 % and flip", default="all data but digits")
+    start_from: str | None = option(
+        None, "network", "a run of `plexus represent train`, or its model: start from its encoder"
+    )
+    start_at: Literal["z", "features"] = option(
+        "z", "network", "the encoder's latent, or the channels before it", needs={"start_from": ...}
+    )
+    start_frozen: bool = option(
+        True, "network", "leave the encoder as it is; otherwise it learns, too", needs={"start_from": ...}
+    )
+    preset: Literal["deep", "blocks", "legos8", "dense"] = option(
+        "deep", "network", "the stack of legos; at an encoder's Z always dense", needs={"legos": None}
+    )
+    legos: str | None = option(None, "network", "FILE.py:function giving your own legos for an input shape")
+    width: int = option(16, "network", "channels of every lego", ge=1, needs={"preset": "deep", "legos": None})
+    neuron: Literal["plain", "rot8", "rot4", "unit", "spherical"] = option(
+        "plain", "network", "neuron of the legos' convolutions"
+    )
+    last: int | None = option(
+        None, "network", "how many convolutions become that neuron, from the last", ge=1, default="all"
+    )
+    dense: Literal["plain", "unit", "spherical"] = option("plain", "network", "neuron of the head's linear layers")
+    head: Literal["gap", "flatten512"] = option(
+        "gap", "network", "global average pooling, or the notes' dense layer of 512"
+    )
+    merge: Literal["concat", "sum", "max", "squeeze"] | None = option(
+        None, "wiring", "how a lego's inputs become one", default="the preset's"
+    )
+    gate: Literal["scalar", "channel"] | None = option(
+        None, "wiring", "one gate for a connection, or for each of its channels", default="scalar"
+    )
+    resize: Literal["area", "nearest", "bilinear", "bicubic"] | None = option(
+        None, "wiring", "how larger inputs come to the size of the smallest", default="area"
+    )
+    activation: Literal["sigmoid", "none"] | None = option(
+        None, "wiring", "what the gates' weights pass through", default="sigmoid"
+    )
+    project: Literal["pad", "conv"] | None = option(
+        None, "wiring", "how inputs of fewer channels are widened, for sum and max", default="pad"
+    )
+    gate_init: tuple[Annotated[float, Field(gt=0, lt=1)], ...] | None = option(
+        None,
+        "wiring",
+        "the gates' start value: one number, or two (previous layer, all others)",
+        strict=False,
+        min_length=1,
+        max_length=2,
+        must="one or two gate values in (0, 1)",
+        default="the preset's",
+    )
+    epochs: int = option(24, "training", "epochs in all, of the pruned net and of each control", ge=3)
+    select: float = option(
+        0.25, "wiring", "share of the epochs after which the edges are chosen", needs={"anneal": "fade"}
+    )
+    cut: float = option(0.65, "wiring", "share of the epochs after which the other edges are cut")
+    warmup: float = option(0.0, "wiring", "share of the steps for which gates stay as they are", ge=0, lt=1)
+    penalty: float = option(0.0, "wiring", "weight of gate x cost in the loss, until the choice", ge=0)
+    cost: Literal["bytes", "macs", "params"] = option("bytes", "wiring", "what an edge costs")
+    rank: Literal["gate", "strength", "taylor", "ablation"] = option("gate", "wiring", "what decides which edges go")
+    keep: float | None = option(
+        None, "wiring", "share of the edges to keep", gt=0, le=1, default=f"{KEEP} without max_params"
+    )
+    max_params: Annotated[int | None, BeforeValidator(_count)] = option(
+        None, "wiring", "in place of keep, the most parameters of the result: 200k, 1.5M", ge=1
+    )
+    anneal: Literal["fade", "off"] = option(
+        "fade", "wiring", "fade edges out between choice and cut, or choose and cut at once"
+    )
+    then: Literal["finetune", "retrain"] = option(
+        "finetune", "training", "go on with the weights, or retrain the pattern from fresh ones"
+    )
+    controls: bool = option(True, "training", "train the chain and the unpruned supernet, to compare with")
+    lr: float = option(0.006, "training", "peak learning rate (AdamW, one cycle)", gt=0)
+    gate_lr: float = option(0.05, "wiring", "peak learning rate of the gates", ge=0)
 
     def __post_init__(self) -> None:
         if self.keep is None and self.max_params is None:
             object.__setattr__(self, "keep", KEEP)
-        self.check()
 
     def spans(self) -> tuple[int, int]:
-        """Epochs until the choice, and until the cut; at least one before, between and after."""
+        """Return the epochs until the choice, and until the cut; at least one before, between and after."""
         cut = min(max(round(self.cut * self.epochs), 2), self.epochs - 1)
         return min(max(round(self.select * self.epochs), 1), cut - 1), cut
 
     def choice(self) -> dict[str, Any]:
-        """The options that decide what is cut and what then; what comes before does not depend on them."""
+        """Return the options that decide what is cut and what then; what comes before does not depend on them."""
         return {"keep": self.keep, "max_params": self.max_params, "then": self.then}
 
     @classmethod
-    def faults(cls, options: Mapping[str, Any]) -> list[str]:
-        """Everything that is wrong, one sentence each."""
-        return faults(options, _KINDS)
+    def between(cls, options: Mapping[str, Any]) -> Iterator[str]:
+        """Yield what is wrong between options that are right by themselves."""
+        if options.get("keep") is not None and options.get("max_params") is not None:
+            yield "give one budget: keep or max_params"
+        if options.get("last") is not None and options.get("neuron") == "plain":
+            yield f"last={options['last']} counts convolutions that become another neuron; say which with neuron"
+        if {"select", "cut"} <= options.keys() and not 0 < options["select"] < options["cut"] < 1:
+            yield f"select={options['select']} and cut={options['cut']} must be shares of the epochs, select below cut"
 
     @classmethod
-    def read_option(cls, key: str, value: Any) -> Any:
-        """A value in the option's own type where that is plain."""
-        return read_value(key, value, _KINDS[key])
-
-
-_KINDS = {f.name: kinds_of(str(f.type)) for f in fields(FitConfig)}
+    def idle(cls, options: Mapping[str, Any]) -> dict[str, str]:
+        """Return the options that would have no effect beside the others, each with a sentence that says so."""
+        sentences = super().idle(options)
+        chosen = {name: value for name, value in options.items() if value not in (None, declared(cls)[name].value)}
+        at_z = "start_from" in chosen and options.get("start_at", "z") == "z" and "legos" not in chosen
+        for name in ("preset", "width") if at_z else ():
+            if name in chosen and chosen[name] != "dense":
+                sentences[name] = f"{name}={chosen[name]!r} has no effect at an encoder's Z, where legos are dense"
+        stack = "legos" if "legos" in chosen else "dense" if at_z else options.get("preset", "deep")
+        merge = chosen.get("merge", "concat" if stack in ("blocks", "legos8") else "sum")
+        if "project" in chosen and merge not in ("sum", "max"):
+            sentences["project"] = (
+                f"project={chosen['project']!r} belongs to merge=sum and merge=max, not to merge={merge}"
+            )
+        if "resize" in chosen and stack == "dense":
+            sentences["resize"] = f"resize={chosen['resize']!r} has no effect on dense legos, all of one size"
+        return sentences

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plexus.errors import ConfigError, PlexusError, RunError
-from plexus.record import RunRecord, atomic_write
+from plexus.record import FitRecord, atomic_write
 from plexus.training._config import FitConfig
 from plexus.training._run_folder import Lock, absolute, discard, is_rank_zero, make_run
 
@@ -157,7 +157,7 @@ def reprune(
             if is_rank_zero():
                 for phase in ("chain", "learn", "supernet"):
                     _copy(source, folder, phase)
-            work = _prepared(folder, config, listen, progress, expected=record.data.get("fingerprint"))
+            work = _prepared(folder, config, listen, progress, expected=record.data.fingerprint or None)
         except (PlexusError, OSError):
             discard(folder)
             raise
@@ -177,7 +177,7 @@ def new_run(config: FitConfig, folder: str | Path | None, *, command: str) -> tu
     return make_run(config, folder, {"kind": "fit", "verb": "fit", "command": command}), config
 
 
-def open_run(folder: str | Path) -> tuple[FitConfig, RunRecord]:
+def open_run(folder: str | Path) -> tuple[FitConfig, FitRecord]:
     """Return the config and record of a run folder.
 
     Args:
@@ -201,10 +201,7 @@ def open_run(folder: str | Path) -> tuple[FitConfig, RunRecord]:
         config = FitConfig.read(place / "config.yaml")
     except PlexusError as error:
         raise RunError(f"{error}; the run folder was changed or is of another version of plexus") from None
-    record = RunRecord.read(place / "record.json")
-    if record.kind != "fit":
-        raise RunError(f"{place}: a run of another kind ({record.kind!r:.40}); name one that `plexus fit` made")
-    return config, record
+    return config, FitRecord.read(place / "record.json")
 
 
 def _done(folder: Path, phase: str) -> bool:
@@ -237,7 +234,7 @@ def _prepared(
         limit=config.limit,
         label=config.label,
     )
-    before = expected or RunRecord.read(folder / "record.json").data.get("fingerprint")
+    before = expected or FitRecord.read(folder / "record.json").data.fingerprint or None
     if before not in (None, data.fingerprint):
         raise RunError(
             f"the images under {config.data} are not those the run started with; bring them back, or fit anew"

@@ -12,7 +12,7 @@ import torch
 
 from plexus.data import read_image
 from plexus.errors import RunError
-from plexus.record import RunRecord
+from plexus.record import FitRecord
 
 
 def predict(run: str | Path, images: Sequence[str | Path]) -> list[dict[str, Any]]:
@@ -38,14 +38,14 @@ def predict(run: str | Path, images: Sequence[str | Path]) -> list[dict[str, Any
         plexus.errors.RunError: nowhere/record.json: cannot read the run record: ...; name a run folder
     """
     folder = Path(run)
-    record = RunRecord.read(folder / "record.json")
+    record = FitRecord.read(folder / "record.json")
     if not (folder / "model.onnx").is_file():
         raise RunError(f"{folder}: the run has no model.onnx yet; finish it with `plexus fit --resume {folder}`")
     try:
         session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a class of its own for each kind of broken file
         raise RunError(f"{folder / 'model.onnx'}: cannot be loaded: {_first_line(error)}") from None
-    classes, shape = record.data.get("classes") or [], tuple(record.data.get("in_shape") or ())
+    classes, shape = record.data.classes, tuple(record.data.in_shape)
     found = []
     for image in images:
         pixels = read_image(image, shape).float().unsqueeze(0).numpy()

@@ -6,7 +6,6 @@ import datetime
 import errno
 import fcntl
 import hashlib
-import json
 import os
 import platform
 import shutil
@@ -19,10 +18,9 @@ from typing import Any
 
 import plexus
 from plexus.errors import RunError
-from plexus.record import _lines, _plain, atomic_write
-from plexus.training._settings import Settings
+from plexus.record import FORMAT, KINDS, atomic_write, to_json
+from plexus.training._options import Options
 
-FORMAT = 1
 _RUN = "PLEXUS_RUN"  # the processes that Lightning starts for other devices find the run folder by it
 
 
@@ -279,7 +277,7 @@ def _processor() -> str:
 
 
 def make_run(
-    config: Settings, folder: str | Path | None, facts: Mapping[str, Any], *, now: datetime.datetime | None = None
+    config: Options, folder: str | Path | None, facts: Mapping[str, Any], *, now: datetime.datetime | None = None
 ) -> Path:
     """Create a run folder with its config and an unfinished record: both or nothing.
 
@@ -324,23 +322,10 @@ def read_record(path: Path, *, kind: str, verb: str) -> dict[str, Any]:
     Raises:
         RunError: it is missing, broken or of another kind.
     """
-    try:
-        record = json.loads(path.read_bytes())
-    except OSError as error:
-        raise RunError(f"{path}: cannot read the run record: {error.strerror}; name a run folder") from None
-    except (ValueError, RecursionError):
-        raise RunError(f"{path}: not a run record: the file is not JSON, or it was cut short") from None
-    if not isinstance(record, dict) or record.get("format") != FORMAT or record.get("kind") != kind:
-        raise RunError(f"{path}: not the record of `plexus {verb}`; name a folder that it made")
-    if not isinstance(record.get("machine"), dict):
-        raise RunError(f"{path}: broken run record: it does not name the machine; train again")
-    return record
-
-
-def to_json(record: Mapping[str, Any]) -> str:
-    """One part a line, one list entry a line; NaN and infinity become null."""
-    parts = (f"{json.dumps(name)}: {_lines(part)}" for name, part in _plain(record).items())
-    return "{\n" + ",\n".join(parts) + "\n}\n"
+    record = KINDS[kind].read(path)
+    if "machine" not in record.model_fields_set:
+        raise RunError(f"{path}: broken: it does not name the machine; train anew")
+    return {name: part for name, part in record.to_dict().items() if name in record.model_fields_set}
 
 
 def absolute(path: str) -> str:

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from plexus.data import ImageData
+from plexus.data import ImageData, pixel_statistics
 from plexus.errors import ConfigError
 from plexus.graph import Wiring
-from plexus.record import RunRecord, atomic_write
+from plexus.record import FitRecord, atomic_write
 from plexus.training._classification import ClassificationModule, MaskAnnealing, Normalize
 from plexus.training._config import FitConfig
 from plexus.training._loop import Batches, Loop, check_devices, wait
@@ -49,27 +49,26 @@ class Training:
         progress: bool,
     ) -> None:
         self.folder, self.config, self.data = folder, config, data
-        pixels = data.train.images.double()
         plain = config.start_from is None  # an encoder brings its own
-        mean, std = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3)).clamp_min(1.0)
-        self.normalize = Normalize(mean if plain else mean * 0, std if plain else std * 0 + 1)
+        mean, std = pixel_statistics(data.train.images)
+        self.normalize = Normalize(mean if plain else mean * 0, std.clamp_min(1.0) if plain else std * 0 + 1)
         self.nets = Nets(config, data.in_shape, len(data.classes))
         self.nets.supernet()  # a misfit is told before anything is trained
         check_devices(config)
         self.loop = Loop(folder, config, listen=listen, progress=progress, logs=("csv", "tensorboard"))
-        self.record = RunRecord.read(folder / "record.json")
+        self.record = FitRecord.read(folder / "record.json")
         self.record.config = asdict(config)
         self.record.machine["threads"] = torch.get_num_threads()
         self.record.epochs = []
-        self.record.data = {
-            "spec": config.data,
-            "name": data.name,
-            "fingerprint": data.fingerprint,
-            "classes": list(data.classes),
-            "in_shape": list(data.in_shape),
-            "counts": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
-            "skipped": list(data.skipped),
-        }
+        self.record.data = FitRecord.Data(
+            spec=config.data,
+            name=data.name,
+            fingerprint=data.fingerprint,
+            classes=list(data.classes),
+            in_shape=list(data.in_shape),
+            counts={"train": len(data.train), "val": len(data.val), "test": len(data.test)},
+            skipped=list(data.skipped),
+        )
         self.record.then = config.then
         self.save()
 
@@ -137,9 +136,9 @@ class Training:
             net, self.normalize, len(self.data.classes), schedule, batches.steps, penalty=penalty, costs=costs
         )
         history = self.loop.run(name, module, batches, tags={"phase": label or name}, callbacks=callbacks)
-        self.record.epochs += history
+        self.record.epochs += [FitRecord.Epoch(**entry) for entry in history]
         spent = time.monotonic() - start, sum(entry["seconds"] for entry in history)  # the latter with earlier sittings
-        self.record.seconds[name] = max(self.record.seconds.get(name, 0.0), *spent)
+        self.record.seconds[name] = max(self.record.seconds.get(name) or 0.0, *spent)
         self.save()
         return net
 

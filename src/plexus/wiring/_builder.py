@@ -92,7 +92,9 @@ class Builder:
 
     def hold(self, part: Any, name: str) -> str:
         """Keep a module or tensor under this name, or the next that is free; return it."""
-        while name in self.parts:
+        while (
+            name in self.parts
+        ):  # names of a user's own parts may collide with ours: lego1_0 of a Sequential, or theirs
             name += "_"
         self.parts[name] = part
         return name
@@ -104,6 +106,7 @@ class Builder:
             number = factor.flatten()[0].item()
             return x if number == 1 else self.call(operator.mul, x, number)
         shaped = factor.view(1, -1, *[1] * (x.example.dim() - 2)).clone()
+        # a buffer, not a parameter: a gate that was learned and is now a constant, so that optimizers leave it alone
         node = self.graph.call_function(operator.mul, (x.node, self.constant(shaped, name)))
         return replace(x, node=node, example=x.example * shaped)
 
@@ -134,7 +137,7 @@ class Builder:
         self.graph.output(x.node)
         self.graph.lint()
         module = fx.GraphModule(self.parts, self.graph, class_name="Net")
-        module.graph.eliminate_dead_code()
+        module.graph.eliminate_dead_code()  # a module of the user's may compute what it does not use
         module.recompile()
         module.delete_all_unused_submodules()
         return module

@@ -157,7 +157,10 @@ def _build(net: nn.Module, wiring: Wiring, *, fold: bool, redrawn: bool = False)
         for (target, connection, lego), size in zip(connections(body), body.sizes(blank.shape[2:]), strict=True):
             if target not in reads:
                 continue
+            # Later layers may read any of these, and a connection over one source with a gate of 1 hands the very node
+            # on: whoever overwrites its input has to copy it first.
             builder.shared = {value.node for value in outputs.values()}
+            # A cut source still counts for its place among the channels and for the size that all are brought to.
             sources = [outputs[n] if n in reads[target] else None for n in names[: len(connection.channels)]]
             merged = merge(builder, connection, sources, size, target)
             if not fold:

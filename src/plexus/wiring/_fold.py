@@ -46,7 +46,7 @@ def merge(
     Returns:
         The merged channels, which may owe factors and channels that were cut.
     """
-    gates = [g.detach() for g in connection.split_gates()]
+    gates = [g.detach() for g in connection.split_gates()]  # constants from here on
     kept = [(k, _resize(builder, connection, x, size)) for k, x in enumerate(sources) if x is not None]
     if connection.merge == "sum":
         return _sum(builder, connection, kept, gates, name)
@@ -92,7 +92,7 @@ def _concat(builder: Builder, connection: Connection, kept: Kept, gates: Sequenc
     index: list[int] = []
     scales: list[Tensor] = []
     for k, x in kept:
-        own = list(x.index or range(x.channels))
+        own = list(x.index or range(x.channels))  # a source may have lost channels of its own further up
         index += [connection.maps(k).start + c for c in own]
         gate = gates[k].expand(connection.channels[k])[own]
         scales.append(gate if x.scale is None else gate * x.scale)
@@ -168,8 +168,7 @@ def apply(builder: Builder, module: nn.Module, x: Value, name: str) -> Value:
     Returns:
         Its output.
     """
-    leaves = unchained(module)
-    for i, leaf in enumerate(leaves):
+    for i, leaf in enumerate(unchained(module)):  # layer by layer, since debts go into the first that can take them
         x = _layer(builder, copy.deepcopy(leaf), x, name if leaf is module else f"{name}_{i}")
     return x
 
@@ -180,6 +179,7 @@ def _layer(builder: Builder, leaf: nn.Module, x: Value, name: str) -> Value:
         vars(leaf)["inplace"] = False  # a lego with one source reads it as it is, and so may others
     if x.owes:
         positive = x.scale is None or bool((x.scale >= 0).all())
+        # A linear layer reads the last axis, which are the channels only where nothing spatial is left.
         if keeps_scale(leaf) or (type(leaf) is nn.Linear and x.example.dim() == 2):
             out = builder.call_module(_with_debts(leaf, x), x, name)
             return Value.exact(out.node, out.example)
@@ -217,7 +217,7 @@ def _custom(builder: Builder, module: nn.Module, x: Value, name: str) -> Value:
         out = builder.call_module(module, x, name)
         return Value.exact(out.node, out.example)
     copies: dict[fx.Node, Any] = {}
-    names: dict[str, str] = {}  # a module called twice is held once
+    names: dict[str, str] = {}  # a module that is called twice is held once: its weights are tied
     for node in traced.graph.nodes:
         if node.op == "placeholder":
             copies[node] = x.node
@@ -239,6 +239,7 @@ def _traced(module: nn.Module) -> fx.GraphModule | None:
         traced = trace(module)
     except Exception:  # it runs the user's forward on symbols: any error of theirs can come out
         return None
+    # The code is what is the same or not: a branch on `self.training` leaves one of its sides, and no trace of the if.
     one_input = sum(node.op == "placeholder" for node in traced.graph.nodes) == 1
     return traced if one_input and training.code == traced.code else None
 
@@ -297,6 +298,7 @@ def _narrowed(layer: nn.Module, index: Sequence[int], *, redrawn: bool) -> tuple
     if getattr(layer, "groups", 1) != 1:
         return None
     chosen = list(index)
+    # Slices may have any length: the new layer brings them to 1 itself, by its norm or by taking them as angles.
     weight, bias = cast(Tensor, layer.weight).detach()[:, chosen], layer.bias
     lengths = kernel_of(layer).detach()[:, chosen].flatten(1).norm(dim=1)
     if not redrawn and bias is not None and bool((lengths < _SHORTEST).any()):

@@ -1,4 +1,4 @@
-"""Which edges stay: the weakest go first, but never so that a layer is left without an input."""
+"""Pruning: the weakest edges go first, but never so that a layer is left without an input."""
 
 from __future__ import annotations
 
@@ -121,6 +121,7 @@ def _end(wiring: Wiring) -> str:
 
 def _largest_within(candidates: list[Wiring], most: int, net: nn.Module) -> Wiring:
     """Bisect: parameters never grow from one step to the next."""
+    # Counted on derived nets, not summed over edges: what a cut saves depends on what is left to read it.
     low, high = 0, len(candidates)
     while low < high:
         middle = (low + high) // 2

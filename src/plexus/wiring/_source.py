@@ -68,7 +68,7 @@ def to_source(net: nn.Module, *, notes: Sequence[str] = (), constants: Mapping[s
     strange = code.globals.keys() - {"torch"} - _FROM_TORCH - _BUILTIN
     if strange:
         raise ConfigError(f"to_source: the net calls {', '.join(sorted(strange))}, which torch does not ship")
-    forward = textwrap.indent(code.src.strip(), "    ")
+    forward = textwrap.indent(code.src.strip(), "    ")  # fx writes a function at the left margin
     layers = [*_held(net, "self")]
     used = [name for name in sorted(_FROM_TORCH) if re.search(rf"\b{name}\b", "\n".join([forward, *layers]))]
     header = [_plain(line) for line in notes] or ["A network with a learned wiring."]

@@ -15,10 +15,12 @@ from plexus.nn.kernels._vector import LANES, REGISTERS, RING, best_of, copy, giv
 _TAPS = 9 * LANES  # floats at a pixel
 _ROW = 4 * _TAPS
 _VECTOR = 4 * LANES
-_CACHE = 96 * 1024  # floats of a band
+_CACHE = 96 * 1024  # floats of a band: 384 KiB
 _UP, _LEFT = tuple(q // 3 for q in RING), tuple(q % 3 for q in RING)
 
-_TALL, _DEEP = (8, 6) if REGISTERS == 32 else (4, 2)  # rows of the tiles with three and with four vectors
+# rows of the tiles with three and with four vectors: all sums of a tile, its vectors and one spread float must fit the
+# registers (8 x 3 + 3 + 1 = 28 and 6 x 4 + 4 + 1 = 29 of 32; 4 x 3 + 3 + 1 = 16 and 2 x 4 + 4 + 1 = 13 of 16)
+_TALL, _DEEP = (8, 6) if REGISTERS == 32 else (4, 2)
 _tall, _short = product(_TALL, 3, more=False), product(1, 3, more=False)
 _tall_more, _short_more = product(_TALL, 3, more=True), product(1, 3, more=True)
 _wide = {(r, c): product(r, c, more=True) for r in (_DEEP, 1) for c in (4, 2, 1)}
@@ -30,7 +32,7 @@ _back8, _back4 = given_back(8), given_back(4)
 
 @nb.njit(nogil=True, cache=True)
 def pack(weight, kernels, taps):
-    """Kernels (O, C, 3, 3) at an address, as (blocks, C, 9, LANES)."""
+    """Bring kernels (O, C, 3, 3) at an address into the order (blocks, C, 9, LANES)."""
     length = taps.shape[1] * 9
     for block in range(len(taps)):
         lanes, source = min(LANES, kernels - block * LANES), weight + block * LANES * length * 4
@@ -41,7 +43,7 @@ def pack(weight, kernels, taps):
 
 @nb.njit(nogil=True, cache=True)
 def unpack(taps, kernels, weight):
-    """The way back from `pack`."""
+    """Go back from what `pack` made."""
     length = taps.shape[1] * 9
     for block in range(len(taps)):
         lanes, target = min(LANES, kernels - block * LANES), weight + block * LANES * length * 4
@@ -50,7 +52,7 @@ def unpack(taps, kernels, weight):
 
 @nb.njit(nogil=True, cache=True)
 def turn(taps, turned):
-    """Packed kernels (blocks, C, 9, LANES) as (blocks, 9, LANES, C rounded up to LANES), filled up with 0."""
+    """Bring packed kernels (blocks, C, 9, LANES) into the order (blocks, 9, LANES, C rounded up to LANES)."""
     channels, padded = taps.shape[1], turned.shape[3]
     for block in range(len(taps)):
         if padded > channels:
@@ -60,7 +62,7 @@ def turn(taps, turned):
 
 @nb.njit(nogil=True, cache=True)
 def forward(first, last, x, x_at, taps, bias, shape, rotations, y, y_at, winner):
-    """y and winner of units first .. last.
+    """Compute y and winner of units first .. last.
 
     Args:
         first, last: units; unit u is image u // blocks and kernels (u % blocks) * LANES onwards.
@@ -99,6 +101,7 @@ def forward(first, last, x, x_at, taps, bias, shape, rotations, y, y_at, winner)
             target = z.ctypes.data + (fresh - low) * width * _ROW
             source = here + begin * x_at[2]
             _fill(source, x_at[2], x_at[1], weights, target, count, channels, False)
+            # tap maps are there; now every output gathers the nine pixels under its ring, or zeros outside the image
             won = winner[n, block].ctypes.data + start * columns * LANES
             for i in range(start, stop):
                 for j in range(columns):
@@ -121,7 +124,9 @@ def forward(first, last, x, x_at, taps, bias, shape, rotations, y, y_at, winner)
 
 @nb.njit(nogil=True, cache=True)
 def backward(first, last, g, g_at, winner, x, x_at, taps, shape, rotations, gx, gx_at, gtaps):
-    """Gradients of images first .. last.
+    """Compute the gradients of images first .. last.
+
+    Images, not units, are shared out: all blocks of kernels add to the gradient of one image.
 
     Args:
         first, last: images.
@@ -147,7 +152,7 @@ def backward(first, last, g, g_at, winner, x, x_at, taps, shape, rotations, gx, 
         sums[:] = 0.0
         for block in range(blocks):
             lanes = min(LANES, kernels - block * LANES)
-            if lanes < LANES:
+            if lanes < LANES:  # the block before left its gradients in the lanes that nobody fills now
                 own[:] = 0.0
             source = g + n * g_at[0] + block * LANES * g_at[1]
             _move(source, g_at[1], g_at[2], own.ctypes.data, 4, _VECTOR, lanes, outs)
@@ -156,7 +161,7 @@ def backward(first, last, g, g_at, winner, x, x_at, taps, shape, rotations, gx, 
                 stop = min(height, start + band)
                 for i in range(start, stop):
                     for j in range(width):
-                        for r in range(9):
+                        for r in range(9):  # which output had this pixel under position r, if its stride landed there
                             a, b = (1, 1) if r == 8 else (up[r], across[r])
                             ii, jj = i + top - a * tall, j + left - b * wide
                             inside = ii >= 0 and jj >= 0 and ii % down == 0 and jj % right == 0
@@ -186,7 +191,7 @@ def backward(first, last, g, g_at, winner, x, x_at, taps, shape, rotations, gx, 
 
 @nb.njit(nogil=True, cache=True)
 def _fill(a, a_row, a_step, b, out, rows, count, more):
-    """out (rows, 9 LANES) = a (rows, count) times b (count, 9 LANES), or += with `more`; three vectors at a time."""
+    """Set out (rows, 9 LANES) = a (rows, count) times b (count, 9 LANES), or += with `more`, in three vectors."""
     for c in range(0, _ROW, 3 * _VECTOR):
         r = 0
         while r < rows:
@@ -205,7 +210,10 @@ def _fill(a, a_row, a_step, b, out, rows, count, more):
 
 @nb.njit(nogil=True, cache=True)
 def _grow(a, count, b, out, padded):
-    """out (count, padded) += a (count, 9 LANES) times b (9 LANES, padded)."""
+    """Add a (count, 9 LANES) times b (9 LANES, padded) to out (count, padded).
+
+    Every tile is a function of its own, and Numba cannot choose functions from a table: hence the branches.
+    """
     row, c = padded * 4, 0
     while c < padded:
         left = (padded - c) // LANES
@@ -234,7 +242,7 @@ def _grow(a, count, b, out, padded):
 
 @nb.njit(nogil=True, cache=True)
 def _move(source, source_row, source_column, target, target_row, target_column, rows, columns):
-    """Copies rows x columns floats; strides are in bytes."""
+    """Copy rows x columns floats; strides are in bytes. Where rows become columns it goes square by square."""
     tall = wide = 0
     if source_column == 4 and target_row == 4:
         tall, wide = rows // LANES * LANES, columns // LANES * LANES
@@ -249,5 +257,5 @@ def _move(source, source_row, source_column, target, target_row, target_column, 
 
 @nb.njit(nogil=True)
 def _hold(a, b, c, d):
-    """Called last with what is read by address: Numba frees an array once its name is not used any more."""
+    """Keep alive what is read by address, if called last: Numba frees an array once its name is not used any more."""
     return len(a) + len(b) + len(c) + len(d)

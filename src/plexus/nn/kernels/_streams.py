@@ -20,19 +20,7 @@ _WEIGHTS_WORTH_SHARING = 1 << 18  # a megabyte
 
 
 def mix(tensors: Sequence[Tensor], weights: Tensor) -> Tensor:
-    """Add up sum_k weights_k * tensors_k.
-
-    Args:
-        tensors: at least one; all of one shape, dtype and dense memory layout.
-        weights: (len(tensors),).
-
-    Returns:
-        A new tensor of that shape and layout.
-
-    Example:
-        >>> mix([torch.ones(2), torch.ones(2)], torch.tensor([0.5, 2.0]))
-        tensor([2.5000, 2.5000])
-    """
+    """Add up sum_k weights_k * tensors_k over tensors of one shape, dtype and dense memory layout."""
     out = torch.empty_like(tensors[0])
     if _plain_floats(tensors):
         from plexus.nn.kernels._stream_loops import mix_kernel
@@ -46,19 +34,9 @@ def mix(tensors: Sequence[Tensor], weights: Tensor) -> Tensor:
 
 
 def unmix(x: Tensor, grads: Sequence[Tensor], weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Give back to a source of several mixes: sum_j weights_j * grads_j, and <x, grads_j> for each j.
+    """Return the gradients of a source of several mixes, sum_j weights_j * grads_j, and of its weights, <x, grads_j>.
 
-    Args:
-        x: the source.
-        grads: gradients of the mixes that read it; shape, dtype and layout of `x`.
-        weights: the weight each of them gave it, (len(grads),).
-
-    Returns:
-        The gradient of `x`, and those of its weights, (len(grads),) in the dtype of `weights`.
-
-    Example:
-        >>> unmix(torch.tensor([1.0, 2.0]), [torch.tensor([1.0, 1.0])], torch.tensor([0.5]))
-        (tensor([0.5000, 0.5000]), tensor([3.]))
+    All `grads`, those of the mixes that read `x`, have its shape, dtype and layout; `weights` is (len(grads),).
     """
     if _plain_floats([x, *grads]):
         from plexus.nn.kernels._stream_loops import BLOCK, unmix_kernel
@@ -80,10 +58,6 @@ def unit(weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """Scale the rows of `weight`, (O, ...), to length 1, and return the lengths, (O,), too.
 
     A row no longer than eps stays as it is and counts as of length 1.
-
-    Example:
-        >>> unit(torch.tensor([[3.0, 4.0]]), 1e-8)
-        (tensor([[0.6000, 0.8000]]), tensor([5.]))
     """
     from plexus.nn.kernels._stream_loops import unit_kernel
 
@@ -93,12 +67,7 @@ def unit(weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
 
 
 def unit_back(grad: Tensor, unit: Tensor, lengths: Tensor) -> Tensor:
-    """Return (g - u <u, g>) / |w|, row by row.
-
-    Example:
-        >>> unit_back(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.6, 0.8]]), torch.tensor([5.0]))
-        tensor([[ 0.1280, -0.0960]])
-    """
+    """Return (g - u <u, g>) / |w|, row by row."""
     from plexus.nn.kernels._stream_loops import unit_back_kernel
 
     out = torch.empty_like(grad)

@@ -56,7 +56,8 @@ def outputs(x: Tensor, weight: Tensor, stride: Any, padding: Any, dilation: Any)
     """Make an empty output, and empty bytes for the winners."""
     rows, columns = extent(x, stride, padding, dilation)
     y = x.new_empty(x.shape[0], weight.shape[0], rows, columns).contiguous(memory_format=layout(x))
-    winner = x.new_empty(x.shape[0], -(-weight.shape[0] // WINNERS), rows * columns, WINNERS, dtype=torch.uint8)
+    # zeros: the loops count kernels by the processor's lanes and may leave the last of sixteen unwritten
+    winner = x.new_zeros(x.shape[0], -(-weight.shape[0] // WINNERS), rows * columns, WINNERS, dtype=torch.uint8)
     return y, winner
 
 

@@ -1,6 +1,11 @@
 """Pieces of vector code that no compiler finds by itself, written as LLVM instructions for Numba functions.
 
 A vector holds LANES floats. Addresses are int64 and count bytes; memory needs no alignment.
+
+Numba sees arrays, and its loops over small tiles are not turned into code that keeps a tile of sums in registers. So
+these functions take addresses, and are unrolled here, in Python, while the code is generated: every `for` over rows,
+columns or rotations below runs once, at compile time, and leaves straight instructions behind. What is a loop in the
+machine is built from blocks and phi nodes by hand.
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 _FEATURES = os.environ.get("NUMBA_CPU_FEATURES") or llvmlite.binding.get_host_cpu_features().flatten()
+# NUMBA_CPU_FEATURES is how a test, or somebody with a fleet of unlike machines, asks for the code of another processor
 LANES = 16 if "+avx512f" in _FEATURES else 8 if "+avx" in _FEATURES else 4
 REGISTERS = 32 if LANES == 16 or "+neon" in _FEATURES else 16
 
@@ -29,7 +35,7 @@ _SIZE = 4 * LANES
 
 
 def product(rows: int, columns: int, *, more: bool) -> Any:
-    """Makes f(a, a_row, a_step, b, b_step, out, out_row, count): out[r, c] = sum_k a[r, k] b[k, c].
+    """Make f(a, a_row, a_step, b, b_step, out, out_row, count): out[r, c] = sum_k a[r, k] b[k, c].
 
     One tile of `rows` x `columns` vectors stays in registers: a[r, k] is the float at a + r * a_row + k * a_step, b[k]
     is `columns` vectors at b + k * b_step, out[r] as many at out + r * out_row.
@@ -46,6 +52,7 @@ def product(rows: int, columns: int, *, more: bool) -> Any:
         fma = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{LANES}f32")
         cells = [(r, c) for r in range(rows) for c in range(columns)]
         rows_out = [_moved(builder, out, out_row, r) for r in range(rows)]
+        # the sums live in phi nodes, one for each vector of the tile: LLVM gives each a register
         start = [_load(builder, rows_out[r], c) if more else _splat(builder, _F32(0.0)) for r, c in cells]
         before = builder.block
         body, after = builder.append_basic_block("product"), builder.append_basic_block("stored")
@@ -53,6 +60,7 @@ def product(rows: int, columns: int, *, more: bool) -> Any:
         builder.position_at_end(body)
         k, a_at, b_at = (_phi(builder, _I64, first, before) for first in (_I64(0), a, b))
         sums = [_phi(builder, _VECTOR, value, before) for value in start]
+        # rows loads that are spread over all lanes, columns loads of vectors, rows x columns multiply-adds
         left = [_splat(builder, _scalar(builder, _moved(builder, a_at, a_row, r))) for r in range(rows)]
         right = [_load(builder, b_at, c) for c in range(columns)]
         new = [builder.call(fma, [left[r], right[c], s]) for (r, c), s in zip(cells, sums, strict=True)]
@@ -61,6 +69,7 @@ def product(rows: int, columns: int, *, more: bool) -> Any:
             phi.add_incoming(value, body)
         builder.cbranch(builder.icmp_signed("<", follow[0], count), body, after)
         builder.position_at_end(after)
+        # count may be 0: then what was there at the start is stored
         for (r, c), first, last in zip(cells, start, new, strict=True):
             total = builder.phi(_VECTOR)
             total.add_incoming(first, before)
@@ -74,7 +83,7 @@ def product(rows: int, columns: int, *, more: bool) -> Any:
 
 
 def best_of(rotations: int) -> Any:
-    """Makes f(under, bias, y, winner): the largest of all rotations' sums over nine tap maps, plus bias.
+    """Make f(under, bias, y, winner): the largest of all rotations' sums over nine tap maps, plus bias.
 
     At `under` stand nine addresses of tap maps (9 vectors, in the order of the kernel's rows): those of the pixels
     under the ring's eight positions, clockwise from the upper left, and under the centre. Ring tap q of rotation s lies
@@ -84,6 +93,8 @@ def best_of(rotations: int) -> Any:
 
     def codegen(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
         under, bias, y, winner = args
+        # the centre does not move, so every rotation starts from its tap map; of each pixel around it as many tap maps
+        # are read as there are rotations
         sums = [_load(builder, _address(builder, under, 8), _CENTRE)] * rotations
         for r in range(8):
             pixel = _address(builder, under, r)
@@ -91,7 +102,7 @@ def best_of(rotations: int) -> Any:
                 sums[s] = builder.fadd(sums[s], _load(builder, pixel, RING[(r - s * step) % 8]))
         best, index = sums[0], _constant(_WORDS, 0)
         for s in range(1, rotations):
-            wins = builder.fcmp_ordered(">", sums[s], best)
+            wins = builder.fcmp_ordered(">", sums[s], best)  # strictly: the first of equals stays
             wins = builder.or_(wins, builder.fcmp_unordered("uno", sums[s], sums[s]))  # what is not a number stays seen
             best = builder.select(wins, sums[s], best)
             index = builder.select(wins, _constant(_WORDS, s), index)
@@ -104,7 +115,7 @@ def best_of(rotations: int) -> Any:
 
 
 def given_back(rotations: int) -> Any:
-    """Makes f(over, winners, out): the gradient of the nine tap maps at a pixel.
+    """Make f(over, winners, out): the gradient of the nine tap maps at a pixel.
 
     At `over` and `winners` stand nine addresses of LANES gradients and winners each: those of the output pixels that
     have this pixel under their ring positions, and under their centre. Ring tap q gets the gradient of position r where
@@ -124,7 +135,7 @@ def given_back(rotations: int) -> Any:
             for s in range(rotations):
                 q = (r - s * step) % 8
                 wins = builder.icmp_signed("==", winner, _constant(_WORDS, s))
-                part = builder.select(wins, g, zero)
+                part = builder.select(wins, g, zero)  # each lane is a kernel, and each may have another winner
                 sums[q] = part if sums[q] is None else builder.fadd(sums[q], part)
         for q in range(8):
             _store(builder, sums[q], out, RING[q])
@@ -137,6 +148,7 @@ def given_back(rotations: int) -> Any:
 def _transpose(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
     source, source_row, target, target_row = args
     rows = [_load(builder, _moved(builder, source, source_row, r), 0) for r in range(LANES)]
+    # halves of pairs of rows change places: distance LANES / 2 first, then half of that, down to neighbours
     half = LANES // 2
     while half:
         for i in range(LANES):
@@ -159,7 +171,7 @@ def _copy(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir
 
 
 def _instruction(arguments: int, codegen: Callable[..., ir.Value]) -> Any:
-    """A function of so many int64 that Numba code may call."""
+    """Make a function of so many int64 that Numba code may call."""
     names = ", ".join(f"x{i}" for i in range(arguments))
     signature = types.void(*[types.int64] * arguments)
     scope: dict[str, Any] = {"both": (signature, codegen)}
@@ -178,7 +190,7 @@ copy = _instruction(2, _copy)
 def _load(builder: ir.IRBuilder, address: ir.Value, index: int) -> ir.Value:
     pointer = builder.inttoptr(builder.add(address, _I64(index * _SIZE)), _VECTOR.as_pointer())
     value = builder.load(pointer)
-    value.align = 4
+    value.align = 4  # that of a float, not of a vector: rows start anywhere
     return value
 
 

@@ -10,14 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
-from plexus.data import open_samples
+from plexus.data import load_segmentation, open_samples, resize_mask, stack
 from plexus.errors import DataError
-from plexus.segment._data import load_pairs, resize_mask, stack
 from tests.segment.discs import disc, write_discs
 
 
 def test_pairs_are_what_the_files_hold(tmp_path: Path) -> None:
-    pairs = load_pairs(open_samples(write_discs(tmp_path / "d", 4), masks=True), (32, 32))
+    pairs = load_segmentation(open_samples(write_discs(tmp_path / "d", 4), masks=True), (32, 32))
     for i, name in enumerate(pairs.names):
         number = int(name.partition("-")[2].removesuffix(".png"))
         pixels, mask = disc(number, present=number != 3)
@@ -54,33 +53,33 @@ def test_sizes_and_colours_mix(tmp_path: Path) -> None:
     write_discs(tmp_path, 2)
     Image.new("RGB", (50, 20), (200, 10, 10)).save(tmp_path / "wide.png")
     Image.new("L", (50, 20)).save(tmp_path / "wide_mask.png")
-    pairs = load_pairs(open_samples(tmp_path, masks=True), (32, 32))
+    pairs = load_segmentation(open_samples(tmp_path, masks=True), (32, 32))
     at = pairs.names.index("wide.png")
     assert pairs.images.shape == (3, 3, 32, 32)
     assert pairs.images[at, :, 5, 5].tolist() == [200, 10, 10]
     assert pairs.truth(at).shape == (20, 50)
-    grey = load_pairs(open_samples(tmp_path, masks=True), (32, 32), channels=1)
+    grey = load_segmentation(open_samples(tmp_path, masks=True), (32, 32), channels=1)
     luminance = round(0.299 * 200 + 0.587 * 10 + 0.114 * 10)
     assert abs(int(grey.images[at, 0, 5, 5]) - luminance) <= 1
 
 
 def test_greys_become_colours() -> None:
     pixels = np.arange(4, dtype=np.uint8).reshape(2, 2)
-    assert torch.equal(stack([pixels], 3)[0], torch.from_numpy(pixels).expand(3, 2, 2))
+    assert np.array_equal(stack([pixels], 3)[0], [pixels] * 3)
 
 
 def test_hashes_are_of_the_files(tmp_path: Path) -> None:
-    pairs = load_pairs(open_samples(write_discs(tmp_path, 2), masks=True), (32, 32))
+    pairs = load_segmentation(open_samples(write_discs(tmp_path, 2), masks=True), (32, 32))
     content = (tmp_path / pairs.names[0]).read_bytes()
     expected = hashlib.sha256(len(content).to_bytes(8, "little") + content).hexdigest()
     assert pairs.hashes[0] == f"sha256:{expected}"
 
 
 def test_another_mask_is_other_data(tmp_path: Path) -> None:
-    first = load_pairs(open_samples(write_discs(tmp_path, 2), masks=True), (32, 32)).fingerprint
-    assert load_pairs(open_samples(tmp_path, masks=True), (16, 16)).fingerprint == first
+    first = load_segmentation(open_samples(write_discs(tmp_path, 2), masks=True), (32, 32)).fingerprint
+    assert load_segmentation(open_samples(tmp_path, masks=True), (16, 16)).fingerprint == first
     Image.new("L", (32, 32), 255).save(tmp_path / "p0-1_mask.png")
-    assert load_pairs(open_samples(tmp_path, masks=True), (32, 32)).fingerprint != first
+    assert load_segmentation(open_samples(tmp_path, masks=True), (32, 32)).fingerprint != first
 
 
 def test_unreadable_files(tmp_path: Path) -> None:
@@ -89,8 +88,8 @@ def test_unreadable_files(tmp_path: Path) -> None:
     Image.new("L", (9, 9)).save(tmp_path / "p1-2_mask.png")
     source = open_samples(tmp_path, masks=True)
     with pytest.raises(DataError, match=r"p0-1.png: .*\(and 1 more\): mend it, or .*--skip-unreadable"):
-        load_pairs(source, (32, 32))
-    pairs = load_pairs(source, (32, 32), skip_unreadable=True)
+        load_segmentation(source, (32, 32))
+    pairs = load_segmentation(source, (32, 32), skip_unreadable=True)
     assert pairs.names == ("p0-0.png", "p1-3.png")
     assert [line.partition(":")[0] for line in pairs.skipped] == ["p0-1.png", "p1-2.png"]
     assert "9x9" in pairs.skipped[1]
@@ -100,7 +99,7 @@ def test_missing_masks(tmp_path: Path) -> None:
     write_discs(tmp_path, 4)
     (tmp_path / "p0-1_mask.png").unlink()
     with pytest.raises(DataError, match=r"p0-1\.png"):
-        load_pairs(open_samples(tmp_path, masks=True), (32, 32))
-    pairs = load_pairs(open_samples(tmp_path, masks=True, missing_mask="empty"), (32, 32), missing_mask="empty")
+        load_segmentation(open_samples(tmp_path, masks=True), (32, 32))
+    pairs = load_segmentation(open_samples(tmp_path, masks=True, missing_mask="empty"), (32, 32), missing_mask="empty")
     assert pairs.present.tolist() == [True, False, True, False]
     assert not pairs.truth(1).any()

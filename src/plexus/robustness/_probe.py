@@ -13,14 +13,12 @@ import torch
 
 import plexus
 from plexus.errors import ConfigError, DataError, PlexusError
+from plexus.record import FORMAT, RobustnessRecord
 from plexus.robustness._curve import RotationCurve
-from plexus.robustness._images import Chosen, choose_images
-from plexus.robustness._models import Opened, open_model
-from plexus.robustness._rotate import rotate
-from plexus.robustness._rotation import rotation
+from plexus.robustness._open import Chosen, Opened, choose_images, open_model
+from plexus.robustness._rotation import rotate, rotation
 from plexus.training._measure import picture
 
-FORMAT = 1
 SHOWN = 12
 """Failing images that are kept as pictures, per model."""
 
@@ -40,8 +38,8 @@ def probe_models(
     command: str = "",
     progress: bool = False,
     now: datetime.datetime | None = None,
-) -> dict[str, Any]:
-    """Turn test images through every model and return what `rotation.json` holds.
+) -> RobustnessRecord:
+    """Turn test images through every model and record how each fares.
 
     Args:
         models: run folders, ONNX files or FILE.py:function[+WEIGHTS.safetensors].
@@ -58,7 +56,7 @@ def probe_models(
         now: the time to stamp it with.
 
     Returns:
-        The record, in JSON's types; `plexus.report.write_rotation` makes the page of it.
+        The record, which `rotation.json` holds; `plexus.report.write_rotation` makes the page of it.
 
     Raises:
         PlexusError: see its children; each message says what to do.
@@ -72,7 +70,7 @@ def probe_models(
         ...         "from torch import nn\\ndef flat():\\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))"
         ...     )
         ...     record = probe_models([f"{file}:flat"], "digits", step=90, images=20)
-        >>> record["models"][0]["curve"]["angles"], record["data"]["name"]
+        >>> record.models[0].curve.summary.angles, record.data.name
         ([0.0, 90.0, 180.0, 270.0], 'digits')
     """
     angles = _angles(step)
@@ -100,18 +98,19 @@ def probe_models(
                 "failures": _failures(each, chosen, curve),
             }
         )
-    return {
+    record = {
         "format": FORMAT,
-        "kind": "rotation",
         "created": f"{now or datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}",
         "command": command,
         "seed": seed,
+        "finished": True,
         "versions": {"plexus": plexus.__version__, "python": platform.python_version(), "torch": torch.__version__},
         "mask": mask,
         "step": step,
         "data": {key: value for key, value in chosen.facts.items() if key != "own"},
         "models": measured,
     }
+    return RobustnessRecord.from_dict(record)
 
 
 def _angles(step: float) -> list[float]:

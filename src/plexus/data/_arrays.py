@@ -1,0 +1,150 @@
+"""Images and labels in memory, in three splits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from plexus.errors import ConfigError
+
+_CHUNK = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images with their labels.
+
+    Args:
+        images: uint8 pixels, (N, C, H, W), 0..255; C is 1 (grey) or 3 (red, green, blue).
+        labels: int64 class indices, (N,); or masks, uint8 (N, 1, H, W).
+        names: the origin of each image: a path below the data folder, or ``row 17``.
+
+    Example:
+        >>> len(Split(torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 1]), ("row 0", "row 1")))
+        2
+    """
+
+    images: Tensor
+    labels: Tensor
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.names)
+
+    def take(self, rows: Sequence[int] | NDArray[np.int64]) -> Split:
+        """Return some of the images, in the order given."""
+        at = torch.as_tensor(np.asarray(rows, np.int64))
+        return Split(self.images[at], self.labels[at], tuple(self.names[row] for row in at.tolist()))
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """A classification data set held in memory.
+
+    Args:
+        name: a short name for people: ``digits``, the folder's name, or the last part of a hub id.
+        train: the images that weights are learned from.
+        val: the images that choices are made by.
+        test: the images that are reported; nothing is ever chosen by them.
+        classes: the class names; a label is an index into them. Without classes all labels are -1.
+        fingerprint: ``sha256:`` and the digest of pixels, labels and class names, as they stood before
+            validation and test images were split off: it names the data, whatever the seed of the split.
+        skipped: one ``name: reason`` for each image left out because it could not be read.
+        given: the splits that the data brought, rather than have them chosen.
+
+    Shape:
+        Images are uint8 (N, C, H, W), 0..255, in every split alike.
+
+    Example:
+        >>> part = Split(torch.full((2, 1, 8, 8), 3, dtype=torch.uint8), torch.tensor([0, 1]), ("a", "b"))
+        >>> data = ImageData("two", part, part, part, ("cat", "dog"), "sha256:0")
+        >>> data.in_shape, data.mean.unique().tolist()
+        ((1, 8, 8), [3.0])
+    """
+
+    name: str
+    train: Split
+    val: Split
+    test: Split
+    classes: tuple[str, ...]
+    fingerprint: str
+    skipped: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
+
+    @property
+    def in_shape(self) -> tuple[int, int, int]:
+        """Channels, rows and columns of every image."""
+        channels, height, width = self.train.images.shape[1:]
+        return channels, height, width
+
+    @cached_property
+    def mean(self) -> Tensor:
+        r"""The mean image of the training split, float32 (C, H, W) on the scale 0..255.
+
+        .. math:: m = \frac{1}{N} \sum_n x_n
+        """
+        total = torch.zeros(self.in_shape, dtype=torch.int64)
+        for chunk in self.train.images.split(_CHUNK):  # a whole float copy would take four times the data's memory
+            total += chunk.sum(0, dtype=torch.int64)
+        return (total.double() / len(self.train)).float()
+
+    def only(self, classes: Sequence[str]) -> ImageData:
+        """Return the images of some classes, which are numbered anew in the order given.
+
+        Raises:
+            ConfigError: a class that is not there, or fewer than two.
+        """
+        if strange := [name for name in classes if name not in self.classes]:
+            raise ConfigError(f"classes: {strange[0]!r} is none of {self.name}: it has {', '.join(self.classes)}")
+        if len(classes) < 2:
+            raise ConfigError(f"classes={list(classes)}: name two classes or more")
+        index = torch.full((len(self.classes),), -1)
+        index[[self.classes.index(name) for name in classes]] = torch.arange(len(classes))
+
+        def kept(split: Split) -> Split:
+            part = split.take((index[split.labels] >= 0).nonzero().flatten().numpy())
+            return replace(part, labels=index[part.labels])
+
+        return replace(self, train=kept(self.train), val=kept(self.val), test=kept(self.test), classes=tuple(classes))
+
+
+def pixel_statistics(images: Tensor, *, correction: int = 1) -> tuple[Tensor, Tensor]:
+    r"""Return mean and standard deviation of the pixels of each channel, in one pass over the images.
+
+    .. math:: s^2 = \frac{n \sum_i x_i^2 - (\sum_i x_i)^2}{n (n - c)}
+
+    over all n pixels of a channel, with the correction c. The sums are whole numbers and exact, whatever the order;
+    no copy of the images is made.
+
+    Args:
+        images: uint8 pixels, (N, C, H, W).
+        correction: 1 for the estimate from a sample, 0 for the deviation of these pixels themselves.
+
+    Returns:
+        Two float64 tensors, (C,).
+
+    Source: the definition, with the sums kept as integers.
+
+    Example:
+        >>> mean, std = pixel_statistics(torch.tensor([[[[0, 2]]], [[[4, 6]]]], dtype=torch.uint8), correction=0)
+        >>> mean.item(), std.item() ** 2
+        (3.0, 5.000000000000001)
+    """
+    n = images[:, 0].numel()
+    sums, squares = (torch.zeros(images.shape[1], dtype=torch.int64) for _ in range(2))
+    for chunk in images.split(_CHUNK):
+        sums += chunk.sum((0, 2, 3), dtype=torch.int64)
+        squares += chunk.to(torch.int32).square().sum((0, 2, 3), dtype=torch.int64)
+    # Python's integers have no end: n * squares would pass 2^63 with some ten thousand large images
+    variances = [
+        (n * square - total * total) / max(1, n * (n - correction))
+        for total, square in zip(sums.tolist(), squares.tolist(), strict=True)
+    ]
+    return sums.double() / n, torch.tensor(variances, dtype=torch.float64).sqrt()

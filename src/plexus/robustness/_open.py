@@ -1,0 +1,266 @@
+"""Models that can be probed, and the images that all of them are shown. Nothing is unpickled.
+
+A model is a run's, an ONNX file, or made by a function of the user's own file. The images are test images: none that a
+run was trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from plexus.data import ImageData, Split, load
+from plexus.errors import ConfigError, DataError, RunError
+from plexus.record import FitRecord
+from plexus.training import FitConfig, open_run
+from plexus.user_code import first_line, user_model
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Model and what is known of the images it takes.
+
+    Args:
+        name: for people.
+        source: as it was named.
+        model: reads pixels 0..255, (N, C, H, W); gives logits.
+        in_shape: (C, H, W), where it is fixed.
+        classes: in the order of the logits, where they are known.
+        config: of the run, where it is one.
+        fingerprint: of the run's data.
+    """
+
+    name: str
+    source: str
+    model: nn.Module
+    in_shape: tuple[int, int, int] | None = None
+    classes: tuple[str, ...] | None = None
+    config: FitConfig | None = None
+    fingerprint: str = ""
+
+
+class Scaled(nn.Module):
+    """f((x - mean) / std), with one number each for all channels."""
+
+    def __init__(self, model: nn.Module, mean: float, std: float) -> None:
+        super().__init__()
+        self.model, self.mean, self.std = model, mean, std
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        logits: Tensor = self.model((pixels - self.mean) / self.std)
+        return logits
+
+
+class Onnx(nn.Module):
+    """An ONNX file as a module: (N, C, H, W) float32 to logits, on the CPU.
+
+    Raises:
+        RunError: the file cannot be loaded, or takes something else than one batch of images.
+    """
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.file = file
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        try:
+            self.session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises a class of its own for each kind of broken file
+            raise RunError(f"{file}: cannot be loaded: {first_line(error)}") from None
+        takes = self.session.get_inputs()
+        if len(takes) != 1 or takes[0].type != "tensor(float)" or len(takes[0].shape) != 4:
+            raise RunError(f"{file}: takes {[(i.type, i.shape) for i in takes]}; expected one float batch (N, C, H, W)")
+        self.name, (self.batch, *shape) = takes[0].name, takes[0].shape
+        fixed = all(isinstance(size, int) for size in shape)
+        self.in_shape: tuple[int, int, int] | None = (shape[0], shape[1], shape[2]) if fixed else None
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        parts = pixels.split(self.batch) if isinstance(self.batch, int) else (pixels,)
+        return torch.cat([self._run(part) for part in parts])
+
+    def _run(self, pixels: Tensor) -> Tensor:
+        try:
+            logits = self.session.run(None, {self.name: pixels.float().contiguous().cpu().numpy()})[0]
+        except Exception as error:  # images of another kind
+            raise RunError(f"{self.file}: cannot classify these images: {first_line(error)}") from None
+        return torch.from_numpy(logits)
+
+
+def open_model(spec: str, *, mean: float = 0.0, std: float = 1.0) -> Opened:
+    """Open a model by its name on the command line.
+
+    Args:
+        spec: a run folder; an ``.onnx`` file; or ``FILE.py:function`` that returns a module, which may be followed by
+            ``+WEIGHTS.safetensors``.
+        mean, std: pixels 0..255 reach the model as (pixels - mean) / std; a run's model does its own.
+
+    Raises:
+        RunError: a run or file that is missing or broken.
+        ConfigError: a name or a function that gives no module.
+    """
+    if ".py:" in spec:
+        return Opened(_stem(spec), spec, Scaled(user_model(spec), mean, std))
+    path = Path(spec)
+    if path.suffix == ".onnx":
+        if not path.is_file():
+            raise RunError(f"{spec}: there is no such file; name a run folder, an .onnx file or FILE.py:function")
+        onnx = Onnx(path)
+        return Opened(_stem(spec), spec, Scaled(onnx, mean, std), onnx.in_shape)
+    if path.is_file() or not (path / "config.yaml").is_file():
+        raise RunError(f"{spec}: neither a run folder, nor an .onnx file, nor FILE.py:function; name one of these")
+    if (mean, std) != (0.0, 1.0):
+        raise ConfigError(f"{spec}: a run's model scales its own pixels; leave --mean and --std out")
+    config, record = open_run(path)
+    return _run_model(path, spec, config, record)
+
+
+def _run_model(folder: Path, spec: str, config: FitConfig, record: FitRecord) -> Opened:
+    if not (folder / "model.onnx").is_file():
+        raise RunError(f"{folder}: the run has no model.onnx yet; finish it with `plexus fit --resume {folder}`")
+    onnx = Onnx(folder / "model.onnx")
+    facts = record.data
+    return Opened(
+        folder.absolute().name,
+        spec,
+        onnx,
+        (facts.in_shape[0], facts.in_shape[1], facts.in_shape[2]) if len(facts.in_shape) == 3 else onnx.in_shape,
+        tuple(facts.classes) or None,
+        config,
+        facts.fingerprint,
+    )
+
+
+def _stem(spec: str) -> str:
+    where, _, weights = spec.partition("+")
+    return Path(weights or where.rpartition(".py:")[2] or where).stem
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """Test images, drawn from one data set, the same for all models.
+
+    Args:
+        pixels: uint8, (N, C, S, S).
+        labels: class indices, (N,).
+        names: where each came from.
+        facts: of the data, for the record.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    names: tuple[str, ...]
+    facts: dict[str, Any]
+
+
+def choose_images(opened: Sequence[Opened], spec: str, count: int, *, seed: int, size: int | None) -> Chosen:
+    """Draw test images of a data set in the shape that the models take.
+
+    The data is split as the runs split it, so that a run's own data gives the images it was tested on.
+
+    Args:
+        opened: the models.
+        spec: ``digits``, a folder or a hub id.
+        count: how many, at most.
+        seed: of the draw; of the split too, where no model is a run.
+        size: resize to SIZE x SIZE, where no model fixes it.
+
+    Raises:
+        DataError: data that cannot be loaded, or whose classes are not the model's.
+        ConfigError: models that take different images or were tested on different ones.
+    """
+    shape = _shape(opened, size)
+    data = _load(opened, spec, shape, size, seed)
+    for each in opened:
+        _check_classes(each, data)
+    test = data.test
+    draw = np.random.default_rng(seed).permutation(len(test))[:count]
+    rows = torch.from_numpy(np.sort(draw))
+    pixels = test.images[rows]
+    if pixels.shape[2] != pixels.shape[3]:
+        side = f"{pixels.shape[2]}x{pixels.shape[3]}"
+        raise ConfigError(f"{spec}: images of {side} cannot be turned; give --size to make them squares")
+    facts = {
+        "name": data.name,
+        "spec": spec,
+        "fingerprint": data.fingerprint,
+        "classes": list(data.classes),
+        "in_shape": list(pixels.shape[1:]),
+        "images": len(rows),
+        "test": len(test),
+        "own": [bool(each.fingerprint) and each.fingerprint == data.fingerprint for each in opened],
+    }
+    return Chosen(pixels, test.labels[rows], tuple(test.names[row] for row in rows.tolist()), facts)
+
+
+def _shape(opened: Sequence[Opened], size: int | None) -> tuple[int, int, int] | None:
+    """Find the one shape that models fix, if any does."""
+    fixed = {each.in_shape: each for each in opened if each.in_shape is not None}
+    if len(fixed) > 1:
+        kinds = ", ".join(f"{each.name} {_times(shape)}" for shape, each in fixed.items() if shape)
+        raise ConfigError(f"the models take different images ({kinds}); probe them one at a time")
+    if not fixed:
+        return None
+    shape, each = next(iter(fixed.items()))
+    assert shape is not None
+    if shape[1] != shape[2]:
+        raise ConfigError(f"{each.source}: takes images of {shape[1]}x{shape[2]}, and only squares can be turned")
+    if size is not None and size != shape[1]:
+        raise ConfigError(f"--size {size}: {each.source} takes images of {shape[1]}x{shape[2]}; leave --size out")
+    if shape[0] not in (1, 3):
+        raise ConfigError(f"{each.source}: takes {shape[0]} channels; expected 1 (grey) or 3 (colour)")
+    return shape
+
+
+def _load(
+    opened: Sequence[Opened], spec: str, shape: tuple[int, int, int] | None, size: int | None, seed: int
+) -> ImageData:
+    configs = [each.config for each in opened if each.config is not None]
+    options: dict[str, Any] = {"size": size} if shape is None else {"size": shape[1:], "channels": shape[0]}
+
+    def split(config: Any) -> ImageData:
+        label = config.label if str(Path(spec).absolute()) == config.data or spec == config.data else None
+        return load(
+            spec, seed=config.seed, val=config.val, test=config.test, limit=config.limit, label=label,
+            skip_unreadable=config.skip_unreadable, **options,
+        )  # fmt: skip
+
+    if not configs:
+        return load(spec, seed=seed, **options)
+    first = split(configs[0])
+    splits = {(c.seed, c.val, c.test, c.limit): c for c in configs}
+    for other in list(splits.values())[1:]:
+        if not _same(split(other).test, first.test):
+            raise ConfigError(
+                f"{spec}: the runs were tested on different images (their seeds or splits differ); probe them one at a "
+                "time, or on data with a test split of its own"
+            )
+    return first
+
+
+def _same(a: Split, b: Split) -> bool:
+    return a.names == b.names and torch.equal(a.labels, b.labels)
+
+
+def _check_classes(each: Opened, data: ImageData) -> None:
+    if each.classes is None or each.classes == data.classes:
+        return
+    mine, theirs = set(each.classes), set(data.classes)
+    extra, lost = sorted(theirs - mine), sorted(mine - theirs)
+    parts = [
+        f"{text} {', '.join(map(repr, names[:3]))}" for text, names in (("it adds", extra), ("it lacks", lost)) if names
+    ]
+    raise DataError(
+        f"{data.name}: its {len(data.classes)} classes are not the {len(each.classes)} of {each.source}"
+        f"{': ' if parts else ''}{'; '.join(parts)}; give data with the classes the model was trained on"
+    )
+
+
+def _times(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))
