@@ -14,11 +14,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plexus.data import ImageData, Split, load, pixel_statistics
+from plexus.errors import TrainingError
 from plexus.experiments import Job
 from plexus.graph import Wiring
 from plexus.models import Classifier, head
 from plexus.nn import Supernet
-from plexus.training import Batches, ClassificationModule, Loop, Schedule, gated, logits_of
+from plexus.training import (
+    Batches,
+    ClassificationModule,
+    Loop,
+    Schedule,
+    gated,
+    logits_of,
+    seed_generators,
+    step_seed,
+)
 from plexus.training import History as Entries
 from plexus.wiring import rebuild, trace
 
@@ -143,12 +153,14 @@ class TrialContext:
         recipe: how to train.
         small: rows and columns of the digits, whose own 8 are too few for some nets.
         mask: (H, W) of zeros and ones, which every image is multiplied by; made for the side of the images.
+        brief: a training takes a second or less, and nothing is kept of one that was stopped; see `trained_briefly`.
     """
 
     def __init__(
-        self, job: Job, recipe: Recipe, *, small: int | None = None, mask: Callable[[int], Tensor] | None = None
-    ) -> None:
-        self.job, self.recipe = job, recipe
+        self, job: Job, recipe: Recipe, *,
+        small: int | None = None, mask: Callable[[int], Tensor] | None = None, brief: bool = False,
+    ) -> None:  # fmt: skip
+        self.job, self.recipe, self.brief = job, recipe, brief
         limit = None if job.scale.images is None else round(job.scale.images / (1 - VAL))
         self.data = images(job.data, job.seed, limit, small if job.data == "digits" else None)
         self.in_shape, self.classes = self.data.in_shape, len(self.data.classes)
@@ -203,17 +215,20 @@ class TrialContext:
         patience = self.job.scale.options.get("patience")
 
         def stop(entries: Sequence[dict[str, Any]]) -> bool:
-            return bool(patience) and stalled([entry["val_loss"] for entry in entries]) >= patience
+            return stalled([entry["val_loss"] for entry in entries]) >= patience
 
         module = TrialModule(
             net.train(), self.pixels, self.classes, schedule, self.steps, recipe=self.recipe, turn=turn
         )
-        loop = Loop(self.job.folder, logs=(), save_every=_SAVE_EVERY)
-        for entry in loop.run(name, module, self.batches(first), callbacks=callbacks, stop=stop):
-            for key, value in entry.items():
-                if key in vars(history):
-                    getattr(history, key).append(value)
-        module.to(self.device)  # the loop leaves it on the CPU
+        if self.brief:
+            entries = trained_briefly(module.to(self.device), self.batches(first))
+        else:
+            loop = Loop(self.job.folder, logs=(), save_every=_SAVE_EVERY)
+            entries = loop.run(name, module, self.batches(first), callbacks=callbacks, stop=stop if patience else None)
+            module.to(self.device)  # the loop leaves it on the CPU
+        for entry in entries:
+            for key in vars(history).keys() & entry.keys():
+                getattr(history, key).append(entry[key])
         return history
 
     def score(self, net: nn.Module, split: Split) -> tuple[float, float]:
@@ -245,6 +260,36 @@ class TrialContext:
         mean = pixel_statistics(pixels)[0].view(-1, 1, 1).expand(self.in_shape)
         std = pixel_statistics(pixels.flatten(1)[:, None, None])[1]  # one for all channels
         return Pixels(mean, float(std.clamp_min(1.0)), within)
+
+
+def trained_briefly(module: TrialModule, batches: Batches) -> list[dict[str, Any]]:
+    """Train as `Loop` does, to the same bits, but without Lightning, whose hooks cost a millisecond in every step.
+
+    That is a fifth of the trials of `search`, which take less than a second and are thousands; see docs/log.md.
+    """
+    parts, at = module.configure_optimizers(), next(module.net.parameters()).device
+    optimizer, cycle = parts["optimizer"], parts["lr_scheduler"]["scheduler"]
+    (train, val), seed, entries = batches.loaders(), module.schedule.seed, list[dict[str, Any]]()
+    for epoch in range(module.schedule.epochs):
+        train.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+        for step, (images, labels) in enumerate(train, epoch * module.steps):
+            seed_generators(step_seed(seed, step))
+            random = torch.Generator().manual_seed(step_seed(seed, step))
+            loss = module.loss(images.to(at), labels.to(at), random)
+            if not torch.isfinite(loss):
+                raise TrainingError(f"the loss became {loss.item()} in epoch {epoch + 1}")
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            cycle.step()
+            module.train_loss.update(loss.detach(), len(labels))
+        module.eval()
+        with torch.inference_mode():
+            for i, (images, labels) in enumerate(val):
+                module.validation_step((images.to(at), labels.to(at)), i)
+        module.train()
+        entries.append(module.measured())
+    return entries
 
 
 def supernet(context: TrialContext, legos: Legos, kind: str, **options: Any) -> Classifier:

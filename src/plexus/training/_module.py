@@ -248,6 +248,15 @@ def seed_generators(seed: int) -> None:
 
     torch 2.13 leaves the seed for CUDA, XPU and MTIA, too, whether or not they are there, each time with the formatted
     stack: a millisecond or more in every step.
+
+    Args:
+        seed: as torch takes it.
+
+    Example:
+        >>> seed_generators(0)
+        >>> a = torch.rand(3)
+        >>> torch.manual_seed(0).initial_seed(), torch.equal(torch.rand(3), a)
+        (0, True)
     """
     torch.default_generator.manual_seed(seed)
     if torch.accelerator.is_available():
@@ -290,7 +299,7 @@ def gated(net: nn.Module) -> list[Connection]:
 
     Example:
         >>> from plexus.nn import Supernet
-        >>> len(gated(Supernet([nn.Conv2d(1, 1, 1), nn.Conv2d(1, 1, 1)], (1, 4, 4))))
+        >>> len(gated(Supernet([nn.Conv2d(1, 1, 1), nn.Conv2d(2, 1, 1)], (1, 4, 4))))
         2
     """
     return [module for module in net.modules() if isinstance(module, Connection)]
