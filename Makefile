@@ -14,7 +14,7 @@ help:
 	@echo "make demo         install into .venv, then learn the wiring of a network for the digits"
 	@echo "make install      create .venv and install plexus with its tools"
 	@echo "make check        formatting, lint, types, unit tests"
-	@echo "make test         make check, the documentation, the end-to-end and the page tests (gets a browser)"
+	@echo "make test         make check, the end-to-end tests, the site and the pages in a browser (gets one)"
 	@echo "make docs         build the documentation into site/, strictly"
 	@echo "make lint         formatting, lint and types only"
 	@echo "make format       reformat and apply safe lint fixes"
@@ -45,8 +45,8 @@ lint: install
 check: lint
 	$(PYTEST) -m "not e2e and not page"
 
-test: check browser docs
-	$(PYTEST) -m "e2e or page"
+test: lint browser
+	$(PYTEST)
 
 docs: install
 	$(BIN)/python scripts/docs.py

@@ -1,4 +1,4 @@
-"""Builds the site of the documentation, strictly: python scripts/docs.py [SITE]; the default is site/.
+"""Build the site of the documentation, strictly: python scripts/docs.py [SITE]; the default is site/.
 
 What is built lies in build/docs while it is made: the pages of docs/, the changelog, a page of the reference for every
 public module, and one for the command line. A warning is an error; so is a link to nothing, and anything that a page
@@ -33,25 +33,25 @@ FETCHED = re.compile(r"url\(\s*['\"]?((?:https?:)?//[^)'\"]+)|@import\s+['\"]((?
 def public_modules() -> list[str]:
     """Every module without an underscore beside `plexus/__init__.py`, and every module that one of them exports."""
     todo = [f"plexus.{m.name}" for m in pkgutil.iter_modules(plexus.__path__)]
-    found = []
+    public = []
     for name in todo:
         last = name.rpartition(".")[2]
         if last.startswith("_") or last in NO_LIBRARY:
             continue
         module = importlib.import_module(name)
-        found.append(name)
+        public.append(name)
         todo += [f"{name}.{k}" for k in getattr(module, "__all__", ()) if inspect.ismodule(getattr(module, k))]
-    return sorted(found)
+    return sorted(public)
 
 
-def stage(place: Path) -> None:
-    """Lays out all that the site is built from."""
-    shutil.rmtree(place, ignore_errors=True)
-    shutil.copytree(ROOT / "docs", place / "docs")
-    shutil.copy(ROOT / "CHANGELOG.md", place / "docs" / "changelog.md")
+def stage(draft: Path) -> None:
+    """Lay out all that the site is built from."""
+    shutil.rmtree(draft, ignore_errors=True)
+    shutil.copytree(ROOT / "docs", draft / "docs")
+    shutil.copy(ROOT / "CHANGELOG.md", draft / "docs" / "changelog.md")
     for name in ("src", "scripts"):
-        (place / name).symlink_to(ROOT / name)
-    pages = place / "docs" / "reference"
+        (draft / name).symlink_to(ROOT / name)
+    pages = draft / "docs" / "reference"
     pages.mkdir()
     (pages / "cli.md").write_text(_command_line())
     entries = ['{ "Command line" = "reference/cli.md" }']
@@ -61,15 +61,15 @@ def stage(place: Path) -> None:
     config = (ROOT / "zensical.toml").read_text()
     if config.count(EMPTY) != 1:
         sys.exit(f"zensical.toml: expected one {EMPTY} in nav")
-    if lost := [page for page in _pages(place / "docs") if f'"{page}"' not in config]:
+    if lost := [page for page in _pages(draft / "docs") if f'"{page}"' not in config]:
         sys.exit(f"zensical.toml: nav has no entry for {', '.join(lost)}")
-    (place / "zensical.toml").write_text(config.replace(EMPTY, f'{{ "Reference" = [{", ".join(entries)}] }}'))
+    (draft / "zensical.toml").write_text(config.replace(EMPTY, f'{{ "Reference" = [{", ".join(entries)}] }}'))
 
 
-def _pages(place: Path) -> list[str]:
+def _pages(docs: Path) -> list[str]:
     """The pages that people write, as nav names them."""
-    found = (path.relative_to(place).as_posix() for path in sorted(place.rglob("*.md")))
-    return [page for page in found if not page.startswith("reference/")]
+    names = (path.relative_to(docs).as_posix() for path in sorted(docs.rglob("*.md")))
+    return [page for page in names if not page.startswith("reference/")]
 
 
 def _command_line() -> str:
@@ -104,7 +104,7 @@ def _choices(choices: tuple[object, ...]) -> str:
 
 
 class Page(HTMLParser):
-    """What one page links to, what it loads, and the anchors it has."""
+    """The links of one page, all that it loads, and its anchors."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -115,10 +115,10 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Called for every element."""
-        given = {name: value or "" for name, value in attrs}
-        self.anchors |= {given[name] for name in ("id", "name") if name in given}
-        for name, value in given.items():
-            if (tag, name) in LOADED and (tag != "link" or LOADING_LINKS & set(given.get("rel", "").split())):
+        values = {name: value or "" for name, value in attrs}
+        self.anchors |= {values[name] for name in ("id", "name") if name in values}
+        for name, value in values.items():
+            if (tag, name) in LOADED and (tag != "link" or LOADING_LINKS & set(values.get("rel", "").split())):
                 self.loads.append(value)
             elif tag == "a" and name == "href":
                 self.links.append(value)
@@ -144,22 +144,22 @@ def faults(site: Path) -> Iterator[str]:
             elif target in pages and unquote(anchor) not in pages[target].anchors:
                 yield f"{here}: links to {link}, which has no such anchor"
     for path in [*pages, *site.rglob("*.css")]:
-        for found in FETCHED.finditer(path.read_text(encoding="utf-8")):
-            yield f"{path.relative_to(site)}: loads {found[1] or found[2]}"
+        for match in FETCHED.finditer(path.read_text(encoding="utf-8")):
+            yield f"{path.relative_to(site)}: loads {match[1] or match[2]}"
 
 
 def build(site: Path) -> None:
     """Build the site; leave with a message where anything is wrong."""
-    place = ROOT / "build" / "docs"
-    stage(place)
+    draft = ROOT / "build" / "docs"
+    stage(draft)
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
-    made = subprocess.run(command, cwd=place, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if made.returncode or "griffe:" in made.stdout:  # griffe's warnings are none to zensical
-        sys.exit(f"{made.stdout}the documentation was not built: mend what is said above")
-    if wrong := list(faults(place / "site")):
+    done = subprocess.run(command, cwd=draft, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode or "griffe:" in done.stdout:  # griffe's warnings are none to zensical
+        sys.exit(f"{done.stdout}the documentation was not built: mend what is said above")
+    if wrong := list(faults(draft / "site")):
         sys.exit("\n".join([*wrong, "the documentation was built with the faults above"]))
     shutil.rmtree(site, ignore_errors=True)
-    shutil.move(place / "site", site)
+    shutil.move(draft / "site", site)
     print(f"open {site / 'index.html'}")
 
 

@@ -1,4 +1,4 @@
-"""Takes a small picture of the top of every page in a folder, beside the page: python scripts/pictures.py FOLDER."""
+"""Take a small picture of the top of every page in a folder, beside the page: python scripts/pictures.py FOLDER."""
 
 import io
 import os
@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 WIDE, HIGH, SMALL = 1200, 800, 720
-"""What the browser sees, and the width of the picture, in pixels."""
+"""Window of the browser, and width of the picture, in pixels."""
 
 
 def main(folder: Path) -> None:

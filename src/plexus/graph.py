@@ -34,7 +34,7 @@ def stack_nodes(legos: int) -> tuple[str, ...]:
 
 
 class Edge(NamedTuple):
-    """Connection: `target` reads the output of `source` with this strength.
+    """Connection by which `target` reads the output of `source`, with a strength.
 
     Args:
         source: the node that is read.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from plexus.data import ImageData, Split, decode, load, pixel_statistics
+from plexus.data import ImageData, Split, decode, load, pixel_statistics, read_batches, read_image
 from plexus.errors import ConfigError, DataError
 from tests.data.images import HOSTILE, class_folders, grey, parquet, png, png_header
 
@@ -390,3 +390,31 @@ def test_only_some_classes_are_numbered_anew() -> None:
         load("digits").only(["cat", "1"])
     with pytest.raises(ConfigError, match="name two classes or more"):
         data.only(["7"])
+
+
+def test_batches_from_anywhere_take_the_shape_of_a_model(tmp_path: Path) -> None:
+    """A folder, a single file and the digits, grey and colour, in one row; names say which is which."""
+    folder = class_folders(tmp_path / "d", {"a": 3, "b": 2})
+    (folder / "a" / "000.png").write_bytes(png(np.stack([grey(0, 9, 7)] * 3, -1) * np.array([1, 0, 0], np.uint8)))
+    specs: list[str | Path] = [folder, folder / "b" / "001.png", "digits"]
+    for channels in (1, 3):
+        parts = list(read_batches(specs, (channels, 8, 6), batch_size=4))
+        assert [len(samples) for samples, _ in parts[:3]] == [4, 1, 1]
+        assert all(images.shape == (len(samples), channels, 8, 6) for samples, images in parts)
+        rows = [(sample, image) for samples, images in parts for sample, image in zip(samples, images, strict=True)]
+        assert len(rows) == 5 + 1 + 1797
+        assert [s.name for s, _ in rows[3:7]] == [
+            f"{folder}/b/000.png",
+            f"{folder}/b/001.png",
+            "001.png",
+            "digits/row 0",
+        ]
+        assert [s.label for s, _ in rows[3:7]] == ["b", "b", None, "0"]
+        for sample, image in rows[:5]:
+            assert image.equal(read_image(sample.name, (channels, 8, 6)))
+    (folder / "b" / "bad.png").write_bytes(b"none")
+    with pytest.raises(DataError, match=r"/d/b/bad\.png: not an image of a known format: .*--skip-unreadable$"):
+        list(read_batches([folder], (1, 8, 6)))
+    assert sum(len(samples) for samples, _ in read_batches([folder], (1, 8, 6), skip_unreadable=True)) == 5
+    with pytest.raises(ConfigError, match="name at least one image"):
+        next(read_batches([], (1, 8, 6)))

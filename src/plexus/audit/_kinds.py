@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from plexus.audit._scan import Images, Method
 from plexus.audit._spectra import COLUMNS, ROWS, reduced
+from plexus.data import to_shape
 from plexus.errors import ConfigError, DataError, RunError
 from plexus.user_code import first_line, user_model
 
@@ -41,11 +42,12 @@ def method_of(kind: str, images: Images, model: nn.Module | str | Path | None, s
     height, width = size or _usual_size(images)
     if height < BLOCK or width < BLOCK:
         raise DataError(f"images of {height} x {width} pixels hold no block of {BLOCK} x {BLOCK}: use the thumbnails")
-    grey = _resized((1, height, width))
     published = kind == "blockhist-published"
     bins = height // BLOCK * (1 if published else width // BLOCK) * BINS
     histogram: Callable[[U8], F32] = _blockhist_published if published else _blockhist
-    return Method(f"{kind}-{height}x{width}", (bins,), np.float32, lambda pixels: histogram(grey(pixels)[0]))
+    return Method(
+        f"{kind}-{height}x{width}", (bins,), np.float32, lambda p: histogram(to_shape(p, (1, height, width))[0])
+    )
 
 
 def _blockhist(pixels: U8) -> F32:
@@ -87,7 +89,7 @@ def _embedding(model: nn.Module | str | Path, size: tuple[int, int] | None) -> M
             errors.append(error)
             continue
         key = None if name is None else f"embedding-{name}-{'x'.join(map(str, shape))}"
-        return Method(key, (length,), np.float32, _resized(shape), embed)
+        return Method(key, (length,), np.float32, partial(to_shape, in_shape=shape), embed)
     raise errors[-1]
 
 
@@ -146,20 +148,6 @@ def _batched(run: Callable[[U8], Any], name: str, batch: int = BATCH) -> Embed:
         return rows
 
     return embed
-
-
-def _resized(shape: tuple[int, ...]) -> Callable[[U8], U8]:
-    """Pixels to (C, H, W), C of 1 or 3."""
-    channels, height, width = shape
-
-    def prepare(pixels: U8) -> U8:
-        image = Image.fromarray(np.ascontiguousarray(pixels)).convert("L" if channels == 1 else "RGB")
-        if image.size != (width, height):
-            image = image.resize((width, height), Image.Resampling.BILINEAR)
-        array = np.asarray(image)
-        return array[None] if channels == 1 else np.ascontiguousarray(array.transpose(2, 0, 1))
-
-    return prepare
 
 
 def _usual_size(images: Images) -> tuple[int, int]:

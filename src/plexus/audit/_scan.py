@@ -45,7 +45,7 @@ class Images(Protocol):
 
 @dataclass(frozen=True)
 class Method:
-    """How one image becomes a row.
+    """A way from one image to a row.
 
     Args:
         name: with everything that the row depends on, for the cache; None: not kept.

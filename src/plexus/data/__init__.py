@@ -6,16 +6,34 @@ three `Split`s, `load_segmentation` a `SegmentationDataset`; `read_image` and `r
 `loader` makes batches; `augment`, `warp` and, with masks, `augment_pair` vary them.
 """
 
-from plexus.data._arrays import ImageData, Split, pixel_statistics
-from plexus.data._augment import augment, augment_pair, warp
-from plexus.data._batches import EpochSampler, loader
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from plexus.data._decode import UnreadableError, decode
-from plexus.data._load import load
 from plexus.data._open import open_samples
-from plexus.data._pixels import resize_image, resize_mask, stack, to_shape
-from plexus.data._read import read_batches, read_image
+from plexus.data._pixels import data_uri, resize_image, resize_mask, stack, to_shape
 from plexus.data._samples import Sample, SampleSet
-from plexus.data._segmentation import SegmentationDataset, load_segmentation
+
+if TYPE_CHECKING:
+    from plexus.data._arrays import ImageData, Split, pixel_statistics
+    from plexus.data._augment import augment, augment_pair, warp
+    from plexus.data._batches import EpochSampler, loader
+    from plexus.data._load import load
+    from plexus.data._read import read_batches, read_image
+    from plexus.data._segmentation import SegmentationDataset, load_segmentation
+
+# What needs torch is loaded when it is first used: an audit needs none.
+_HOMES = {
+    "_arrays": ("ImageData", "Split", "pixel_statistics"),
+    "_augment": ("augment", "augment_pair", "warp"),
+    "_batches": ("EpochSampler", "loader"),
+    "_load": ("load",),
+    "_read": ("read_batches", "read_image"),
+    "_segmentation": ("SegmentationDataset", "load_segmentation"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "EpochSampler",
@@ -27,6 +45,7 @@ __all__ = [
     "UnreadableError",
     "augment",
     "augment_pair",
+    "data_uri",
     "decode",
     "load",
     "load_segmentation",
@@ -41,3 +60,13 @@ __all__ = [
     "to_shape",
     "warp",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -131,16 +131,10 @@ def read_mask(source: Path | bytes) -> tuple[Mask, str | None, bool]:
 
     Where a mask holds zero and one other value, whatever that is (1, 255, an index of a palette), the other value is
     inside. Every index of a palette but 0 is inside. Of soft greys, half of white and more is inside, which is told.
-    Transparency is laid on black. Turned as EXIF says, like the image.
-
-    Args:
-        source: a path, or the bytes of a file.
+    Transparency is laid on black. Turned as EXIF says, like the image. All else is refused.
 
     Returns:
         The mask, (H, W); how it was read, where that is worth telling; and True where EXIF turned it.
-
-    Raises:
-        UnreadableError: damaged, coloured, or of several values that are neither soft greys nor two.
     """
     with _upright(source) as (image, turned):
         if image.mode == "P" and "transparency" not in image.info:
@@ -154,11 +148,7 @@ def is_dicom(source: str | Path | bytes) -> bool:
 
 
 def require_pydicom(where: str) -> None:
-    """Refuse DICOM files where nothing can read them.
-
-    Raises:
-        ConfigError: pydicom is not installed; says how to get it.
-    """
+    """Refuse DICOM files where nothing can read them; say how to get what does."""
     if importlib.util.find_spec("pydicom") is None:
         raise ConfigError(f"{where}: DICOM files need pydicom: pip install 'plexus-nn[dicom]'")
 

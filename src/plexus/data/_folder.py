@@ -29,14 +29,7 @@ Parts = dict[str, list[tuple[str, PurePosixPath]]]
 
 @dataclass(frozen=True)
 class Tree:
-    """Everything below a folder that is not hidden.
-
-    Args:
-        root: the folder.
-        where: its name in messages.
-        folders: every folder below it.
-        files: every file below it.
-    """
+    """Everything below a folder that is not hidden; `where` is its name in messages."""
 
     root: Path
     where: str
@@ -45,11 +38,7 @@ class Tree:
 
     @classmethod
     def read(cls, root: Path, where: str) -> Tree:
-        """List a folder.
-
-        Raises:
-            DataError: a folder that cannot be read, or a name that is not UTF-8.
-        """
+        """List a folder; one that cannot be read is refused, as is a name that is not UTF-8."""
         folders: Files = []
         files: Files = []
         for path, is_folder in _walk(root):
@@ -62,11 +51,7 @@ class Tree:
         return [file for file in self.files if file.suffix.lower() == ".parquet"]
 
     def images(self, expected: str) -> Files:
-        """Return the images in the order of their names.
-
-        Raises:
-            DataError: there are none; says what was expected.
-        """
+        """Return the images in the order of their names; none is an error, which says what was expected."""
         images = sorted(file for file in self.files if file.suffix.lower() in SUFFIXES)
         if not images:
             held = f"{len(self.files)} files but no images" if self.files else "empty"
@@ -89,12 +74,7 @@ class Tree:
 
 
 def find_classes(tree: Tree) -> list[Entry]:
-    """Return the images of class folders, alone or below folders named after splits, split by split.
-
-    Raises:
-        DataError: no images, an image outside a class folder, an empty class folder, or a folder that fits neither
-            layout; names it.
-    """
+    """Return the images of class folders, alone or below folders named after splits, split by split."""
     parts = with_train(class_folders(tree, tree.images("images as CLASS/IMAGE.png, or parquet files")), tree.where)
     base, several = tree.root.resolve(), len(parts) > 1
     return [
@@ -107,14 +87,7 @@ def find_classes(tree: Tree) -> list[Entry]:
 def find_samples(tree: Tree, suffix: str, masks: bool | None, notes: list[str]) -> tuple[str, list[Entry]]:
     """Return the layout of a folder, and its images in the order of their names.
 
-    Args:
-        tree: the folder.
-        suffix: what the name of a mask adds to that of its image.
-        masks: False where classes matter less than taking every image.
-        notes: gets a line for files that are left aside.
-
-    Raises:
-        DataError: no images, or names that leave open which belongs to which.
+    With `masks` False classes matter less than taking every image; `notes` gets a line for files left aside.
     """
     images = tree.images("images and masks, class folders, or parquet files")
     if len(images) < len(tree.files):
@@ -141,10 +114,7 @@ def class_folders(tree: Tree, images: Files) -> Parts:
     """Read a layout of class folders, alone or below folders named after splits.
 
     The layout is one of splits where a folder named ``train`` or ``training`` holds folders and no images of its own,
-    or where all folders are named like splits. Without splits all images are ``train``.
-
-    Raises:
-        DataError: what fits neither layout; names it.
+    or where all folders are named like splits. Without splits all images are ``train``. What fits neither is refused.
     """
     where = tree.where
     top: dict[str, Files] = {}  # images by the folder below the root that they lie in
@@ -174,9 +144,6 @@ def parquet_splits(files: Files, where: str) -> dict[str, Files]:
     """Sort parquet files into splits by their names, or else by the folder they lie in.
 
     ``train-00000-of-00001.parquet`` and ``data/train/0000.parquet`` are train; where no name says anything, all are.
-
-    Raises:
-        DataError: some files name a split and others do not, or the folder holds several data sets.
     """
     subsets = {str(PurePosixPath(*(p for p in f.parent.parts if p.lower() not in ROLES))) for f in files}
     if len(subsets) > 1:
@@ -192,11 +159,7 @@ def parquet_splits(files: Files, where: str) -> dict[str, Files]:
 
 
 def with_train(parts: Mapping[str, _Sized], where: str) -> dict[str, _Sized]:
-    """Return the splits in order, once it is certain that there is one to train on and none is empty.
-
-    Raises:
-        DataError: no train split, or an empty one; names it.
-    """
+    """Return the splits in order, once it is certain that there is one to train on and none is empty."""
     if "train" not in parts:
         names = ", ".join(parts) or "none"
         raise DataError(f"{where}: no train split (found: {names}): name the training images' files or folder train")

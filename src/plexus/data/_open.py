@@ -91,16 +91,7 @@ def open_samples(
 
 
 def open_labelled(spec: str | Path, label: str | None) -> SampleSet:
-    """Find images that all have a class, and a split to train on; none is decoded.
-
-    Args:
-        spec: ``digits``, a folder of class folders or of parquet files, or a hub id.
-        label: the label column, where the user named it.
-
-    Raises:
-        DataError: nothing there, or nothing that can be used.
-        ConfigError: an extra is not installed.
-    """
+    """Find images that all have a class, and a split to train on: digits, class folders, parquet files, the hub."""
     where, path = printable(str(spec)), _existing(spec)
     if path is None:
         layout, (entries, classes) = _elsewhere(spec, label, labelled=True)

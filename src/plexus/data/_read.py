@@ -108,18 +108,7 @@ def read_all(
     skip_unreadable: bool,
     progress: bool = True,
 ) -> tuple[list[Pixels], Indices, tuple[str, ...]]:
-    """Decode some images of a set, in the order given.
-
-    Args:
-        samples: the set.
-        rows: which of its images.
-        size: (rows, columns) of every image, or None to take them as they are.
-        channels: see `resize_image`.
-        skip_unreadable: leave out what cannot be read instead of stopping.
-        progress: draw a bar on a terminal where the images are many.
-
-    Returns:
-        The pixels, the rows that they are of, and ``name: reason`` for every image left out.
+    """Decode some images of a set: their pixels, the rows that they are of, and ``name: reason`` for those left out.
 
     Raises:
         DataError: an unreadable image, images of several sizes, or more than half of the machine's memory.

@@ -40,12 +40,9 @@ class Sample:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Cell:
-    """One cell of a table's column, of bytes or of Hugging Face's bytes and path; asked for only when it is read.
+    """One cell of an arrow column, of bytes or of Hugging Face's bytes and path; asked for only when it is read.
 
-    Args:
-        column: an arrow column.
-        row: which row.
-        files: True where the table may name files, rather than hold their bytes.
+    With `files` the table may name files, rather than hold their bytes.
     """
 
     column: Any

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from plexus.data._decode import Mask, Pixels, UnreadableError
 from plexus.data._pixels import resize_image, resize_mask, stack
 from plexus.data._samples import SampleSet
 from plexus.errors import DataError
+from plexus.record import digest
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,8 +145,8 @@ def load_segmentation(
                     f"{name}: has no mask; add one, or pass --missing-mask empty if that says there is nothing to see"
                 )
             mask = np.zeros(image.shape[:2], bool)
-        whole = _digest(source.content(i))
-        both = _digest(whole.encode(), source.mask_content(i) or b"", name.encode())
+        whole = digest(source.content(i))
+        both = digest(whole.encode(), source.mask_content(i) or b"", name.encode())
         height, width = image.shape[:2]
         small = resize_image(image, size, channels)
         return _Read(small, resize_mask(mask, size), (height, width), bool(mask.any()), whole, both)
@@ -168,14 +168,6 @@ def load_segmentation(
         sizes=tuple(part.size for part in parts),
         present=np.array([part.present for part in parts], bool),
         hashes=tuple(part.hash for part in parts),
-        fingerprint=_digest(*(part.both.encode() for part in parts)),
+        fingerprint=digest(*(part.both.encode() for part in parts)),
         skipped=skipped,
     )
-
-
-def _digest(*contents: bytes) -> str:
-    """Return ``sha256:`` and the digest of some bytes, each preceded by its length."""
-    total = hashlib.sha256()
-    for content in contents:
-        total.update(len(content).to_bytes(8, "little") + content)
-    return f"sha256:{total.hexdigest()}"

@@ -14,7 +14,7 @@ Indices = NDArray[np.int64]
 
 
 class Stage(IntEnum):
-    """What is being chosen; each has its own randomness, so that none of them changes another."""
+    """The choices; each has its own randomness, so that none of them changes another."""
 
     TEST = 0
     LIMIT = 1
@@ -26,18 +26,6 @@ def apportion(counts: Sequence[int], total: int, *, low: int, spare: int) -> Ind
 
     Class k gets floor or ceil of :math:`t\,n_k / \sum_j n_j`, but at least ``low`` and at most :math:`n_k` - ``spare``;
     where a bound bites, the classes furthest from their share make up for it. Ties go to the first class.
-
-    Args:
-        counts: images per class.
-        total: how many to share out; the bounds limit it too.
-        low: the fewest of a class.
-        spare: the fewest of a class to leave.
-
-    Returns:
-        How many of each class, (K,).
-
-    Raises:
-        ValueError: a class with fewer than ``low + spare`` images.
 
     Example:
         >>> apportion([70, 20, 10], 15, low=1, spare=1).tolist()
@@ -59,20 +47,7 @@ def apportion(counts: Sequence[int], total: int, *, low: int, spare: int) -> Ind
 
 
 def choose(labels: Indices, total: int, classes: int, seed: int, stage: Stage, *, low: int, spare: int) -> Indices:
-    """Choose images at random, class by class, as `apportion` says.
-
-    Args:
-        labels: class indices, (N,).
-        total: how many images to choose.
-        classes: K, the number of classes.
-        seed: 0 or more.
-        stage: what the choice is for.
-        low: the fewest images of a class to choose.
-        spare: the fewest images of a class to leave.
-
-    Returns:
-        Indices into ``labels``, ascending.
-    """
+    """Choose images at random, class by class, as `apportion` says; return indices into ``labels``, ascending."""
     share = apportion(np.bincount(labels, minlength=classes).tolist(), total, low=low, spare=spare)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(int(stage),)))
     order = rng.permutation(len(labels))
@@ -83,17 +58,7 @@ def choose(labels: Indices, total: int, classes: int, seed: int, stage: Stage, *
 
 
 def require(labels: Indices, classes: Sequence[str], needed: Sequence[str], where: str) -> None:
-    """Refuse a class with fewer images than there are splits to come out of them.
-
-    Args:
-        labels: class indices of the images to be split, (N,).
-        classes: the class names.
-        needed: the splits, each of which takes at least one image of every class.
-        where: the data's name in the message.
-
-    Raises:
-        DataError: names the smallest class and what it lacks.
-    """
+    """Refuse a class with fewer images than there are splits that need one of it."""
     counts = np.bincount(labels, minlength=len(classes))
     smallest = int(counts.argmin())
     if counts[smallest] < len(needed):

@@ -23,17 +23,7 @@ Found = tuple[list[Entry], tuple[str, ...]]
 
 
 def manifest_entries(path: Path, where: str, label: str | None, notes: list[str]) -> Found:
-    """Read a CSV manifest; paths stand below its folder or are absolute.
-
-    Args:
-        path: the file; separated by commas, semicolons or tabs, UTF-8, with a header.
-        where: its name in messages.
-        label: the column of the classes; ``label`` if not given.
-        notes: gets a line for columns that are not used.
-
-    Raises:
-        DataError: no header, no or repeated paths, an unknown split, or none of the images there.
-    """
+    """Read a CSV manifest: UTF-8, separated by commas, semicolons or tabs; paths stand below its folder."""
     columns, lines = _cells(path, where)
     paths = [name for name in columns if name.lower() in _PATH]
     if not paths:
@@ -74,17 +64,8 @@ def parquet_entries(
 ) -> Found:
     """Read parquet files in the Hugging Face image layout through `datasets`, which keeps a copy in its cache.
 
-    The bytes stay in the table until they are asked for.
-
-    Args:
-        root: the folder.
-        files: the parquet files below it.
-        where: the folder's name in messages.
-        label: the column of the classes, where several could be it.
-        labelled: every image must have a class, and there must be a split to train on.
-
-    Raises:
-        DataError: a broken file, files that do not agree, no column to use, or missing labels.
+    The bytes stay in the table until they are asked for. With `labelled` every image must have a class, and there must
+    be a split to train on.
     """
     import pyarrow.parquet as pq
     from datasets import Features, load_dataset
@@ -118,14 +99,6 @@ def hub_entries(spec: str, label: str | None, *, labelled: bool) -> Found:
     """Load a data set from the Hugging Face hub, or from its cache when ``HF_HUB_OFFLINE=1`` is set.
 
     Splits that are neither train, validation nor test are left out; a single split of any name is taken as train.
-
-    Args:
-        spec: ``owner/name``.
-        label: the label column, where the user named it.
-        labelled: every image must have a class, and there must be a split to train on.
-
-    Raises:
-        DataError: no such data set, no way to the hub, no column to use, or missing labels.
     """
     from datasets import load_dataset
     from huggingface_hub import HfApi
@@ -160,16 +133,8 @@ def find_columns(features: Mapping[str, Any], where: str, label: str | None, *, 
     """Choose the columns of image, label, mask and group, never guessing among several.
 
     Images are of feature `Image`, or else of plain bytes (alone, or with a path beside them). The label is of feature
-    `ClassLabel`, or else of plain integers or text; among several plain ones that named ``label``.
-
-    Args:
-        features: the table's features by column.
-        where: the table's name in messages.
-        label: the label column, where the user named it.
-        labelled: there must be a label; masks and groups are then not looked for.
-
-    Raises:
-        DataError: none or several candidates; names the columns.
+    `ClassLabel`, or else of plain integers or text; among several plain ones that named ``label``. With `labelled`
+    there must be one; masks and groups are then not looked for.
     """
     images = [name for name, kind in features.items() if type(kind).__name__ == "Image"]
     images = images or [name for name, kind in features.items() if _holds_bytes(kind)]

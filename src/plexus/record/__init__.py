@@ -1,6 +1,6 @@
 """Records: all that a run, an audit, a probe or a trial has to say, as JSON with types, checked where it is read."""
 
-from plexus.record._base import FORMAT, Record, atomic_write, plain, read_json, to_json
+from plexus.record._base import FORMAT, Record, atomic_write, digest, plain, read_json, to_json
 from plexus.record._kinds import (
     KINDS,
     AuditRecord,
@@ -28,6 +28,7 @@ __all__ = [
     "StudyRecord",
     "TrialRecord",
     "atomic_write",
+    "digest",
     "plain",
     "read_json",
     "read_record",

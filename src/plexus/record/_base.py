@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -264,6 +265,22 @@ def _lines(part: Any) -> str:
     if isinstance(part, list) and part and isinstance(part[0], dict | list):
         return "[\n  " + ",\n  ".join(map(_dump, part)) + "\n]"
     return _dump(part)
+
+
+def digest(*contents: bytes) -> str:
+    """Return ``sha256:`` and the digest of some bytes; the length of each counts.
+
+    Args:
+        contents: bytes, in their order.
+
+    Example:
+        >>> digest(b"ab", b"c") == digest(b"a", b"bc")
+        False
+    """
+    total = hashlib.sha256()
+    for content in contents:
+        total.update(len(content).to_bytes(8, "little") + content)
+    return f"sha256:{total.hexdigest()}"
 
 
 def atomic_write(path: str | Path, content: bytes | str) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import errno
 import fcntl
-import hashlib
 import os
 import platform
 import shutil
@@ -18,8 +17,7 @@ from typing import Any
 
 import plexus
 from plexus.errors import RunError
-from plexus.record import FORMAT, KINDS, atomic_write, to_json
-from plexus.training._options import Options
+from plexus.record import atomic_write, digest
 
 _RUN = "PLEXUS_RUN"  # the processes that Lightning starts for other devices find the run folder by it
 
@@ -225,22 +223,6 @@ def _imported(script: Path) -> list[Path]:
     return sorted(Path(m.__file__) for m in finder.modules.values() if m.__file__ and m.__name__ != "__main__")
 
 
-def digest(*contents: bytes) -> str:
-    """Return `sha256:` and the digest of some bytes; their lengths count.
-
-    Args:
-        contents: in their order.
-
-    Example:
-        >>> digest(b"ab", b"c") == digest(b"a", b"bc")
-        False
-    """
-    total = hashlib.sha256()
-    for content in contents:
-        total.update(len(content).to_bytes(8, "little") + content)
-    return f"sha256:{total.hexdigest()}"
-
-
 def versions() -> dict[str, str]:
     """Return the versions of what a run depends on: library -> version.
 
@@ -274,60 +256,3 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def make_run(
-    config: Options, folder: str | Path | None, facts: Mapping[str, Any], *, now: datetime.datetime | None = None
-) -> Path:
-    """Create a run folder with its config and an unfinished record: both or nothing.
-
-    Args:
-        config: options of the run; its `data` and `seed` are read.
-        folder: where; by default `runs/DATA-DATE-TIME`.
-        facts: `kind` of the run, the `verb` that goes on with it, and the `command` line that reproduces it.
-        now: the time to name and stamp it with.
-    """
-    options: Any = config
-    now = now or datetime.datetime.now(datetime.UTC)
-    record = {
-        "format": FORMAT,
-        "kind": facts["kind"],
-        "created": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-        "command": facts["command"],
-        "seed": options.seed,
-        "finished": False,
-        "config": {},
-        "versions": versions(),
-        "machine": machine(),
-    }
-    files = {"record.json": to_json(record), "config.yaml": config.to_yaml()}
-    return make_run_folder(folder, files, data=options.data, verb=facts["verb"], now=now)
-
-
-def open_folder(folder: str | Path, *, kind: str, verb: str) -> dict[str, Any]:
-    """The record of a run folder that holds a config.
-
-    Raises:
-        RunError: there is none, or it is broken or of another kind.
-    """
-    place = Path(folder)
-    if not (place / "config.yaml").is_file():
-        raise RunError(f"{place}: not a run folder (it has no config.yaml); name one of `plexus {verb}`")
-    return read_record(place / "record.json", kind=kind, verb=verb)
-
-
-def read_record(path: Path, *, kind: str, verb: str) -> dict[str, Any]:
-    """A record of one kind.
-
-    Raises:
-        RunError: it is missing, broken or of another kind.
-    """
-    record = KINDS[kind].read(path)
-    if "machine" not in record.model_fields_set:
-        raise RunError(f"{path}: broken: it does not name the machine; train anew")
-    return {name: part for name, part in record.to_dict().items() if name in record.model_fields_set}
-
-
-def absolute(path: str) -> str:
-    """A path that is there, from the root; anything else, as a hub id, as it is."""
-    return os.path.abspath(path) if os.path.exists(path) else path
