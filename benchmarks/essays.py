@@ -22,8 +22,7 @@ from pathlib import Path
 from numba import njit
 from sympy import factorint
 
-from plexus.essays._factor import factors
-from plexus.essays.squares import count, pairs
+from plexus.essays.squares import count, factors, pairs
 
 LARGEST = 2147483647
 

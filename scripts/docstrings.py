@@ -1,4 +1,4 @@
-"""How docstrings in the house's style become what mkdocstrings reads; an extension of griffe.
+"""Docstrings in the house's style, turned into what mkdocstrings reads; an extension of griffe.
 
 One line of `Args` may explain several arguments; `Source` and `Shape` are no sections of Google's; a set equation
 (`.. math::`, TeX) is drawn as MathML, which browsers show without a script or a font from anywhere.
@@ -19,16 +19,19 @@ INLINE = re.compile(r":math:`([^`]+)`")
 DOUBLE = re.compile(r"``([^`]+)``")
 ARGS = re.compile(r"^Args:\n(?:(?: +.*)?\n?)*", re.MULTILINE)
 
+FIELDS = {"NamedTuple", "BaseModel", "Part", "Record"}
+"""Bases whose fields are the arguments; griffe sees no signature of theirs."""
+
 
 class House(griffe.Extension):
-    """Rewrites every docstring before it is parsed."""
+    """Rewrite every docstring before it is parsed."""
 
     def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:
         """Called for every module, class, function and attribute once it is read."""
         if obj.docstring is None:
             return
         obj.docstring.value = plain(obj.docstring.value)
-        if isinstance(obj, griffe.Class) and any(str(base) == "NamedTuple" for base in obj.bases):
+        if isinstance(obj, griffe.Class) and FIELDS & {str(base) for base in obj.bases}:
             obj.docstring.value = obj.docstring.value.replace("Args:", "Attributes:", 1)
 
 

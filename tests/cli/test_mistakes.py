@@ -11,7 +11,8 @@ import pytest
 from plexus.cli import main
 from plexus.record import FitRecord
 from plexus.training import FitConfig
-from plexus.training._fit import new_run
+from plexus.training._fit import FIT
+from plexus.training.engine import new_run
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -34,7 +35,7 @@ def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def unfinished(tmp_path: Path) -> Path:
-    return new_run(FitConfig(), tmp_path / "begun", command="plexus fit")[0]
+    return new_run(FIT, FitConfig(), tmp_path / "begun", command="plexus fit")[0]
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,9 @@ def unfinished(tmp_path: Path) -> Path:
         (["fit", "--max-params", "some"], "max_params='some' must be a whole number"),
         (["fit", "--config", "nowhere.yaml"], "nowhere.yaml: cannot read the config"),
         (["fit", "nowhere"], "nowhere: no such folder"),
+        (["fit", "--preset", "blocks"], "preset=blocks needs images of 10 pixels or more, not 8: pass --size 32"),
+        (["fit", "--preset", "legos8"], "preset=legos8 needs images of 10 pixels or more, not 8: pass --size 32"),
+        (["fit", "--preset", "blocks", "--width", "32"], "width=32 belongs to preset=deep, not to preset=blocks"),
         (["fit", "--neuron", "rot6"], "neuron='rot6' is unknown; choose from plain, rot8, rot4, unit, spherical"),
         (["fit", "--neurons", "rot8"], "Did you mean --neuron?"),
         (["fit", "--dense", "rot8"], "dense='rot8' is unknown; choose from plain, unit, spherical"),
@@ -128,10 +132,10 @@ def test_an_unfinished_run_has_nothing_to_give(capsys: pytest.CaptureFixture[str
 
 
 def test_a_broken_run_is_named(capsys: pytest.CaptureFixture[str], unfinished: Path) -> None:
-    (unfinished / "record.json").write_text("{")
-    assert "record.json: not a run record" in told(capsys, "fit", "--resume", unfinished)
     (unfinished / "config.yaml").write_text("epochs: -1\nmore: 3")
     assert "epochs=-1" in told(capsys, "fit", "--resume", unfinished)
+    (unfinished / "record.json").write_text("{")
+    assert "record.json: not a run record" in told(capsys, "fit", "--resume", unfinished)
 
 
 def test_a_model_that_is_none_is_named(capsys: pytest.CaptureFixture[str], unfinished: Path) -> None:

@@ -13,7 +13,7 @@ import plexus.cli.probe
 import plexus.cli.prune
 import plexus.cli.report
 import plexus.report
-import plexus.training._judge  # noqa: F401
+import plexus.training._task  # noqa: F401
 from plexus.robustness import probe_models  # noqa: F401
 from plexus.training._export import to_onnx
 

@@ -3,35 +3,56 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
+from collections.abc import Sequence
 from itertools import permutations
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import gammainc, gammaincc, gammaln
 from scipy.stats import beta
 
 from plexus.essays import EssayError
-from plexus.essays.keystrokes import SAMPLE, _log_order, infer, infer_two, power, shares
+from plexus.essays.keystrokes import FINGERS, SAMPLE, infer, infer_two, power, shares
 
 Counts = st.lists(st.integers(0, 300), min_size=2, max_size=4)
 
 
-@given(Counts)
-def test_all_orders_together_are_certain(counts: list[int]) -> None:
-    total = sum(math.exp(_log_order(order)) for order in permutations(counts))
-    assert total == pytest.approx(1, abs=2e-3)
+def orders(counts: Sequence[int]) -> dict[tuple[int, ...], float]:
+    """The posterior of each order of keys by length, where all are equally likely before."""
+    keys = "fghj"[: len(counts)]
+    hand = infer("".join(k * n for k, n in zip(keys, counts, strict=True)), keys, prior="any")
+    found: dict[tuple[int, ...], float] = defaultdict(float)
+    for way, posterior in hand.ranking:
+        found[tuple(sorted(range(len(keys)), key=lambda i: FINGERS.index(way[keys[i]])))] += posterior
+    return found
 
 
-@given(st.integers(0, 500), st.integers(0, 500))
+@given(st.integers(0, 500), st.integers(1, 500))
 def test_two_keys_are_a_beta_tail(a: int, b: int) -> None:
-    assert _log_order((a, b)) == pytest.approx(beta.logsf(0.5, a + 1, b + 1), abs=5e-3, rel=2e-3)
+    assert math.log(orders((a, b))[0, 1]) == pytest.approx(beta.logsf(0.5, a + 1, b + 1), abs=7e-3, rel=2e-3)
+
+
+@given(st.tuples(*[st.integers(0, 40)] * 3).filter(any))
+def test_three_keys_are_an_integral_over_the_middle_one(counts: tuple[int, int, int]) -> None:
+    """P(G_a >= G_b >= G_c), over what the one between is, of gamma tails from SciPy; by Gauss's quadrature."""
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    x, known = 60 * (nodes + 1), orders(counts)
+    for order in permutations(range(3)):
+        a, b, c = (counts[i] + 1 for i in order)
+        density = np.exp((b - 1) * np.log(x) - x - gammaln(b))
+        expected = 60 * weights @ (density * gammaincc(a, x) * gammainc(c, x))
+        assert known[order] == pytest.approx(expected, abs=3e-3)
 
 
 def test_four_keys_are_the_share_of_ordered_draws() -> None:
     draws = np.random.default_rng(0).dirichlet([8, 6, 5, 3], size=400_000)
     ordered = (np.diff(draws, axis=1) <= 0).all(axis=1).mean()
-    assert math.exp(_log_order((7, 5, 4, 2))) == pytest.approx(ordered, abs=4 * math.sqrt(0.25 / 400_000))
+    found = orders((7, 5, 4, 2))
+    assert len(found) == 24
+    assert found[0, 1, 2, 3] == pytest.approx(ordered, abs=4 * math.sqrt(0.25 / 400_000))
 
 
 def test_the_notes_sample_without_crossed_fingers() -> None:

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plexus.essays import EssayError
-from plexus.essays._factor import factors, is_prime
-from plexus.essays.squares import LARGEST, count, count_file, pairs, parse
+from plexus.essays.squares import LARGEST, count, count_file, factors, is_prime, pairs, parse
 
 SAMPLE = (
     1105, 65, 2147483646, 1257431873, 25, 1000582589, 1148284322, 5525, 0, 1475149141, 858320077, 1022907856,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +53,9 @@ def small(data: Path | str, **more: Any) -> RepresentConfig:
     """The smallest training there is."""
     options: dict[str, Any] = {"dim": 5, "width": 4, "epochs": 2, "batch_size": 16, "onnx": False, **more}
     return RepresentConfig(data=str(data), **options)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The parts of a record as they stand in the file."""
+    parts: dict[str, Any] = json.loads(path.read_text())
+    return parts

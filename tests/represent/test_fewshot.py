@@ -17,8 +17,8 @@ from plexus.errors import ConfigError, DataError, RunError
 from plexus.models import read_autoencoder
 from plexus.represent import fewshot, train
 from plexus.represent._fewshot import _episodes, _prototype, interval
-from plexus.represent._folder import Space, encode, open_run
-from tests.represent.shapes import small, write_flat, write_shapes
+from plexus.represent._space import Space, encode
+from tests.represent.shapes import read_record, small, write_flat, write_shapes
 
 QUICK: dict[str, Any] = {"ways": 2, "shots": 1, "queries": 5, "episodes": 20}
 
@@ -39,13 +39,13 @@ def test_what_was_asked_and_found_is_told_and_recorded(three: Path, shapes: Path
     other = fewshot(three, shapes, **{**QUICK, "seed": 1})
     assert other["heads"] != found["heads"]
     assert fewshot(three, shapes, **QUICK) == found
-    assert open_run(three)[1]["fewshot"] == [found, other, found]
+    assert read_record(three / "record.json")["fewshot"] == [found, other, found]
 
 
 def test_the_record_keeps_the_newest(three: Path, shapes: Path) -> None:
     for seed in range(10):
         fewshot(three, shapes, **{**QUICK, "episodes": 2, "seed": seed})
-    assert [test["seed"] for test in open_run(three)[1]["fewshot"]] == list(range(9, 1, -1))
+    assert [test["seed"] for test in read_record(three / "record.json")["fewshot"]] == list(range(9, 1, -1))
 
 
 @pytest.mark.parametrize("shots", [1, 3])
@@ -153,7 +153,7 @@ def test_what_cannot_be_tested(
     with pytest.raises(kind, match=said) as told:
         fewshot(three, shapes, **{**QUICK, **options})
     assert "\n" not in str(told.value)
-    assert "fewshot" not in open_run(three)[1]
+    assert "fewshot" not in read_record(three / "record.json")
 
 
 def test_a_run_that_saw_every_class_is_refused(trained: Path, shapes: Path) -> None:

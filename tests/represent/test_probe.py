@@ -16,17 +16,17 @@ from sklearn.preprocessing import StandardScaler
 from plexus.data import load
 from plexus.errors import ConfigError, RunError
 from plexus.models import read_autoencoder
-from plexus.represent import finished, probe
-from plexus.represent._folder import Space, encode, open_run
+from plexus.represent import finished, open_run, probe
 from plexus.represent._scores import knn_accuracy, linear_accuracy, nearest, share
-from tests.represent.shapes import write_shapes
+from plexus.represent._space import Space, encode
+from tests.represent.shapes import read_record, write_shapes
 
 SCORES = {"mse", "unexplained", "knn", "linear", "turning", "active"}
 
 
 def test_the_run_itself_has_the_figures_of_its_record(three: Path, shapes: Path) -> None:
     (row,) = probe(three, shapes)
-    record = open_run(three)[1]
+    record = read_record(three / "record.json")
     assert row | {"dim": 5, "balance": 0.1, "objective": "ae", "own": True} == row
     assert set(row) == {"dim", "balance", "objective", "own"} | SCORES
     assert record["probe"]["rows"] == [row]
@@ -132,4 +132,4 @@ def test_what_cannot_be_probed(three: Path, shapes: Path, tmp_path: Path) -> Non
         probe(three, colour)
     with pytest.raises(RunError, match="not a run folder"):
         probe(tmp_path, shapes)
-    assert "probe" not in open_run(three)[1]
+    assert "probe" not in read_record(three / "record.json")

@@ -19,9 +19,9 @@ from plexus.errors import ConfigError, DataError, PlexusError, RunError
 from plexus.models import read_autoencoder
 from plexus.represent import RepresentConfig, finished, resume, train
 from plexus.represent._data import load_images
-from plexus.represent._folder import Space, digests, encode, open_run
-from plexus.represent._judge import _units
-from tests.represent.shapes import KINDS, small, write_flat, write_shapes
+from plexus.represent._space import Space, digests, encode
+from plexus.represent._task import _units
+from tests.represent.shapes import KINDS, read_record, small, write_flat, write_shapes
 
 KEYS = {
     "format", "kind", "created", "command", "seed", "finished", "config", "versions", "machine", "data", "model",
@@ -34,7 +34,7 @@ FILES = {
 
 
 def read(run: Path) -> dict[str, Any]:
-    return open_run(run)[1]
+    return read_record(run / "record.json")
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -232,7 +232,7 @@ def test_no_label_is_read_where_none_is_asked_for(
     assert all(entry["val_accuracy"] is None for entry in record["epochs"])
     other = load_images(config)
     other.data.train.labels.copy_(other.data.train.labels.roll(1))
-    monkeypatch.setattr("plexus.represent._work.load_images", lambda config: other)
+    monkeypatch.setattr("plexus.represent._task.load_images", lambda config: other)
     torch.manual_seed(5)
     same(train(config, run=tmp_path / "other"), run)
 
@@ -264,7 +264,7 @@ def test_other_labels_are_not_read_where_few_are(shapes: Path, tmp_path: Path, m
     hidden = torch.tensor([name not in real.few.names for name in real.data.train.names])
     scrambled[hidden] = (scrambled[hidden] + 1) % 5
     real.data.train.labels.copy_(scrambled)
-    monkeypatch.setattr("plexus.represent._work.load_images", lambda config: real)
+    monkeypatch.setattr("plexus.represent._task.load_images", lambda config: real)
     same(train(config, run=tmp_path / "run"), whole)
 
 

@@ -13,10 +13,10 @@ from PIL import Image
 from plexus.errors import ConfigError, PlexusError, RunError
 from plexus.models import read_autoencoder
 from plexus.represent import vary
-from plexus.represent._folder import Space, encode, open_run
 from plexus.represent._pictures import as_bytes, decoded, grid, small
+from plexus.represent._space import Space, encode
 from plexus.represent._vary import interpolation, principal_axes, traversal
-from tests.represent.shapes import shape
+from tests.represent.shapes import read_record, shape
 
 
 def tiles(path: Path) -> list[list[np.ndarray]]:
@@ -86,7 +86,7 @@ def test_a_picture_of_the_way_to_another_image(three: Path, shapes: Path, tmp_pa
     assert len(row) == 5
     assert np.array_equal(row[0], np.asarray(Image.open(first)))
     assert np.array_equal(row[-1], np.asarray(Image.open(other)))
-    entry = open_run(three)[1]["variations"][0]
+    entry = read_record(three / "record.json")["variations"][0]
     assert entry | {"kind": "interpolation", "image": "02.png", "to": "03.png", "steps": 3} == entry
     assert entry["picture"].startswith("data:image/png;base64,")
     assert vary(three, first, to=other).name == "02-03.png"
@@ -95,7 +95,7 @@ def test_a_picture_of_the_way_to_another_image(three: Path, shapes: Path, tmp_pa
 def test_the_record_keeps_the_newest(three: Path, shapes: Path) -> None:
     for i in range(14):
         vary(three, shapes / "bar" / f"{i:02}.png", directions=1, steps=3)
-    names = [entry["image"] for entry in open_run(three)[1]["variations"]]
+    names = [entry["image"] for entry in read_record(three / "record.json")["variations"]]
     assert names == [f"{i:02}.png" for i in range(13, 1, -1)]
 
 
@@ -123,7 +123,7 @@ def test_what_cannot_be_varied(three: Path, shapes: Path, options: dict[str, Any
     with pytest.raises(ConfigError, match=said) as told:
         vary(three, shapes / "bar" / "02.png", **options)
     assert "\n" not in str(told.value)
-    assert "variations" not in open_run(three)[1]
+    assert "variations" not in read_record(three / "record.json")
 
 
 def test_places_that_are_no_image_or_cannot_be_written(three: Path, shapes: Path, tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_places_that_are_no_image_or_cannot_be_written(three: Path, shapes: Path
         vary(three, tmp_path / "file")
     with pytest.raises(RunError, match="cannot write there"):
         vary(three, shapes / "bar" / "02.png", out=tmp_path / "file" / "x.png")
-    assert "variations" not in open_run(three)[1]
+    assert "variations" not in read_record(three / "record.json")
 
 
 def test_grids_stand_apart_and_are_enlarged() -> None:

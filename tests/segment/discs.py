@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +47,9 @@ def small(data: Path, **more: Any) -> SegmentConfig:
         **more,
     }
     return SegmentConfig(data=str(data), **options)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The parts of a record as they stand in the file."""
+    parts: dict[str, Any] = json.loads(path.read_text())
+    return parts

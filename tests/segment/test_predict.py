@@ -13,12 +13,11 @@ from PIL import Image
 
 from plexus.errors import ConfigError, DataError, RunError
 from plexus.segment import evaluate, predict, submit
-from plexus.segment._folder import read_record
 from plexus.segment._images import open_finished
 from plexus.segment._measure import gated
 from plexus.segment._predict import to_png
 from plexus.segment._rle import decode, encode
-from tests.segment.discs import disc, write_discs
+from tests.segment.discs import disc, read_record, write_discs
 
 
 def mask_of(path: Path) -> np.ndarray:

@@ -13,11 +13,10 @@ from safetensors.torch import load_file
 from plexus.data import load_segmentation, open_samples
 from plexus.errors import DataError, RunError
 from plexus.segment import SegmentConfig, finished, resume, train
-from plexus.segment._folder import read_record
 from plexus.segment._forward import answers, enlarge, from_bytes, to_bytes
 from plexus.segment._gate import Gate
 from plexus.segment._nets import load_net
-from tests.segment.discs import disc, small, write_discs
+from tests.segment.discs import disc, read_record, small, write_discs
 
 KEYS = {
     "format", "kind", "created", "command", "seed", "finished", "config", "versions", "machine", "data", "model",

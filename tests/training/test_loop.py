@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import nn
 
-import plexus.record
 from plexus.errors import ConfigError, RunError, TrainingError
 from plexus.graph import Wiring
 from plexus.nn import SphericalConv2d, SphericalLinear, convert
@@ -148,7 +147,7 @@ def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(plexus.record.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(TrainingError, match="the disk is full"):
         AtomicCheckpoints().save_checkpoint({"step": torch.tensor(2)}, file)
     assert torch.load(file, weights_only=True)["step"] == 1

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import io
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from plexus.audit._scan import bar, pool
-from plexus.data import SampleSet
+from plexus.data import SampleSet, data_uri
 from plexus.errors import DataError
 from plexus.record import AuditRecord
 
@@ -80,8 +76,8 @@ def _picture(samples: SampleSet, i: int) -> Picture | None:
         mask = samples.mask(i)
     except DataError:
         mask = None
-    outline = None if mask is None else _uri(Image.fromarray(_outline(mask, image.size)), "PNG", optimize=True)
-    return {"image": _uri(image, "JPEG", quality=80), "mask": outline}
+    outline = None if mask is None else data_uri(Image.fromarray(_outline(mask, image.size)))
+    return {"image": data_uri(image, "JPEG", quality=80), "mask": outline}
 
 
 def _outline(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -92,9 +88,3 @@ def _outline(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.uint8
     border = np.zeros((size[1], size[0], 4), np.uint8)
     border[inside[1:-1, 1:-1] & ~core] = COLOUR
     return border
-
-
-def _uri(image: Image.Image, kind: str, **options: Any) -> str:
-    out = io.BytesIO()
-    image.save(out, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(out.getvalue()).decode()}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 from plexus.cli._options import DATA, OUTPUT, Json
+from plexus.cli._show import print_json
 from plexus.errors import ConfigError
 
 
@@ -39,7 +39,7 @@ def claims(
     if html is not None:
         page = write_claims(judged, html)
     if as_json:
-        print(json.dumps(judged, indent=1, ensure_ascii=False, allow_nan=False))
+        print_json(judged)
     elif markdown:
         print(claims_markdown(judged), end="")
     else:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from plexus.cli._options import DATA, HARDWARE, OUTPUT, Json, Seed, command
+from plexus.cli._options import DATA, HARDWARE, NAME, OUTPUT, Json, Seed, command
+from plexus.cli._show import print_json
 from plexus.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def probe(
     )  # fmt: skip
     page = write_rotation(record.to_dict(), folder)
     if as_json:
-        print(json.dumps(_figures(record), indent=1, ensure_ascii=False))
+        print_json(_figures(record))
     else:
         print("\n".join([*rotation_lines(record.to_dict()), f"open {page}"]))
 
@@ -63,7 +63,7 @@ def _folder(models: list[str], data: str) -> Path:
     """Inside the run, where there is one; else beside the user."""
     if len(models) == 1 and Path(models[0]).is_dir():
         return Path(models[0]) / "probe"
-    return Path(f"probe-{Path(data).name or 'data'}")
+    return Path(f"probe-{Path(data).name[:NAME] or 'data'}")
 
 
 def _figures(record: RobustnessRecord) -> dict[str, Any]:

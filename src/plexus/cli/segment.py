@@ -23,6 +23,7 @@ from plexus.cli._options import (
     tell,
     train_or_resume,
 )
+from plexus.cli._show import segment_summary
 from plexus.segment import SegmentConfig
 
 segment = App(name="segment", help="Segment images in which the target may be absent.")
@@ -115,7 +116,6 @@ def evaluate(
     data
         Images with masks; where they have a test split, it is measured.
     """
-    from plexus.cli._show import segment_summary
     from plexus.report import write_segment
 
     record = plexus.segment.evaluate(

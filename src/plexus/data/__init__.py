@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from plexus.data._decode import UnreadableError, decode
 from plexus.data._open import open_samples
-from plexus.data._pixels import resize_image, resize_mask, stack, to_shape
+from plexus.data._pixels import data_uri, resize_image, resize_mask, stack, to_shape
 from plexus.data._samples import Sample, SampleSet
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ __all__ = [
     "UnreadableError",
     "augment",
     "augment_pair",
+    "data_uri",
     "decode",
     "load",
     "load_segmentation",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -102,3 +105,23 @@ def stack(pixels: Sequence[Pixels], channels: int | None = None) -> Pixels:
     for target, image in zip(out, pixels, strict=True):
         target[:] = image if image.ndim == 2 else image.transpose(2, 0, 1)
     return out
+
+
+def data_uri(image: Image.Image, kind: Literal["PNG", "JPEG"] = "PNG", **options: Any) -> str:
+    """Write a picture as a data URI, which a record or a page can hold.
+
+    Args:
+        image: a Pillow image of a mode that the kind knows.
+        kind: PNG | JPEG.
+        **options: of Pillow's `Image.save`, such as `quality`; without any the file is made small by `optimize`.
+
+    Returns:
+        `data:image/KIND;base64,...`
+
+    Example:
+        >>> data_uri(Image.new("L", (1, 1)))[:22]
+        'data:image/png;base64,'
+    """
+    file = io.BytesIO()
+    image.save(file, kind, **(options or {"optimize": True}))
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"

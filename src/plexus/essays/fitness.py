@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import differential_evolution
 
-from plexus.essays._error import EssayError
+from plexus.essays import EssayError
 
 Function = Callable[[float], float]
 
 
 @dataclass(frozen=True)
 class End:
-    """Where one search ended.
+    """The end of one search.
 
     Args:
         x: the place.
@@ -29,7 +29,7 @@ class End:
 
 
 def reciprocal(x: float) -> float:
-    """The notes' first fitness, 1/x; positive infinity at 0, as seen from the right.
+    """Return the notes' first fitness, 1/x; positive infinity at 0, as seen from the right.
 
     Example:
         >>> reciprocal(0.5), reciprocal(-5)
@@ -52,7 +52,7 @@ def negation(f: Function) -> Function:
 
 
 def maximise(f: Function, low: float = -5.0, high: float = 5.0, *, seed: int = 0, generations: int = 100) -> End:
-    """Search the largest f(x) on [low, high] by differential evolution, which minimises -f.
+    """Search for the largest f(x) on [low, high] by differential evolution, which minimises -f.
 
     Args:
         f: the fitness.
@@ -84,9 +84,10 @@ def maximise(f: Function, low: float = -5.0, high: float = 5.0, *, seed: int = 0
 
     def cost(x: np.ndarray) -> float:
         nonlocal met
-        place, fitness = float(x[0]), float(f(float(x[0])))
-        if fitness > met.fitness:
-            met = End(place, fitness, 0)
+        fitness = float(f(float(x[0])))
+        if fitness > met.fitness:  # scipy reports the clipped cost, and of equals any
+            met = End(float(x[0]), fitness, 0)
+        # NaN loses, and infinity must not: the search takes differences of costs
         return float(np.clip(-fitness, -1e300, 1e300)) if fitness == fitness else 1e300
 
     with np.errstate(over="ignore", invalid="ignore"):  # scipy takes the spread of all costs, however large

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import isotonic_regression
 from scipy.stats import chisquare
 
-from plexus.essays._error import EssayError, shown
+from plexus.essays import EssayError, quoted
 
 FINGERS = ("middle", "ring", "index", "little")
 """From the longest to the shortest."""
@@ -31,7 +31,7 @@ Prior = Literal["row", "any"]
 
 @dataclass(frozen=True)
 class Hand:
-    """What the keystrokes say of one hand.
+    """The evidence of the keystrokes of one hand.
 
     Args:
         counts: keystrokes of each key, keys from left to right.
@@ -47,12 +47,12 @@ class Hand:
 
 @dataclass(frozen=True)
 class Power:
-    """How often so many keystrokes are enough.
+    """The chance that so many keystrokes are enough.
 
     Args:
         keystrokes: how many are typed.
-        right: share of simulations in which the true assignment has a posterior of ``posterior`` or more.
-        wrong: share in which another one has.
+        right: fraction of simulations in which the true assignment has a posterior of ``posterior`` or more.
+        wrong: fraction in which another one has.
         posterior: what was asked for.
     """
 
@@ -142,7 +142,7 @@ def infer_two(text: str, left: str, right: str, *, prior: Prior = "row") -> tupl
 
 
 def shares(hand: Hand) -> list[float]:
-    """How likely each key is struck, if the likeliest assignment is the true one.
+    """Estimate the probability of each key, if the likeliest assignment is the true one.
 
     Args:
         hand: what ``infer`` returned.
@@ -173,7 +173,7 @@ def power(
     prior: Prior = "row",
     seed: int = 0,
 ) -> list[Power]:
-    """How many keystrokes make the true assignment all but certain: a power curve by simulation.
+    """Simulate how many keystrokes make the true assignment all but certain: a power curve.
 
     With fewer than four keys several assignments have one order of keys by length and cannot be told apart; then the
     posterior is that of the order.
@@ -199,7 +199,7 @@ def power(
     """
     p = np.asarray(shares, dtype=float)
     if p.ndim != 1 or not 2 <= len(p) <= 4 or not np.isfinite(p).all() or p.min() < 0 or p.sum() <= 0:
-        raise EssayError(f"shares must be two to four numbers of 0 or more, not {shown(list(shares))}")
+        raise EssayError(f"shares must be two to four numbers of 0 or more, not {quoted(list(shares))}")
     if not 0.5 <= posterior < 1:
         raise EssayError(f"posterior must be at least 0.5 and below 1, not {posterior}")
     if not 1 <= simulations <= 10_000 or not all(1 <= n <= 100_000 for n in keystrokes):
@@ -209,7 +209,7 @@ def power(
     fitting = [order for order in orders if all(p[a] >= p[b] for a, b in pairwise(order))]
     if len(fitting) != 1:
         which = "no assignment fits" if not fitting else "several assignments fit"
-        raise EssayError(f"{which} shares {shown([round(float(s), 3) for s in p])} under prior {prior!r}; give others")
+        raise EssayError(f"{which} shares {quoted([round(float(s), 3) for s in p])} under prior {prior!r}; give others")
     random = np.random.default_rng(seed)
     points = []
     for n in keystrokes:
@@ -233,15 +233,19 @@ def _struck(text: str) -> str:
 def _keys(keys: str) -> str:
     keys = _struck(keys)
     if len(set(keys)) != len(keys):
-        raise EssayError(f"keys {shown(keys)} name a key twice; name each once")
+        raise EssayError(f"keys {quoted(keys)} name a key twice; name each once")
     if not 2 <= len(keys) <= 4:
-        raise EssayError(f"a hand has two to four keys here, and {shown(keys)} are {len(keys)}; see --left and --right")
+        raise EssayError(
+            f"a hand has two to four keys here, and {quoted(keys)} are {len(keys)}; see --left and --right"
+        )
     return keys
 
 
 def _no_others(struck: str, keys: str) -> None:
     if others := sorted(set(struck) - set(keys)):
-        raise EssayError(f"the text has {others[0]!r}, which is none of the keys {shown(keys)}; name it or take it out")
+        raise EssayError(
+            f"the text has {others[0]!r}, which is none of the keys {quoted(keys)}; name it or take it out"
+        )
 
 
 def _counts(text: str, keys: str | None) -> dict[str, int]:
@@ -260,15 +264,15 @@ def _counts(text: str, keys: str | None) -> dict[str, int]:
         keys = "".join(sorted(distinct, key=where.__getitem__))
     keys = _keys(keys)
     _no_others(struck, keys)
-    found = Counter(struck)
-    return {key: found[key] for key in keys}
+    counts = Counter(struck)
+    return {key: counts[key] for key in keys}
 
 
 @cache
 def _assignments(keys: int, prior: Prior) -> tuple[tuple[str, ...], ...]:
-    """Fingers of the keys from left to right, every assignment that the prior allows."""
+    """List the fingers of the keys from left to right, for every assignment that the prior allows."""
     if prior not in ("row", "any"):
-        raise EssayError(f"prior must be row or any, not {shown(prior)}")
+        raise EssayError(f"prior must be row or any, not {quoted(prior)}")
     if prior == "any":
         return tuple(permutations(_ROW, keys))
     straight = list(combinations(_ROW, keys))
@@ -276,16 +280,21 @@ def _assignments(keys: int, prior: Prior) -> tuple[tuple[str, ...], ...]:
 
 
 def _by_length(fingers: tuple[str, ...]) -> tuple[int, ...]:
-    """The keys' places, from that of the longest finger to that of the shortest."""
+    """Return the keys' places, from that of the longest finger to that of the shortest."""
     return tuple(sorted(range(len(fingers)), key=lambda i: FINGERS.index(fingers[i])))
 
 
 def _log_order(counts: tuple[int, ...]) -> float:
-    """log P(G_1 >= G_2 >= ...) for independent G_i ~ Gamma(n_i + 1), by the trapezoid rule in logarithms."""
+    """Return log P(G_1 >= G_2 >= ...) for independent G_i ~ Gamma(n_i + 1), by the trapezoid rule in logarithms.
+
+    From the last to the first, inner(x) = log P(x >= G_i >= G_i+1 >= ...) becomes the integral of the next density
+    times itself. In logarithms, since counts of hundreds make some orders as unlikely as e^-300.
+    """
     shapes = [n + 1 for n in counts]
     spread = [10 * math.sqrt(a) + 10 for a in shapes]
     edges = [(max(a - s, 1e-9 * a), a + s + 10) for a, s in zip(shapes, spread, strict=True)]
     low, high = min(e[0] for e in edges), max(e[1] for e in edges)
+    # a common grid for all, and a fine one where each density has its mass
     x = np.unique(np.concatenate([np.linspace(low, high, 1200), *(np.linspace(*e, 400) for e in edges)]))
     log_x, log_width = np.log(x), np.log(np.diff(x))
     inner = np.zeros_like(x)

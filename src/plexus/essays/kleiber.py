@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import t as student
 
-from plexus.essays._error import EssayError, shown
+from plexus.essays import EssayError, quoted
 
 QUANTITIES = ("metabolic_rate_w", "heart_rate_bpm", "lifespan_yr")
 LIFETIME = "heartbeats_per_lifetime"
@@ -42,7 +42,7 @@ class Animal:
 
     @property
     def heartbeats_per_lifetime(self) -> float | None:
-        """Heart rate at rest times the longest life."""
+        """Multiply the heart rate at rest by the longest life."""
         if self.heart_rate_bpm is None or self.lifespan_yr is None:
             return None
         return self.heart_rate_bpm * self.lifespan_yr * _MINUTES
@@ -50,7 +50,7 @@ class Animal:
 
 @dataclass(frozen=True)
 class Fit:
-    """quantity = factor * mass^exponent.
+    """An allometric law, quantity = factor * mass^exponent.
 
     Args:
         quantity: what was fitted.
@@ -59,7 +59,7 @@ class Fit:
         exponent: the slope.
         low, high: its 95 % interval.
         factor: the quantity at 1 kg.
-        r2: share of the logarithms' variance that the line explains.
+        r2: fraction of the logarithms' variance that the line explains.
     """
 
     quantity: str
@@ -74,7 +74,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One sentence of the notes, and whether the data bear it out.
+    """One sentence of the notes, and the data's answer to it.
 
     Args:
         sentence: the notes'.
@@ -144,27 +144,26 @@ def fit(table: Iterable[Animal], quantity: str, group: str = "all") -> Fit:
         True
     """
     if quantity not in (*QUANTITIES, LIFETIME):
-        raise EssayError(f"{shown(quantity)} is not a quantity; choose from {', '.join((*QUANTITIES, LIFETIME))}")
+        raise EssayError(f"{quoted(quantity)} is not a quantity; choose from {', '.join((*QUANTITIES, LIFETIME))}")
     chosen = [a for a in table if group in ("all", a.group) and getattr(a, quantity) is not None]
     if len(chosen) < 3:
         raise EssayError(f"{quantity} of {group}: {len(chosen)} animals have a value, and a fit needs 3; add rows")
     x = np.log([a.mass_kg for a in chosen])
     y = np.log([getattr(a, quantity) for a in chosen])
-    dx, dy = x - x.mean(), y - y.mean()
     if np.ptp(x) < 1e-9:
         raise EssayError(f"{quantity} of {group}: all animals have one mass; add others")
+    # not scipy's linregress: from the correlation, it gives laws without scatter a standard error of NaN or 0
+    dx, dy = x - x.mean(), y - y.mean()
     slope = float(dx @ dy / (dx @ dx))
     rest = dy - slope * dx
-    half = float(student.ppf(0.975, len(x) - 2)) * math.sqrt(float(rest @ rest) / (len(x) - 2) / float(dx @ dx))
-    total = float(dy @ dy)
-    return Fit(
-        quantity, group, len(x), slope, slope - half, slope + half, math.exp(float(y.mean()) - slope * float(x.mean())),
-        1 - float(rest @ rest) / total if total > 0 else 1.0,
-    )  # fmt: skip
+    squares, total = float(rest @ rest), float(dy @ dy)
+    half = float(student.ppf(0.975, len(x) - 2)) * math.sqrt(squares / (len(x) - 2) / float(dx @ dx))
+    factor, r2 = math.exp(float(y.mean()) - slope * float(x.mean())), 1 - squares / total if total > 0 else 1.0
+    return Fit(quantity, group, len(x), slope, slope - half, slope + half, factor, r2)
 
 
 def fits(table: Sequence[Animal]) -> list[Fit]:
-    """Every fit that the table has rows for: all animals, then each class.
+    """Fit whatever the table has rows for: all animals, then each class.
 
     Args:
         table: the animals.
@@ -176,20 +175,20 @@ def fits(table: Sequence[Animal]) -> list[Fit]:
         >>> [(f.group, f.n) for f in fits(animals()) if f.quantity == "lifespan_yr"]
         [('all', 20), ('bird', 6), ('mammal', 14)]
     """
-    found, reasons = [], []
+    laws, reasons = [], []
     for quantity in (*QUANTITIES, LIFETIME):
         for group in ("all", *sorted({a.group for a in table} - {"all"})):
             try:
-                found.append(fit(table, quantity, group))
+                laws.append(fit(table, quantity, group))
             except EssayError as error:
                 reasons.append(str(error))
-    if not found:
+    if not laws:
         raise EssayError(reasons[0])
-    return found
+    return laws
 
 
 def verdicts(table: Sequence[Animal], group: str = "all") -> list[Verdict]:
-    """Which of the notes' two sentences the data bear out.
+    """Judge the notes' two sentences by the data.
 
     "heartbeat proportional to mass" says an exponent of 1, for the heart rate or for the number of beats; "heartbeats
     per lifetime tend to be constant" says 0 for their number.
@@ -209,8 +208,8 @@ def verdicts(table: Sequence[Animal], group: str = "all") -> list[Verdict]:
     """
     rate, beats = fit(table, "heart_rate_bpm", group), fit(table, LIFETIME, group)
     chosen = [a for a in table if group in ("all", a.group)]
-    found = [(a.mass_kg, a.heartbeats_per_lifetime) for a in chosen if a.heartbeats_per_lifetime is not None]
-    masses, numbers = zip(*found, strict=True)
+    pairs = [(a.mass_kg, a.heartbeats_per_lifetime) for a in chosen if a.heartbeats_per_lifetime is not None]
+    masses, numbers = zip(*pairs, strict=True)
     spread, span = max(numbers) / min(numbers), max(masses) / min(masses)
     heart = f"heart rate goes with mass^{rate.exponent:.2f} ({rate.low:.2f} to {rate.high:.2f})"
     number = f"heartbeats per lifetime go with mass^{beats.exponent:.2f} ({beats.low:.2f} to {beats.high:.2f})"
@@ -228,8 +227,8 @@ def verdicts(table: Sequence[Animal], group: str = "all") -> list[Verdict]:
     ]
 
 
-def _holds(found: Sequence[Fit], exponent: float) -> bool | None:
-    fitting = [f for f in found if f.low <= exponent <= f.high]
+def _holds(laws: Sequence[Fit], exponent: float) -> bool | None:
+    fitting = [f for f in laws if f.low <= exponent <= f.high]
     if not fitting:
         return False
     return True if any(exponent - 0.25 < f.low and f.high < exponent + 0.25 for f in fitting) else None
@@ -273,7 +272,7 @@ def _number(text: str, where: str) -> float | None:
     try:
         value = float(text)
     except ValueError:
-        raise EssayError(f"{where}: {shown(text)} is not a number") from None
+        raise EssayError(f"{where}: {quoted(text)} is not a number") from None
     if not 1e-12 <= value <= 1e12:
-        raise EssayError(f"{where}: {shown(text)} must be above 0 and finite, from 1e-12 to 1e12")
+        raise EssayError(f"{where}: {quoted(text)} must be above 0 and finite, from 1e-12 to 1e12")
     return value

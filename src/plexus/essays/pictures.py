@@ -1,4 +1,4 @@
-"""Pictures of the essays, by altair."""
+"""Pictures of the essays' answers, by altair."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plexus.essays._error import EssayError
+from plexus.essays import EssayError
 from plexus.essays.fitness import End, reciprocal
 from plexus.essays.keystrokes import Hand, Power
 from plexus.essays.kleiber import LIFETIME, QUANTITIES, Animal, fits
@@ -38,18 +38,21 @@ def save(chart: alt.TopLevelMixin, path: str | PathLike[str]) -> Path:
     Example:
         >>> save(None, "picture.gif")
         Traceback (most recent call last):
-        plexus.essays._error.EssayError: picture.gif: a picture ends in .svg, .png or .html
+        plexus.essays.EssayError: picture.gif: a picture ends in .svg, .png or .html
     """
-    place = check(path)
+    file = check(path)
     try:
-        chart.save(str(place), scale_factor=2) if place.suffix == ".png" else chart.save(str(place))
+        chart.save(str(file), scale_factor=2) if file.suffix == ".png" else chart.save(str(file))
     except OSError as error:
-        raise EssayError(f"{place}: cannot be written: {error.strerror or error}") from None
-    return place
+        raise EssayError(f"{file}: cannot be written: {error.strerror or error}") from None
+    return file
 
 
 def check(path: str | PathLike[str]) -> Path:
-    """Say before any work whether a picture can be written there.
+    """Refuse a path at which no picture can be written, before any work.
+
+    Args:
+        path: FILE.svg, FILE.png or FILE.html.
 
     Raises:
         EssayError: another suffix, a folder that is not there, or a file that is.
@@ -58,18 +61,18 @@ def check(path: str | PathLike[str]) -> Path:
         >>> check("picture.svg").name
         'picture.svg'
     """
-    place = Path(path)
-    if place.suffix not in KINDS:
-        raise EssayError(f"{place}: a picture ends in .svg, .png or .html")
-    if place.exists() or place.is_symlink():
-        raise EssayError(f"{place}: is there already; name another file")
-    if not place.parent.is_dir():
-        raise EssayError(f"{place.parent}: is no folder; make it first")
-    return place
+    file = Path(path)
+    if file.suffix not in KINDS:
+        raise EssayError(f"{file}: a picture ends in .svg, .png or .html")
+    if file.exists() or file.is_symlink():
+        raise EssayError(f"{file}: is there already; name another file")
+    if not file.parent.is_dir():
+        raise EssayError(f"{file.parent}: is no folder; make it first")
+    return file
 
 
 def shields(shield: float, warrior: float, money: float, army: Army) -> alt.LayerChart | alt.FacetChart:
-    """The damage by the number of shields, as bought and if parts could be bought; best and rule marked.
+    """Draw the damage by the number of shields, as bought and if parts could be bought; best and rule marked.
 
     Example:
         >>> from plexus.essays.shields import best
@@ -102,7 +105,7 @@ def shields(shield: float, warrior: float, money: float, army: Army) -> alt.Laye
 
 
 def fitness(ends: dict[str, list[End]]) -> alt.HConcatChart:
-    """Both landscapes on [-5, 5], with the places where the searches ended.
+    """Draw both landscapes on [-5, 5], with the places where the searches ended.
 
     Example:
         >>> len(fitness({"1/x": [End(0.0, 9.0, 1)], "-x": [End(-5.0, 5.0, 1)]}).hconcat)
@@ -111,28 +114,28 @@ def fitness(ends: dict[str, list[End]]) -> alt.HConcatChart:
     import altair as alt
 
     charts = []
-    for name, found in ends.items():
+    for name, searches in ends.items():
         grid = [i / 100 for i in range(-500, 501)]
         if name == "1/x":
             line = [{"x": x, "y": reciprocal(x), "side": x > 0} for x in grid if abs(x) >= 0.05]
         else:
             line = [{"x": x, "y": -x, "side": True} for x in grid]
         top = max(point["y"] for point in line)
-        marks = [{"x": end.x, "y": min(end.fitness, top)} for end in found]
+        marks = [{"x": end.x, "y": min(end.fitness, top)} for end in searches]
         x = alt.X("x:Q", title="x, to be as small as can be", scale=alt.Scale(domain=[-5.5, 5.5], nice=False))
         y = alt.Y("y:Q", title="fitness")
         charts.append(
             alt.layer(
                 alt.Chart(alt.Data(values=line)).mark_line().encode(x, y, detail="side:N"),
                 alt.Chart(alt.Data(values=marks)).mark_point(color=_RED, size=120, filled=True).encode(x, y),
-                title=f"fitness {name}: {len(found)} searches end at {_about(found)}",
+                title=f"fitness {name}: {len(searches)} searches end at {_about(searches)}",
             ).properties(width=320, height=260)
         )
     return alt.hconcat(*charts)
 
 
 def kleiber(table: Sequence[Animal]) -> alt.ConcatChart:
-    """Each quantity against body mass, both logarithmic, with the line through all animals.
+    """Draw each quantity against body mass, both logarithmic, with the line through all animals.
 
     Example:
         >>> from plexus.essays.kleiber import animals
@@ -174,7 +177,7 @@ def kleiber(table: Sequence[Animal]) -> alt.ConcatChart:
 
 
 def keystrokes(hands: dict[str, Hand], power: Sequence[Power] = ()) -> alt.HConcatChart:
-    """The keystrokes of each key with its likeliest finger; and the power curve, where there is one.
+    """Draw the keystrokes of each key with its likeliest finger; and the power curve, where there is one.
 
     Example:
         >>> from plexus.essays.keystrokes import SAMPLE, infer
@@ -206,7 +209,7 @@ def keystrokes(hands: dict[str, Hand], power: Sequence[Power] = ()) -> alt.HConc
             .mark_line(point=True)
             .encode(
                 alt.X("n:Q", title="keystrokes", scale=alt.Scale(type="log"), axis=alt.Axis(tickCount=5, format="~s")),
-                alt.Y("share:Q", title="share of simulated texts", scale=alt.Scale(domain=[0, 1])),
+                alt.Y("share:Q", title="fraction of simulated texts", scale=alt.Scale(domain=[0, 1])),
                 alt.Color("which:N", title=None),
             )
             .properties(width=320, height=220)
@@ -214,6 +217,6 @@ def keystrokes(hands: dict[str, Hand], power: Sequence[Power] = ()) -> alt.HConc
     return alt.hconcat(*charts)
 
 
-def _about(found: Sequence[End]) -> str:
-    low, high = min(end.x for end in found), max(end.x for end in found)
+def _about(ends: Sequence[End]) -> str:
+    low, high = min(end.x for end in ends), max(end.x for end in ends)
     return f"{low + 0:.3g}" if high - low < 1e-6 else f"{low:.3g} to {high:.3g}"

@@ -8,7 +8,7 @@ from fractions import Fraction
 from itertools import islice
 from math import gcd, isqrt, lcm
 
-from plexus.essays._error import EssayError, shown
+from plexus.essays import EssayError, quoted
 
 LARGEST = 10**18
 """The largest numerator and denominator that are taken."""
@@ -20,7 +20,7 @@ Money = int | str | Fraction
 
 @dataclass(frozen=True)
 class Army:
-    """What the money buys at best, beside the notes' rule.
+    """The best that the money buys, beside the notes' rule.
 
     Args:
         damage: the largest X*Y.
@@ -36,7 +36,7 @@ class Army:
 
 
 def best(shield: Money, warrior: Money, money: Money) -> Army:
-    r"""The exact optimum of X*Y under X*G + Y*W <= M in integers, with all pairs that reach it.
+    r"""Find the exact optimum of X*Y under X*G + Y*W <= M in integers, with all pairs that reach it.
 
     .. math:: f(X) = X \left\lfloor \frac{M - XG}{W} \right\rfloor \le g(X) = X\,\frac{M - XG}{W}
 
@@ -81,15 +81,15 @@ def best(shield: Money, warrior: Money, money: Money) -> Army:
     divisor = gcd(whole_g, whole_w)
     whole_g, whole_w, whole_m = whole_g // divisor, whole_w // divisor, whole_m // divisor
     if whole_g >= whole_w:
-        damage, found = _search(whole_g, whole_w, whole_m)
+        damage, optima = _search(whole_g, whole_w, whole_m)
     else:
-        damage, found = _search(whole_w, whole_g, whole_m)
-        found = [(x, y) for y, x in found]
-    return Army(damage, tuple(sorted(found)), rule, rule[0] * rule[1])
+        damage, optima = _search(whole_w, whole_g, whole_m)
+        optima = [(x, y) for y, x in optima]
+    return Army(damage, tuple(sorted(optima)), rule, rule[0] * rule[1])
 
 
 def losses(how_many: int = 5, *, both: bool = False) -> list[tuple[int, int, int, Army]]:
-    """The smallest integer cases in which the notes' rule loses, by money, then price of a shield, then of a warrior.
+    """List the smallest integer cases in which the notes' rule loses, by money, then price of a shield, of a warrior.
 
     Args:
         how_many: how many cases.
@@ -122,38 +122,38 @@ def _losses(both: bool) -> Iterator[tuple[int, int, int, Army]]:
 
 
 def _search(g: int, w: int, m: int) -> tuple[int, list[tuple[int, int]]]:
-    """The optimum for coprime prices g >= w."""
+    """Find the optimum for coprime prices g >= w."""
     if m < g + w:
         return 0, []
     if min(w, isqrt(1 + m * w // (2 * g * g))) > STEPS:
         raise EssayError("these fractions have too large a common denominator for an exact search; use coarser ones")
     middle = max(1, m // (2 * g))
     most = 0
-    found: list[tuple[int, int]] = []
+    optima: list[tuple[int, int]] = []
     for start, step in ((middle, -1), (middle + 1, 1)):
         x = start
         while 0 < x <= (m - w) // g and x * (m - x * g) >= most * w:
             y = (m - x * g) // w
             if x * y > most:
-                most, found = x * y, []
+                most, optima = x * y, []
             if x * y == most:
-                found.append((x, y))
+                optima.append((x, y))
             x += step
-    return most, found
+    return most, optima
 
 
 def _fraction(value: Money, name: str) -> Fraction:
     hint = "give an integer or a fraction such as 3/4"
     if isinstance(value, bool | float):
-        raise EssayError(f"{name} {shown(value)} is not exact; {hint}")
+        raise EssayError(f"{name} {quoted(value)} is not exact; {hint}")
     if isinstance(value, str) and (len(value) > 80 or "e" in value.lower()):
-        raise EssayError(f"{name} {shown(value)} is not a number that is taken; {hint}")
+        raise EssayError(f"{name} {quoted(value)} is not a number that is taken; {hint}")
     try:
         exact = Fraction(value)
     except (ValueError, TypeError, ZeroDivisionError):
-        raise EssayError(f"{name} {shown(value)} is not a number; {hint}") from None
+        raise EssayError(f"{name} {quoted(value)} is not a number; {hint}") from None
     if exact < 0:
-        raise EssayError(f"{name} must not be negative, and is {shown(str(value))}")
+        raise EssayError(f"{name} must not be negative, and is {quoted(str(value))}")
     if max(exact.numerator, exact.denominator) > LARGEST:
-        raise EssayError(f"{name} {shown(str(value))} is out of range; numerator and denominator go up to 10^18")
+        raise EssayError(f"{name} {quoted(str(value))} is out of range; numerator and denominator go up to 10^18")
     return exact

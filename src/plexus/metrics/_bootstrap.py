@@ -1,4 +1,4 @@
-"""Intervals by resampling images, or whole groups of them."""
+"""Intervals by resampling images, or whole groups of them, which `scipy.stats.bootstrap` cannot draw."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Interval:
     Args:
         mean: of the values.
         low, high: the 2.5th and 97.5th percentile of the resampled mean; NaN for fewer than two groups.
-        n: how many values it rests on.
+        n: the number of values that it rests on.
 
     Example:
-        >>> found = Interval(mean=0.75, low=0.25, high=1.0, n=4)
-        >>> found.low <= found.mean <= found.high
+        >>> interval = Interval(mean=0.75, low=0.25, high=1.0, n=4)
+        >>> interval.low <= interval.mean <= interval.high
         True
     """
 
@@ -39,7 +39,7 @@ def bootstrap(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    r"""The mean of values and its percentile bootstrap interval.
+    r"""Compute the mean of values and its percentile bootstrap interval.
 
     Groups are drawn with all their values, as many as there are, because values of one patient are not independent:
 
@@ -49,7 +49,7 @@ def bootstrap(
     Args:
         values: one per image; NaN are left out.
         groups: one name per image; None among them stands for a group of its own. Without groups each image is one.
-        resamples: how often to draw.
+        resamples: the number of draws.
         seed: of the draws.
 
     Shape:
@@ -79,6 +79,7 @@ def bootstrap(
         return Interval(float(x.mean()), float("nan"), float("nan"), len(x))
     rng = np.random.default_rng(seed)
     means = np.empty(resamples)
+    # drawing how often each group comes, not which: a draw is a row of small numbers, and its mean two products
     step = max(1, _CHUNK // size)
     for start in range(0, resamples, step):
         drawn = rng.multinomial(size, np.full(size, 1 / size), min(step, resamples - start))
@@ -95,7 +96,7 @@ def paired_bootstrap(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    r"""The mean of a - b over the same images, and its percentile bootstrap interval.
+    r"""Compute the mean of a - b over the same images, and its percentile bootstrap interval.
 
     Args:
         a: one value per image; images where either is NaN are left out.
@@ -119,7 +120,7 @@ def paired_bootstrap(
 
 
 def _numbers(groups: Sequence[Hashable] | NDArray[np.generic]) -> NDArray[np.int64]:
-    known: dict[Hashable, int] = {}
+    numbers: dict[Hashable, int] = {}
     return np.array(
-        [known.setdefault(("", i) if g is None else (g,), len(known)) for i, g in enumerate(groups)], np.int64
+        [numbers.setdefault(("", i) if g is None else (g,), len(numbers)) for i, g in enumerate(groups)], np.int64
     )

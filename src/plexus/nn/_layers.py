@@ -25,10 +25,10 @@ NEURONS: Mapping[str, Make] = MappingProxyType(
         "spherical": SphericalConv2d,
     }
 )
-"""What makes the convolution of each kind; arguments as for `torch.nn.Conv2d`."""
+"""The makers of each kind of convolution; arguments as for `torch.nn.Conv2d`."""
 
 DENSE: Mapping[str, Make] = MappingProxyType({"plain": nn.Linear, "unit": UnitLinear, "spherical": SphericalLinear})
-"""What makes the linear layer of each kind; arguments as for `torch.nn.Linear`."""
+"""The makers of each kind of linear layer; arguments as for `torch.nn.Linear`."""
 
 UNIT_LAYERS: tuple[type[nn.Module], ...] = (UnitConv2d, UnitLinear, SphericalConv2d, SphericalLinear)
 """The layers whose filters have length 1, so that no factor can be kept in their weights."""

@@ -82,6 +82,7 @@ class Supernet(nn.Module):
         self._sizes: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
 
     def forward(self, x: Tensor) -> Tensor:
+        # a bank is laid out before its sums are known, so the first pass at each image size goes without
         if self._banked() and tuple(x.shape[2:]) in self._sizes:
             return self._forward_banked(x, self.sizes(x.shape[2:]))
         positive = self.connections[0].activation == "sigmoid"
@@ -91,12 +92,12 @@ class Supernet(nn.Module):
             sources.append(run_scaled(lego, here, positive=positive))
             here = _merge(connection, sources, fitted, read=connection is not self.connections[-1])
             met.append(tuple(here.x.shape[2:]))
-        if not torch.compiler.is_compiling():
+        if not torch.compiler.is_compiling():  # a compiled pass must leave no trace on the module
             self._sizes[tuple(x.shape[2:])] = met
         return here.paid()
 
     def _banked(self) -> bool:
-        """Whether the sums can go through banks: training, one gate per source, nothing to project."""
+        """Tell whether the sums can go through banks: training, one gate per source, nothing to project."""
         last = self.connections[-1]
         return (
             last.merge == "sum"
@@ -199,12 +200,13 @@ def _merge(connection: Connection, sources: Sequence[Scaled], fitted: Fitted, *,
     size = connection.target_size([s.x.shape[2:] for s in sources])
     maps = [fitted.get(connection, k, source.x, size) for k, source in enumerate(sources)]
     gates = connection.split_gates()
-    if connection.merge in ("sum", "max"):
+    if connection.merge in ("sum", "max"):  # here maps of several sources meet in one channel: factors are due
         owed = [g if s.scale is None else g * s.scale for g, s in zip(gates, sources, strict=True)]
         return Scaled(connection.join(maps, owed))
     scale = connection.expand([g if s.scale is None else g * s.scale for g, s in zip(gates, sources, strict=True)])
     if connection.squeeze is None and not read:
         return Scaled(PF.weighted_cat(maps, scale.to(maps[0].dtype)))
+    # plain copies: the gates wait for the next kernel, where they cost a product per weight and not per pixel
     joined = torch.cat(maps, 1)
     return Scaled(joined, scale) if connection.squeeze is None else Scaled(connection.squeezed(joined, scale))
 

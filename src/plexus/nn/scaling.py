@@ -53,14 +53,14 @@ class Scaled(NamedTuple):
         return self.x if self.scale is None else self.x * per_map(self.scale, self.x)
 
 
-def run_scaled(layer: nn.Module, given: Scaled, *, positive: bool) -> Scaled:
+def run_scaled(layer: nn.Module, maps: Scaled, *, positive: bool) -> Scaled:
     """Compute layer(scale * x), with the factor folded into the first kernel it meets.
 
-    Multiplying a kernel costs O C k^2 products, multiplying the maps N C H W, so a gate that reaches a kernel is free.
+    A kernel has O C k^2 numbers to multiply, the maps have N C H W: a gate that reaches a kernel is all but free.
 
     Args:
         layer: any module; `nn.Sequential` is walked through. With hooks it is called as it is, on paid maps.
-        given: feature maps (N, C, *spatial) and the factor (C,) that they owe.
+        maps: feature maps (N, C, *spatial) and the factor (C,) that they owe.
         positive: every factor is >= 0 by construction (sigmoid gates), so that it passes through ReLU and max-pool.
 
     Returns:
@@ -75,22 +75,22 @@ def run_scaled(layer: nn.Module, given: Scaled, *, positive: bool) -> Scaled:
         >>> out.x.flatten(), out.scale
         (tensor([1., 0.]), None)
     """
-    scale = given.scale
+    scale = maps.scale
     if scale is None or has_hooks(layer):
-        return Scaled(layer(given.paid()))
+        return Scaled(layer(maps.paid()))
     if is_chain(layer):
         for part in layer:
-            given = run_scaled(part, given, positive=positive)
-        return given
+            maps = run_scaled(part, maps, positive=positive)
+        return maps
     if isinstance(layer, _CONVS) and takes_scale(layer):
         kernel = kernel_of(layer)
         kernel = kernel * per_map(scale, kernel)
         if type(layer) is RotConv2d:
-            return Scaled(functional_call(layer, {"weight": kernel}, given.x))
-        return Scaled(layer._conv_forward(given.x, kernel, layer.bias))
+            return Scaled(functional_call(layer, {"weight": kernel}, maps.x))
+        return Scaled(layer._conv_forward(maps.x, kernel, layer.bias))
     if passes_scale(layer, positive=positive):
-        return Scaled(layer(given.x), scale)
-    return Scaled(layer(given.paid()))
+        return Scaled(layer(maps.x), scale)
+    return Scaled(layer(maps.paid()))
 
 
 def kernel_of(layer: nn.Module) -> Tensor:

@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from plexus.represent._config import RepresentConfig
     from plexus.represent._embed import embed, search
     from plexus.represent._fewshot import fewshot
-    from plexus.represent._folder import finished
     from plexus.represent._probe import probe
-    from plexus.represent._train import resume, train
+    from plexus.represent._train import finished, open_run, resume, train
     from plexus.represent._vary import vary
 
 _HOMES = {
     "RepresentConfig": "_config",
     "embed": "_embed",
     "fewshot": "_fewshot",
-    "finished": "_folder",
+    "finished": "_train",
     "probe": "_probe",
+    "open_run": "_train",
     "resume": "_train",
     "search": "_embed",
     "train": "_train",
     "vary": "_vary",
 }
-__all__ = ["RepresentConfig", "embed", "fewshot", "finished", "probe", "resume", "search", "train", "vary"]
+__all__ = ["RepresentConfig", "embed", "fewshot", "finished", "open_run", "probe", "resume", "search", "train", "vary"]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from plexus.data import read_batches
+from plexus.data import data_uri, read_batches
 from plexus.errors import ConfigError, DataError, RunError
 from plexus.record import atomic_write
-from plexus.represent._folder import encode, open_model
-from plexus.represent._pictures import grid, small, uri
+from plexus.represent._pictures import grid, small
 from plexus.represent._scores import nearest
-from plexus.training._run_folder import check_place
+from plexus.represent._space import encode, open_model
+from plexus.training.run_folder import check_place
 
 Floats = NDArray[np.float64]
 _TABLES = (".parquet", ".pq")
@@ -130,7 +130,7 @@ def search(
         "query": str(query),
         "images": seen,
         "found": [{"path": path, "label": label, "similarity": value} for value, path, label, _ in found],
-        "picture": uri(grid([small(picture[None], 64) for picture in pictures], gap=2)) if whole else None,
+        "picture": data_uri(grid([small(picture[None], 64) for picture in pictures], gap=2)) if whole else None,
     }
 
 

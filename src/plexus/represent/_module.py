@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +22,6 @@ from plexus.represent._losses import (
     share_gradient,
 )
 from plexus.training import Schedule, TrainingModule
-from plexus.training._module import Entry, taken
 
 _PROJECTED = 64
 _ACTIVE = 0.01
@@ -143,16 +143,14 @@ class RepresentationModule(TrainingModule):
             self.val_accuracy.update(model.classify(mean), labels)
         self.seen.append(mean.float().cpu())
 
-    def measured(self) -> Entry:
+    def measured(self) -> dict[str, Any]:
         model, z = self.net.model, torch.cat(self.seen)
         self.seen.clear()
-        figures = taken(
-            train_loss=self.train_loss, val_unexplained=self.val_unexplained, val_accuracy=self.val_accuracy,
-            divergence=self.val_divergence,
-        )  # fmt: skip
-        figures["active"] = active_units(z, prior=model.variational)
-        unknown = {"val_accuracy": model.classifier is None, "divergence": not model.variational}
-        return figures | {name: None for name, missing in unknown.items() if missing}
+        metrics = {"train_loss": self.train_loss, "val_unexplained": self.val_unexplained}
+        metrics |= {"val_accuracy": self.val_accuracy} if model.classifier is not None else {}
+        metrics |= {"divergence": self.val_divergence} if model.variational else {}
+        active = active_units(z, prior=model.variational)
+        return {"val_accuracy": None, "divergence": None, "active": active, **self.take(**metrics)}
 
 
 def balance_at(balance: float, t: float) -> float:

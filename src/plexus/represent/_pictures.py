@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,13 +31,6 @@ def grid(rows: Sequence[Tensor], *, gap: int = 1, side: int = 0) -> Image.Image:
             y, x = i * (height + gap), j * (width + gap)
             canvas[y : y + height, x : x + width] = pixels
     return Image.fromarray(canvas[:, :, 0] if channels == 1 else canvas)
-
-
-def uri(picture: Image.Image) -> str:
-    """A picture as a PNG data URI."""
-    file = io.BytesIO()
-    picture.save(file, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def small(images: Tensor, most: int) -> Tensor:

@@ -10,9 +10,9 @@ from typing import Any
 from plexus.data import load
 from plexus.errors import ConfigError
 from plexus.represent._config import RepresentConfig
-from plexus.represent._folder import add_to_record, finished, open_model, open_run
 from plexus.represent._scores import scores, turning
-from plexus.represent._train import resume, train
+from plexus.represent._space import add_to_record, open_model
+from plexus.represent._train import finished, open_run, resume, train
 
 
 def probe(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from plexus.data import Split
 from plexus.models import Autoencoder
-from plexus.represent._folder import Space, encode
+from plexus.represent._space import Space, encode
 from plexus.robustness import rotate
 
 Floats = NDArray[np.float64]

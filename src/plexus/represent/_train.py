@@ -1,19 +1,23 @@
-"""Training: the autoencoder, its figures and pictures. Torch is loaded once the folder is there."""
+"""What can be asked of a representation: a training, and going on with one. Torch is loaded when it begins."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from plexus.errors import PlexusError, RunError
+from plexus.record import RepresentRecord
 from plexus.represent._config import RepresentConfig
-from plexus.training._run_folder import Lock, discard, is_rank_zero
+from plexus.training import engine
+from plexus.training.engine import Kind, Listener
 
-if TYPE_CHECKING:
-    from plexus.represent._work import Work
-
-Listener = Callable[[dict[str, Any]], None]
+REPRESENT = Kind(
+    name="represent",
+    verb="represent train",
+    config=RepresentConfig,
+    record=RepresentRecord,
+    task="plexus.represent._task:RepresentTask",
+    paths={"data": ("digits",), "wiring": ("learn",)},
+    outputs=lambda record: ("model/model.safetensors",),
+)
 
 
 def train(
@@ -24,7 +28,7 @@ def train(
     listen: Listener | None = None,
     progress: bool = False,
 ) -> Path:
-    """Learns a latent Z that reconstructs and recognises, and leaves it with its evidence in a run folder.
+    """Learn a latent Z that reconstructs and recognises, and leave it with its evidence in a run folder.
 
     Args:
         config: what to do.
@@ -47,21 +51,11 @@ def train(
         Traceback (most recent call last):
         plexus.errors.DataError: nowhere...
     """
-    from plexus.represent._folder import new_run
-
-    folder, config = new_run(config, run, command=command)
-    with Lock(folder):
-        try:
-            work = _prepared(folder, config, listen, progress)
-        except (PlexusError, OSError):
-            discard(folder)
-            raise
-        _run(work)
-    return folder
+    return engine.start(REPRESENT, config, run=run, command=command, listen=listen, progress=progress)
 
 
 def resume(run: str | Path, *, listen: Listener | None = None, progress: bool = False) -> Path:
-    """Goes on with a run that was stopped, to the very weights it would have reached.
+    """Go on with a run that was stopped, to the very weights it would have reached.
 
     Args:
         run: a run folder.
@@ -71,42 +65,48 @@ def resume(run: str | Path, *, listen: Listener | None = None, progress: bool = 
         The run folder.
 
     Raises:
-        RunError: not a run folder, or the data is no longer what it was.
+        RunError: not a run folder, or the images or the wiring are no longer what they were.
 
     Example:
         >>> resume("nowhere")
         Traceback (most recent call last):
         plexus.errors.RunError: nowhere: ...
     """
-    from plexus.represent._folder import finished, open_run
-
-    folder = Path(run)
-    config, _ = open_run(folder)
-    if finished(folder):
-        return folder
-    with Lock(folder):
-        _run(_prepared(folder, config, listen, progress))
-    return folder
+    return engine.resume(REPRESENT, run, listen=listen, progress=progress)
 
 
-def _prepared(folder: Path, config: RepresentConfig, listen: Listener | None, progress: bool) -> Work:
-    """The data is there and the same as ever, and the net can be built."""
-    from plexus.represent._folder import open_run
-    from plexus.represent._work import Work
+def finished(run: str | Path) -> bool:
+    """Return whether a run reached its end and its model is there.
 
-    work = Work(folder, config, listen if listen and is_rank_zero() else None, progress=progress)
-    before = (open_run(folder)[1].get("data") or {}).get("fingerprint")
-    if before not in (None, work.images.data.fingerprint):
-        raise RunError(
-            f"the images under {config.data} are not those the run started with; bring them back, or train anew"
-        )
-    work.begin()
-    return work
+    Args:
+        run: a run folder.
+
+    Raises:
+        RunError: not a run folder, or a broken one.
+
+    Example:
+        >>> finished("nowhere")
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere: ...
+    """
+    return engine.finished(REPRESENT, run)
 
 
-def _run(work: Work) -> None:
-    from plexus.represent._judge import judge
+def open_run(folder: str | Path) -> tuple[RepresentConfig, RepresentRecord]:
+    """Return the config and record of a run folder.
 
-    model = work.train()
-    if is_rank_zero():
-        judge(work, model)
+    Args:
+        folder: a run folder.
+
+    Returns:
+        Both, as they stand in `config.yaml` and `record.json`.
+
+    Raises:
+        RunError: there is none, or it is broken or of another kind.
+
+    Example:
+        >>> open_run("nowhere")
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere: ...
+    """
+    return engine.open_run(REPRESENT, folder)

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from plexus.data import read_batches
+from plexus.data import data_uri, read_batches
 from plexus.errors import ConfigError, RunError
 from plexus.models import Autoencoder
-from plexus.represent._folder import Space, add_to_record, encode, open_model
-from plexus.represent._pictures import decoded, grid, uri
+from plexus.represent._pictures import decoded, grid
+from plexus.represent._space import Space, add_to_record, encode, open_model
 
 Floats = NDArray[np.float64]
 _KEPT = 12  # variations that the page shows, the newest
@@ -111,7 +111,7 @@ def vary(
     path = Path(out) if out is not None else place / "vary" / f"{stem}.png"
     _write(picture, path)
     entry: dict[str, Any] = {"kind": kind, "image": Path(image).name, "to": Path(to).name if to else None}
-    entry |= {"steps": steps, "reach": reach, "picture": uri(grid(rows))}
+    entry |= {"steps": steps, "reach": reach, "picture": data_uri(grid(rows))}
     add_to_record(place, "variations", lambda before: [entry, *(before or [])][:_KEPT])
     return path
 

@@ -17,7 +17,7 @@ from plexus.record import FORMAT, RobustnessRecord
 from plexus.robustness._curve import RotationCurve
 from plexus.robustness._open import Chosen, Opened, choose_images, open_model
 from plexus.robustness._rotation import rotate, rotation
-from plexus.training._measure import picture
+from plexus.training import picture
 
 SHOWN = 12
 """Failing images that are kept as pictures, per model."""

@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from plexus.segment._config import SegmentConfig
     from plexus.segment._evaluate import evaluate
-    from plexus.segment._folder import finished
     from plexus.segment._predict import predict
     from plexus.segment._submit import submit
-    from plexus.segment._train import resume, train
+    from plexus.segment._train import finished, open_run, resume, train
 
 _HOMES = {
     "SegmentConfig": "_config",
     "evaluate": "_evaluate",
-    "finished": "_folder",
+    "finished": "_train",
     "predict": "_predict",
+    "open_run": "_train",
     "resume": "_train",
     "submit": "_submit",
     "train": "_train",
 }
-__all__ = ["SegmentConfig", "evaluate", "finished", "predict", "resume", "submit", "train"]
+__all__ = ["SegmentConfig", "evaluate", "finished", "open_run", "predict", "resume", "submit", "train"]
 
 
 def __getattr__(name: str) -> Any:

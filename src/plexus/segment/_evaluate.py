@@ -14,12 +14,12 @@ import numpy as np
 from plexus.data import SegmentationDataset, load_segmentation, open_samples
 from plexus.errors import DataError, RunError
 from plexus.record import FORMAT, atomic_write, to_json
-from plexus.segment._folder import KIND
 from plexus.segment._forward import to_bytes
 from plexus.segment._images import Run, Told, open_finished
-from plexus.segment._judge import figures
 from plexus.segment._measure import KINDS, Answers
-from plexus.training._run_folder import check_place, refuse_used, versions
+from plexus.segment._task import figures
+from plexus.segment._train import SEGMENT
+from plexus.training.run_folder import check_place, refuse_used, versions
 
 _AT_ONCE = 16
 
@@ -91,7 +91,7 @@ def evaluate(
     made = figures(found, pairs, {each: [g] * len(pairs) for each, g in gates.items()}, kind, seed=config.seed)
     record = {
         "format": FORMAT,
-        "kind": KIND,
+        "kind": SEGMENT.name,
         "created": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}",
         "command": command,
         "seed": config.seed,

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from plexus.data import SampleSet, UnreadableError, open_samples, to_shape
 from plexus.errors import DataError, RunError
 from plexus.segment._config import SegmentConfig, read_gate
-from plexus.segment._folder import finished, open_run
 from plexus.segment._forward import Floats, answers, enlarge
 from plexus.segment._gate import Gate
 from plexus.segment._measure import KINDS, Mask, gated, in_parallel
 from plexus.segment._nets import Segmenter, load_nets
+from plexus.segment._train import finished, open_run
 from plexus.segment._window import windowed
 from plexus.training import device
+from plexus.training.engine import parts_of
 
 _AT_ONCE = 16
 
@@ -73,7 +74,8 @@ def open_finished(run: str | Path) -> Run:
         RunError: it is not finished, or broken.
     """
     folder = Path(run)
-    config, record = open_run(folder)
+    config, typed = open_run(folder)
+    record = parts_of(typed)
     if not finished(folder):
         raise RunError(f"{folder}: the run is not finished; go on with `plexus segment train --resume {folder}`")
     try:

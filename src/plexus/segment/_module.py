@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +14,6 @@ from plexus.models import Segmentation, UNet
 from plexus.segment._config import SegmentConfig
 from plexus.segment._loss import segmentation_loss
 from plexus.training import Normalize, Schedule, TrainingModule
-from plexus.training._module import Entry, taken
 
 
 class SegmentationModule(TrainingModule):
@@ -57,8 +57,8 @@ class SegmentationModule(TrainingModule):
         self.val_loss.update(self._compared(out, masks), len(images))
         self.val_dice.update(batch_dice(out.mask_logits > 0, masks > 0).mean(), len(images))
 
-    def measured(self) -> Entry:
-        return taken(train_loss=self.train_loss, val_loss=self.val_loss, val_dice=self.val_dice)
+    def measured(self) -> dict[str, Any]:
+        return self.take(train_loss=self.train_loss, val_loss=self.val_loss, val_dice=self.val_dice)
 
     def _compared(self, out: Segmentation, masks: Tensor) -> Tensor:
         c = self.config

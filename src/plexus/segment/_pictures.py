@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from plexus.data import SegmentationDataset
+from plexus.data import SegmentationDataset, data_uri
 
 Mask = NDArray[np.bool_]
 SHOWN = 24
@@ -50,7 +48,7 @@ def _one(pairs: SegmentationDataset, i: int, mask: Mask, figures: dict[str, Any]
     error[mask & ~truth] = (*EXTRA, 255)
     return {
         **{key: figures[key] for key in ("name", "dice", "presence", "truth_area", "area")},
-        "image": _uri(small, "JPEG", quality=85),
+        "image": data_uri(small, "JPEG", quality=85),
         "truth": _layer(_coloured(truth, TRUTH), size),
         "prediction": _layer(_coloured(mask, PREDICTION), size),
         "error": _layer(error, size),
@@ -66,10 +64,4 @@ def _coloured(mask: Mask, colour: tuple[int, int, int]) -> NDArray[np.uint8]:
 def _layer(pixels: NDArray[np.uint8], size: tuple[int, int]) -> str:
     layer = Image.fromarray(pixels)
     layer = layer.resize(size, Image.Resampling.NEAREST) if layer.size != size else layer
-    return _uri(layer.quantize(4), "PNG", optimize=True)
-
-
-def _uri(image: Image.Image, kind: str, **options: Any) -> str:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
+    return data_uri(layer.quantize(4))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from plexus.segment._images import Told, answer_images, open_finished
-from plexus.training._run_folder import make_folder, refuse_used
+from plexus.training.run_folder import make_folder, refuse_used
 
 
 def predict(

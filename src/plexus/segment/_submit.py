@@ -11,7 +11,7 @@ from plexus.errors import RunError
 from plexus.record import atomic_write
 from plexus.segment._images import Told, answer_images, open_finished
 from plexus.segment._rle import encode
-from plexus.training._run_folder import check_place
+from plexus.training.run_folder import check_place
 
 
 def submit(

@@ -1,20 +1,32 @@
-"""Training: every fold's net, then the figures. Torch is loaded once the folder is there."""
+"""What can be asked of a segmentation: a training, and going on with one. Torch is loaded when it begins."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from plexus.errors import ConfigError, PlexusError, RunError
+from plexus.errors import ConfigError
+from plexus.record import SegmentRecord
 from plexus.segment._config import SegmentConfig
-from plexus.segment._folder import finished, new_run, open_run
-from plexus.training._run_folder import Lock, discard, is_rank_zero
+from plexus.training import engine
+from plexus.training.engine import Kind, Listener
 
-if TYPE_CHECKING:
-    from plexus.segment._work import Work
 
-Listener = Callable[[dict[str, Any]], None]
+def _outputs(record: SegmentRecord) -> list[str]:
+    """The nets of a finished run."""
+    if record.finished and not record.folds:
+        raise ValueError("it has no folds")
+    return [f"model-{fold.fold}.safetensors" for fold in record.folds]
+
+
+SEGMENT = Kind(
+    name="segment",
+    verb="segment train",
+    config=SegmentConfig,
+    record=SegmentRecord,
+    task="plexus.segment._task:SegmentTask",
+    paths={"data": (), "folds": ()},
+    outputs=_outputs,
+)
 
 
 def train(
@@ -25,7 +37,7 @@ def train(
     listen: Listener | None = None,
     progress: bool = False,
 ) -> Path:
-    """Trains segmenters on images and masks, chooses when a mask is left empty, and leaves all of it in a run folder.
+    """Train segmenters on images and masks, choose when a mask is left empty, and leave all of it in a run folder.
 
     With `folds` or `cv` there is one net per fold, and every figure is of images that its net did not see.
 
@@ -49,19 +61,11 @@ def train(
     """
     if not config.data:
         raise ConfigError("name the data: a folder of images and masks, a CSV manifest, or parquet files")
-    folder, config = new_run(config, run, command=command)
-    with Lock(folder):
-        try:
-            work = _prepared(folder, config, listen, progress)
-        except (PlexusError, OSError):
-            discard(folder)
-            raise
-        _run(work)
-    return folder
+    return engine.start(SEGMENT, config, run=run, command=command, listen=listen, progress=progress)
 
 
 def resume(run: str | Path, *, listen: Listener | None = None, progress: bool = False) -> Path:
-    """Goes on with a run that was stopped, to the very weights it would have reached.
+    """Go on with a run that was stopped, to the very weights it would have reached.
 
     Args:
         run: a run folder.
@@ -71,42 +75,48 @@ def resume(run: str | Path, *, listen: Listener | None = None, progress: bool = 
         The run folder.
 
     Raises:
-        RunError: not a run folder, or the data is no longer what it was.
+        RunError: not a run folder, or the images or the folds are no longer what they were.
 
     Example:
         >>> resume("nowhere")
         Traceback (most recent call last):
         plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one of `plexus segment train`
     """
-    folder = Path(run)
-    config, _ = open_run(folder)
-    if finished(folder):
-        return folder
-    with Lock(folder):
-        _run(_prepared(folder, config, listen, progress))
-    return folder
+    return engine.resume(SEGMENT, run, listen=listen, progress=progress)
 
 
-def _prepared(folder: Path, config: SegmentConfig, listen: Listener | None, progress: bool) -> Work:
-    """The data is there and the same as ever, and the nets can be built."""
-    from plexus.segment._work import Work
+def finished(run: str | Path) -> bool:
+    """Return whether a run reached its end and its nets are there.
 
-    def nothing(entry: dict[str, Any]) -> None:
-        """Only the process that leads is listened to."""
+    Args:
+        run: a run folder.
 
-    work = Work(folder, config, listen if listen and is_rank_zero() else nothing, progress=progress)
-    before = open_run(folder)[1].get("data", {}).get("fingerprint")
-    if before not in (None, work.pairs.fingerprint):
-        raise RunError(
-            f"the images under {config.data} are not those the run started with; bring them back, or train anew"
-        )
-    work.begin()
-    return work
+    Raises:
+        RunError: not a run folder, or a broken one.
+
+    Example:
+        >>> finished("nowhere")
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one of `plexus segment train`
+    """
+    return engine.finished(SEGMENT, run)
 
 
-def _run(work: Work) -> None:
-    from plexus.segment._judge import judge
+def open_run(folder: str | Path) -> tuple[SegmentConfig, SegmentRecord]:
+    """Return the config and record of a run folder.
 
-    nets = work.train()
-    if is_rank_zero():
-        judge(work, nets)
+    Args:
+        folder: a run folder.
+
+    Returns:
+        Both, as they stand in `config.yaml` and `record.json`.
+
+    Raises:
+        RunError: there is none, or it is broken or of another kind.
+
+    Example:
+        >>> open_run("nowhere")
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one of `plexus segment train`
+    """
+    return engine.open_run(SEGMENT, folder)

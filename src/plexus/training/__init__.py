@@ -19,6 +19,8 @@ if TYPE_CHECKING:
         set_masks,
     )
     from plexus.training._config import FitConfig
+    from plexus.training._evaluate import picture
+    from plexus.training._export import export_onnx
     from plexus.training._fit import finished, fit, open_run, reprune, resume
     from plexus.training._loop import Batches, Loop, Machine, check_devices, wait
     from plexus.training._module import (
@@ -33,13 +35,15 @@ if TYPE_CHECKING:
     )
     from plexus.training._options import Declared, ImageOptions, Options, declared, option, read_yaml
     from plexus.training._predict import predict
-    from plexus.training._run_folder import is_rank_zero, last_run
+    from plexus.training.run_folder import is_rank_zero, last_run
 
 _HOMES = {
     "_classification": (
         "ClassificationModule", "MaskAnnealing", "Normalize", "accuracy", "device", "logits_of", "set_masks",
     ),
     "_config": ("FitConfig",),
+    "_evaluate": ("picture",),
+    "_export": ("export_onnx",),
     "_fit": ("finished", "fit", "open_run", "reprune", "resume"),
     "_loop": ("Batches", "Loop", "Machine", "check_devices", "wait"),
     "_module": (
@@ -47,7 +51,7 @@ _HOMES = {
     ),
     "_options": ("Declared", "ImageOptions", "Options", "declared", "option", "read_yaml"),
     "_predict": ("predict",),
-    "_run_folder": ("is_rank_zero", "last_run"),
+    "run_folder": ("is_rank_zero", "last_run"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
@@ -69,6 +73,7 @@ __all__ = [
     "declared",
     "device",
     "exact_state",
+    "export_onnx",
     "finished",
     "fit",
     "gated",
@@ -78,6 +83,7 @@ __all__ = [
     "logits_of",
     "open_run",
     "option",
+    "picture",
     "predict",
     "read_yaml",
     "reduce_seed",

@@ -15,7 +15,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from plexus.data import Split, augment
 from plexus.graph import HEAD, Wiring
 from plexus.nn import Supernet
-from plexus.training._module import Entry, Schedule, TrainingModule, gated, taken
+from plexus.training._module import Entry, Schedule, TrainingModule, gated
 
 Vary = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -123,7 +123,7 @@ class ClassificationModule(TrainingModule):
         self.val_accuracy.update(logits, labels)
 
     def measured(self) -> Entry:
-        figures = taken(train_loss=self.train_loss, val_loss=self.val_loss, val_accuracy=self.val_accuracy)
+        figures = self.take(train_loss=self.train_loss, val_loss=self.val_loss, val_accuracy=self.val_accuracy)
         if connections := gated(self.net):
             figures["gates"] = [g.mean().item() for c in connections for g in c.split_gates()]
         return figures

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from plexus.errors import ConfigError, PlexusError, RunError
+from plexus.errors import ConfigError, RunError
 from plexus.record import FitRecord, atomic_write
+from plexus.training import engine
 from plexus.training._config import FitConfig
-from plexus.training._run_folder import Lock, absolute, discard, is_rank_zero, make_run
+from plexus.training.engine import Kind, Listener
 
-if TYPE_CHECKING:
-    from plexus.training._training import Training
-
-Listener = Callable[[dict[str, Any]], None]
+FIT = Kind(
+    name="fit",
+    verb="fit",
+    config=FitConfig,
+    record=FitRecord,
+    task="plexus.training._task:FitTask",
+    paths={"data": ("digits",), "legos": (), "start_from": ()},
+    outputs=lambda record: ("model.safetensors", "model.onnx"),
+)
 
 
 def fit(
@@ -27,7 +31,7 @@ def fit(
     listen: Listener | None = None,
     progress: bool = False,
 ) -> Path:
-    """Learns a wiring from images, prunes it, and leaves model, record and evidence in a run folder.
+    """Learn a wiring from images, prune it, and leave model, record and evidence in a run folder.
 
     The folder with the config is there before anything long begins, so that a run that is stopped at any moment can
     be gone on with; it is taken back where the data or the legos turn out to be unusable.
@@ -52,19 +56,11 @@ def fit(
         Traceback (most recent call last):
         plexus.errors.DataError: --limit 5 is too low for 10 classes: at least 20
     """
-    folder, config = new_run(config, run, command=command)
-    with Lock(folder):
-        try:
-            work = _prepared(folder, config, listen, progress)
-        except (PlexusError, OSError):
-            discard(folder)
-            raise
-        _run(work)
-    return folder
+    return engine.start(FIT, config, run=run, command=command, listen=listen, progress=progress)
 
 
 def resume(run: str | Path, *, listen: Listener | None = None, progress: bool = False) -> Path:
-    """Goes on with a run that was stopped, to the very weights it would have reached.
+    """Go on with a run that was stopped, to the very weights it would have reached.
 
     Args:
         run: a run folder.
@@ -74,25 +70,18 @@ def resume(run: str | Path, *, listen: Listener | None = None, progress: bool = 
         The run folder.
 
     Raises:
-        RunError: not a run folder, or the data is no longer what it was.
+        RunError: not a run folder, or the images, the legos or the encoder are no longer what they were.
 
     Example:
         >>> resume("nowhere")
         Traceback (most recent call last):
-        plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one that `plexus fit` made
+        plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one of `plexus fit`
     """
-    folder = Path(run)
-    config, _ = open_run(folder)
-    if finished(folder):
-        return folder
-    with Lock(folder):
-        work = _prepared(folder, config, listen, progress)
-        _run(work)
-    return folder
+    return engine.resume(FIT, run, listen=listen, progress=progress)
 
 
 def finished(run: str | Path) -> bool:
-    """Whether a run reached its end and its models are there.
+    """Return whether a run reached its end and its models are there.
 
     Args:
         run: a run folder.
@@ -103,78 +92,9 @@ def finished(run: str | Path) -> bool:
     Example:
         >>> finished("nowhere")
         Traceback (most recent call last):
-        plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one that `plexus fit` made
+        plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one of `plexus fit`
     """
-    folder = Path(run)
-    _, record = open_run(folder)
-    return record.finished and all((folder / name).is_file() for name in ("model.safetensors", "model.onnx"))
-
-
-def reprune(
-    source: str | Path,
-    *,
-    keep: float | None = None,
-    max_params: int | str | None = None,
-    then: str | None = None,
-    run: str | Path | None = None,
-    command: str = "",
-    listen: Listener | None = None,
-    progress: bool = False,
-) -> Path:
-    """Cuts the supernet that a run learned to another budget and trains on, in a new run folder.
-
-    Args:
-        source: a run folder whose learning is done.
-        keep, max_params: the new budget; exactly one of them.
-        then: finetune | retrain; by default as in that run.
-        run: the new run folder; by default beside the old one, named by the budget.
-        command, listen, progress: as for `fit`.
-
-    Returns:
-        The new run folder.
-
-    Raises:
-        ConfigError: not exactly one budget, or one out of range.
-        RunError: the source has not finished learning, or the new folder exists.
-
-    Example:
-        >>> reprune("nowhere", keep=0.2)
-        Traceback (most recent call last):
-        plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one that `plexus fit` made
-    """
-    source = Path(source)
-    config, record = open_run(source)
-    if (keep is None) == (max_params is None):
-        raise ConfigError("give one budget: --keep or --max-params")
-    budget = {"keep": keep, "max_params": max_params, "then": then or config.then}
-    config = replace(config, **FitConfig.from_mapping(budget, name="options").choice())
-    if not _done(source, "learn"):
-        raise RunError(f"{source}: the learning is not done; finish it with `plexus fit --resume {source}`")
-    name = f"{source.absolute().name}-" + (f"keep-{config.keep:g}" if config.keep else f"max-{config.max_params}")
-    folder, config = new_run(config, run if run is not None else source.absolute().with_name(name), command=command)
-    with Lock(folder):
-        try:
-            if is_rank_zero():
-                for phase in ("chain", "learn", "supernet"):
-                    _copy(source, folder, phase)
-            work = _prepared(folder, config, listen, progress, expected=record.data.fingerprint or None)
-        except (PlexusError, OSError):
-            discard(folder)
-            raise
-        _run(work)
-    return folder
-
-
-def new_run(config: FitConfig, folder: str | Path | None, *, command: str) -> tuple[Path, FitConfig]:
-    """Creates the run folder; the config it holds has absolute paths."""
-    legos = config.legos
-    if legos is not None and ":" in legos:
-        file, _, name = legos.rpartition(":")
-        legos = f"{Path(file).absolute()}:{name}"
-    start = os.path.abspath(config.start_from) if config.start_from is not None else None
-    data = config.data if config.data == "digits" else absolute(config.data)
-    config = replace(config, data=data, legos=legos, start_from=start)
-    return make_run(config, folder, {"kind": "fit", "verb": "fit", "command": command}), config
+    return engine.finished(FIT, run)
 
 
 def open_run(folder: str | Path) -> tuple[FitConfig, FitRecord]:
@@ -192,16 +112,61 @@ def open_run(folder: str | Path) -> tuple[FitConfig, FitRecord]:
     Example:
         >>> open_run("nowhere")
         Traceback (most recent call last):
-        plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one that `plexus fit` made
+        plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one of `plexus fit`
     """
-    place = Path(folder)
-    if not (place / "config.yaml").is_file():
-        raise RunError(f"{place}: not a run folder (it has no config.yaml); name one that `plexus fit` made")
-    try:
-        config = FitConfig.read(place / "config.yaml")
-    except PlexusError as error:
-        raise RunError(f"{error}; the run folder was changed or is of another version of plexus") from None
-    return config, FitRecord.read(place / "record.json")
+    return engine.open_run(FIT, folder)
+
+
+def reprune(
+    source: str | Path,
+    *,
+    keep: float | None = None,
+    max_params: int | str | None = None,
+    then: str | None = None,
+    run: str | Path | None = None,
+    command: str = "",
+    listen: Listener | None = None,
+    progress: bool = False,
+) -> Path:
+    """Cut the supernet that a run learned to another budget and train on, in a new run folder.
+
+    Args:
+        source: a run folder whose learning is done.
+        keep, max_params: the new budget; exactly one of them.
+        then: finetune | retrain; by default as in that run.
+        run: the new run folder; by default beside the old one, named by the budget.
+        command, listen, progress: as for `fit`.
+
+    Returns:
+        The new run folder.
+
+    Raises:
+        ConfigError: not exactly one budget, or one out of range.
+        RunError: the source has not finished learning, what it was started with has changed, or the new folder exists.
+
+    Example:
+        >>> reprune("nowhere", keep=0.2)
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one of `plexus fit`
+    """
+    source = Path(source)
+    config, _ = open_run(source)
+    if (keep is None) == (max_params is None):
+        raise ConfigError("give one budget: --keep or --max-params")
+    budget: dict[str, Any] = {"keep": keep, "max_params": max_params, "then": then or config.then}
+    config = replace(config, **FitConfig.from_mapping(budget, name="options").choice())
+    if not _done(source, "learn"):
+        raise RunError(f"{source}: the learning is not done; finish it with `plexus fit --resume {source}`")
+    name = f"{source.absolute().name}-" + (f"keep-{config.keep:g}" if config.keep else f"max-{config.max_params}")
+
+    def fill(folder: Path) -> None:
+        for phase in ("chain", "learn", "supernet"):
+            _copy(source, folder, phase)
+
+    return engine.start(
+        FIT, config, run=source.absolute().with_name(name) if run is None else run, command=command, listen=listen,
+        progress=progress, origin=source, fill=fill,
+    )  # fmt: skip
 
 
 def _done(folder: Path, phase: str) -> bool:
@@ -215,38 +180,3 @@ def _copy(source: Path, folder: Path, phase: str) -> None:
         to.mkdir(parents=True, exist_ok=True)
         for name in ("weights.safetensors", "history.json"):
             atomic_write(to / name, (source / "checkpoints" / phase / name).read_bytes())
-
-
-def _prepared(
-    folder: Path, config: FitConfig, listen: Listener | None, progress: bool, *, expected: str | None = None
-) -> Training:
-    """The data is there and the same as ever, and the nets can be built."""
-    from plexus.data import load
-    from plexus.training._training import Training
-
-    data = load(
-        config.data,
-        size=config.size,
-        seed=config.seed,
-        val=config.val,
-        test=config.test,
-        skip_unreadable=config.skip_unreadable,
-        limit=config.limit,
-        label=config.label,
-    )
-    before = expected or FitRecord.read(folder / "record.json").data.fingerprint or None
-    if before not in (None, data.fingerprint):
-        raise RunError(
-            f"the images under {config.data} are not those the run started with; bring them back, or fit anew"
-        )
-    return Training(
-        folder, config, data, listen if listen and is_rank_zero() else lambda entry: None, progress=progress
-    )
-
-
-def _run(work: Training) -> None:
-    from plexus.training._judge import judge
-
-    work.train()
-    if is_rank_zero():
-        judge(work)

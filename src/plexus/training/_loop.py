@@ -32,7 +32,7 @@ from plexus.data import Split, loader
 from plexus.errors import ConfigError, RunError
 from plexus.record import atomic_write
 from plexus.training._module import Entry, History, TrainingModule, exact_state, load_exact
-from plexus.training._run_folder import is_rank_zero
+from plexus.training.run_folder import is_rank_zero
 
 _NOT_CONCERNING = (
     ".*does not have many workers",  # images are in memory

@@ -123,6 +123,14 @@ class TrainingModule(L.LightningModule):
                     self._needs_two = True
         return self._needs_two
 
+    @staticmethod
+    def take(**metrics: Any) -> Entry:
+        """Compute metrics, and let them begin anew: name -> number."""
+        values = {name: metric.compute().item() for name, metric in metrics.items()}
+        for metric in metrics.values():
+            metric.reset()
+        return values
+
     def prepare(self, images: Tensor) -> Tensor:
         """Pixels as the net reads them."""
         return images.contiguous(memory_format=self.layout)
@@ -205,14 +213,6 @@ class History(L.Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.epochs = state["epochs"]
-
-
-def taken(**metrics: Any) -> Entry:
-    """Compute metrics, and let them begin anew: name -> number."""
-    values = {name: metric.compute().item() for name, metric in metrics.items()}
-    for metric in metrics.values():
-        metric.reset()
-    return values
 
 
 def reduce_seed(seed: int) -> int:

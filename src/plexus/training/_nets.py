@@ -1,11 +1,10 @@
-"""The nets a config asks for, built from a seed."""
+"""The nets a config asks for, built from a seed; which neuron each layer is, and what it is in words."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,13 +14,23 @@ from plexus.errors import ConfigError
 from plexus.graph import Edge, Wiring
 from plexus.models import Autoencoder, Classifier, Preset, Start, check_start, head, preset, read_autoencoder
 from plexus.models import deep as deep_legos
-from plexus.nn import Supernet
+from plexus.nn import (
+    DENSE,
+    NEURONS,
+    RotConv2d,
+    SphericalConv2d,
+    SphericalLinear,
+    Supernet,
+    UnitConv2d,
+    UnitLinear,
+    convert,
+)
 from plexus.training._config import FitConfig
 from plexus.training._module import reduce_seed
-from plexus.training._neurons import with_dense, with_neurons
-from plexus.user_code import run_file
+from plexus.user_code import user_function
 from plexus.wiring import rebuild, trace
 
+_CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _OPTIONS = ("merge", "gate", "resize", "activation", "project")
 
 
@@ -108,27 +117,77 @@ def _preset(config: FitConfig) -> Preset:
 
 def _function(where: str) -> Callable[[Sequence[int]], list[nn.Module]]:
     """The function named FILE.py:function; the file is run, as it is the user's own."""
-    file, _, name = where.rpartition(":")
-    if not file or not name:
-        raise ConfigError(f"legos={where!r} must be FILE.py:function")
-    if not Path(file).is_file():
-        raise ConfigError(f"legos={where!r}: there is no file {file}")
-    try:
-        function = getattr(run_file(file, "plexus_user_legos"), name, None)
-    except Exception as error:  # whatever the user's file raises is the user's to read, in one line
-        raise ConfigError(f"legos={where!r}: running {file} raised {type(error).__name__}: {error}") from error
-    if not callable(function):
-        raise ConfigError(f"legos={where!r}: {file} has no function {name}")
+    function = user_function(where, "plexus_user_legos", label=f"legos={where!r}")
 
     def legos(in_shape: Sequence[int]) -> list[nn.Module]:
-        try:
-            made = function(in_shape)
-        except Exception as error:
-            raise ConfigError(
-                f"legos={where!r}: {name}({tuple(in_shape)}) raised {type(error).__name__}: {error}"
-            ) from error
+        made = function(in_shape)
         if not isinstance(made, list | tuple | nn.ModuleList) or not all(isinstance(m, nn.Module) for m in made):
+            name = where.rpartition(":")[2]
             raise ConfigError(f"legos={where!r}: {name} must return a list of torch modules, got {type(made).__name__}")
         return list(made)
 
     return legos
+
+
+def with_neurons(legos: Sequence[nn.Module], config: FitConfig) -> list[nn.Module]:
+    """Sized legos with their last convolutions turned into the config's neuron, in place.
+
+    Raises:
+        ConfigError: none can be turned, or fewer than `last`.
+    """
+    stack = nn.ModuleDict({f"lego{i}": lego for i, lego in enumerate(legos, 1)})
+    try:
+        convert(stack, NEURONS[config.neuron], last=config.last)
+    except ConfigError as error:
+        raise ConfigError(f"neuron={config.neuron!r}: {str(error).removeprefix('convert: ')}") from None
+    return list(stack.values())
+
+
+def with_dense(head: nn.Module, config: FitConfig) -> nn.Module:
+    """A sized head with its linear layers turned into the config's neuron, in place."""
+    if config.dense != "plain":
+        convert(head, DENSE[config.dense])
+    return head
+
+
+def neuron(layer: nn.Module) -> str:
+    """The name of a layer's neuron, as the config has it.
+
+    Example:
+        >>> neuron(RotConv2d(1, 1, rotations=4)), neuron(nn.Linear(1, 1))
+        ('rot4', 'plain')
+    """
+    if isinstance(layer, RotConv2d):
+        return f"rot{layer.rotations}"
+    if isinstance(layer, UnitConv2d | UnitLinear):
+        return "unit"
+    return "spherical" if isinstance(layer, SphericalConv2d | SphericalLinear) else "plain"
+
+
+def neurons(net: nn.Module) -> str:
+    """The neurons of a net in a few words: "rot8 in 1 of 9 convolutions"; nothing for a plain net."""
+    convs = [neuron(m) for m in net.modules() if isinstance(m, _CONVS)]
+    dense = [neuron(m) for m in net.modules() if isinstance(m, nn.Linear)]
+    return ", ".join(
+        f"{kind} in {kinds.count(kind)} of {len(kinds)} {what}"
+        for kinds, what in ((convs, "convolutions"), (dense, "dense layers"))
+        for kind in dict.fromkeys(kinds)
+        if kind != "plain"
+    )
+
+
+def describe(lego: nn.Module) -> str:
+    """A lego in a few words: "rot8 conv 3x3, 16 maps, pool"."""
+    words = []
+    for layer in lego.modules():
+        kind = type(layer).__name__
+        if isinstance(layer, _CONVS):
+            which = "" if neuron(layer) == "plain" else f"{neuron(layer)} "
+            words.append(f"{which}conv {'x'.join(map(str, layer.kernel_size))}, {layer.out_channels} maps")
+        elif isinstance(layer, nn.RNNBase):
+            words.append(f"{kind} {layer.hidden_size}")
+        elif "Pool" in kind:
+            words.append("pool")
+        elif "Dropout" in kind:
+            words.append("dropout")
+    return ", ".join(words) or type(lego).__name__

@@ -107,8 +107,8 @@ def best_of(rotations: int) -> Any:
             best = builder.select(wins, sums[s], best)
             index = builder.select(wins, _constant(_WORDS, s), index)
         _store(builder, builder.fadd(best, _load(builder, bias, 0)), y, 0)
-        place = builder.inttoptr(winner, _BYTES.as_pointer())
-        builder.store(builder.trunc(index, _BYTES), place).align = 1
+        target = builder.inttoptr(winner, _BYTES.as_pointer())
+        builder.store(builder.trunc(index, _BYTES), target).align = 1
         return context.get_dummy_value()
 
     return _instruction(4, codegen)
@@ -129,9 +129,9 @@ def given_back(rotations: int) -> Any:
         sums: list[Any] = [None] * 8
         for r in range(8):
             g = _load(builder, _address(builder, over, r), 0)
-            place = builder.load(builder.inttoptr(_address(builder, winners, r), _BYTES.as_pointer()))
-            place.align = 1
-            winner = builder.zext(place, _WORDS)
+            narrow = builder.load(builder.inttoptr(_address(builder, winners, r), _BYTES.as_pointer()))
+            narrow.align = 1
+            winner = builder.zext(narrow, _WORDS)
             for s in range(rotations):
                 q = (r - s * step) % 8
                 wins = builder.icmp_signed("==", winner, _constant(_WORDS, s))

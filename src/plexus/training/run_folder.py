@@ -17,8 +17,7 @@ from typing import Any
 
 import plexus
 from plexus.errors import RunError
-from plexus.record import FORMAT, KINDS, atomic_write, digest, to_json
-from plexus.training._options import Options
+from plexus.record import atomic_write, digest
 
 _RUN = "PLEXUS_RUN"  # the processes that Lightning starts for other devices find the run folder by it
 
@@ -63,7 +62,7 @@ def make_run_folder(
     """
     if not is_rank_zero():  # that one made it
         return Path(os.environ[_RUN])
-    stem = Path(data).name or "data"
+    stem = Path(data).name[:100] or "data"  # no file system takes names of more than 255
     path = Path(folder) if folder is not None else Path("runs") / f"{stem}-{now:%Y%m%d-%H%M%S}"
     make_folder(path, {name: text.encode() for name, text in files.items()}, verb=verb, write=atomic_write)
     os.environ[_RUN] = str(path)
@@ -257,60 +256,3 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def make_run(
-    config: Options, folder: str | Path | None, facts: Mapping[str, Any], *, now: datetime.datetime | None = None
-) -> Path:
-    """Create a run folder with its config and an unfinished record: both or nothing.
-
-    Args:
-        config: options of the run; its `data` and `seed` are read.
-        folder: where; by default `runs/DATA-DATE-TIME`.
-        facts: `kind` of the run, the `verb` that goes on with it, and the `command` line that reproduces it.
-        now: the time to name and stamp it with.
-    """
-    options: Any = config
-    now = now or datetime.datetime.now(datetime.UTC)
-    record = {
-        "format": FORMAT,
-        "kind": facts["kind"],
-        "created": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-        "command": facts["command"],
-        "seed": options.seed,
-        "finished": False,
-        "config": {},
-        "versions": versions(),
-        "machine": machine(),
-    }
-    files = {"record.json": to_json(record), "config.yaml": config.to_yaml()}
-    return make_run_folder(folder, files, data=options.data, verb=facts["verb"], now=now)
-
-
-def open_folder(folder: str | Path, *, kind: str, verb: str) -> dict[str, Any]:
-    """The record of a run folder that holds a config.
-
-    Raises:
-        RunError: there is none, or it is broken or of another kind.
-    """
-    place = Path(folder)
-    if not (place / "config.yaml").is_file():
-        raise RunError(f"{place}: not a run folder (it has no config.yaml); name one of `plexus {verb}`")
-    return read_record(place / "record.json", kind=kind, verb=verb)
-
-
-def read_record(path: Path, *, kind: str, verb: str) -> dict[str, Any]:
-    """A record of one kind.
-
-    Raises:
-        RunError: it is missing, broken or of another kind.
-    """
-    record = KINDS[kind].read(path)
-    if "machine" not in record.model_fields_set:
-        raise RunError(f"{path}: broken: it does not name the machine; train anew")
-    return {name: part for name, part in record.to_dict().items() if name in record.model_fields_set}
-
-
-def absolute(path: str) -> str:
-    """A path that is there, from the root; anything else, as a hub id, as it is."""
-    return os.path.abspath(path) if os.path.exists(path) else path

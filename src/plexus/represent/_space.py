@@ -1,9 +1,11 @@
-"""The folder of a representation: its record, its model, and what is known of the space of Z."""
+"""The space of Z: how it lies over the training images, and the model that encodes into it."""
 
 from __future__ import annotations
 
+import hashlib
+import io
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,57 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from plexus.errors import PlexusError, RunError
+from plexus.errors import RunError
 from plexus.models import Autoencoder, read_autoencoder
-from plexus.record import atomic_write, to_json
-from plexus.represent._config import RepresentConfig
-from plexus.training._run_folder import absolute, is_rank_zero, make_run, open_folder, read_record
+from plexus.record import atomic_write
+from plexus.represent._train import REPRESENT, finished, open_run
+from plexus.training import is_rank_zero
+from plexus.training.engine import parts_of, write_parts
 
-KIND, VERB = "represent", "represent train"
 Floats = NDArray[np.float64]
-
-
-def new_run(config: RepresentConfig, folder: str | Path | None, *, command: str) -> tuple[Path, RepresentConfig]:
-    """Creates the run folder; the config it holds has absolute paths.
-
-    Raises:
-        RunError: the folder exists and is not empty, or cannot be made.
-    """
-    wiring = config.wiring if config.wiring in (None, "learn") else absolute(str(config.wiring))
-    data = config.data if config.data == "digits" else absolute(config.data)
-    config = replace(config, data=data, wiring=wiring)
-    return make_run(config, folder, {"kind": KIND, "verb": VERB, "command": command}), config
-
-
-def open_run(folder: str | Path) -> tuple[RepresentConfig, dict[str, Any]]:
-    """The config and record of a run folder.
-
-    Raises:
-        RunError: there is none, or it is broken or of another kind.
-    """
-    record = open_folder(folder, kind=KIND, verb=VERB)
-    try:
-        return RepresentConfig.read(Path(folder) / "config.yaml"), record
-    except PlexusError as error:
-        raise RunError(f"{error}; the run folder was changed or is of another version of plexus") from None
-
-
-def finished(run: str | Path) -> bool:
-    """Whether a run reached its end and its model is there.
-
-    Args:
-        run: a run folder.
-
-    Raises:
-        RunError: not a run folder, or a broken one.
-
-    Example:
-        >>> finished("nowhere")
-        Traceback (most recent call last):
-        plexus.errors.RunError: nowhere: ...
-    """
-    _, record = open_run(run)
-    return record.get("finished") is True and (Path(run) / "model" / "model.safetensors").is_file()
 
 
 def add_to_record(run: Path, name: str, value: Callable[[Any], Any]) -> dict[str, Any]:
@@ -76,10 +35,10 @@ def add_to_record(run: Path, name: str, value: Callable[[Any], Any]) -> dict[str
     Returns:
         The whole record.
     """
-    record = read_record(run / "record.json", kind=KIND, verb=VERB)
+    record = parts_of(open_run(run)[1])
     record[name] = value(record.get(name))
     if is_rank_zero():
-        atomic_write(run / "record.json", to_json(record))
+        write_parts(REPRESENT, record, run)
     return record
 
 
@@ -108,8 +67,6 @@ class Space:
 
     def save(self, path: Path) -> None:
         """Writes the arrays, whole or not at all."""
-        import io
-
         buffer = io.BytesIO()
         np.savez(buffer, mean=self.mean, std=self.std, axes=self.axes, scale=self.scale, seen=self.seen)
         atomic_write(path, buffer.getvalue())
@@ -131,8 +88,6 @@ class Space:
 
 def digests(images: Tensor) -> NDArray[np.uint64]:
     """64 bits of a digest of each image's pixels, uint8 (N, C, H, W) -> (N,)."""
-    import hashlib
-
     found = [hashlib.sha256(image.numpy().tobytes()).digest()[:8] for image in images.contiguous()]
     return np.frombuffer(b"".join(found), np.uint64)
 
@@ -147,7 +102,7 @@ def open_model(run: str | Path) -> tuple[Autoencoder, Space, dict[str, Any]]:
     _, record = open_run(place)
     if not finished(place):
         raise RunError(f"{place}: the run has not finished; go on with `plexus represent train --resume {place}`")
-    return read_autoencoder(place), Space.read(place), record
+    return read_autoencoder(place), Space.read(place), parts_of(record)
 
 
 @torch.no_grad()
