@@ -70,21 +70,11 @@ def write_page(run: Path) -> tuple[Any, Path]:
     Raises:
         RunError: there is no record, or it is broken.
     """
-    from plexus.record import FitRecord
-    from plexus.report import write_report, write_represent, write_segment
+    from plexus.record import read_record
+    from plexus.report import write
 
-    file, page = run / "record.json", run / "report.html"
-    try:
-        raw = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        raw = None  # `FitRecord.read` says what is wrong with it
-    kind = raw.get("kind") if isinstance(raw, dict) else None
-    if kind == "segment":
-        return raw, write_segment(raw, page)
-    if kind == "represent":
-        return raw, write_represent(raw, page)
-    record = FitRecord.read(file)
-    return record, write_report(record, page)
+    record = read_record(run / "record.json")
+    return record, write(record, run / "report.html")
 
 
 @contextmanager
@@ -164,23 +154,23 @@ def segment_line(entry: Entry) -> str:
     return epoch_line(f"fold {entry['fold']}", entry, f"Dice {entry['val_dice']:.3f}")
 
 
-def segment_summary(record: dict[str, Any], page: Path) -> None:
+def segment_summary(record: Any, page: Path) -> None:
     """The figures of every gate, and where to look."""
-    for note in record["data"].get("notes", ()):
+    for note in record.data.notes:
         print(f"plexus: {note}", file=sys.stderr)
     rows = []
-    for kind, row in record["results"].items():
-        dice, present, errors = row["dice"], row["dice_present"], row["presence"]
+    for kind, row in record.results.items():
+        dice, present, errors = row.dice, row.dice_present, row.presence
         rows.append((
-            f"{kind} (chosen)" if kind == record["chosen"] else kind,
-            f"{dice['mean']:.3f}",
-            f"{dice['low']:.3f}-{dice['high']:.3f}" if dice["low"] is not None else "-",
-            f"{present['mean']:.3f}" if present else "-",
-            f"{errors['false_positives']} of {errors['negatives']}",
-            f"{errors['false_negatives']} of {errors['positives']}",
+            f"{kind} (chosen)" if kind == record.chosen else kind,
+            f"{dice.mean:.3f}",
+            f"{dice.low:.3f}-{dice.high:.3f}" if dice.low is not None else "-",
+            f"{present.mean:.3f}" if present else "-",
+            f"{errors.false_positives} of {errors.negatives}",
+            f"{errors.false_negatives} of {errors.positives}",
         ))  # fmt: skip
     titles = ("gate", "Dice", "95 %", "if present", "false masks", "missed")  # 80 columns hold all for 9,999 images
-    table(titles, rows, f"{len(record['images'])} images, {record['measured_on']}; ", page)
+    table(titles, rows, f"{len(record.images)} images, {record.measured_on}; ", page)
 
 
 def represent_line(entry: Entry) -> str:
@@ -190,17 +180,19 @@ def represent_line(entry: Entry) -> str:
     return f"{entry['phase']:<6} epoch {entry['epoch'] + 1:>3}   {figures}"
 
 
-def represent_summary(record: dict[str, Any], page: Path) -> None:
+def represent_summary(record: Any, page: Path) -> None:
     """Reconstruction and recognition of a representation, what of Z is in use, and where to look."""
-    results, units = record["results"], record["units"]
-    rows = [("pixel variance left unexplained", f"{results['unexplained']:.1%}", "")]
-    for name, title in (("classifier", "classifier on Z"), ("linear", "a line on Z, all labels"), ("knn", "5 nearest")):
-        if figure := results.get(name):
-            rows.append((title, f"{figure['value']:.1%}", interval(figure["low"], figure["high"])))
-    text = f"Z of {units['dim']}; "
-    if units["collapsed"]:
-        use = f"only {units['active']} of {units['dim']} numbers of Z are in use"
-        remedy = "lower --beta or --dim" if record["config"]["objective"] == "vae" else "lower --dim"
+    results, units = record.results, record.units
+    rows = [("pixel variance left unexplained", f"{results.unexplained:.1%}", "")]
+    for figure, title in (
+        (results.classifier, "classifier on Z"), (results.linear, "a line on Z, all labels"), (results.knn, "5 nearest")
+    ):  # fmt: skip
+        if figure:
+            rows.append((title, f"{figure.value:.1%}", interval(figure.low, figure.high)))
+    text = f"Z of {units.dim}; "
+    if units.collapsed:
+        use = f"only {units.active} of {units.dim} numbers of Z are in use"
+        remedy = "lower --beta or --dim" if record.config["objective"] == "vae" else "lower --dim"
         text = f"{use}: the rest has collapsed; {remedy}\n{text}"
     table(("on test images", "", "95 %"), rows, text, page)
 

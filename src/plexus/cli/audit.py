@@ -77,7 +77,7 @@ def audit(
         raise ConfigError(f"--write-clean {write_clean}: is where the audit goes; name another folder")
     from plexus import audit as auditing
     from plexus.data import open_samples
-    from plexus.report import write_audit
+    from plexus.report import write
 
     samples = open_samples(data, group_from=group_from, label=label, mask_suffix=mask_suffix, missing_mask=missing_mask)
     for place in (folder, auditing.cache_folder(cache)) if cache is not None else (folder,):
@@ -97,7 +97,7 @@ def audit(
     )  # fmt: skip
     drawn = auditing.pictures(samples, found.findings, progress=True)  # first: files of two audits never lie together
     auditing.write_files(found, folder)
-    page = write_audit(found.findings.to_dict(), drawn, folder / "audit.html")
+    page = write(found.findings, folder / "audit.html", pictures=drawn)
     if write_clean is not None:
         auditing.write_clean(samples, found, write_clean, link=link)
     if as_json:

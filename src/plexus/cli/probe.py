@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -45,18 +46,25 @@ def probe(
     folder = out if out is not None else _folder(models, data)
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder}: is a file; name a folder with --out")
-    from plexus.report import rotation_lines, write_rotation
+    from plexus.report import rotation_lines, write
     from plexus.robustness import probe_models
 
     record = probe_models(
         models, data, step=angles, images=images, mask=None if mask == "none" else mask, seed=seed, size=size,
         mean=mean, std=std, batch_size=batch_size, command=command(), progress=True,
     )  # fmt: skip
-    page = write_rotation(record.to_dict(), folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise RunError(f"{folder}: cannot create the folder: {error.strerror}; name another with --out") from None
+    record.write(folder / "rotation.json")
+    page = write(record, folder / "rotation.html")
     if as_json:
         print_json(_figures(record))
     else:
-        print("\n".join([*rotation_lines(record.to_dict()), f"open {page}"]))
+        print("\n".join([*rotation_lines(record), f"open {page}"]))
 
 
 def _folder(models: list[str], data: str) -> Path:
