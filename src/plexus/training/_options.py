@@ -55,7 +55,9 @@ def option(
     return Field(value, description=text, json_schema_extra=words, **bounds)
 
 
-@dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid", allow_inf_nan=False))
+@dataclass(
+    frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+)
 class Options:
     """The options that every training has; a base for classes of options that all have defaults.
 
@@ -159,10 +161,14 @@ class Options:
                     sentences[name] = f"{here} belongs to {other}={_plain(wanted)}{rather}"
         return sentences
 
-    def to_yaml(self) -> str:
-        """Return the options as YAML, in the order of the class."""
+    def to_yaml(self, *, ascii_only: bool = False) -> str:
+        """Return the options as YAML, in the order of the class.
+
+        Args:
+            ascii_only: escape all other letters.
+        """
         raw = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
-        return yaml.safe_dump(raw, sort_keys=False, allow_unicode=True)
+        return yaml.safe_dump(raw, sort_keys=False, allow_unicode=not ascii_only)
 
     @classmethod
     def from_mapping(cls, raw: Mapping[str, Any], *, name: str = "config") -> Self:
