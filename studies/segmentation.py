@@ -20,7 +20,7 @@ from plexus.data import SampleSet, augment_pair, open_samples
 from plexus.errors import DataError, TrainingError
 from plexus.metrics import dice
 from plexus.models import UNet
-from plexus.segment._loss import segmentation_loss
+from plexus.segment import segmentation_loss
 
 FOLDS = 5
 BATCH = 8

@@ -12,8 +12,15 @@ from torch import Tensor
 from plexus.data import Split
 from plexus.models import Autoencoder
 from plexus.represent import RepresentConfig
-from plexus.represent._losses import divergence, generative_loss
-from plexus.represent._module import RepresentationModule, Trained, active_units, balance_at, unexplained
+from plexus.represent.module import (
+    RepresentationModule,
+    Trained,
+    active_units,
+    balance_at,
+    divergence,
+    generative_loss,
+    unexplained,
+)
 from plexus.training import Schedule
 from tests.represent.shapes import KINDS, shape
 

@@ -18,9 +18,8 @@ from plexus.data import load
 from plexus.errors import ConfigError, DataError, PlexusError, RunError
 from plexus.models import read_autoencoder
 from plexus.represent import RepresentConfig, finished, resume, train
-from plexus.represent._data import load_images
-from plexus.represent._space import Space, digests, encode
-from plexus.represent._task import _units
+from plexus.represent.images import load_images
+from plexus.represent.space import Space, digests, encode, units_in_use
 from tests.represent.shapes import KINDS, read_record, small, write_flat, write_shapes
 
 KEYS = {
@@ -339,11 +338,11 @@ def test_a_posterior_that_collapses_is_flagged(shapes: Path, tmp_path: Path) -> 
 def test_units_in_use_are_counted(trained: Path) -> None:
     model = read_autoencoder(trained)
     z = np.random.default_rng(0).normal(size=(500, 5))
-    assert _units(z, model, [])["effective"] == pytest.approx(5, abs=0.2)
-    found = _units(z * [1, 1, 0, 0, 0], model, [{"divergence": 2.5}])
+    assert units_in_use(z, model, [])["effective"] == pytest.approx(5, abs=0.2)
+    found = units_in_use(z * [1, 1, 0, 0, 0], model, [{"divergence": 2.5}])
     assert found | {"active": 2, "collapsed": True, "divergence": 2.5, "dim": 5} == found
     assert found["effective"] == pytest.approx(2, abs=0.1)
-    assert _units(z * [1, 1, 1, 0, 0], model, [])["collapsed"] is False
+    assert units_in_use(z * [1, 1, 1, 0, 0], model, [])["collapsed"] is False
 
 
 def test_a_wiring_is_learned_kept_and_used_again(shapes: Path, tmp_path: Path) -> None:

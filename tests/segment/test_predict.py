@@ -13,10 +13,9 @@ from PIL import Image
 
 from plexus.errors import ConfigError, DataError, RunError
 from plexus.segment import evaluate, predict, submit
-from plexus.segment._images import open_finished
-from plexus.segment._measure import gated
-from plexus.segment._predict import to_png
-from plexus.segment._rle import decode, encode
+from plexus.segment.measure import gated
+from plexus.segment.prediction import open_finished, to_png
+from plexus.segment.rle import decode, encode
 from tests.segment.discs import disc, read_record, write_discs
 
 
@@ -150,7 +149,7 @@ def test_images_of_the_run_are_recognised(crossed: Path, tmp_path: Path) -> None
 def test_perfect_masks_score_1(crossed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Known values: nets that say the truth, and nets that say nothing."""
     from plexus.segment import _evaluate
-    from plexus.segment._measure import Answers
+    from plexus.segment.measure import Answers
 
     data = write_discs(tmp_path / "other", 8, first=40)
 

@@ -13,9 +13,8 @@ from safetensors.torch import load_file
 from plexus.data import load_segmentation, open_samples
 from plexus.errors import DataError, RunError
 from plexus.segment import SegmentConfig, finished, resume, train
-from plexus.segment._forward import answers, enlarge, from_bytes, to_bytes
-from plexus.segment._gate import Gate
-from plexus.segment._nets import load_net
+from plexus.segment.gate import Gate
+from plexus.segment.nets import enlarge, from_bytes, load_net, predict_proba, to_bytes
 from tests.segment.discs import disc, read_record, small, write_discs
 
 KEYS = {
@@ -56,7 +55,7 @@ def test_kept_answers_are_those_of_the_kept_nets(crossed: Path, scans: Path) -> 
     assert np.array_equal(np.unpackbits(kept["truth"], axis=-1, count=32), pairs.masks[:, 0].numpy())
     for fold in (0, 1):
         rows = np.flatnonzero(kept["fold"] == fold)
-        maps, logits = answers([load_net(crossed / f"model-{fold}.safetensors")], pairs.images[rows])
+        maps, logits = predict_proba([load_net(crossed / f"model-{fold}.safetensors")], pairs.images[rows])
         assert np.abs(to_bytes(maps).astype(int) - kept["probability"][rows]).max() <= 1
         np.testing.assert_allclose(logits, kept["logit"][rows], atol=1e-5)
 
@@ -226,10 +225,9 @@ def test_folders_that_are_no_runs(tmp_path: Path) -> None:
 
 def test_maps_on_a_threshold_are_chosen_as_they_are_measured() -> None:
     """51 of 255 is .2, a threshold that is tried; bytes on it are inside in both, at any size."""
-    from plexus.segment._forward import enlarge, from_bytes
-    from plexus.segment._gate import Gate
-    from plexus.segment._gate_fit import overlaps
-    from plexus.segment._measure import _Maps, gated
+    from plexus.segment.gate import Gate, overlaps
+    from plexus.segment.measure import _Maps, gated
+    from plexus.segment.nets import enlarge, from_bytes
 
     kept = np.full((1, 8, 8), 51, np.uint8)
     found = overlaps(_Maps(kept), np.ones((1, 8, 8), bool))

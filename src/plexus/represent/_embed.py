@@ -12,12 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from plexus.data import read_batches
+from plexus.data import data_uri, read_batches
 from plexus.errors import ConfigError, DataError, RunError
 from plexus.record import atomic_write
-from plexus.represent._pictures import grid, small, uri
-from plexus.represent._scores import nearest
-from plexus.represent._space import encode, open_model
+from plexus.represent.space import encode, nearest, open_model
+from plexus.represent.variation import grid, small
 from plexus.training.run_folder import check_place
 
 Floats = NDArray[np.float64]
@@ -130,7 +129,7 @@ def search(
         "query": str(query),
         "images": seen,
         "found": [{"path": path, "label": label, "similarity": value} for value, path, label, _ in found],
-        "picture": uri(grid([small(picture[None], 64) for picture in pictures], gap=2)) if whole else None,
+        "picture": data_uri(grid([small(picture[None], 64) for picture in pictures], gap=2)) if whole else None,
     }
 
 

@@ -10,9 +10,8 @@ from typing import Any
 from plexus.data import load
 from plexus.errors import ConfigError
 from plexus.represent._config import RepresentConfig
-from plexus.represent._scores import scores, turning
-from plexus.represent._space import add_to_record, open_model
 from plexus.represent._train import finished, open_run, resume, train
+from plexus.represent.space import add_to_record, open_model, scores, turning
 
 
 def probe(

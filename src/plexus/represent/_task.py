@@ -13,20 +13,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from plexus.data import Split, pixel_statistics
+from plexus.data import Split, data_uri, pixel_statistics
 from plexus.errors import ConfigError
 from plexus.graph import Wiring
 from plexus.models import Autoencoder
 from plexus.nn import fold
 from plexus.record import atomic_write
 from plexus.represent._config import RepresentConfig
-from plexus.represent._data import load_images
-from plexus.represent._module import RepresentationModule, Trained, active_units
-from plexus.represent._pictures import as_bytes, grid, small, uri
-from plexus.represent._scores import MOST, nearest, scores, share, turning
-from plexus.represent._space import Space, digests, encode
 from plexus.represent._train import REPRESENT
-from plexus.represent._vary import interpolation, principal_axes, traversal
+from plexus.represent.images import load_images
+from plexus.represent.module import RepresentationModule, Trained
+from plexus.represent.space import MOST, Space, digests, encode, nearest, scores, share, turning, units_in_use
+from plexus.represent.variation import as_bytes, grid, interpolation, principal_axes, small, traversal
 from plexus.training import Batches, Loop, Schedule, check_devices, export_onnx, is_rank_zero, reduce_seed, wait
 from plexus.training.engine import Task
 from plexus.wiring import importance, prune
@@ -81,7 +79,7 @@ class RepresentTask(Task[RepresentConfig]):
         seen = np.sort(np.concatenate([digests(data.train.images), digests(data.val.images)]))
         space = Space(z.mean(0), np.maximum(z.std(0), 1e-6), axes, scale, seen)
         record["results"] = self._figures(space)
-        record["units"] = _units(z, model, record["epochs"])
+        record["units"] = units_in_use(z, model, record["epochs"])
         record["pictures"] = _pictures(model, space, data.train, data.test)
         record["map"] = _map(model, data.test, data.classes)
         if self.config.onnx:
@@ -160,20 +158,6 @@ def _read_wiring(config: RepresentConfig) -> Wiring | None:
         raise ConfigError(f"wiring={config.wiring}: not a wiring: {str(error).splitlines()[0]}") from None
 
 
-def _units(z: np.ndarray, model: Autoencoder, epochs: list[dict[str, Any]]) -> dict[str, Any]:
-    """How much of Z is in use; a variational encoder whose units mostly carry nothing has collapsed."""
-    variances = np.linalg.eigvalsh(np.cov(z, rowvar=False).reshape(z.shape[1], -1)).clip(0)
-    active = active_units(torch.from_numpy(z), prior=model.variational)
-    found = {
-        "dim": model.dim,
-        "active": active,
-        "effective": float(variances.sum() ** 2 / max((variances**2).sum(), 1e-300)),
-        "divergence": epochs[-1]["divergence"] if epochs else None,
-        "collapsed": active < model.dim / 2,
-    }
-    return found
-
-
 def _pictures(model: Autoencoder, space: Space, train: Split, test: Split) -> dict[str, Any]:
     """Reconstructions, traversals, interpolations and neighbours, as rows of images."""
     shown = _spread(test, 16)
@@ -201,7 +185,7 @@ def _row(model: Autoencoder, space: Space, z: np.ndarray, axis: int) -> torch.Te
 
 
 def _uri(*rows: torch.Tensor) -> str:
-    return uri(grid([small(row, _SIDE) for row in rows], gap=2))
+    return data_uri(grid([small(row, _SIDE) for row in rows], gap=2))
 
 
 def _spread(split: Split, count: int) -> torch.Tensor:
@@ -233,7 +217,7 @@ def _map(model: Autoencoder, test: Split, classes: tuple[str, ...]) -> dict[str,
         "labels": test.labels[rows].tolist(),
         "names": [test.names[i] for i in rows.tolist()],
         "classes": list(classes),
-        "sprite": uri(grid(list(thumbs.split(columns)), gap=0)),
+        "sprite": data_uri(grid(list(thumbs.split(columns)), gap=0)),
         "tile": [int(thumbs.shape[3]), int(thumbs.shape[2])],
         "columns": columns,
     }
@@ -273,7 +257,7 @@ class _Decoder(nn.Module):
 
 
 def export(model: Autoencoder, folder: Path) -> dict[str, float]:
-    """Writes `encoder.onnx` (`pixels` 0..255 to `z`, and `logits`) and `decoder.onnx` (`z` to `pixels`).
+    """Write `encoder.onnx` (`pixels` 0..255 to `z`, and `logits`) and `decoder.onnx` (`z` to `pixels`).
 
     Args:
         model: in evaluation mode; unit layers are folded.

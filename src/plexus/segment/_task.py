@@ -15,11 +15,11 @@ from plexus.data import SampleSet, SegmentationDataset, load_segmentation, open_
 from plexus.errors import DataError
 from plexus.record import atomic_write, to_json
 from plexus.segment._config import SegmentConfig
-from plexus.segment._export import export_onnx
-from plexus.segment._folds import assigned, grouped_folds, validation_fold
-from plexus.segment._forward import answers, enlarge, from_bytes, to_bytes
-from plexus.segment._gate import Gate
-from plexus.segment._measure import (
+from plexus.segment._module import SegmentationModule
+from plexus.segment._train import SEGMENT
+from plexus.segment.folds import assigned, grouped_folds, validation_fold
+from plexus.segment.gate import Gate
+from plexus.segment.measure import (
     Answers,
     calibration,
     entries,
@@ -28,12 +28,22 @@ from plexus.segment._measure import (
     kinds_with,
     measure,
     one_group,
+    shown,
     summary,
+    worst,
 )
-from plexus.segment._module import SegmentationModule
-from plexus.segment._nets import Segmenter, build, save_net, statistics, wiring_of
-from plexus.segment._pictures import shown, worst
-from plexus.segment._train import SEGMENT
+from plexus.segment.nets import (
+    Segmenter,
+    build,
+    enlarge,
+    export,
+    from_bytes,
+    predict_proba,
+    save_net,
+    statistics,
+    to_bytes,
+    wiring_of,
+)
 from plexus.training import Batches, Loop, Schedule, check_devices, device, is_rank_zero
 from plexus.training.engine import Task
 
@@ -134,7 +144,7 @@ class SegmentTask(Task[SegmentConfig]):
                 entry["wiring"] = json.loads(own.to_json())
             save_net(net, self.folder / f"model-{entry['fold']}.safetensors")
             if config.onnx:
-                entry["onnx_difference"] = export_onnx(net, self.folder / f"model-{entry['fold']}.onnx", shape)
+                entry["onnx_difference"] = export(net, self.folder / f"model-{entry['fold']}.onnx", shape)
 
     @property
     def folds(self) -> list[int]:
@@ -207,7 +217,7 @@ class SegmentTask(Task[SegmentConfig]):
         for k, net in zip(self.folds, self.nets, strict=True):
             mine = np.flatnonzero(self.fold[rows] == k)
             split = self.pairs.split(rows[mine])
-            maps, logit[mine] = answers([net.to(at)], split.images)
+            maps, logit[mine] = predict_proba([net.to(at)], split.images)
             probability[mine] = to_bytes(maps)
             net.cpu()
         found = Answers(probability, logit, self.fold[rows])

@@ -117,7 +117,7 @@ def _later(set_epoch: Callable[[int], None], first: int) -> Callable[[int], None
 
 
 class Loop:
-    """Trains phases one after the other; each leaves its weights and its history, and is never done twice.
+    """Train phases one after the other; each leaves its weights and its history, and is never done twice.
 
     A phase lies in FOLDER/checkpoints/NAME: `last.ckpt` while it trains, `weights.safetensors` and `history.json` when
     it is done. A process that was stopped at any moment goes on from there to the same bits.
@@ -325,7 +325,7 @@ class AtomicCheckpoints(TorchCheckpointIO):
 
 
 class _Checkpoints(L.Callback):
-    """Leaves one checkpoint, replaced at the end of an epoch where the last one is old enough."""
+    """Leave one checkpoint, replaced at the end of an epoch where the last one is old enough."""
 
     def __init__(self, path: Path, every: float) -> None:
         self.path, self.every, self.saved = path, every, time.monotonic()
@@ -337,7 +337,7 @@ class _Checkpoints(L.Callback):
 
 
 class _EarlyEnd(L.Callback):
-    """Ends the training where a rule over its history says so."""
+    """End the training where a rule over its history says so."""
 
     def __init__(self, history: History, stop: Callable[[Sequence[Entry]], bool]) -> None:
         self.history, self.stop = history, stop
@@ -362,7 +362,7 @@ class _Bar(RichProgressBar):
 
 
 def _leave(place: Path, net: nn.Module, epochs: Sequence[Entry]) -> None:
-    """Writes what a phase has made; the history comes last, as it says that the rest is there."""
+    """Write what a phase has made; the history comes last, as it says that the rest is there."""
     place.mkdir(parents=True, exist_ok=True)
     state = {k: v.cpu().contiguous() for k, v in exact_state(net).items()}
     atomic_write(place / "weights.safetensors", save(state))
@@ -371,7 +371,7 @@ def _leave(place: Path, net: nn.Module, epochs: Sequence[Entry]) -> None:
 
 
 def _read_back(place: Path, net: nn.Module) -> list[Entry]:
-    """Loads what a phase left into the net and returns its history."""
+    """Load what a phase left into the net and returns its history."""
     try:
         load_exact(net, load_file(place / "weights.safetensors"))
         epochs: list[Entry] = json.loads((place / "history.json").read_text())
@@ -381,7 +381,7 @@ def _read_back(place: Path, net: nn.Module) -> list[Entry]:
 
 
 def _check(checkpoint: Path, module: TrainingModule) -> None:
-    """Refuses a checkpoint that is broken or of another net, before Lightning does it with a traceback."""
+    """Refuse a checkpoint that is broken or of another net, before Lightning does it with a traceback."""
     try:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True)
         shapes = [{k: v.shape for k, v in kind.items()} for kind in (content["state_dict"], module.state_dict())]

@@ -288,7 +288,7 @@ def _prepare(
 
 
 def _perform(task: Task[Any]) -> None:
-    """Trains and, in the process that writes, evaluates."""
+    """Train and, in the process that writes, evaluates."""
     task.train()
     if is_rank_zero():
         start = time.monotonic()

@@ -14,7 +14,7 @@ from scipy import stats
 
 from plexus.data import load
 from plexus.errors import ConfigError, DataError
-from plexus.represent._space import Space, add_to_record, digests, encode, open_model
+from plexus.represent.space import Space, add_to_record, digests, encode, open_model
 
 Floats = NDArray[np.float64]
 _KEPT = 8  # results that the page shows, the newest

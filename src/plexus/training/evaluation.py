@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import statistics
 import time
 from collections.abc import Sequence
@@ -15,12 +13,12 @@ from PIL import Image
 from scipy.stats import binomtest
 from torch import Tensor, nn
 
-from plexus.data import ImageData, Split
+from plexus.data import ImageData, Split, data_uri
 from plexus.graph import Wiring
 from plexus.nn import fold
 from plexus.training._classification import Normalize, accuracy, logits_of
 from plexus.training._config import FitConfig
-from plexus.training._nets import describe, neurons
+from plexus.training.nets import describe, neurons
 from plexus.wiring import derive, edge_costs, importance, multiply_adds, parameters, prune
 
 BUDGETS = (1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1)
@@ -225,6 +223,4 @@ def picture(image: Tensor, *, side: int = 96) -> str:
     png = Image.fromarray(pixels.numpy())
     if max(png.size) > side:
         png.thumbnail((side, side))
-    file = io.BytesIO()
-    png.save(file, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    return data_uri(png)

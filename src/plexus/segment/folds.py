@@ -17,7 +17,7 @@ Indices = NDArray[np.int64]
 
 
 def grouped_folds(present: Sequence[bool], groups: Sequence[str | None], k: int, seed: int) -> Indices:
-    """Deals images out to k folds so that groups stay together and each fold has its share of present targets.
+    """Deal images out to k folds so that groups stay together and each fold has its share of present targets.
 
     Args:
         present: whether the target is in each image.

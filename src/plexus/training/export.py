@@ -54,7 +54,7 @@ def with_pixels(net: nn.Module, normalize: Normalize) -> fx.GraphModule:
 def export(
     net: nn.Module, normalize: Normalize, folder: Path, in_shape: Sequence[int], classes: Sequence[str]
 ) -> dict[str, object]:
-    """Writes `model.safetensors`, `model.py` and `model.onnx`, and checks both against the net.
+    """Write `model.safetensors`, `model.py` and `model.onnx`, and checks both against the net.
 
     Args:
         net: a net from `derive` or `rebuild`; unit and spherical layers are folded.

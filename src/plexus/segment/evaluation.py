@@ -14,11 +14,11 @@ import numpy as np
 from plexus.data import SegmentationDataset, load_segmentation, open_samples
 from plexus.errors import DataError, RunError
 from plexus.record import FORMAT, atomic_write, to_json
-from plexus.segment._forward import to_bytes
-from plexus.segment._images import Run, Told, open_finished
-from plexus.segment._measure import KINDS, Answers
 from plexus.segment._task import figures
 from plexus.segment._train import SEGMENT
+from plexus.segment.measure import KINDS, Answers
+from plexus.segment.nets import to_bytes
+from plexus.segment.prediction import Run, Told, open_finished
 from plexus.training.run_folder import check_place, refuse_used, versions
 
 _AT_ONCE = 16
@@ -40,7 +40,7 @@ def evaluate(
     command: str = "",
     tell: Told = lambda line: None,
 ) -> dict[str, Any]:
-    """Measures a run on other images with masks, and writes `evaluation.json`; gates stay as the run chose them.
+    """Measure a run on other images with masks, and writes `evaluation.json`; gates stay as the run chose them.
 
     Args:
         run: a finished run; the mean of its nets answers.
