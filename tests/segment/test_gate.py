@@ -164,7 +164,7 @@ def test_a_gate_is_kept_as_json() -> None:
 
 @pytest.mark.parametrize("kind", ["1", "0", "soft", "nan", "-0.5"])
 def test_an_unknown_kind_is_refused(kind: str) -> None:
-    with pytest.raises(ConfigError, match=f"gate '{kind}' is unknown"):
+    with pytest.raises(ConfigError, match=f"gate='{kind}' must be none"):
         choose_gate(kind, np.zeros((1, 2, 2)), [0.0], np.zeros((1, 2, 2), bool))
 
 
