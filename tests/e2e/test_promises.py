@@ -19,8 +19,9 @@ import plexus.represent
 import plexus.segment
 import plexus.training
 from plexus.errors import ConfigError, DataError, PlexusError, RunError, TrainingError
-from plexus.graph import Edge, Wiring, stack_nodes
+from plexus.models import Autoencoder
 from plexus.training import FitConfig
+from plexus.wiring import prune
 from tests.represent import shapes
 from tests.segment import discs
 
@@ -73,10 +74,8 @@ def _folds(folder: Path, other: bool) -> None:
 
 
 def _wiring(folder: Path, other: bool) -> None:
-    nodes = stack_nodes(2)
-    edges = [(nodes[0], nodes[1]), (nodes[1], nodes[2]), (nodes[2], nodes[3])]
-    edges += [(nodes[0], nodes[3])] if other else []
-    (folder / "wiring.json").write_text(Wiring(nodes, tuple(Edge(*pair, 1.0) for pair in edges)).to_json())
+    wiring = Autoencoder((1, 12, 12), 5, width=4).with_every_connection().wiring()
+    (folder / "wiring.json").write_text((wiring if other else prune(wiring, keep=0.5)).to_json())
 
 
 KINDS = {
@@ -99,9 +98,9 @@ KINDS = {
     "represent": Kind(
         plexus.represent,
         plexus.represent.train,
-        lambda folder, **options: shapes.small(folder / "images", **options),
+        lambda folder, **options: shapes.small(folder / "images", wiring=str(folder / "wiring.json"), **options),
         lambda folder: shapes.write_shapes(folder, "bar", "disc"),
-        lambda folder, other: None,
+        _wiring,
     ),
 }
 
@@ -231,27 +230,23 @@ def test_images_that_changed_are_refused(kind: Kind, folder: Path) -> None:
     run = stopped(kind, folder)
     image = sorted(path for path in (folder / "images").rglob("*.png") if "mask" not in path.name)[0]
     image.write_bytes(sorted((folder / "images").rglob("*[0-9].png"))[-1].read_bytes())
-    with pytest.raises(RunError, match="are not those the run started with; bring them back, or (fit|train) anew"):
+    with pytest.raises(RunError, match=r"are not those the run started with; bring them back, or (fit|train) anew"):
         kind.package.resume(run)
 
 
-@pytest.mark.parametrize("name", ["fit", "segment"])
-def test_files_that_changed_are_refused_until_they_are_back(name: str, tmp_path: Path) -> None:
-    kind = KINDS[name]
-    kind.images(tmp_path / "images")
-    kind.file(tmp_path, False)
-    run = stopped(kind, tmp_path)
-    kind.file(tmp_path, True)
-    with pytest.raises(RunError, match=r"(legos|folds)=.* is not what the run started with; bring it back, or"):
+def test_files_that_changed_are_refused_until_they_are_back(kind: Kind, folder: Path) -> None:
+    run = stopped(kind, folder)
+    kind.file(folder, True)
+    with pytest.raises(RunError, match=r"(legos|folds|wiring)=.* is not what the run started with; bring it back, or"):
         kind.package.resume(run)
-    kind.file(tmp_path, False)
+    kind.file(folder, False)
     kind.package.resume(run)
     assert kind.package.finished(run)
-    if name == "fit":
-        kind.file(tmp_path, True)
+    if kind is KINDS["fit"]:
+        kind.file(folder, True)
         with pytest.raises(RunError, match=r"legos=.* is not what the run started with"):
-            plexus.training.reprune(run, keep=0.9, run=tmp_path / "again")
-        assert not (tmp_path / "again").exists()
+            plexus.training.reprune(run, keep=0.9, run=folder / "again")
+        assert not (folder / "again").exists()
 
 
 def test_a_record_that_knows_no_files_goes_on(tmp_path: Path) -> None:

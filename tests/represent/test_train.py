@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +149,6 @@ def stop_after(entries: int) -> Any:
 @pytest.mark.parametrize(
     "options",
     [
-        {"epochs": 3},
         {"epochs": 3, "labels": "4", "objective": "vae"},
         {"epochs": 3, "labels": "none", "objective": "denoise"},
     ],
@@ -182,27 +180,6 @@ def test_a_finished_run_is_left_as_it_is(three: Path) -> None:
     before = {f: f.read_bytes() for f in three.rglob("*") if f.is_file()}
     assert resume(three) == three
     assert {f: f.read_bytes() for f in three.rglob("*") if f.is_file()} == before
-
-
-def test_a_run_belongs_to_its_images(tmp_path: Path) -> None:
-    data = write_shapes(tmp_path / "d", count=8)
-    with pytest.raises(StopError):
-        train(small(data), run=tmp_path / "run", listen=stop_after(0))
-    kept = {f.name for f in (tmp_path / "run").iterdir()}
-    with pytest.raises(RunError, match="go on with `plexus represent train --resume"):
-        train(small(data), run=tmp_path / "run")
-    shutil.rmtree(data / "bar")
-    write_shapes(data, "bar", count=9)
-    with pytest.raises(RunError, match="are not those the run started with; bring them back, or train anew"):
-        resume(tmp_path / "run")
-    assert {f.name for f in (tmp_path / "run").iterdir()} == kept
-
-
-def test_a_folder_that_holds_something_is_refused(shapes: Path, tmp_path: Path) -> None:
-    (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(RunError, match="exists and is not an empty folder"):
-        train(small(shapes), run=tmp_path)
-    assert [f.name for f in tmp_path.iterdir()] == ["letter.txt"]
 
 
 def test_images_of_no_class_are_learned_without_labels(tmp_path: Path) -> None:
@@ -368,20 +345,6 @@ def test_other_neurons_and_colours(tmp_path: Path, neuron: str) -> None:
     record = read(run)
     assert record["data"]["in_shape"] == [3, 12, 12]
     assert max(record["onnx_difference"].values()) < 0.1
-
-
-def test_folders_that_are_no_runs(tmp_path: Path) -> None:
-    for call in (resume, finished):
-        with pytest.raises(RunError, match="not a run folder"):
-            call(tmp_path)
-    (tmp_path / "config.yaml").write_text("data: x\n")
-    for content, said in (
-        ("{", "cut short"),
-        ('{"format": 1, "kind": "fit"}', "not the record of `plexus represent train`"),
-    ):
-        (tmp_path / "record.json").write_text(content)
-        with pytest.raises(RunError, match=said):
-            resume(tmp_path)
 
 
 def test_a_space_that_is_broken_or_pickled_is_refused(three: Path) -> None:

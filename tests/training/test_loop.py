@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from plexus.errors import ConfigError, RunError, TrainingError
+from plexus.errors import RunError, TrainingError
 from plexus.graph import Wiring
 from plexus.nn import SphericalConv2d, SphericalLinear, convert
-from plexus.training import FitConfig, Loop, MaskAnnealing, check_devices, gated
+from plexus.training import Loop, MaskAnnealing, gated
 from tests.training.nets import batches, learn, schedule, supernet
 
 
@@ -152,9 +152,3 @@ def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch
     with pytest.raises(TrainingError, match="the disk is full"):
         learn(loop, "learn", supernet(), schedule())
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == {"last.ckpt": before}
-
-
-@pytest.mark.parametrize("options", [{"strategy": "nonsense"}, {"strategy": "ddp_spawn_everywhere", "devices": 2}])
-def test_devices_that_are_not_there_are_told(options: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=r"devices=\d, strategy="):
-        check_devices(FitConfig(**options))
