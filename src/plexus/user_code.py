@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from plexus.errors import ConfigError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 def run_file(file: str | Path, alias: str) -> ModuleType:
-    """The module in a file, known to `sys.modules` by an alias, where dataclasses and pickles look it up.
+    """Run a file as a module, known to `sys.modules` by an alias, where dataclasses and pickles look it up.
+
+    Modules beside the file can be imported as by a script: its folder comes first while it runs.
 
     Args:
         file: a Python file that is there.
@@ -42,14 +47,85 @@ def run_file(file: str | Path, alias: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[alias] = module
     try:
-        spec.loader.exec_module(module)
+        with _beside(file):
+            spec.loader.exec_module(module)
     except SystemExit as error:
         raise ConfigError(f"{file}: leaves the program (exit code {error.code}); only define things in it") from None
     return module
 
 
+@contextmanager
+def _beside(file: str | Path) -> Iterator[None]:
+    """Look for modules in the file's folder first, and forget those found there: another folder may have the like."""
+    folder = Path(file).resolve().parent
+    before = set(sys.modules)
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        if str(folder) in sys.path:
+            sys.path.remove(str(folder))
+        beside = []
+        for name in set(sys.modules) - before:
+            origin = getattr(sys.modules.get(name.partition(".")[0]), "__file__", None)
+            # helper.py or helper/__init__.py: a library in an environment that lies in the folder stays
+            if origin is not None and folder in (Path(origin).parent, *Path(origin).parents[1:2]):
+                beside.append(name)
+        for name in beside:
+            del sys.modules[name]
+
+
+def user_function(spec: str, alias: str, *, label: str | None = None) -> Callable[..., Any]:
+    """Return the function FILE.py:function; whatever goes wrong in it is told in one line.
+
+    Args:
+        spec: FILE.py:function.
+        alias: what the file is known by, see `run_file`.
+        label: what opens each message; `spec` unless given.
+
+    Returns:
+        The function.
+
+    Raises:
+        ConfigError: no such file or function, or whatever the file raises; a call raises it, too.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder, "own.py")
+        ...     _ = file.write_text("def double(x):\\n    return 2 * x")
+        ...     user_function(f"{file}:double", "own_function")(21)
+        42
+    """
+    label = label or spec
+    file, _, name = spec.rpartition(":")
+    if not file or not name:
+        raise ConfigError(f"{label}: must be FILE.py:function")
+    if not Path(file).is_file():
+        raise ConfigError(f"{label}: there is no file {file}")
+    try:
+        function = getattr(run_file(file, alias), name, None)
+    except Exception as error:  # whatever the user's file raises is the user's to read, in one line
+        raise ConfigError(f"{label}: running {file} raised {type(error).__name__}: {error}") from error
+    if not callable(function):
+        raise ConfigError(f"{label}: {file} has no function {name}")
+
+    @functools.wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        try:
+            with _beside(file):
+                return function(*args, **options)
+        except SystemExit as error:
+            raise ConfigError(f"{label}: {name}() of {file} leaves the program (exit code {error.code})") from None
+        except Exception as error:
+            shown = ", ".join(map(str, args))
+            raise ConfigError(f"{label}: {name}({shown}) of {file} raised {type(error).__name__}: {error}") from error
+
+    return call
+
+
 def user_model(spec: str) -> nn.Module:
-    """The torch module that FILE.py:function returns, in evaluation mode.
+    """Return the torch module that FILE.py:function gives, in evaluation mode.
 
     Args:
         spec: FILE.py:function, which may be followed by +WEIGHTS.safetensors.
@@ -72,31 +148,73 @@ def user_model(spec: str) -> nn.Module:
         ...     user_model(f"{file}:small")
         Linear(in_features=3, out_features=2, bias=True)
     """
-    from safetensors.torch import load_file
     from torch import nn
 
     where, _, weights = spec.partition("+")
-    file, _, name = where.rpartition(":")
-    if not file.endswith(".py"):
+    if not where.rpartition(":")[0].endswith(".py"):
         raise ConfigError(f"{spec}: not a model; name an .onnx file or FILE.py:function")
-    if not Path(file).is_file():
-        raise ConfigError(f"{spec}: there is no file {file}")
-    try:
-        made = getattr(run_file(file, "plexus_user_model"), name)()
-    except Exception as error:  # the user's to read, in one line
-        raise ConfigError(f"{spec}: {name}() of {file} raised {type(error).__name__}: {error}") from error
-    if not isinstance(made, nn.Module):
-        raise ConfigError(f"{spec}: {name}() must return a torch module, got {type(made).__name__}")
+    model = user_function(where, "plexus_user_model", label=spec)()
+    if not isinstance(model, nn.Module):
+        raise ConfigError(
+            f"{spec}: {where.rpartition(':')[2]}() must return a torch module, got {type(model).__name__}"
+        )
     if weights:
         try:
-            made.load_state_dict(load_file(weights))
-        except Exception as error:  # a missing file, another format, other names or shapes: each has its own class
-            raise ConfigError(f"{spec}: cannot load {weights}: {first_line(error)}") from None
-    return made.eval()
+            _load(model, weights)
+        except ConfigError as error:
+            raise ConfigError(f"{spec}: cannot load {weights}: {error}") from None
+    return model.eval()
+
+
+def _load(model: nn.Module, weights: str) -> None:
+    """Load the weights of a safetensors file.
+
+    Raises:
+        ConfigError: why not, and what to do.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    save = "save weights with safetensors.torch.save_file(model.state_dict(), 'NAME.safetensors')"
+    try:
+        state = load_file(weights)
+    except SafetensorError as error:
+        raise ConfigError(f"not a safetensors file ({first_line(error)}); {save}") from None
+    except OSError as error:
+        raise ConfigError(error.strerror or first_line(error)) from None
+    if misfit := _misfit(model.state_dict(), state):
+        raise ConfigError(misfit)
+    try:
+        model.load_state_dict(state)
+    except Exception as error:  # a module may load in a way of its own
+        raise ConfigError(" ".join(str(error).split())) from None
+
+
+def _misfit(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
+    """Where the names or shapes of weights differ, by name; empty where they fit."""
+    missing, strange = [n for n in wanted if n not in state], [n for n in state if n not in wanted]
+    if missing or strange:
+        parts = [("has no", missing), ("has", strange)]
+        told = ", ".join(f"{verb} {_some(names)}" for verb, names in parts if names)
+        for prefix in ("module.", "_orig_mod."):  # of DataParallel, and of torch.compile
+            if {name.removeprefix(prefix) for name in state} == set(wanted):
+                return f"the file {told}; take {prefix!r} off the names in it"
+        return f"the file {told}; the names of the model's weights are wanted"
+    shapes = [n for n in wanted if wanted[n].shape != state[n].shape]
+    if shapes:
+        name = shapes[0]
+        more = f" (and {len(shapes) - 1} more)" if len(shapes) > 1 else ""
+        return f"{name!r} is {tuple(state[name].shape)} in the file, {tuple(wanted[name].shape)} in the model{more}"
+    return ""
+
+
+def _some(names: list[str], most: int = 3) -> str:
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(repr, names[:most])) + rest
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, or else its class.
+    """Return what an error says, or else its class.
 
     Args:
         error: any exception.

@@ -146,7 +146,7 @@ def test_models_come_from_files(tmp_path: Path) -> None:
     assert fingerprint(images, "embedding", model=f"{tmp_path}/net.py:grid", size=32).rows.shape == (2, 64)
     for model, error, words in (
         (f"{tmp_path}/net.py:three", ConfigError, "must return a torch module"),
-        (f"{tmp_path}/net.py:none", ConfigError, "raised AttributeError"),
+        (f"{tmp_path}/net.py:none", ConfigError, "has no function none"),
         (f"{tmp_path}/no.py:net", ConfigError, "there is no file"),
         (f"{tmp_path}/no.onnx", RunError, "there is no such file"),
         (nn.Flatten(0), ConfigError, "cannot take images"),

@@ -101,3 +101,10 @@ def test_faiss_leaves_small_sets_to_the_exact_search() -> None:
     vectors = unit(13)
     near = near_duplicates(prints(vectors), threshold=0.9, search="faiss")
     assert pairs(near) == brute(vectors, 0.9)
+
+
+def test_the_largest_seed_is_taken() -> None:
+    vectors = unit(4000)
+    vectors[7] = vectors[3]
+    near = near_duplicates(prints(vectors), threshold=1e-4, search="faiss", seed=2**63 - 1)
+    assert (3, 7) in pairs(near)

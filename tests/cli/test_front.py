@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import json
+import math
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from cyclopts import App
 
 from plexus import __version__
 from plexus.cli import app, main
+from plexus.cli._show import print_json
+from plexus.represent import RepresentConfig
+from plexus.segment import SegmentConfig
+from plexus.training import FitConfig, declared
 from tests.docs.pages import commands
 from tests.docs.test_pages import fault
 
@@ -95,3 +104,42 @@ def test_a_shell_that_is_not_known_is_told(capsys: pytest.CaptureFixture[str], m
     _, err = capsys.readouterr()
     assert err.count("\n") == 1
     assert "--shell" in err
+
+
+@pytest.mark.parametrize("arguments", [["fit", "日本"], ["represent", "train", "Größe 😀"]], ids=["fit", "represent"])
+def test_output_that_takes_ascii_alone(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is printed can still be read back."""
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    with pytest.raises(SystemExit) as left:
+        main([*arguments, "--print-config"])
+    sys.stdout.flush()
+    assert left.value.code == 0
+    assert yaml.safe_load(raw.getvalue())["data"] == arguments[-1]
+
+
+def test_figures_in_ascii_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    print_json({"😀": math.inf})
+    sys.stdout.flush()
+    assert json.loads(raw.getvalue()) == {"😀": "inf"}
+
+
+@pytest.mark.parametrize("verb", [("fit",), ("segment", "train"), ("represent", "train")], ids=" ".join)
+def test_help_stands_in_panels_with_a_line_choices_and_default_for_each_option(
+    verb: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "240")
+    config = {"fit": FitConfig, "segment": SegmentConfig, "represent": RepresentConfig}[verb[0]]
+    panels = re.split(r"╭─ (\w+) ─+╮", said(capsys, *verb, "--help"))
+    text = dict(zip(panels[1::2], panels[2::2], strict=True))
+    assert list(text) == ["Data", "Network", "Wiring", "Training", "Hardware", "Output"]
+    for name, option in declared(config).items():
+        flag, lines = f"--{name.replace('_', '-')}", text[option.panel.capitalize()].splitlines()
+        (line,) = (line for line in lines if flag in line.split("  ")[0].split())
+        if name != "data":  # it has a text of its own
+            assert option.text[1:].replace("`", "") in line
+            assert option.default is None or f"[default: {option.default}]" in line
+        if option.choices:
+            assert f"[choices: {', '.join(map(str, option.choices))}]" in line

@@ -70,7 +70,7 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["nowhere.onnx", "digits"], "nowhere.onnx: there is no such file"),
         (["broken.onnx", "digits"], "broken.onnx: cannot be loaded"),
         (["nowhere.py:net", "digits"], "there is no file nowhere.py"),
-        (["nets.py:missing", "digits"], "nets.py raised AttributeError"),
+        (["nets.py:missing", "digits"], "nets.py has no function missing"),
         (["nets.py:none", "digits"], "none() must return a torch module, got int"),
         (["nets.py:failing", "digits"], "failing() of nets.py raised ZeroDivisionError: too few"),
         (["nets.py:ten+nowhere.safetensors", "digits"], "cannot load nowhere.safetensors"),

@@ -33,7 +33,7 @@ RUNS: dict[str, list[str]] = {
     "represent fewshot": ["represent", "fewshot", "RUN", "classes"],
     "represent probe": ["represent", "probe", "RUN", "classes"],
 }
-MEAGRE = {("report", "finished"), ("report", "deep yaml"), ("fit", "finished")}
+MEAGRE = {("report", name) for name in ("finished", "deep yaml", "other", "another")} | {("fit", "finished")}
 """A record that says little has a page that says little, and a config that says nothing is all defaults."""
 DATA: dict[str, list[str]] = {
     "fit": ["fit", "DATA", "--run", "new"],

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from plexus.experiments import speed, statistics, summary
-from tests.report.studies import make_records, make_study
+from tests.report.findings import make_records, make_study
 
 STUDY = make_study(4)
 RECORDS = make_records(STUDY)

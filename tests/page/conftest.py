@@ -1,67 +1,117 @@
-"""Opens reports in a browser that must stay silent: no error, no warning, no request."""
+"""Opens pages of every kind in a browser that must stay silent: no error, no warning, no request."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page
 
-from plexus.record import FitRecord
-from plexus.report import write_report
-from tests.report.records import HOSTILE, make_record
-
-LONG = "a/very/long/path/" * 12
-
-
-def hostile() -> FitRecord:
-    """Every text that may come from a user tries to become an element; some of it is very long, too."""
-    record = make_record(9, classes=(HOSTILE, LONG, *"23456789"))
-    record.command = f"plexus fit '{HOSTILE}' {LONG}"
-    record.data.name, record.data.spec = HOSTILE, LONG
-    record.data.skipped = [f"{HOSTILE}.png: unreadable", LONG]
-    record.config |= {HOSTILE: LONG}
-    record.labels |= {"input": HOSTILE, "lego1": f"</script>{HOSTILE}", "lego3": LONG}
-    for mistake in record.mistakes:
-        mistake.name = HOSTILE
-    for result in record.results:
-        result.label = HOSTILE
-    return record
+from plexus.experiments import summary
+from plexus.record import FitRecord, Record
+from plexus.report import write
+from tests.report.findings import (
+    hostile_audit,
+    hostile_probe,
+    hostile_study,
+    make_audit,
+    make_ledger,
+    make_pictures,
+    make_probe,
+    make_records,
+    make_search,
+    make_study,
+)
+from tests.report.records import HOSTILE, hostile_record, make_record
+from tests.report.tasks import hostile_represent, hostile_segment, make_represent, make_segment
 
 
-RECORDS: dict[str, Callable[[], FitRecord]] = {
+def study(of: tuple[Any, list[dict[str, Any]]], *, hostile: bool = False) -> dict[str, Any]:
+    found = summary(*of)
+    return hostile_study(found, of[1]) if hostile else {**found, "records": of[1]}
+
+
+def four() -> tuple[Any, list[dict[str, Any]]]:
+    return make_study(4), make_records(make_study(4), extras=True)
+
+
+def learning() -> FitRecord:
+    whole = make_record(9)
+    return make_record(
+        9, finished=False, epochs=whole.epochs[:18], budgets=[], chosen=None, results=[], mistakes=[],
+        edges=[{"source": e.source, "target": e.target} for e in whole.edges],
+    )  # fmt: skip
+
+
+def bare() -> FitRecord:
+    whole = make_record(9)
+    edges = [edge.model_copy(update={"ablation": None, "strength": None}) for edge in whole.edges]
+    return make_record(
+        9, epochs=[], budgets=whole.budgets[4:5], chosen=0, mistakes=[], confusion=[], gap={}, edges=edges
+    )
+
+
+PAGES: dict[str, Callable[[], Record | Mapping[str, Any]]] = {
     "nine": lambda: make_record(9),
     "fifteen": lambda: make_record(15),
     "one": lambda: make_record(1),
     "empty": FitRecord,
-    "hostile": hostile,
-    "learning": lambda: make_record(
-        9, finished=False, epochs=make_record(9).epochs[:18], budgets=[], chosen=None, results=[], mistakes=[],
-        edges=[{"source": e.source, "target": e.target} for e in make_record(9).edges],
-    ),
-    "bare": lambda: make_record(
-        9, epochs=[], budgets=make_record(9).budgets[4:5], chosen=0, mistakes=[], confusion=[], gap={},
-        edges=[e.model_copy(update={"ablation": None, "strength": None}) for e in make_record(9).edges],
-    ),
-}  # fmt: skip
+    "hostile": hostile_record,
+    "learning": learning,
+    "bare": bare,
+    "audit": make_audit,
+    "audit without pairs": lambda: make_audit(0, problems=[], calibration=None),
+    "audit of many": lambda: make_audit(3000),
+    "hostile audit": hostile_audit,
+    "probe": make_probe,
+    "probe of eight": lambda: make_probe(8),
+    "hostile probe": hostile_probe,
+    "segment": make_segment,
+    "segment of many": lambda: make_segment(5000),
+    "segment under way": lambda: {key: make_segment()[key] for key in ("format", "kind", "data", "folds")},
+    "hostile segment": hostile_segment,
+    "represent": make_represent,
+    "represent under way": lambda: {"format": 1, "kind": "represent"},
+    "hostile represent": hostile_represent,
+    "study": lambda: study(four()),
+    "study of nine": lambda: study((make_study(9), make_records(make_study(9), seeds=3, extras=True))),
+    "search": lambda: study(make_search()),
+    "hostile study": lambda: study(four(), hostile=True),
+    "claims": make_ledger,
+    "hostile claims": lambda: make_ledger(HOSTILE * 5),
+}
+LARGE = ("audit of many", "segment of many")
+"""Pages that take seconds to open."""
 
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 Opener = Callable[[str], Page]
 
 
+def brightness(page: Page, place: str, what: str) -> int:
+    """Sum of red, green and blue of an element's color."""
+    sum_of = f"e => getComputedStyle(e).{what}.match(/\\d+/g).slice(0, 3).reduce((a, b) => a + +b, 0)"
+    return int(page.locator(place).first.evaluate(sum_of))
+
+
 @pytest.fixture(scope="session")
-def reports(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The report of a record by its name in `RECORDS`, written once."""
-    folder = tmp_path_factory.mktemp("reports")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A page by its name in `PAGES`, written once."""
+    folder = tmp_path_factory.mktemp("pages")
 
     def find(name: str) -> Path:
         path = folder / f"{name}.html"
-        return path if path.exists() else write_report(RECORDS[name](), path)
+        if path.exists():
+            return path
+        record = PAGES[name]()
+        audit = isinstance(record, dict) and record.get("kind") == "audit"
+        return write(record, path, pictures=make_pictures(record) if audit else None)  # type: ignore[arg-type]
 
     return find
 
 
 @pytest.fixture
-def opened(page: Page, reports: Callable[[str], Path]) -> Iterator[Opener]:
-    """Opens a report; at the end, anything the browser complained about or asked for fails the test."""
+def opened(page: Page, written: Callable[[str], Path]) -> Iterator[Opener]:
+    """Opens a page; at the end, anything the browser complained about or asked for fails the test."""
     noise: list[str] = []
     asked: list[str] = []
     page.on("console", lambda message: noise.append(f"{message.type}: {message.text}"))
@@ -69,9 +119,9 @@ def opened(page: Page, reports: Callable[[str], Path]) -> Iterator[Opener]:
     page.on("request", lambda request: asked.append(request.url))
 
     def show(name: str) -> Page:
-        page.goto(reports(name).as_uri())
+        page.goto(written(name).as_uri())
         return page
 
     yield show
     assert noise == []
-    assert [url for url in asked if not url.startswith("data:")] == [url for url in asked if url.endswith(".html")][:1]
+    assert {url for url in asked if not url.startswith(("data:", "blob:"))} <= {page.url}

@@ -4,76 +4,26 @@ import base64
 import io
 import json
 import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from plexus.report import write_audit
-from tests.report.audits import hostile_audit, make_audit, make_pictures
+from plexus.report import write
+from tests.page.conftest import Opener, brightness
+from tests.report.findings import make_audit, make_pictures
 from tests.report.records import HOSTILE
 
 pytestmark = pytest.mark.page
-
-AUDITS: dict[str, Callable[[], dict[str, Any]]] = {
-    "twelve": make_audit,
-    "none": lambda: make_audit(0, problems=[], calibration=None),
-    "many": lambda: make_audit(3000),
-    "hostile": hostile_audit,
-}
-OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-Opener = Callable[[str], Page]
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """A page by its name, written once."""
-    folder = tmp_path_factory.mktemp("audits")
-
-    def find(name: str) -> Path:
-        path = folder / f"{name}.html"
-        findings = AUDITS[name]()
-        return path if path.exists() else write_audit(findings, make_pictures(findings), path)
-
-    return find
-
-
-@pytest.fixture
-def audited(page: Page, written: Callable[[str], Path]) -> Iterator[Opener]:
-    """Opens a page; anything the browser complains about or asks for fails the test."""
-    noise: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda message: noise.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: noise.append(f"error: {error}"))
-    page.on("request", lambda request: asked.append(request.url))
-
-    def show(name: str) -> Page:
-        page.goto(written(name).as_uri())
-        return page
-
-    yield show
-    assert noise == []
-    assert {url for url in asked if not url.startswith(("data:", "blob:"))} == {page.url}
 
 
 def pressed(page: Page, side: str) -> list[str]:
     return page.locator(f"#about-{side} [aria-pressed=true]").evaluate_all("all => all.map(b => b.dataset.word)")
 
 
-@pytest.mark.parametrize("name", ["twelve", "none", "hostile"])
-def test_no_width_makes_the_page_scroll_sideways(audited: Opener, page: Page, name: str) -> None:
-    audited(name)
-    for width in (360, 640, 800, 1280):
-        page.set_viewport_size({"width": width, "height": 740})
-        assert page.evaluate(OVERFLOW) == 0
-        expect(page.locator("h1")).to_be_visible()
-
-
-def test_text_of_the_findings_does_nothing_and_is_shown(audited: Opener, page: Page) -> None:
-    audited("hostile")
+def test_text_of_the_findings_does_nothing_and_is_shown(opened: Opener, page: Page) -> None:
+    opened("hostile audit")
     page.keyboard.press("j")
     page.keyboard.press("d")
     page.keyboard.press("4")
@@ -93,8 +43,8 @@ def test_text_of_the_findings_does_nothing_and_is_shown(audited: Opener, page: P
     assert page.evaluate("[...document.images].every(i => i.src.startsWith('data:image/'))")
 
 
-def test_keys_move_and_decide(audited: Opener, page: Page) -> None:
-    audited("twelve")
+def test_keys_move_and_decide(opened: Opener, page: Page) -> None:
+    opened("audit")
     expect(page.locator("#place")).to_have_text("Pair 1 of 12")
     names = [image["name"] for image in make_audit()["images"]]
     expect(page.locator("#about-a .name")).to_have_text(names[0])
@@ -116,8 +66,8 @@ def test_keys_move_and_decide(audited: Opener, page: Page) -> None:
     expect(page.locator("#decisions")).to_contain_text("2 images decided (1 keep, 1 drop), 1 of 12 pairs settled.")
 
 
-def test_the_mouse_does_the_same(audited: Opener, page: Page) -> None:
-    audited("twelve")
+def test_the_mouse_does_the_same(opened: Opener, page: Page) -> None:
+    opened("audit")
     page.locator(".row").nth(4).click()
     expect(page.locator("#place")).to_have_text("Pair 5 of 12")
     page.locator("#about-a [data-word=unsure]").click()
@@ -133,8 +83,8 @@ def test_the_mouse_does_the_same(audited: Opener, page: Page) -> None:
     expect(page.locator("#place")).to_have_text("Pair 6 of 12")
 
 
-def test_letters_belong_to_whoever_types(audited: Opener, page: Page) -> None:
-    audited("twelve")
+def test_letters_belong_to_whoever_types(opened: Opener, page: Page) -> None:
+    opened("audit")
     page.keyboard.press("/")
     expect(page.locator("#query")).to_be_focused()
     page.keyboard.type("1_2")
@@ -150,8 +100,8 @@ def test_letters_belong_to_whoever_types(audited: Opener, page: Page) -> None:
     assert pressed(page, "a") == []
 
 
-def test_the_keyboard_reaches_everything_to_operate(audited: Opener, page: Page) -> None:
-    audited("twelve")
+def test_the_keyboard_reaches_everything_to_operate(opened: Opener, page: Page) -> None:
+    opened("audit")
     reached = set()
     for _ in range(40):
         page.keyboard.press("Tab")
@@ -160,8 +110,8 @@ def test_the_keyboard_reaches_everything_to_operate(audited: Opener, page: Page)
     assert wanted | {"unsure", "save", "load", "copy"} <= reached
 
 
-def test_the_list_is_a_list_to_the_keyboard(audited: Opener, page: Page) -> None:
-    audited("many")
+def test_the_list_is_a_list_to_the_keyboard(opened: Opener, page: Page) -> None:
+    opened("audit of many")
     page.locator("#list").focus()
     for key, place in (("ArrowDown", 2), ("End", 3000), ("ArrowUp", 2999), ("Home", 1)):
         page.keyboard.press(key)
@@ -171,8 +121,8 @@ def test_the_list_is_a_list_to_the_keyboard(audited: Opener, page: Page) -> None
         expect(page.locator(f"#{active}")).to_have_attribute("aria-posinset", str(place))
 
 
-def test_thousands_of_pairs_stay_few_elements_and_answer_at_once(audited: Opener, page: Page) -> None:
-    audited("many")
+def test_thousands_of_pairs_stay_few_elements_and_answer_at_once(opened: Opener, page: Page) -> None:
+    opened("audit of many")
     size = "document.querySelectorAll('*').length"
     before = page.evaluate(size)
     assert before < 900
@@ -190,8 +140,8 @@ def test_thousands_of_pairs_stay_few_elements_and_answer_at_once(audited: Opener
     expect(page.locator("#decisions")).to_contain_text("59 images decided (59 drop), 59 of 3,000 pairs settled.")
 
 
-def test_filters_and_sorting(audited: Opener, page: Page) -> None:
-    audited("twelve")
+def test_filters_and_sorting(opened: Opener, page: Page) -> None:
+    opened("audit")
     pairs = make_audit()["pairs"]
     counts = {
         "contradiction": sum(p["contradiction"] is not None for p in pairs),
@@ -218,8 +168,8 @@ def test_filters_and_sorting(audited: Opener, page: Page) -> None:
     page.keyboard.press("2")
 
 
-def test_decisions_are_saved_and_loaded_again(audited: Opener, page: Page, tmp_path: Path) -> None:
-    audited("twelve")
+def test_decisions_are_saved_and_loaded_again(opened: Opener, page: Page, tmp_path: Path) -> None:
+    opened("audit")
     names = [image["name"] for image in make_audit()["images"]]
     for key in "25j16":
         page.keyboard.press(key)
@@ -243,8 +193,8 @@ def test_decisions_are_saved_and_loaded_again(audited: Opener, page: Page, tmp_p
     "text",
     ["", "[]", '{"kind": "audit-decisions"}', '{"format": 1, "kind": "audit-decisions", "decisions": {"a": "x"}}'],
 )
-def test_a_file_that_holds_no_decisions_is_refused(audited: Opener, page: Page, tmp_path: Path, text: str) -> None:
-    audited("twelve")
+def test_a_file_that_holds_no_decisions_is_refused(opened: Opener, page: Page, tmp_path: Path, text: str) -> None:
+    opened("audit")
     page.keyboard.press("1")
     foreign = tmp_path / "foreign.json"
     foreign.write_text(text)
@@ -253,23 +203,23 @@ def test_a_file_that_holds_no_decisions_is_refused(audited: Opener, page: Page, 
     assert pressed(page, "a") == ["keep"]
 
 
-def test_decisions_outlive_the_page(audited: Opener, page: Page) -> None:
-    audited("twelve")
+def test_decisions_outlive_the_page(opened: Opener, page: Page) -> None:
+    opened("audit")
     page.keyboard.press("2")
     expect(page.locator("#decisions")).to_contain_text("Kept in this browser until cleared.")
     page.reload()
     assert pressed(page, "a") == ["drop"]
 
 
-def test_a_browser_that_keeps_nothing_is_told(audited: Opener, page: Page) -> None:
+def test_a_browser_that_keeps_nothing_is_told(opened: Opener, page: Page) -> None:
     page.add_init_script("Object.defineProperty(window, 'localStorage', { get() { throw new Error('no'); } })")
-    audited("twelve")
+    opened("audit")
     page.keyboard.press("2")
     expect(page.locator("#decisions")).to_contain_text("Kept only while this page is open: save them.")
 
 
-def test_a_name_that_means_something_to_scripts_is_a_name(audited: Opener, page: Page) -> None:
-    audited("hostile")
+def test_a_name_that_means_something_to_scripts_is_a_name(opened: Opener, page: Page) -> None:
+    opened("hostile audit")
     expect(page.locator("#about-a .name")).to_have_text("__proto__")
     page.keyboard.press("2")
     with page.expect_download() as waiting:
@@ -277,8 +227,8 @@ def test_a_name_that_means_something_to_scripts_is_a_name(audited: Opener, page:
     assert json.loads(Path(waiting.value.path()).read_text())["decisions"] == {"__proto__": "drop"}
 
 
-def test_blinking_swaps_and_aligns(audited: Opener, page: Page) -> None:
-    audited("twelve")
+def test_blinking_swaps_and_aligns(opened: Opener, page: Page) -> None:
+    opened("audit")
     expect(page.locator("#screen-a")).to_be_visible()
     expect(page.locator("#screen-b")).to_be_visible()
     page.keyboard.press("b")
@@ -306,7 +256,7 @@ def test_images_of_two_sizes_blink_in_one_place(page: Page, tmp_path: Path) -> N
     findings["images"][1]["size"] = [300, 100]
     pictures = make_pictures(findings)
     pictures[1]["image"] = flat(90, (20, 60))
-    page.goto(write_audit(findings, pictures, tmp_path / "sizes.html").as_uri())
+    page.goto(write(findings, tmp_path / "sizes.html", pictures=pictures).as_uri())
     page.keyboard.press("b")
     boxes = [page.locator(f"#screen-{end} img").first for end in "ab"]
     assert len({tuple(box.evaluate("i => [i.offsetWidth, i.offsetHeight]")) for box in boxes}) == 1
@@ -319,9 +269,9 @@ def flat(grey: int, size: tuple[int, int] = (32, 24)) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def test_blinking_by_itself_goes_on_until_told(audited: Opener, page: Page) -> None:
+def test_blinking_by_itself_goes_on_until_told(opened: Opener, page: Page) -> None:
     page.clock.install()
-    audited("twelve")
+    opened("audit")
     page.keyboard.press("b")
     page.clock.run_for(5000)
     expect(page.locator("#screen-b")).to_be_hidden()  # nothing moves unasked
@@ -332,8 +282,8 @@ def test_blinking_by_itself_goes_on_until_told(audited: Opener, page: Page) -> N
     expect(page.locator("#screen-b")).to_be_hidden()
 
 
-def test_outlines_can_be_hidden(audited: Opener, page: Page) -> None:
-    audited("twelve")
+def test_outlines_can_be_hidden(opened: Opener, page: Page) -> None:
+    opened("audit")
     outline = page.locator("#screen-a .outline")
     expect(outline).to_be_visible()
     page.keyboard.press("o")
@@ -352,8 +302,8 @@ def light(page: Page) -> float:
     )
 
 
-def test_the_difference_is_small_where_the_shift_and_the_light_are_known(audited: Opener, page: Page) -> None:
-    audited("twelve")
+def test_the_difference_is_small_where_the_shift_and_the_light_are_known(opened: Opener, page: Page) -> None:
+    opened("audit")
     page.locator("#outlines").uncheck()
     page.locator("[name=mode][value=difference]").check()
     remark = page.locator("#remark")
@@ -376,7 +326,7 @@ def test_the_difference_of_pictures_is_exact(page: Page, tmp_path: Path) -> None
     findings = make_audit()
     findings["pairs"] = [findings["pairs"][0] | {"shift": None}]
     pictures: dict[int, dict[str, str | None]] = {i: {"image": flat(g), "mask": None} for i, g in enumerate((100, 90))}
-    page.goto(write_audit(findings, pictures, tmp_path / "flat.html").as_uri())
+    page.goto(write(findings, tmp_path / "flat.html", pictures=pictures).as_uri())
     page.keyboard.press("d")
     expect(page.locator("#remark")).to_contain_text("0.0 of 255 grey levels apart")
     page.locator("#match").uncheck()
@@ -385,21 +335,18 @@ def test_the_difference_of_pictures_is_exact(page: Page, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_what_is_pressed_stands_out_in_both_themes(audited: Opener, page: Page, scheme: str) -> None:
+def test_what_is_pressed_stands_out_in_both_themes(opened: Opener, page: Page, scheme: str) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    audited("twelve")
+    opened("audit")
     page.keyboard.press("2")
-    brightness = "e => getComputedStyle(e).{}.match(/\\d+/g).slice(0, 3).reduce((a, b) => a + +b, 0)"
-    paper = page.locator("html").evaluate(brightness.format("backgroundColor"))
-    button = page.locator("#about-a [data-word=drop]")
+    paper, button = brightness(page, "html", "backgroundColor"), "#about-a [data-word=drop]"
+    back = brightness(page, button, "backgroundColor")
     assert (paper < 200) == (scheme == "dark")
-    assert abs(paper - button.evaluate(brightness.format("backgroundColor"))) > 200
-    assert (
-        abs(button.evaluate(brightness.format("color")) - button.evaluate(brightness.format("backgroundColor"))) > 200
-    )
+    assert abs(paper - back) > 200
+    assert abs(brightness(page, button, "color") - back) > 200
 
 
-def test_the_chart_tells_its_bars(audited: Opener, page: Page) -> None:
-    audited("twelve")
-    page.locator(".wide [aria-label^='0.05 to 0.1: 6 candidate']").first.hover()
+def test_the_chart_tells_its_bars(opened: Opener, page: Page) -> None:
+    opened("audit")
+    page.locator("[aria-label^='0.05 to 0.1: 6 candidate']").first.hover()
     expect(page.locator("#tip")).to_contain_text("0.05 to 0.1: 6 candidate pairs")

@@ -3,27 +3,59 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.page.conftest import RECORDS, Opener
+from tests.page.conftest import LARGE, OVERFLOW, PAGES, Opener, brightness
 from tests.report.records import HOSTILE, make_record
 
 pytestmark = pytest.mark.page
 
-OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
-
-@pytest.mark.parametrize("name", RECORDS)
-def test_a_phone_shows_every_report_without_sideways_scrolling(opened: Opener, page: Page, name: str) -> None:
+@pytest.mark.parametrize("name", [name for name in PAGES if name not in LARGE])
+def test_no_width_makes_a_page_scroll_sideways(opened: Opener, page: Page, name: str) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     opened(name)
-    assert page.evaluate(OVERFLOW) == 0
-    expect(page.locator("h1")).to_be_visible()
+    for width in (360, 640, 768, 1280):
+        page.set_viewport_size({"width": width, "height": 740})
+        assert page.evaluate(OVERFLOW) == 0
+        expect(page.locator("h1")).to_be_visible()
 
 
-@pytest.mark.parametrize("width", [640, 768, 1280])
-def test_no_width_makes_the_page_scroll_sideways(opened: Opener, page: Page, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 800})
-    opened("hostile")
-    assert page.evaluate(OVERFLOW) == 0
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("name", ["nine", "audit", "probe of eight", "segment", "represent", "study", "search"])
+def test_letters_of_charts_can_be_read_at_any_width(opened: Opener, page: Page, name: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 740})
+    opened(name)
+    sizes = page.locator("figure > .chart text").evaluate_all(
+        """texts => texts.map(t => parseFloat(t.getAttribute('font-size') ?? getComputedStyle(t).fontSize)
+            * t.ownerSVGElement.getBoundingClientRect().width / t.ownerSVGElement.viewBox.baseVal.width)"""
+    )
+    assert sizes
+    assert 8.9 <= min(sizes) <= max(sizes) <= 14.5
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("name", "place", "what"),
+    [
+        ("nine", "#budget-chart .mark-symbol path", "fill"),
+        ("audit", ".distances .mark-rect path", "fill"),
+        ("probe", "#curve .mark-line path[stroke*='learn']", "stroke"),
+        ("segment", "#gates [aria-label^='none: 0.601']", "fill"),
+        ("represent", "#turning .mark-line path", "stroke"),
+        ("study", "[aria-label^='baseline, seed 0']", "fill"),
+        ("claims", ".word", "color"),
+    ],
+)
+def test_marks_and_letters_stand_out_in_both_themes(
+    opened: Opener, page: Page, name: str, place: str, what: str, scheme: str
+) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    opened(name)
+    paper = brightness(page, "html", "backgroundColor")
+    assert (paper < 200) == (scheme == "dark")
+    assert abs(paper - brightness(page, "h1", "color")) > 500
+    assert abs(paper - brightness(page, place, what)) > 120
+    page.locator("#theme").click()
+    assert (brightness(page, "html", "backgroundColor") < 200) != (scheme == "dark")
 
 
 def test_the_drawing_turns_with_the_window(opened: Opener, page: Page) -> None:
@@ -63,11 +95,7 @@ def test_both_themes_and_the_switch_between_them(opened: Opener, page: Page, sch
     opened("one")
 
     def is_dark() -> bool:
-        color = "e => getComputedStyle(e).{} .match(/\\d+/g).slice(0, 3).reduce((a, b) => a + +b, 0)"
-        paper = page.locator("html").evaluate(color.format("backgroundColor"))
-        ink = page.locator("h1").evaluate(color.format("color"))
-        assert abs(paper - ink) > 500
-        return bool(ink > paper)
+        return brightness(page, "h1", "color") > brightness(page, "html", "backgroundColor")
 
     button = page.locator("#theme")
     assert is_dark() == (scheme == "dark")
@@ -91,7 +119,7 @@ def test_sorting_orders_rows_both_ways(opened: Opener, page: Page) -> None:
     head = table.locator("th").nth(4)
     head.get_by_role("button").click()
     expect(head).to_have_attribute("aria-sort", "descending")
-    rises = sorted((edge.ablation for edge in record.edges), reverse=True)
+    rises = sorted((edge.ablation or 0 for edge in record.edges), reverse=True)
     assert column(5) == pytest.approx(rises)
     head.get_by_role("button").press("Enter")
     expect(head).to_have_attribute("aria-sort", "ascending")
@@ -127,7 +155,7 @@ def test_a_refused_clipboard_selects_the_command(opened: Opener, page: Page) -> 
 
 def test_charts_tell_their_points(opened: Opener, page: Page) -> None:
     opened("nine")
-    point = page.locator("#budget-chart .wide [aria-roledescription=point]").first
+    point = page.locator("#budget-chart [aria-roledescription=point]").first
     point.hover()
     expect(page.locator("#tip")).to_contain_text("54 connections: ")
     page.mouse.move(2, 2)

@@ -1,56 +1,13 @@
 """The page of a segmentation in a browser: silent, safe, readable on a phone and in the dark, its table sortable."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
-
 import pytest
 from playwright.sync_api import Page, expect
 
-from plexus.report import write_segment
+from tests.page.conftest import Opener
 from tests.report.records import HOSTILE
-from tests.report.segments import hostile_segment, make_segment
+from tests.report.tasks import make_segment
 
 pytestmark = pytest.mark.page
-
-RECORDS: dict[str, Callable[[], dict[str, Any]]] = {
-    "sixty": make_segment,
-    "many": lambda: make_segment(5000),
-    "bare": lambda: {key: make_segment()[key] for key in ("format", "kind", "data", "folds")},
-    "hostile": hostile_segment,
-}
-OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-Opener = Callable[[str], Page]
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """A page by its name, written once."""
-    folder = tmp_path_factory.mktemp("segments")
-
-    def find(name: str) -> Path:
-        path = folder / f"{name}.html"
-        return path if path.exists() else write_segment(RECORDS[name](), path)
-
-    return find
-
-
-@pytest.fixture
-def segmented(page: Page, written: Callable[[str], Path]) -> Iterator[Opener]:
-    """Opens a page; anything the browser complains about or asks for fails the test."""
-    noise: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda message: noise.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: noise.append(f"error: {error}"))
-    page.on("request", lambda request: asked.append(request.url))
-
-    def show(name: str) -> Page:
-        page.goto(written(name).as_uri())
-        return page
-
-    yield show
-    assert noise == []
-    assert [url for url in asked if not url.startswith("data:")] == [page.url]
 
 
 def column(page: Page, key: str) -> list[str]:
@@ -58,25 +15,16 @@ def column(page: Page, key: str) -> list[str]:
     return page.locator(f"#cases tbody td:nth-child({place + 1})").all_text_contents()
 
 
-@pytest.mark.parametrize("name", ["sixty", "bare", "hostile"])
-def test_no_width_makes_the_page_scroll_sideways(segmented: Opener, page: Page, name: str) -> None:
-    segmented(name)
-    for width in (360, 640, 768, 1280):
-        page.set_viewport_size({"width": width, "height": 740})
-        assert page.evaluate(OVERFLOW) == 0
-        expect(page.locator("h1")).to_be_visible()
-
-
-def test_text_of_the_record_does_nothing_and_is_shown(segmented: Opener, page: Page) -> None:
-    segmented("hostile")
+def test_text_of_the_record_does_nothing_and_is_shown(opened: Opener, page: Page) -> None:
+    opened("hostile segment")
     for place in ("h1", ".masthead", ".figures", ".cases", "#cases", "#command", ".skipped", ".making", ".skips"):
         expect(page.locator(place).first).to_contain_text(HOSTILE)
     assert page.evaluate("window.pwned") is None
     assert page.evaluate("[...document.images].every(i => i.src.startsWith('data:image/') && i.naturalWidth > 0)")
 
 
-def test_layers_come_and_go(segmented: Opener, page: Page) -> None:
-    segmented("sixty")
+def test_layers_come_and_go(opened: Opener, page: Page) -> None:
+    opened("segment")
     first = page.locator(".stack").first
     for layer, shown in (("truth", True), ("prediction", True), ("error", False)):
         place, box = first.locator(f".{layer}"), page.locator(f"#layer-{layer}")
@@ -88,8 +36,8 @@ def test_layers_come_and_go(segmented: Opener, page: Page) -> None:
     assert image == layer_box  # a layer lies exactly on its image
 
 
-def test_the_worst_come_first_and_every_column_sorts(segmented: Opener, page: Page) -> None:
-    segmented("sixty")
+def test_the_worst_come_first_and_every_column_sorts(opened: Opener, page: Page) -> None:
+    opened("segment")
     images = make_segment()["images"]
     assert column(page, "dice") == [f"{d:.3f}" for d in sorted(i["dice"] for i in images)]
     expect(page.locator("#cases th[data-key=dice]")).to_have_attribute("aria-sort", "ascending")
@@ -107,8 +55,8 @@ def test_the_worst_come_first_and_every_column_sorts(segmented: Opener, page: Pa
     assert names.index("1_9.png") < names.index("2_10.png") < names.index("6_50.png")
 
 
-def test_the_table_is_filtered(segmented: Opener, page: Page) -> None:
-    segmented("sixty")
+def test_the_table_is_filtered(opened: Opener, page: Page) -> None:
+    opened("segment")
     images = make_segment()["images"]
     counts = {
         "present": sum(i["truth_area"] > 0 for i in images),
@@ -127,8 +75,8 @@ def test_the_table_is_filtered(segmented: Opener, page: Page) -> None:
     expect(page.locator("#found")).to_have_text("1 image")
 
 
-def test_thousands_of_images_are_few_rows_until_asked_for(segmented: Opener, page: Page) -> None:
-    segmented("many")
+def test_thousands_of_images_are_few_rows_until_asked_for(opened: Opener, page: Page) -> None:
+    opened("segment of many")
     assert len(column(page, "name")) == 200
     expect(page.locator("#found")).to_have_text("5,000 images, the first 200 shown")
     page.locator("#more").click()
@@ -138,27 +86,14 @@ def test_thousands_of_images_are_few_rows_until_asked_for(segmented: Opener, pag
     expect(page.locator("#more")).to_be_hidden()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_points_stand_out_in_both_themes(segmented: Opener, page: Page, scheme: str) -> None:
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    segmented("sixty")
-    brightness = "e => getComputedStyle(e).{}.match(/\\d+/g).slice(0, 3).reduce((a, b) => a + +b, 0)"
-    paper = page.locator("html").evaluate(brightness.format("backgroundColor"))
-    point = page.locator("#gates .wide [aria-label^='none: 0.601']").first.evaluate(brightness.format("fill"))
-    assert (paper < 200) == (scheme == "dark")
-    assert abs(paper - point) > 200
-    page.locator("#theme").click()
-    assert (page.locator("html").evaluate(brightness.format("backgroundColor")) < 200) != (scheme == "dark")
-
-
-def test_charts_tell_their_points(segmented: Opener, page: Page) -> None:
-    segmented("sixty")
-    page.locator("#gates .wide [aria-label^='expected: 0.674']").first.hover()
+def test_charts_tell_their_points(opened: Opener, page: Page) -> None:
+    opened("segment")
+    page.locator("#gates [aria-label^='expected: 0.674']").first.hover()
     expect(page.locator("#tip")).to_have_text("expected: 0.674, interval 0.643 to 0.702, 60 images")
 
 
-def test_the_keyboard_reaches_everything_to_operate(segmented: Opener, page: Page) -> None:
-    segmented("sixty")
+def test_the_keyboard_reaches_everything_to_operate(opened: Opener, page: Page) -> None:
+    opened("segment")
     reached: list[str] = []
     while "copy" not in reached and len(reached) < 40:
         page.keyboard.press("Tab")

@@ -1,18 +1,24 @@
 """The drawing follows budget, epoch and measure, and can be read by pointer and by keyboard."""
 
 import re
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from plexus.report._words import THIN, count, percent, short
 from tests.page.conftest import Opener
+from tests.report.pages import THIN
 from tests.report.records import make_record
 
 pytestmark = pytest.mark.page
 
 LIVE = ".arc:not(.cut)"
 WIDTHS = "arcs => arcs.map(a => Number(a.getAttribute('stroke-width')))"
+
+
+def made(legos: int) -> Any:
+    """A record whose figures are all measured."""
+    return make_record(legos)
 
 
 def widths(page: Page) -> list[float]:
@@ -22,7 +28,7 @@ def widths(page: Page) -> list[float]:
 
 @pytest.mark.parametrize(("name", "legos"), [("one", 1), ("nine", 9), ("fifteen", 15)])
 def test_every_budget_draws_its_connections_and_says_its_figures(opened: Opener, name: str, legos: int) -> None:
-    page, record = opened(name), make_record(legos)
+    page, record = opened(name), made(legos)
     expect(page.locator(".arc")).to_have_count(len(record.edges))
     expect(page.locator(".box")).to_have_count(len(record.nodes))
     first = record.budgets[0].val_accuracy
@@ -30,9 +36,11 @@ def test_every_budget_draws_its_connections_and_says_its_figures(opened: Opener,
         page.locator("#budget").fill(str(step))
         expect(page.locator(LIVE)).to_have_count(budget.edges)
         expect(page.locator("#kept")).to_have_text(f"{budget.edges} of {len(record.edges)}")
-        expect(page.locator("#parameters")).to_have_text(count(budget.parameters))
-        expect(page.locator("#macs")).to_have_text(short(budget.macs))
-        expect(page.locator("#accuracy")).to_contain_text(percent(budget.val_accuracy))
+        expect(page.locator("#parameters")).to_have_text(f"{budget.parameters:,}")
+        expect(page.locator("#macs")).to_have_text(
+            re.compile(rf"^{budget.macs / 1e6:.2f}\s?M$|^{budget.macs / 1e3:.0f}\s?k$")
+        )
+        expect(page.locator("#accuracy")).to_contain_text(f"{100 * budget.val_accuracy:.1f}{THIN}%")
         shown = page.locator("#accuracy").text_content() or ""
         change = re.search(r"\(([^)]*)\)", shown)
         stated = float(change[1].replace("\u2212", "-")) if change else 0.0
@@ -42,7 +50,7 @@ def test_every_budget_draws_its_connections_and_says_its_figures(opened: Opener,
 
 
 def test_the_page_opens_at_the_chosen_budget(opened: Opener) -> None:
-    page, record = opened("nine"), make_record(9)
+    page, record = opened("nine"), made(9)
     expect(page.locator(LIVE)).to_have_count(record.budgets[record.chosen or 0].edges)
     expect(page.locator("#chosen")).to_have_text("chosen in this run")
     page.locator("#budget").fill("0")
@@ -50,15 +58,15 @@ def test_the_page_opens_at_the_chosen_budget(opened: Opener) -> None:
 
 
 def test_the_curve_marks_the_budget_shown(opened: Opener) -> None:
-    page, record = opened("nine"), make_record(9)
+    page, record = opened("nine"), made(9)
     page.locator("#budget").fill("0")
-    here = page.locator("#budget-chart .wide .here")
+    here = page.locator("#budget-chart .here")
     expect(here).to_have_count(1)
     expect(here).to_have_attribute("aria-label", re.compile(rf"^{record.budgets[-1].edges} connections"))
 
 
 def test_width_is_proportional_to_the_measure(opened: Opener) -> None:
-    page, record = opened("nine"), make_record(9)
+    page, record = opened("nine"), made(9)
     page.locator("#budget").fill(str(len(record.budgets) - 1))
     for measure in ("strength", "gate", "ablation"):
         page.locator(f"input[value={measure}]").check()
@@ -72,7 +80,7 @@ def test_width_is_proportional_to_the_measure(opened: Opener) -> None:
 
 
 def test_the_slider_answers_to_the_keyboard(opened: Opener) -> None:
-    page, record = opened("nine"), make_record(9)
+    page, record = opened("nine"), made(9)
     for _ in range(20):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.id") == "budget":
@@ -112,7 +120,7 @@ def test_play_moves_epochs_and_widths_and_ends_at_the_cut(opened: Opener) -> Non
 
 
 def test_an_epoch_draws_its_gates(opened: Opener) -> None:
-    page, record = opened("nine"), make_record(9)
+    page, record = opened("nine"), made(9)
     gates = [epoch.gates for epoch in record.epochs if epoch.phase == "learn"]
     most = max(1.0, *(gate for row in gates for gate in row))
     page.locator("#epoch").fill("5")
@@ -148,7 +156,7 @@ def test_arcs_move_between_epochs_unless_motion_is_unwelcome(opened: Opener, pag
 
 
 def test_pointing_at_a_layer_tells_what_it_reads(opened: Opener) -> None:
-    page, record = opened("nine"), make_record(9)
+    page, record = opened("nine"), made(9)
     kept = [edge for edge in record.edges if edge.kept]
     page.locator(".box").nth(6).hover()
     tip = page.locator("#tip")
@@ -183,7 +191,7 @@ def test_layers_are_reached_by_keyboard(opened: Opener) -> None:
 
 
 def test_pointing_at_a_connection_tells_its_figures(opened: Opener) -> None:
-    page, record = opened("nine"), make_record(9)
+    page, record = opened("nine"), made(9)
     i = next(i for i, e in enumerate(record.edges) if e.kept and (e.source, e.target) == ("input", "lego6"))
     page.locator(".box").first.scroll_into_view_if_needed()
     spot = page.locator(f".arc[data-edge='{i}']").evaluate(

@@ -11,6 +11,7 @@ from PIL import Image
 from plexus.record import FitRecord
 
 HOSTILE = '<img src=x onerror="window.pwned=1">'
+LONG = "a/very/long/path/" * 12
 PHASES = (("chain", 12), ("learn", 12), ("final", 12))
 SHARES = (1.0, 0.8, 0.6, 0.45, 0.3, 0.2, 0.15)
 
@@ -66,7 +67,7 @@ def make_record(legos: int = 9, *, seed: int = 0, classes: tuple[str, ...] | Non
         "mistakes": [
             {
                 "name": f"row {101 + 7 * k}",
-                "image": _picture(rng),
+                "image": ring(rng),
                 "true": k % len(classes),
                 "predicted": (k + 3) % len(classes),
                 "probability": 0.99 - 0.05 * k,
@@ -160,10 +161,31 @@ def _confusion(count: int, rng: random.Random) -> list[list[int]]:
     ]
 
 
-def _picture(rng: random.Random) -> str:
+def ring(rng: random.Random) -> str:
+    """A digit, more or less."""
     image = Image.new("L", (8, 8))
     cx, cy, r = rng.uniform(3, 4.5), rng.uniform(3, 4.5), rng.uniform(1.8, 2.8)
     image.putdata([int(255 * math.exp(-((math.hypot(i % 8 - cx, i // 8 - cy) - r) ** 2))) for i in range(64)])
+    return uri(image, "PNG")
+
+
+def uri(image: Image.Image, kind: str) -> str:
+    """A picture as pages embed it."""
     buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    image.save(buffer, kind)
+    return f"data:image/{kind.lower()};base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def hostile_record() -> FitRecord:
+    """Every text that may come from a user tries to become an element; some of it is very long, too."""
+    record = make_record(9, classes=(HOSTILE, LONG, *"23456789"))
+    record.command = f"plexus fit '{HOSTILE}' {LONG}"
+    record.data.name, record.data.spec = HOSTILE, LONG
+    record.data.skipped = [f"{HOSTILE}.png: unreadable", LONG]
+    record.config |= {HOSTILE: LONG}
+    record.labels |= {"input": HOSTILE, "lego1": f"</script>{HOSTILE}", "lego3": LONG}
+    for mistake in record.mistakes:
+        mistake.name = HOSTILE
+    for result in record.results:
+        result.label = HOSTILE
+    return record

@@ -143,7 +143,7 @@ def approximate(vectors: F32, least: float, most: int = 64, *, seed: int = 0) ->
     data = np.ascontiguousarray(vectors)
     lists = max(1, min(round(4 * n**0.5), n // 40))
     index = faiss.IndexIVFFlat(faiss.IndexFlatIP(width), width, lists, faiss.METRIC_INNER_PRODUCT)
-    index.cp.seed = seed + 1
+    index.cp.seed = (seed + 1) % 2**31  # faiss keeps a C int
     index.train(data[np.random.default_rng(seed).permutation(n)[: 64 * lists]])
     index.add(data)
     index.nprobe = _lists_to_probe(index, data, least, most, seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 
@@ -74,6 +75,9 @@ def front() -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """The `plexus` command; a user's mistake is one line on stderr and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files and classes may hold what a terminal cannot show
+            stream.reconfigure(errors="backslashreplace")
     if not (sys.argv[1:] if arguments is None else arguments):
         print(front())
         return

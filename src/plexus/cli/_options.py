@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from cyclopts import Group, Parameter, Token
 from cyclopts.validators import Number
 
+from plexus.cli._show import says_unicode, trained
 from plexus.errors import ConfigError
 
 if TYPE_CHECKING:
     from plexus.training import Declared, Options
 
 C = TypeVar("C", bound="Options")
+NAME = 100
+"""Letters of the data's name in that of a folder made for it: no file system takes more than 255."""
 NAMES = ("data", "network", "wiring", "training", "hardware", "output")
 PANELS = {name: Group(name.capitalize(), sort_key=i) for i, name in enumerate(NAMES)}
 """Where an option stands in the help of its verb."""
@@ -150,8 +153,6 @@ def train_or_resume(
     Raises:
         ConfigError: options out of range, or options beside --resume.
     """
-    from plexus.cli._show import trained
-
     if resume is not None:
         if typed_options(data, options) or run is not None or file is not None:
             raise ConfigError(f"--resume goes on with what {resume} was started with; leave the other options out")
@@ -161,7 +162,7 @@ def train_or_resume(
         return
     chosen = chosen_config(config, data, options, file, either=either)
     if print_config:
-        print(chosen.to_yaml(), end="")
+        print(chosen.to_yaml(ascii_only=not says_unicode()), end="")
     else:
         trained(verb, lambda listen: begin(chosen, run=run, command=command(), listen=listen, progress=True))
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 Entry = dict[str, Any]
 """The figures of an epoch."""
@@ -23,14 +20,37 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def table(titles: Sequence[str], rows: Sequence[Sequence[str]], last: str) -> None:
-    """Print a table with its first column to the left, and a line below it.
+def print_json(value: Any) -> None:
+    """Print figures as JSON; infinity, which JSON does not have, as text."""
+    print(json.dumps(_finite(value), indent=1, ensure_ascii=not says_unicode(), allow_nan=False))
+
+
+def says_unicode() -> bool:
+    """Return whether stdout takes every letter; in a file format, others are then escaped as the format does."""
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def table(titles: Sequence[str], rows: Sequence[Sequence[str]], text: str, page: Path) -> None:
+    """Print a table with its first column to the left, and a line below it that says where to look.
 
     Args:
         titles: of the columns.
         rows: their cells; missing ones stay empty.
-        last: the line, in rich's markup.
+        text: how the line begins.
+        page: what to open.
     """
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
     drawn = Table(title=None, box=None, pad_edge=False)
     for i, title in enumerate(titles):
         drawn.add_column(title, justify="right" if i else "left", no_wrap=True)
@@ -38,12 +58,7 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]], last: str) -> No
         drawn.add_row(*row)
     console = Console(highlight=False)
     console.print(drawn)
-    console.print(last, soft_wrap=True)
-
-
-def opened(page: Path) -> str:
-    """Where to look, in rich's markup."""
-    return f"open [bold]{escape(str(page))}[/bold]"
+    console.print(f"{escape(text)}open [bold]{escape(str(page))}[/bold]", soft_wrap=True)
 
 
 def write_page(run: Path) -> tuple[Any, Path]:
@@ -55,21 +70,11 @@ def write_page(run: Path) -> tuple[Any, Path]:
     Raises:
         RunError: there is no record, or it is broken.
     """
-    from plexus.record import FitRecord
-    from plexus.report import write_report, write_represent, write_segment
+    from plexus.record import read_record
+    from plexus.report import write
 
-    file, page = run / "record.json", run / "report.html"
-    try:
-        raw = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        raw = None  # `FitRecord.read` says what is wrong with it
-    kind = raw.get("kind") if isinstance(raw, dict) else None
-    if kind == "segment":
-        return raw, write_segment(raw, page)
-    if kind == "represent":
-        return raw, write_represent(raw, page)
-    record = FitRecord.read(file)
-    return record, write_report(record, page)
+    record = read_record(run / "record.json")
+    return record, write(record, run / "report.html")
 
 
 @contextmanager
@@ -89,6 +94,8 @@ def or_stopped(verb: str) -> Iterator[None]:
 
 def listener(line: Callable[[Entry], str]) -> Callable[[Entry], None]:
     """Prints every epoch in a line, where no live progress bar can be shown."""
+    from rich.console import Console
+
     live = Console(stderr=True).is_terminal
 
     def listen(entry: Entry) -> None:
@@ -134,7 +141,7 @@ def fit_summary(record: Any, page: Path) -> None:
         for row in record.results
     ]
     kept = f"kept {sum(edge.kept is True for edge in record.edges)} of {len(record.edges)} connections"
-    table(("network", "test accuracy", "95 %", "parameters", "multiply-adds"), rows, f"{kept}; {opened(page)}")
+    table(("network", "test accuracy", "95 %", "parameters", "multiply-adds"), rows, f"{kept}; ", page)
 
 
 def interval(low: float, high: float) -> str:
@@ -147,24 +154,23 @@ def segment_line(entry: Entry) -> str:
     return epoch_line(f"fold {entry['fold']}", entry, f"Dice {entry['val_dice']:.3f}")
 
 
-def segment_summary(record: dict[str, Any], page: Path) -> None:
+def segment_summary(record: Any, page: Path) -> None:
     """The figures of every gate, and where to look."""
-    for note in record["data"].get("notes", ()):
+    for note in record.data.notes:
         print(f"plexus: {note}", file=sys.stderr)
     rows = []
-    for kind, row in record["results"].items():
-        dice, present, errors = row["dice"], row["dice_present"], row["presence"]
+    for kind, row in record.results.items():
+        dice, present, errors = row.dice, row.dice_present, row.presence
         rows.append((
-            f"{kind} (chosen)" if kind == record["chosen"] else kind,
-            f"{dice['mean']:.3f}",
-            f"{dice['low']:.3f}-{dice['high']:.3f}" if dice["low"] is not None else "-",
-            f"{present['mean']:.3f}" if present else "-",
-            f"{errors['false_positives']} of {errors['negatives']}",
-            f"{errors['false_negatives']} of {errors['positives']}",
+            f"{kind} (chosen)" if kind == record.chosen else kind,
+            f"{dice.mean:.3f}",
+            f"{dice.low:.3f}-{dice.high:.3f}" if dice.low is not None else "-",
+            f"{present.mean:.3f}" if present else "-",
+            f"{errors.false_positives} of {errors.negatives}",
+            f"{errors.false_negatives} of {errors.positives}",
         ))  # fmt: skip
-    where = escape(f"{len(record['images'])} images, {record['measured_on']}")
     titles = ("gate", "Dice", "95 %", "if present", "false masks", "missed")  # 80 columns hold all for 9,999 images
-    table(titles, rows, f"{where}; {opened(page)}")
+    table(titles, rows, f"{len(record.images)} images, {record.measured_on}; ", page)
 
 
 def represent_line(entry: Entry) -> str:
@@ -174,19 +180,21 @@ def represent_line(entry: Entry) -> str:
     return f"{entry['phase']:<6} epoch {entry['epoch'] + 1:>3}   {figures}"
 
 
-def represent_summary(record: dict[str, Any], page: Path) -> None:
+def represent_summary(record: Any, page: Path) -> None:
     """Reconstruction and recognition of a representation, what of Z is in use, and where to look."""
-    results, units = record["results"], record["units"]
-    rows = [("pixel variance left unexplained", f"{results['unexplained']:.1%}", "")]
-    for name, title in (("classifier", "classifier on Z"), ("linear", "a line on Z, all labels"), ("knn", "5 nearest")):
-        if figure := results.get(name):
-            rows.append((title, f"{figure['value']:.1%}", interval(figure["low"], figure["high"])))
-    last = f"Z of {units['dim']}; {opened(page)}"
-    if units["collapsed"]:
-        use = f"only {units['active']} of {units['dim']} numbers of Z are in use"
-        remedy = "lower --beta or --dim" if record["config"]["objective"] == "vae" else "lower --dim"
-        last = f"{use}: the rest has collapsed; {remedy}\n{last}"
-    table(("on test images", "", "95 %"), rows, last)
+    results, units = record.results, record.units
+    rows = [("pixel variance left unexplained", f"{results.unexplained:.1%}", "")]
+    for figure, title in (
+        (results.classifier, "classifier on Z"), (results.linear, "a line on Z, all labels"), (results.knn, "5 nearest")
+    ):  # fmt: skip
+        if figure:
+            rows.append((title, f"{figure.value:.1%}", interval(figure.low, figure.high)))
+    text = f"Z of {units.dim}; "
+    if units.collapsed:
+        use = f"only {units.active} of {units.dim} numbers of Z are in use"
+        remedy = "lower --beta or --dim" if record.config["objective"] == "vae" else "lower --dim"
+        text = f"{use}: the rest has collapsed; {remedy}\n{text}"
+    table(("on test images", "", "95 %"), rows, text, page)
 
 
 PRINTED: dict[str, tuple[Callable[[Entry], str], Callable[[Any, Path], None]]] = {
@@ -205,9 +213,9 @@ def fewshot_table(record: dict[str, Any], page: Path) -> None:
         if gain := record["gains"].get(name):
             cells += [f"{100 * gain['mean']:+.1f} pt", f"{100 * gain['low']:+.1f} .. {100 * gain['high']:+.1f}"]
         rows.append(cells)
-    drawn = escape(f"{record['episodes']} episodes of {', '.join(record['classes'])}, none of them seen in training")
+    text = f"{record['episodes']} episodes of {', '.join(record['classes'])}, none of them seen in training; "
     titles = (f"{record['ways']}-way {record['shots']}-shot", "accuracy", "95 %", "over pixels", "95 %")
-    table(titles, rows, f"{drawn}; {opened(page)}")
+    table(titles, rows, text, page)
 
 
 def probe_table(models: list[dict[str, Any]], page: Path) -> None:
@@ -218,4 +226,4 @@ def probe_table(models: list[dict[str, Any]], page: Path) -> None:
         turn = row["turning"]
         moved = f"{turn['moved'][turn['angles'].index(90)]:.2f}" if turn else "-"
         rows.append([str(row["dim"]), f"{row['balance']:g}", f"{row['unexplained']:.1%}", *shares, moved])
-    table(("Z of", "balance", "unexplained", "linear", "5 nearest", "moved by 90°"), rows, opened(page))
+    table(("Z of", "balance", "unexplained", "linear", "5 nearest", "moved by 90°"), rows, "", page)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group
 
-from plexus.cli._options import DATA, OUTPUT, Json, Label, Seed, command, in_panel
+from plexus.cli._options import DATA, NAME, OUTPUT, Json, Label, Seed, command, in_panel
+from plexus.cli._show import print_json
 from plexus.errors import ConfigError, RunError, printable
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def audit(
         raise ConfigError(f"--write-clean {write_clean}: is where the audit goes; name another folder")
     from plexus import audit as auditing
     from plexus.data import open_samples
-    from plexus.report import write_audit
+    from plexus.report import write
 
     samples = open_samples(data, group_from=group_from, label=label, mask_suffix=mask_suffix, missing_mask=missing_mask)
     for place in (folder, auditing.cache_folder(cache)) if cache is not None else (folder,):
@@ -97,12 +97,12 @@ def audit(
     )  # fmt: skip
     drawn = auditing.pictures(samples, found.findings, progress=True)  # first: files of two audits never lie together
     auditing.write_files(found, folder)
-    page = write_audit(found.findings.to_dict(), drawn, folder / "audit.html")
+    page = write(found.findings, folder / "audit.html", pictures=drawn)
     if write_clean is not None:
         auditing.write_clean(samples, found, write_clean, link=link)
     if as_json:
         raw = found.findings.to_dict()
-        print(json.dumps({"settings": raw["settings"], **raw["summary"]}, indent=1))
+        print_json({"settings": raw["settings"], **raw["summary"]})
     else:
         listed = [f"what to keep: {write_clean / 'keep.txt'}"] if write_clean is not None else []
         print("\n".join([*_lines(found.findings), *listed, f"open {page}"]))
@@ -110,7 +110,7 @@ def audit(
 
 def _beside(data: str) -> Path:
     """`audit-DATA` here, or beside the data where here is in it."""
-    folder = Path(f"audit-{Path(data).absolute().name or 'data'}")
+    folder = Path(f"audit-{Path(data).absolute().name[:NAME] or 'data'}")
     return Path(os.path.relpath(Path(data).resolve().parent / folder)) if _inside(folder, data) else folder
 
 

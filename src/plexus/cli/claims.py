@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 from plexus.cli._options import DATA, OUTPUT, Json
+from plexus.cli._show import print_json
 from plexus.errors import ConfigError
 
 
@@ -27,7 +27,7 @@ def claims(
         raise ConfigError(f"{results}: not a folder; name the folder of the studies' records with --results")
     from plexus.experiments import load_module, studies_folder
     from plexus.experiments.claims import ledger
-    from plexus.report import claims_lines, claims_markdown, write_claims
+    from plexus.report import claims_lines, claims_markdown, write
 
     folder = studies_folder()
     if folder is None or not (folder / "claims.py").is_file():
@@ -37,9 +37,9 @@ def claims(
         )
     judged = ledger(load_module(folder / "claims.py").CLAIMS, results, scale=scale)
     if html is not None:
-        page = write_claims(judged, html)
+        page = write(judged, html)
     if as_json:
-        print(json.dumps(judged, indent=1, ensure_ascii=False, allow_nan=False))
+        print_json(judged)
     elif markdown:
         print(claims_markdown(judged), end="")
     else:

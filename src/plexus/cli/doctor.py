@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +11,7 @@ from typing import Any
 
 import plexus
 from plexus.cli._options import Json
+from plexus.cli._show import print_json
 
 LIBRARIES = ("torch", "lightning", "numpy", "numba", "onnx", "onnxruntime", "datasets", "scikit-learn", "pillow")
 EXTRAS = {
@@ -30,7 +30,10 @@ def doctor(
 ) -> None:
     """Print versions, devices, kernels, optional parts and how to get those that are missing."""
     found = _found()
-    print(json.dumps(found, indent=1, ensure_ascii=False) if as_json else "\n".join(_lines(found)))
+    if as_json:
+        print_json(found)
+    else:
+        print("\n".join(_lines(found)))
 
 
 def _found() -> dict[str, Any]:

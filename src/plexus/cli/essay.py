@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
-import math
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
@@ -15,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from cyclopts import App, Parameter
 
 from plexus.cli._options import DATA, OUTPUT, Json, Seed
+from plexus.cli._show import print_json
 from plexus.errors import ConfigError
 from plexus.essays import EssayError
 
@@ -54,22 +53,13 @@ def _answer(
 ) -> None:
     """Print an answer, as JSON or in words, and draw it where that is asked for."""
     if as_json:
-        print(json.dumps(_finite(raw), indent=1, ensure_ascii=False, allow_nan=False))
+        print_json(raw)
     else:
         print("\n".join(lines))
     if picture is not None and draw is not None:
         from plexus.essays.pictures import save
 
         print(f"open {save(draw(), picture)}", file=sys.stderr if as_json else sys.stdout)
-
-
-def _finite(value: Any) -> Any:
-    """Infinity, which JSON does not have, as text."""
-    if isinstance(value, dict):
-        return {key: _finite(v) for key, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @essay.default

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from plexus.cli._options import Json, named
-from plexus.cli._show import one_line
+from plexus.cli._show import one_line, print_json
 
 
 def predict(
@@ -29,7 +28,7 @@ def predict(
 
     answers = classify(run, images)
     if as_json:
-        print(json.dumps(answers, indent=1, ensure_ascii=False))
+        print_json(answers)
     else:
         for entry in answers:
             print(f"{one_line(entry['image'])}\t{one_line(entry['label'])}\t{entry['probability']:.3f}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import errno
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from plexus.cli._options import DATA, HARDWARE, OUTPUT, Json, Seed, command
+from plexus.cli._options import DATA, HARDWARE, NAME, OUTPUT, Json, Seed, command
+from plexus.cli._show import print_json
 from plexus.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
@@ -45,25 +46,32 @@ def probe(
     folder = out if out is not None else _folder(models, data)
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder}: is a file; name a folder with --out")
-    from plexus.report import rotation_lines, write_rotation
+    from plexus.report import rotation_lines, write
     from plexus.robustness import probe_models
 
     record = probe_models(
         models, data, step=angles, images=images, mask=None if mask == "none" else mask, seed=seed, size=size,
         mean=mean, std=std, batch_size=batch_size, command=command(), progress=True,
     )  # fmt: skip
-    page = write_rotation(record.to_dict(), folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise RunError(f"{folder}: cannot create the folder: {error.strerror}; name another with --out") from None
+    record.write(folder / "rotation.json")
+    page = write(record, folder / "rotation.html")
     if as_json:
-        print(json.dumps(_figures(record), indent=1, ensure_ascii=False))
+        print_json(_figures(record))
     else:
-        print("\n".join([*rotation_lines(record.to_dict()), f"open {page}"]))
+        print("\n".join([*rotation_lines(record), f"open {page}"]))
 
 
 def _folder(models: list[str], data: str) -> Path:
     """Inside the run, where there is one; else beside the user."""
     if len(models) == 1 and Path(models[0]).is_dir():
         return Path(models[0]) / "probe"
-    return Path(f"probe-{Path(data).name or 'data'}")
+    return Path(f"probe-{Path(data).name[:NAME] or 'data'}")
 
 
 def _figures(record: RobustnessRecord) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from plexus.cli._options import OUTPUT, TRAINING, WIRING, command
+from plexus.cli._show import trained
 
 
 def prune(
@@ -24,7 +25,6 @@ def prune(
     source
         A run folder that `plexus fit` made.
     """
-    from plexus.cli._show import trained
     from plexus.training import reprune
 
     budget = {"keep": keep, "max_params": max_params, "then": then}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from plexus.cli._show import write_page
+
 
 def report(run: Path, /) -> None:
     """Write RUN/report.html again from RUN/record.json.
@@ -13,6 +15,4 @@ def report(run: Path, /) -> None:
     run
         A run folder that `plexus fit`, `plexus segment train` or `plexus represent train` made.
     """
-    from plexus.cli._show import write_page
-
     print(write_page(run)[1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +26,7 @@ from plexus.cli._options import (
     option_class,
     train_or_resume,
 )
+from plexus.cli._show import fewshot_table, listener, one_line, print_json, probe_table, represent_line, write_page
 from plexus.represent import RepresentConfig
 
 represent = App(name="represent", help="Learn a small latent Z that reconstructs images and recognises them.")
@@ -109,10 +109,8 @@ def search(
     named(data, f"plexus represent search {run} {query} DATA")
     answer = plexus.represent.search(run, query, data, most=most, skip_unreadable=skip_unreadable)
     if as_json:
-        print(json.dumps({k: v for k, v in answer.items() if k != "picture"}, indent=1, ensure_ascii=False))
+        print_json({k: v for k, v in answer.items() if k != "picture"})
         return
-    from plexus.cli._show import one_line
-
     for entry in answer["found"]:
         print(f"{entry['similarity']:.3f}\t{one_line(entry['path'])}\t{one_line(entry['label'] or '')}".rstrip())
 
@@ -140,8 +138,6 @@ def vary(
     image
         An image file.
     """
-    from plexus.cli._show import write_page
-
     print(plexus.represent.vary(run, image, to=to, directions=directions, steps=steps, reach=reach, out=out))
     write_page(run)
 
@@ -177,11 +173,9 @@ def fewshot(
     record = plexus.represent.fewshot(
         run, data, ways=ways, shots=shots, episodes=episodes, queries=queries, classes=classes, seed=seed, label=label
     )
-    from plexus.cli._show import fewshot_table, write_page
-
     page = write_page(run)[1]
     if as_json:
-        print(json.dumps(record, indent=1, ensure_ascii=False))
+        print_json(record)
     else:
         fewshot_table(record, page)
 
@@ -212,12 +206,10 @@ def probe(
     data
         Images with classes.
     """
-    from plexus.cli._show import listener, probe_table, represent_line, write_page
-
     listen = listener(represent_line)
     rows = plexus.represent.probe(run, data, dims=dim, balances=balance, label=label, listen=listen, progress=True)
     page = write_page(run)[1]
     if as_json:
-        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        print_json(rows)
     else:
         probe_table(rows, page)

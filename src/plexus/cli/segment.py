@@ -23,6 +23,7 @@ from plexus.cli._options import (
     tell,
     train_or_resume,
 )
+from plexus.cli._show import segment_summary
 from plexus.segment import SegmentConfig
 
 segment = App(name="segment", help="Segment images in which the target may be absent.")
@@ -115,15 +116,16 @@ def evaluate(
     data
         Images with masks; where they have a test split, it is measured.
     """
-    from plexus.cli._show import segment_summary
-    from plexus.report import write_segment
+    from plexus.record import SegmentRecord
+    from plexus.report import write
 
-    record = plexus.segment.evaluate(
+    measured = plexus.segment.evaluate(
         run, data, out=out, gate=gate, flips=flips, window=window, unseen=unseen, group_from=group_from,
         mask_suffix=mask_suffix, missing_mask=missing_mask, skip_unreadable=skip_unreadable, command=command(),
         tell=tell,
     )  # fmt: skip
-    segment_summary(record, write_segment(record, (out or run / "evaluation") / "report.html"))
+    record = SegmentRecord.from_dict(measured)
+    segment_summary(record, write(record, (out or run / "evaluation") / "report.html"))
 
 
 @segment.command

@@ -118,7 +118,7 @@ def report(
         A Python file with a constant STUDY, or one of `plexus study list`.
     """
     from plexus.experiments import failures, load, records, stale, summary
-    from plexus.report import write_study
+    from plexus.report import write
 
     chosen = load(name)
     scale = scale or _largest(chosen, results)
@@ -129,7 +129,7 @@ def report(
         command = f"plexus study run {shlex.quote(name)} --scale {scale}"
         raise RunError(f"{results / chosen.name / scale}: no records yet; run `{command}`")
     page = out if out is not None else results / chosen.name / f"{scale}.html"
-    print(write_study(summary(chosen, trials), trials, page))
+    print(write({**summary(chosen, trials), "records": trials}, page))
 
 
 def _default(chosen: Study) -> str:

@@ -112,19 +112,33 @@ def variant(name: str, classes: int = 10, in_shape: Sequence[int] = (3, 32, 32))
     return mini_vgg(classes, in_shape, **VARIANTS[name])
 
 
+def refuse_small(preset: str, in_shape: Sequence[int], least: int = 10) -> None:
+    """Refuse images on which nothing would be left after two 3x3 convolutions without padding and two poolings.
+
+    Raises:
+        ConfigError: a side is below `least`.
+    """
+    if (side := min(in_shape[1:])) < least:
+        raise ConfigError(f"preset={preset} needs images of {least} pixels or more, not {side}: pass --size 32")
+
+
 def legos8(in_shape: Sequence[int]) -> list[nn.Module]:
     """Make the notes' eight layers, each a lego: conv, conv, pool, dropout, twice.
 
     Args:
-        in_shape: one image's, (C, H, W).
+        in_shape: one image's, (C, H, W), sides of 10 pixels or more.
 
     Returns:
         The legos; they take (N, C, H, W) and are sized at their first call.
+
+    Raises:
+        ConfigError: smaller images.
 
     Example:
         >>> [type(lego).__name__ for lego in legos8((3, 32, 32))][:4]
         ['Sequential', 'Sequential', 'MaxPool2d', 'Dropout']
     """
+    refuse_small("legos8", in_shape)
     legos: list[nn.Module] = []
     for width in (32, 64):
         legos += [nn.Sequential(nn.LazyConv2d(width, 3, padding=1), nn.ReLU())]

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from plexus.errors import ConfigError
-from plexus.models._notes import legos8
+from plexus.models._notes import legos8, refuse_small
 
 _GATES = (0.95, 0.27)  # at the start: the previous layer nearly open, so that the net trains as a chain; others ajar
 _POOL = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d, 3: nn.AdaptiveAvgPool3d}
@@ -114,15 +114,19 @@ def blocks(in_shape: Sequence[int]) -> list[nn.Module]:
     """Make the notes' four convolutions, each one lego with its ReLU, pooling and dropout.
 
     Args:
-        in_shape: one image's, (C, H, W).
+        in_shape: one image's, (C, H, W), sides of 10 pixels or more.
 
     Returns:
         The legos; they take (N, C, H, W) and are sized at their first call.
+
+    Raises:
+        ConfigError: smaller images.
 
     Example:
         >>> len(blocks((3, 32, 32)))
         4
     """
+    refuse_small("blocks", in_shape)
     legos: list[nn.Module] = []
     for width in (32, 64):
         legos.append(nn.Sequential(nn.LazyConv2d(width, 3, padding=1), nn.ReLU()))

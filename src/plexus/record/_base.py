@@ -160,12 +160,20 @@ class Record(Part):
             record = cls(**{name: part for name, part in raw.items() if part is not None})
         except ValidationError as error:
             raise RunError(_complaint(error, cls.remedy)) from None
-        if misfit := record._misfit():
-            raise RunError(f"broken: {misfit}; {cls.remedy}")
+        record.check()
         return record
 
+    def check(self) -> None:
+        """Refuse parts of the right types that do not fit together, such as an index that leads nowhere.
+
+        Raises:
+            RunError: they do not.
+        """
+        if misfit := self._misfit():
+            raise RunError(f"broken: {misfit}; {self.remedy}")
+
     def _misfit(self) -> str | None:
-        """What is wrong between parts of the right types, such as an index that leads nowhere; None for nothing."""
+        """What does not fit, or None."""
         return None
 
 

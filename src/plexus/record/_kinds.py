@@ -446,6 +446,12 @@ class AuditRecord(Record):
         keep: bool | None = None
         why: str | None = None
 
+    class Drawn(Part):
+        """Thumbnail and outline of one image; they are given to the page and lie in no record."""
+
+        image: Picture = ""
+        mask: Picture = ""
+
     class Pair(Part):
         """Two images, by their indices, that are near-duplicates."""
 
@@ -727,8 +733,9 @@ class StudyRecord(Record):
 
     @classmethod
     def _parse(cls, raw: Any) -> Self:
-        if isinstance(raw, dict) and "format" not in raw and {"study", "variants", "seeds"} <= raw.keys():
-            raw = {"format": FORMAT, **_flat(raw)}
+        if isinstance(raw, dict):
+            known = {"study", "variants", "seeds"} <= raw.keys()
+            raw = ({"format": FORMAT} if known else {}) | _flat(raw)
         if isinstance(raw, dict) and isinstance(raw.get("records"), list):
             raw = raw | {"records": [TrialRecord._parse(trial) for trial in raw["records"]]}
         return super()._parse(raw)

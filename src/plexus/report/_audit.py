@@ -1,94 +1,195 @@
-"""The page of an audit: a function of its findings and its thumbnails."""
+"""The sections of an audit's page: sentences, counts, clusters, the pairs to review, the chart of distances."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import altair as alt
 from markupsafe import Markup
 
-from plexus.errors import RunError
-from plexus.record import atomic_write
-from plexus.report import _audit_view as view
-from plexus.report._audit_charts import distances
-from plexus.report._page import document, embedded
+from plexus.record import AuditRecord
+from plexus.report._charts import ACCENT, bars, fixed
+from plexus.report._formatting import count, day, decimal, duration, facts, plural
 
-FORMAT = 1
-STYLES = ("base.css", "figures.css", "tables.css", "audit.css")
-SCRIPTS = (
-    "tools.js", "audit-pairs.js", "audit-list.js", "audit-stage.js", "audit-decide.js", "audit-keys.js", "page.js",
-)  # fmt: skip
-PARTS = (("data", Mapping), ("settings", Mapping), ("summary", Mapping), ("images", list), ("pairs", list))
-Pictures = Mapping[int, Mapping[str, str | None]]
+SHOWN = 200
+"""Of clusters and of problems; the findings hold them all."""
+NAMED = 60
+"""Images of a cluster that are named."""
 
 
-def render_audit(findings: Mapping[str, Any], pictures: Pictures | None = None) -> str:
-    """An audit as one HTML page, where pairs are looked at and decided; see `render` for what the page may do.
+def sections(record: AuditRecord) -> dict[str, Any]:
+    """Return the values that the page's template names."""
+    groups = _clusters(record)
+    return {
+        "headline": _headline(record),
+        "lede": _lede(record),
+        "masthead": (record.data.name, day(record.created), f"seed {record.seed}"),
+        "skip": ("review", "the pairs"),
+        "tiles": _tiles(record),
+        "distances": _distances(record),
+        "pairs": len(record.pairs),
+        "clusters": groups[:SHOWN],
+        "more_clusters": max(0, len(groups) - SHOWN),
+        "named": NAMED,
+        "problems": record.problems[:SHOWN],
+        "more_problems": max(0, len(record.problems) - SHOWN),
+        "notes": record.data.notes,
+        "making": _making(record),
+        "data": _reviewed(record),
+    }
 
-    Args:
-        findings: what `findings.json` holds.
-        pictures: of images in pairs, by their index: `image`, a data URI, and `mask`, one of a transparent PNG with
-            the outline, or None.
 
-    Raises:
-        RunError: something else, or a pair of images that are not there.
+def pictures(record: AuditRecord, given: Mapping[int, Mapping[str, str | None]]) -> list[list[str | None]]:
+    """Return image and outline of each image in pairs, in the order that the reviewer gets them."""
+    drawn = {i: AuditRecord.Drawn.model_validate(dict(entry)) for i, entry in given.items()}
+    empty = AuditRecord.Drawn()
+    return [[drawn.get(i, empty).image or None, drawn.get(i, empty).mask or None] for i in _order(record)]
 
-    Example:
-        >>> render_audit({"format": 1, "kind": "fit"})
-        Traceback (most recent call last):
-        plexus.errors.RunError: not the findings of an audit: expected "kind": "audit" and "format": 1 with data,
-        settings, summary, images, pairs
-    """
-    found = findings if isinstance(findings, Mapping) else {}
-    whole = all(isinstance(found.get(part), kind) for part, kind in PARTS)
-    if found.get("kind") != "audit" or found.get("format") != FORMAT or not whole:
-        parts = ", ".join(part for part, _ in PARTS)
-        raise RunError(f'not the findings of an audit: expected "kind": "audit" and "format": {FORMAT} with {parts}')
-    reviewed = view.payload(found)
-    groups = view.clusters(found)
-    problems = found.get("problems") or []
-    return document(
-        "audit.html.j2",
-        STYLES,
-        SCRIPTS,
+
+def _headline(record: AuditRecord) -> str:
+    """What is wrong with the set."""
+    found, images = record.summary, plural(record.data.images or 0, "image")
+    if not found.pairs:
+        return f"No near-duplicates among {images}."
+    start = f"{plural(found.pairs, 'near-duplicate pair')} among {images}: "
+    wrong = sum(found.contradictions.values())
+    if not wrong and not found.leaks:
+        return start + f"none contradicts itself, none leaks between splits, {count(found.exact)} exact."
+    leaks = f"{count(found.leaks)} across splits, {count(found.exact)} exact."
+    return start + f"{count(wrong)} with contradictory labels, {leaks}"
+
+
+def _lede(record: AuditRecord) -> str:
+    """How the pairs were found, and what is proposed."""
+    used, found = record.settings, record.summary
+    if not used.fingerprint:
+        return ""
+    where = "within each group" if used.scope == "group" else "across all images"
+    text = f"Searched {where} with the fingerprint {used.fingerprint}. A pair counts as near up to a distance of "
+    text += f"{decimal(used.threshold, 4)}, "
+    if used.threshold_from == "given":
+        text += "a threshold that was given."
+    elif used.false_positive_rate:
+        one = count(1 / used.false_positive_rate)
+        text += f"chosen from the data: about one unrelated pair in {one} comes as near."
+    else:
+        text += "chosen from the data."
+    if found.kept or found.dropped:
+        kept = plural(found.kept, "image")
+        text += f" The cleaning rule would keep {kept} and drop {count(found.dropped)}; nothing was deleted."
+    return text
+
+
+def _tiles(record: AuditRecord) -> list[tuple[str, str, str]]:
+    """Counts of the summary: figure, name, remark."""
+    found = record.summary
+    kinds = ", ".join(f"{count(n)} of {kind}" for kind, n in found.contradictions.items() if n)
+    shown = [
+        (found.pairs, "near-duplicate pairs", f"{count(found.exact)} exact {'copy' if found.exact == 1 else 'copies'}"),
+        (sum(found.contradictions.values()), "contradictory", kinds),
+        (found.leaks, "leaks between splits", ""),
+        (found.clusters, "clusters", f"{count(found.flagged)} flagged" if found.flagged else ""),
+        (found.unreadable, "unreadable", ""),
+        (found.degenerate, "degenerate", "constant or all zero"),
+        (found.kept, "kept by the rule", f"{count(found.dropped)} dropped"),
+    ]
+    return [(count(n), name, remark) for n, name, remark in shown]
+
+
+def _clusters(record: AuditRecord) -> list[dict[str, Any]]:
+    """Flagged clusters first, then by size."""
+    rows = [
         {
-            "found": found,
-            "headline": view.headline(found),
-            "lede": view.lede(found),
-            "masthead": view.masthead(found),
-            "tiles": view.tiles(found),
-            "distances": distances(found),
-            "pairs": len(reviewed["pairs"]),
-            "clusters": groups[: view.SHOWN],
-            "more_clusters": max(0, len(groups) - view.SHOWN),
-            "named": view.NAMED,
-            "problems": problems[: view.SHOWN],
-            "more_problems": max(0, len(problems) - view.SHOWN),
-            "notes": [str(note) for note in found["data"].get("notes") or ()],
-            "making": view.making(found),
-            "data": Markup(embedded(reviewed)),
-            "pictures": Markup(embedded(view.pictures(found, pictures))),
-        },
+            "id": cluster.id,
+            "size": len(cluster.images),
+            "diameter": decimal(cluster.diameter, 3),
+            "flagged": cluster.flagged,
+            "names": [record.images[i].name for i in cluster.images[:NAMED]],
+        }
+        for cluster in record.clusters
+    ]
+    return sorted(rows, key=lambda row: (not row["flagged"], -row["size"]))
+
+
+def _order(record: AuditRecord) -> list[int]:
+    """Images in pairs, each once."""
+    return list(dict.fromkeys(i for pair in record.pairs for i in (pair.a, pair.b)))
+
+
+def _reviewed(record: AuditRecord) -> dict[str, Any]:
+    """What the reviewer needs: the pairs, and of the images only those in pairs."""
+    order = _order(record)
+    index = {i: k for k, i in enumerate(order)}
+    keys = ("distance", "dice", "exact", "shift", "contradiction", "leak")
+    pairs = [{"a": index[p.a], "b": index[p.b]} | {key: getattr(p, key) for key in keys} for p in record.pairs]
+    return {
+        "key": _key(record),
+        "file": _file(record),
+        "images": [_image(record.images[i]) for i in order],
+        "pairs": pairs,
+    }
+
+
+def _image(image: AuditRecord.Image) -> dict[str, Any]:
+    keys = ("name", "label", "group", "present", "area", "size", "keep")
+    return {key: getattr(image, key) for key in keys} | {"split": image.split or None, "why": image.why or None}
+
+
+def _key(record: AuditRecord) -> str:
+    """The same for every audit of the same names, so that decisions outlive a second audit."""
+    names = [record.data.name, *sorted(image.name for image in record.images)]
+    return hashlib.sha256(json.dumps(names).encode()).hexdigest()[:16]
+
+
+def _file(record: AuditRecord) -> str:
+    """A file name for the decisions that every system takes."""
+    name = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in record.data.name)
+    return f"{name.strip('-')[:60] or 'audit'}-decisions.json"
+
+
+def _making(record: AuditRecord) -> list[dict[str, Any]]:
+    data = record.data
+    classes = ", ".join(data.classes) if len(data.classes) <= 12 else str(len(data.classes))
+    shape = {"name": data.name, "layout": data.layout, "images": data.images, "classes": classes, "groups": data.groups}
+    settings = {key: getattr(record.settings, key) for key in AuditRecord.Settings.model_fields}
+    return facts(
+        {
+            "Data": shape | {f"split {name}": n for name, n in data.splits.items()} | {"masks": data.masks},
+            "Settings": settings,
+            "Versions": record.versions,
+            "Time": {name: duration(seconds) for name, seconds in record.seconds.items()},
+        }
     )
 
 
-def write_audit(findings: Mapping[str, Any], pictures: Pictures | None, path: str | Path) -> Path:
-    """Writes `render_audit`'s page to a file, whole or not at all, and returns its path.
+def _distances(record: AuditRecord) -> Markup:
+    """Both histograms on a scale that shows one pair beside a million, and the threshold; empty where not measured."""
+    found, threshold = record.calibration, record.settings.threshold
+    rows = [
+        *_bars(found.edges, found.unrelated, "unrelated", "var(--ghost)", 1.0),
+        *_bars(found.edges, found.candidates, "candidate", ACCENT, 0.7),
+    ]
+    if not rows:
+        return Markup("")
+    most = max(10, *(row["count"] for row in rows))
+    up = (
+        alt.Scale(type="symlog", constant=1, domain=[0, most], nice=False),
+        alt.Axis(values=[0, *(10**p for p in range(10) if 10**p <= most)], labelExpr="format(datum.value, ',d')"),
+    )
+    across = fixed(found.edges[0], max(found.edges[-1], threshold or 0), tickCount=6)
+    rule = None if threshold is None else (threshold, f"threshold {decimal(threshold, 4)}")
+    name = "Distances of candidate pairs and of unrelated pairs, with the threshold"
+    return bars(rows, across, up, name, title="distance", color=ACCENT, rule=rule, label=True)
 
-    Args:
-        findings: what `findings.json` holds.
-        pictures: of `plexus.audit.pictures`, or None.
-        path: the file; its folder must be there.
 
-    Raises:
-        RunError: the findings are none of an audit, or the file cannot be written.
-        TrainingError: the disk is full.
-
-    Example:
-        >>> write_audit({"kind": "fit"}, None, "audit.html")
-        Traceback (most recent call last):
-        plexus.errors.RunError: not the findings of an audit: expected "kind": "audit" and "format": 1 with data,
-        settings, summary, images, pairs
-    """
-    return atomic_write(path, render_audit(findings, pictures))
+def _bars(
+    edges: Sequence[float], counts: Sequence[int], kind: str, color: str, opacity: float
+) -> Iterator[dict[str, Any]]:
+    if len(counts) == len(edges) - 1:
+        for low, high, n in zip(edges, edges[1:], counts, strict=False):
+            if n:
+                text = f"{low:.3g} to {high:.3g}: {count(n)} {kind} pairs"
+                yield {"low": low, "high": high, "count": n, "color": color, "opacity": opacity, "text": text}

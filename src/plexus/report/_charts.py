@@ -1,132 +1,216 @@
-"""The charts of budget, gates and importance: altair specifications turned into SVG in the page's own colors."""
+"""What all charts share: colors, axes, curves; a chart becomes SVG that obeys the page and scales with it."""
 
 from __future__ import annotations
 
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
-from markupsafe import Markup
+import vl_convert
+from markupsafe import Markup, escape
 
-from plexus.record import FitRecord
-from plexus.report._svg import NARROW, both, to_svg
-from plexus.report._view import gate_history, reach
-from plexus.report._words import decimal, percent, plural
+INK, SOFT, LINE, ACCENT, CLEAR = "var(--ink)", "var(--soft)", "var(--line)", "var(--accent)", "transparent"
+COLORS = tuple(f"var(--{name})" for name in ("learn", "final", "supernet", "reach-3", "reach-6", "chain"))
+"""Of models and variants, in turn."""
+WIDTH, HEIGHT = 350, 200
+"""Of what lies inside the axes. With them a chart is 400 wide: the stylesheet makes it 0.9 to 1.15 times that."""
+NAMES = 112
+"""Pixels for the names of rows."""
+Row = Mapping[str, Any]
+Scaled = tuple[alt.Scale, alt.Axis]
 
-INK, SOFT, ACCENT, CLEAR = "var(--ink)", "var(--soft)", "var(--accent)", "transparent"
+_EMPTY = re.compile(r'<path (?:class="(?:back|fore)ground"|[^>]*display="none")[^>]*/>|<g></g>')
+_NOISE = re.compile(r' (?:font-family|pointer-events|xmlns:xlink|version|role|aria-hidden|stroke-miterlimit)="[^"]*"')
+_AXIS = re.compile(r' aria-label="[XY]-axis[^"]*"')
+_CONTAINER = re.compile(r' aria-roledescription="(?:[a-z ]*container|axis)"')
+_PATH = re.compile(r' (?:d|transform)="[^"]*"')
+_LONG = re.compile(r"(\d+\.\d)\d+")
+_THEME = alt.Config(
+    background="transparent",
+    padding=2,
+    view=alt.ViewConfig(stroke=None),
+    axis=alt.AxisConfig(
+        domain=False, ticks=False, gridColor=LINE, titleFontWeight="normal", labelPadding=6, titlePadding=8,
+        labelFlush=False, labelFontSize=11.5, titleFontSize=11.5, labelColor=SOFT, titleColor=SOFT,
+    ),
+    axisX=alt.AxisConfig(grid=False, domain=True, domainColor=LINE),
+)  # fmt: skip
 
 
-def budget(record: FitRecord) -> Markup:
-    """Validation accuracy against connections kept, one point per measured budget; empty for fewer than two."""
-    points = []
-    for entry in record.budgets:
-        accuracy, kept = entry.val_accuracy, len(entry.kept)
-        if accuracy is not None:
-            text = f"{plural(kept, 'connection')}: {percent(accuracy)}"
-            points.append({"kept": kept, "accuracy": 100 * accuracy, "text": text})
-    if len(points) < 2:
+def to_svg(chart: alt.Chart | alt.LayerChart, name: str) -> Markup:
+    """Return a chart as SVG, with `name` for those who cannot see it; the same chart gives the same text every time."""
+    themed = chart.copy(deep=False)
+    themed.config = _THEME
+    text = vl_convert.vegalite_to_svg(themed.to_dict())
+    for pattern in (_EMPTY, _EMPTY, _NOISE, _AXIS, _CONTAINER):
+        text = pattern.sub("", text)
+    text = _PATH.sub(lambda path: _LONG.sub(r"\1", path[0]), text)
+    return Markup(text.replace('class="marks"', f'class="chart" role="img" aria-label="{escape(name)}"', 1))
+
+
+def chart(rows: Sequence[Row], *, width: int = WIDTH, height: int = HEIGHT) -> alt.Chart:
+    """Return an empty chart of rows, without altair's limit on their number."""
+    return alt.Chart(alt.InlineData(values=list(rows)), width=width, height=height)
+
+
+def paint(channel: type[Any], field: str) -> Any:
+    """Return an encoding whose values are colors or widths of their own."""
+    return channel(field, scale=None, legend=None)
+
+
+def numbers(count: int = 5, **options: Any) -> Scaled:
+    """Return a scale that fits its data, with about so many marks."""
+    return alt.Scale(**({"zero": False, "nice": True} | options)), alt.Axis(tickCount=count)
+
+
+def fixed(low: float, high: float, **axis: Any) -> Scaled:
+    """Return a scale with given ends."""
+    if "values" not in axis:  # vega leaves some of the values out where a count is given, too
+        axis = {"tickCount": 5} | axis
+    return alt.Scale(domain=[low, high], nice=False), alt.Axis(**axis)
+
+
+def epochs(last: int, marks: int = 7, first: int = 1) -> Scaled:
+    """Return the scale of whole epochs."""
+    last = max(first + 1, last)
+    values = list(range(first, last + 1, max(1, math.ceil((last - first) / marks))))
+    return fixed(first, last, values=values, format="d")
+
+
+def logarithm(values: Sequence[float]) -> Scaled:
+    """Return a logarithmic scale from 1-2-5 step to 1-2-5 step, with no more than about six marks."""
+    low = max(step for step in _steps(min(values)) if step <= min(values))
+    high = min(step for step in _steps(max(values)) if step >= max(values))
+    marks = [mark for mark in _steps(low, high) if low <= mark <= high]
+    if len(marks) > 7:
+        marks = [mark for mark in marks if math.isclose(math.log10(mark), round(math.log10(mark)))]
+    return alt.Scale(type="log", domain=[low, high], nice=False), alt.Axis(values=marks, format="~g")
+
+
+def _steps(low: float, high: float | None = None) -> list[float]:
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high or 10 * low)) + 1)
+    return [float(f"{digit}e{power}") for power in powers for digit in (1, 2, 5)]
+
+
+def heights(rows: Sequence[Row], marks: int = 5, *, log: bool = False) -> Scaled:
+    """Return the scale of curves: logarithmic where that is asked for and they span more than a factor of three."""
+    low, high = (end(row.get(key, row["value"]) for row in rows) for end, key in ((min, "low"), (max, "high")))
+    if log and low > 0 and high > 3 * low:
+        return logarithm([low, high])
+    return alt.Scale(domain=[low, high if high > low else low + 1], nice=True), alt.Axis(tickCount=marks)
+
+
+def curves(
+    rows: Sequence[Row], x: Scaled, y: Scaled, name: str,
+    *, title: str | None = None, width: int = WIDTH, height: int = HEIGHT, rule: float | None = None,
+) -> Markup:  # fmt: skip
+    """Draw curves with bands and points that tell their figures.
+
+    Args:
+        rows: `at` and `value`; `line` (the curve it belongs to) and `color`; and where there are any `low` and `high`
+            of a band, `text` of a point, `dot` its opacity (0), `width` (1.8) and `dashed` of the line.
+        x, y: scales.
+        name: for those who cannot see it.
+        title: of the axis below.
+        width, height: inside the axes.
+        rule: where a line divides the chart.
+    """
+    if not rows:
         return Markup("")
-
-    def draw(width: int) -> alt.LayerChart:
-        base = _chart(points, width).encode(
-            alt.X("kept:Q", title="connections kept", scale=alt.Scale(zero=True), axis=_axis(width)),
-            alt.Y("accuracy:Q", title=None, scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(tickCount=5)),
-        )
-        line = base.mark_line(aria=False, color=SOFT, strokeWidth=1.2)
-        marks = base.mark_point(filled=True, size=42, opacity=1, color=INK).encode(description="text:N")
-        return alt.LayerChart(layer=[line, marks])
-
-    return both(draw, "Validation accuracy in percent against the number of connections kept")
-
-
-def gates(record: FitRecord) -> list[tuple[str, Markup]]:
-    """One small chart per reading layer: how the gate of each of its inputs moved over the learning epochs."""
-    history = gate_history(record)
-    known = [gate for row in history for gate in row if gate is not None]
-    if len(history) < 2 or not known:
-        return []
-    ends = (min(0.0, *known), max(1.0, *known))
-    shown = []
-    for target in dict.fromkeys(edge.target for edge in record.edges):
-        rows = [
-            row for i, edge in enumerate(record.edges) if edge.target == target for row in _path(record, i, history)
-        ]
-        name = f"Gates of the inputs of {target} over the learning epochs"
-        shown.append((target, to_svg(_gates(rows, len(history), ends), name)))
-    return shown
+    rows = [{"width": 1.8, "dashed": False, "dot": 0, "text": "", **row} for row in rows]
+    across = alt.X("at:Q", title=title, scale=x[0], axis=x[1])
+    up = alt.Y("value:Q", title=None, scale=y[0], axis=y[1])
+    base = chart(rows, width=width, height=height).encode(across, paint(alt.Color, "color:N"), detail="line:N")
+    layers = []
+    if rule is not None:
+        divider = chart([{"at": rule}], width=width, height=height)
+        layers.append(divider.mark_rule(aria=False, color=SOFT, strokeDash=[2, 3]).encode(alt.X("at:Q")))
+    if any("low" in row for row in rows):
+        band = alt.Y("low:Q", title=None, scale=y[0], axis=y[1])
+        area = base.mark_area(aria=False, opacity=0.16).transform_filter("isValid(datum.low)")
+        layers.append(area.encode(band, alt.Y2("high:Q"), paint(alt.Fill, "color:N"), alt.ColorValue(None)))
+    dash = alt.StrokeDash("dashed:N", scale=alt.Scale(domain=[False, True], range=[[1, 0], [4, 3]]), legend=None)
+    line = base.mark_line(aria=False, strokeJoin="round").encode(up, paint(alt.StrokeWidth, "width:Q"), dash)
+    dots = base.mark_point(filled=True, size=30).encode(up, paint(alt.Opacity, "dot:Q"), description="text:N")
+    return to_svg(alt.LayerChart(layer=[*layers, line, dots.transform_filter("datum.text != ''")]), name)
 
 
-def _path(record: FitRecord, i: int, history: list[list[Any]]) -> list[dict[str, Any]]:
-    """The gate of one connection, epoch by epoch, and what to say of it."""
-    edge = record.edges[i]
-    cut = edge.kept is False
-    fate = ", cut" if cut else ", kept" if edge.kept else ""
-    first, last = decimal(history[0][i], 2), decimal(history[-1][i], 2)
-    fixed = {
-        "source": edge.source,
-        "text": f"{edge.source} to {edge.target}: gate {first} to {last}{fate}",
-        "color": SOFT if cut else f"var(--reach-{reach(record, edge)})",
-        "width": 0.7 if cut else 1.7,
-    }
-    values = ((k, row[i]) for k, row in enumerate(history, 1))
-    return [{"at": k, "gate": round(gate, 4), **fixed} for k, gate in values if gate is not None]
+def named(names: Sequence[str]) -> alt.Y:
+    """Return a row for each name; they are an expression's string literals, so that none of them is an expression."""
+    axis = alt.Axis(
+        values=list(range(len(names))), labelExpr=f"{json.dumps(list(names))}[datum.value]", labelLimit=NAMES - 12,
+        minExtent=NAMES, maxExtent=NAMES, grid=False, title=None, labelColor=INK,
+    )  # fmt: skip
+    return alt.Y("at:Q", axis=axis, scale=alt.Scale(domain=[len(names) - 0.5, -0.5], nice=False))
 
 
-def _gates(rows: list[dict[str, Any]], epochs: int, ends: tuple[float, float]) -> alt.Chart:
-    marks = [0.0, 0.5, 1.0] if ends == (0.0, 1.0) else list(ends)
-    span = alt.Scale(domain=[1, epochs], nice=False)
-    return (
-        alt.Chart(alt.InlineData(values=rows), width=130, height=88)
-        .mark_line()
-        .encode(
-            alt.X("at:Q", title=None, scale=span, axis=alt.Axis(values=[1, epochs])),
-            alt.Y("gate:Q", title=None, scale=alt.Scale(domain=list(ends)), axis=alt.Axis(values=marks, format=".2~f")),
-            alt.Color("color:N", scale=None, legend=None),
-            alt.StrokeWidth("width:Q", scale=None),
-            detail="source:N",
+def intervals(
+    names: Sequence[str], rows: Sequence[Row], name: str,
+    *, zero: bool = False, band: float | None = None, row: int = 26, title: str | None = None,
+) -> Markup:  # fmt: skip
+    """Draw means with their intervals, a row for each name.
+
+    Args:
+        names: of the rows.
+        rows: `at` (an index of `names`), `mean`, `low`, `high`, `text`; `stroke` and `fill` of the point.
+        name: for those who cannot see it.
+        zero: whether zero is on the chart.
+        band: differences up to this one count as none, and are shaded.
+        row: pixels from one to the next.
+        title: of the axis below.
+    """
+    if not rows:
+        return Markup("")
+    size = {"width": WIDTH + 38 - NAMES, "height": row * len(names)}
+    scale, axis = numbers(zero=zero)
+    axis.grid, axis.gridColor = True, LINE
+    across = alt.X("low:Q", title=title, scale=scale, axis=axis)
+    y, stroke, layers = named(names), paint(alt.Stroke, "stroke:N"), []
+    if band is not None:
+        shaded = chart([{"low": -band, "high": band}], **size).mark_rect(aria=False, color="var(--panel)")
+        layers.append(shaded.encode(alt.X("low:Q"), alt.X2("high:Q")))
+        layers.append(chart([{"mean": 0}], **size).mark_rule(aria=False, color=SOFT).encode(alt.X("mean:Q")))
+    base = chart(rows, **size)
+    layers.append(base.mark_rule(aria=False, strokeWidth=1.6).encode(across, alt.X2("high:Q"), y, stroke))
+    mark = base.mark_point(size=56, opacity=1, strokeWidth=1.6)
+    layers.append(mark.encode(alt.X("mean:Q"), y, stroke, paint(alt.Fill, "fill:N"), description="text:N"))
+    return to_svg(alt.LayerChart(layer=layers), name)
+
+
+def bars(
+    rows: Sequence[Row], x: Scaled, y: Scaled, name: str,
+    *, title: str, color: str, rule: tuple[float, str] | None = None, label: bool = False,
+) -> Markup:  # fmt: skip
+    """Draw histograms: bars from `low` to `high` as high as `count`, each in its `color` if it has one; a rule in text.
+
+    Args:
+        rows: `low`, `high`, `count`, `text`; `color` and `opacity`.
+        x, y: scales.
+        name: for those who cannot see it.
+        title: of the axis below.
+        color: of bars without one.
+        rule: where a dashed line stands, and its text.
+        label: whether the text stands beside the line.
+    """
+    rows = [{"zero": 0, "color": color, "opacity": 1, **row} for row in rows]
+    across = alt.X("low:Q", title=title, scale=x[0], axis=x[1])
+    up = alt.Y("count:Q", title=None, scale=y[0], axis=y[1])
+    bar = chart(rows).mark_bar(stroke="var(--paper)", strokeWidth=0.6)
+    layers = [
+        bar.encode(
+            across, alt.X2("high:Q"), up, alt.Y2("zero:Q"), paint(alt.Fill, "color:N"), paint(alt.Opacity, "opacity:Q"),
             description="text:N",
         )
-    )
-
-
-def importance(record: FitRecord) -> Markup:
-    """Rise of the validation loss when a connection is cut, against its gate; empty where none was measured."""
-    points = []
-    for edge in record.edges:
-        gate, rise = edge.gate, edge.ablation
-        if gate is not None and rise is not None:
-            text = f"{edge.source} to {edge.target}: gate {decimal(gate, 2)}, loss {decimal(rise, 4)}"
-            kept = edge.kept is not False
-            paint = {"stroke": ACCENT if kept else SOFT, "fill": ACCENT if kept else CLEAR}
-            points.append({"gate": gate, "rise": rise, "text": text, **paint})
-    if not points:
-        return Markup("")
-
-    def draw(width: int) -> alt.LayerChart:
-        zero = (
-            alt.Chart(alt.InlineData(values=[{"rise": 0}]))
-            .mark_rule(aria=False, color=SOFT, strokeWidth=1)
-            .encode(alt.Y("rise:Q"))
+    ]  # fmt: skip
+    if rule is not None:
+        line = chart([{"low": rule[0], "text": rule[1]}]).encode(alt.X("low:Q", scale=x[0]))
+        layers.append(line.mark_rule(color=INK, strokeDash=[4, 3], strokeWidth=1.4).encode(description="text:N"))
+        right = rule[0] > sum(x[0].to_dict()["domain"]) / 2
+        words = line.mark_text(
+            aria=False, color=INK, fontSize=11.5, align="right" if right else "left", dx=-5 if right else 5, y=-6
         )
-        marks = (
-            _chart(points, width)
-            .mark_point(size=36, opacity=1, strokeWidth=1.3)
-            .encode(
-                alt.X("gate:Q", title="gate at the end of learning", axis=_axis(width)),
-                alt.Y("rise:Q", title=None, axis=alt.Axis(tickCount=5, format="~g")),
-                alt.Stroke("stroke:N", scale=None, legend=None),
-                alt.Fill("fill:N", scale=None, legend=None),
-                description="text:N",
-            )
-        )
-        return alt.LayerChart(layer=[zero, marks])
-
-    return both(draw, "Rise of the validation loss when a connection is cut, against its gate")
-
-
-def _chart(rows: list[dict[str, Any]], width: int) -> alt.Chart:
-    """A chart that is `width` wide with its axis; inline data has no limit of rows."""
-    return alt.Chart(alt.InlineData(values=rows), width=width - 50, height=210)
-
-
-def _axis(width: int) -> alt.Axis:
-    return alt.Axis(tickCount=5 if width <= NARROW else 8)
+        layers += [words.encode(text="text:N")] if label else []
+    return to_svg(alt.LayerChart(layer=layers), name)

@@ -1,186 +1,130 @@
-"""The ledger of claims, as a page, as Markdown and as lines."""
+"""The ledger of claims: the sections of its page, and the same as Markdown and as lines."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
+from plexus.record import ClaimsRecord
+from plexus.report._formatting import NONE, plural, printable, rounded, signed, span
 
-from plexus.errors import RunError
-from plexus.record import atomic_write
-from plexus.report._page import document, embedded
-from plexus.report._rotation_view import printable
-from plexus.report._study_view import rounded
-from plexus.report._words import NONE, plural, signed
-
-STYLES = ("base.css", "figures.css", "study.css")
-SCRIPTS = ("tools.js", "page.js")
 PLAIN = ("correlation", "% of the ranking", "% of the time")
 """Units of figures that are no differences and carry no sign."""
+Ledger = ClaimsRecord | Mapping[str, Any]
 
 
-def render_claims(ledger: Mapping[str, Any]) -> str:
-    """The ledger as one HTML page; see `render` for what the page may do.
+def sections(record: ClaimsRecord) -> dict[str, Any]:
+    """Return the values that the page's template names."""
+    return {
+        "headline": _headline(record),
+        "lede": (
+            "Every verdict is computed from the records of a study, by a rule that was written before it was run. "
+            "Intervals are Student\u2019s, 95\u00a0%, over seeds; where a part refutes a claim, its p is corrected "
+            "after Holm over the parts."
+        ),
+        "masthead": [f"{study.study} {study.scale or ''}".strip() for study in record.studies],
+        "skip": ("claims", "the claims"),
+        "claims": [(claim, _effect(claim), [(part, _effect(part)) for part in claim.parts]) for claim in record.claims],
+    }
+
+
+def claims_markdown(ledger: Ledger) -> str:
+    """Return the ledger as Markdown: a table of verdicts, then every claim with its rule and its parts.
 
     Args:
-        ledger: what `plexus.experiments.claims.ledger` returns.
-
-    Returns:
-        The page.
+        ledger: what `plexus.experiments.claims.ledger` returns, or the record of it.
 
     Raises:
         RunError: something else.
 
     Example:
-        >>> "Of 0 claims" in render_claims({"format": 1, "kind": "claims", "claims": [], "studies": []})
-        True
-    """
-    _check(ledger)
-    claims = [
-        claim | {"effect": effect(claim), "parts": [p | {"effect": effect(p)} for p in claim["parts"]]}
-        for claim in ledger["claims"]
-    ]
-    return document(
-        "claims.html.j2",
-        STYLES,
-        SCRIPTS,
-        {
-            "claims": claims,
-            "studies": ledger["studies"],
-            "headline": headline(ledger),
-            "data": Markup(embedded({})),
-        },
-    )
-
-
-def write_claims(ledger: Mapping[str, Any], path: str | Path) -> Path:
-    """Writes `render_claims`'s page to a file, whole or not at all, and returns its path.
-
-    Args:
-        ledger: what `plexus.experiments.claims.ledger` returns.
-        path: the file; its folder must be there.
-
-    Raises:
-        RunError: something else, or a file that cannot be written.
-        TrainingError: the disk is full.
-
-    Example:
-        >>> import tempfile
-        >>> from plexus.experiments.claims import ledger
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_claims(ledger([], folder), Path(folder, "claims.html")).name
-        'claims.html'
-    """
-    return atomic_write(path, render_claims(ledger))
-
-
-def claims_markdown(ledger: Mapping[str, Any]) -> str:
-    """The ledger as Markdown: a table of verdicts, then every claim with its rule and its parts.
-
-    Args:
-        ledger: what `plexus.experiments.claims.ledger` returns.
-
-    Raises:
-        RunError: something else.
-
-    Example:
-        >>> from plexus.experiments.claims import ledger
-        >>> claims_markdown(ledger([], "/nowhere")).splitlines()[2]
+        >>> claims_markdown({"format": 1, "kind": "claims", "claims": []}).splitlines()[2]
         'Of 0 claims 0 hold, 0 fail and 0 are open.'
     """
-    _check(ledger)
+    record = _record(ledger)
     lines = [
-        "# Claims", "", headline(ledger), "",
+        "# Claims", "", _headline(record), "",
         "Written by `plexus claims --markdown` from the records in `results/`; no verdict is set by hand. Intervals",
         "are Student's, 95 %, over seeds; where a part refutes a claim, its p is corrected after Holm over the parts.",
         "*Beside* marks figures the verdict does not rest on, the notes' own procedure among them.", "",
         "| | claim | study | verdict | effect |", "| ---: | --- | --- | --- | --- |",
     ]  # fmt: skip
-    for claim in ledger["claims"]:
-        study = f"{claim['study']}, {claim['scale']}" if claim["scale"] else claim["study"]
-        word = f"**{claim['verdict']}**" if claim["parts"] else f"open: {claim['why']}"
-        cells = (claim["id"], claim["sentence"], study, word, effect(claim))
-        lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
-    for claim in ledger["claims"]:
-        lines += ["", f"## {claim['id']}. {claim['sentence']}", "", f"{claim['verdict']}: {claim['why']}.", ""]
-        lines += [f"Rule: {claim['rule']}"]
-        lines += [""] * bool(claim["parts"])
-        lines += [f"- {'' if p['counted'] else '*beside* '}{_part(p)}" for p in claim["parts"]]
-    if ledger["studies"]:
+    for claim in record.claims:
+        study = f"{claim.study}, {claim.scale}" if claim.scale else claim.study
+        word = f"**{claim.verdict}**" if claim.parts else f"open: {claim.why}"
+        lines.append(f"| {' | '.join(map(_cell, (claim.id, claim.sentence, study, word, _effect(claim))))} |")
+    for claim in record.claims:
         lines += [
             "",
-            "## Studies",
+            f"## {claim.id}. {claim.sentence}",
             "",
-            "| study | scale | trials | seeds | data |",
-            "| --- | --- | ---: | ---: | --- |",
+            f"{claim.verdict}: {claim.why}.",
+            "",
+            f"Rule: {claim.rule}",
         ]
-        lines += [
-            f"| {s['study']} | {s['scale']} | {s['trials']} of {s['expected']} | {len(s['seeds'])} | "
-            f"{_cell(s['data'].get('spec', ''))}, {s['settings'].get('images') or 'all'} images, "
-            f"{plural(s['settings'].get('epochs', 0), 'epoch')} |"
-            for s in ledger["studies"]
-        ]
+        lines += [""] * bool(claim.parts)
+        lines += [f"- {'' if part.counted else '*beside* '}{_evidence(part)}" for part in claim.parts]
+    if record.studies:
+        head = ["| study | scale | trials | seeds | data |", "| --- | --- | ---: | ---: | --- |"]
+        lines += ["", "## Studies", "", *head]
+    for about in record.studies:
+        images, epochs = about.settings.get("images") or "all", plural(about.settings.get("epochs") or 0, "epoch")
+        trials = f"{about.trials} of {about.expected} | {len(about.seeds)}"
+        spec = _cell(about.data.get("spec", ""))
+        lines.append(f"| {about.study} | {about.scale} | {trials} | {spec}, {images} images, {epochs} |")
     return "\n".join(lines) + "\n"
 
 
-def claims_lines(ledger: Mapping[str, Any]) -> list[str]:
-    """The ledger for a terminal: a line for each claim.
+def claims_lines(ledger: Ledger) -> list[str]:
+    """Return the ledger for a terminal: two lines for each claim, then how many hold, fail and are open.
 
     Args:
-        ledger: what `plexus.experiments.claims.ledger` returns.
+        ledger: what `plexus.experiments.claims.ledger` returns, or the record of it.
 
     Raises:
         RunError: something else.
 
     Example:
-        >>> from plexus.experiments.claims import ledger
-        >>> claims_lines(ledger([], "/nowhere"))
-        ['Of 0 claims 0 hold, 0 fail and 0 are open.']
+        >>> claims_lines({"format": 1, "kind": "claims", "claims": [{"id": 1, "sentence": "ELU helps.", "study": "a"}]})
+        [' 1  open   ELU helps.', '           a: ', 'Of 1 claims 0 hold, 0 fail and 1 is open.']
     """
-    _check(ledger)
-    made = []
-    for claim in ledger["claims"]:
-        made.append(f"{claim['id']:>2}  {claim['verdict']:<6} {claim['sentence']}")
-        made.append(f"           {claim['study']}: {claim['why']}{f': {found}' if (found := effect(claim)) else ''}")
-    return [*map(printable, made), headline(ledger)]
+    record, lines = _record(ledger), []
+    for claim in record.claims:
+        effect = _effect(claim)
+        lines.append(f"{claim.id:>2}  {claim.verdict:<6} {claim.sentence}")
+        lines.append(f"           {claim.study}: {claim.why}{f': {effect}' if effect else ''}")
+    return [*map(printable, lines), _headline(record)]
 
 
-def headline(ledger: Mapping[str, Any]) -> str:
+def _record(ledger: Ledger) -> ClaimsRecord:
+    return ledger if isinstance(ledger, ClaimsRecord) else ClaimsRecord.from_dict(ledger)
+
+
+def _headline(record: ClaimsRecord) -> str:
     """How many hold, fail and are open."""
-    counts = {word: sum(c["verdict"] == word for c in ledger["claims"]) for word in ("holds", "fails", "open")}
+    verdicts = [claim.verdict for claim in record.claims]
     words = {"holds": ("hold", "holds"), "fails": ("fail", "fails"), "open": ("are open", "is open")}
-    held, failed, left = (f"{n} {words[word][n == 1]}" for word, n in counts.items())
-    return f"Of {len(ledger['claims'])} claims {held}, {failed} and {left}."
+    held, failed, left = (f"{verdicts.count(v)} {each[verdicts.count(v) == 1]}" for v, each in words.items())  # type: ignore[arg-type]
+    return f"Of {len(verdicts)} claims {held}, {failed} and {left}."
 
 
-def effect(found: Mapping[str, Any]) -> str:
+def _effect(figure: ClaimsRecord.Figure) -> str:
     """A figure with its interval and unit; empty where there is none."""
-    value, low, high = found["effect"], found["low"], found["high"]
-    if value is None:
+    if figure.effect is None:
         return ""
-    unit = found["unit"]
-    digits = 0 if unit.startswith("% of the epochs") else 2
-    said = rounded(value, digits) if unit in PLAIN else signed(value, digits)
-    span = "" if low is None or high is None else f" ({rounded(low, digits)} to {rounded(high, digits)})"
-    return f"{said}{span} {unit}".strip()
+    digits = 0 if figure.unit.startswith("% of the epochs") else 2
+    value = rounded(figure.effect, digits) if figure.unit in PLAIN else signed(figure.effect, digits)
+    ends = span((figure.low, figure.high), digits)
+    return f"{value}{f' ({ends})' if ends else ''} {figure.unit}".strip()
 
 
-def _part(part: Mapping[str, Any]) -> str:
-    figure = effect(part) or NONE
-    ends = part["bootstrap"]
-    boot = f", bootstrap {rounded(ends[0], 2)} to {rounded(ends[1], 2)}" if ends else ""
-    seeds = f", {plural(part['n'], 'seed')}" if part["n"] else ""
-    note = f"; {part['note']}" if part["note"] else ""
-    return f"{part['verdict']}: {part['text']}: {figure}{boot}{seeds}{note}"
+def _evidence(part: ClaimsRecord.Evidence) -> str:
+    boot = f", bootstrap {span(part.bootstrap)}" if part.bootstrap else ""
+    seeds = f", {plural(part.n, 'seed')}" if part.n else ""
+    note = f"; {part.note}" if part.note else ""
+    return f"{part.verdict}: {part.text}: {_effect(part) or NONE}{boot}{seeds}{note}"
 
 
 def _cell(value: Any) -> str:
     """Text that stays in its cell."""
     return " ".join(str(value).replace("|", "\\|").split())
-
-
-def _check(ledger: Mapping[str, Any]) -> None:
-    if not isinstance(ledger, Mapping) or ledger.get("kind") != "claims" or ledger.get("format") != 1:
-        raise RunError('not a ledger of claims: expected "kind": "claims" and "format": 1')

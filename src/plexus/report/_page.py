@@ -1,122 +1,144 @@
-"""The page is assembled: templates, style and script in one file that may load nothing and run nothing else."""
+"""A record becomes a page: one file of templates, style and script that may load nothing and run nothing else."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from plexus.record import FitRecord, atomic_write
-from plexus.report import _charts, _curves, _facts, _view, _words
+from plexus.errors import RunError
+from plexus.record import Record, atomic_write, record_of
+from plexus.report import _audit, _claims, _fit, _represent, _robustness, _segment, _study
+from plexus.report import _formatting as formatting
 
-STYLES = ("base.css", "figures.css", "tables.css")
-SCRIPTS = ("tools.js", "layout.js", "drawing.js", "reading.js", "controls.js", "page.js")
+
+class Page(NamedTuple):
+    """What the page of one kind of record is made of, beside what all pages share."""
+
+    title: str
+    template: str
+    sections: Callable[[Any], dict[str, Any]]
+    """The values that the template names, from the record."""
+    style: str = ""
+    scripts: tuple[str, ...] = ()
 
 
-def render(record: FitRecord | Mapping[str, Any]) -> str:
-    """The report of a run as one HTML page.
+PAGES = {
+    "fit": Page(
+        "run report", "fit.html.j2", _fit.sections, scripts=("layout.js", "drawing.js", "reading.js", "controls.js")
+    ),
+    "segment": Page("segmentation", "segment.html.j2", _segment.sections, "segment.css", ("segment-table.js",)),
+    "represent": Page(
+        "representation", "represent.html.j2", _represent.sections, "represent.css", ("represent-map.js",)
+    ),
+    "audit": Page(
+        "audit", "audit.html.j2", _audit.sections, "audit.css",
+        ("audit-pairs.js", "audit-list.js", "audit-stage.js", "audit-decide.js", "audit-keys.js"),
+    ),
+    "rotation": Page("rotation probe", "rotation.html.j2", _robustness.sections, "rotation.css"),
+    "study": Page("study", "study.html.j2", _study.sections, "study.css"),
+    "claims": Page("claims", "claims.html.j2", _claims.sections, "study.css"),
+}  # fmt: skip
+"""Kind of record -> its page."""
+
+
+def render(
+    record: Record | Mapping[str, Any], *, pictures: Mapping[int, Mapping[str, str | None]] | None = None
+) -> str:
+    """Return a record as one HTML page, chosen by its kind.
 
     The page is a function of the record and of nothing else. Its Content-Security-Policy admits its own style and
     script by their hashes and embedded pictures, so that no text of the record can load or run anything.
 
     Args:
-        record: a `FitRecord`, or the dict of one.
+        record: a record of any kind, or the dict of one; of a trial, render the `StudyRecord` that holds it.
+        pictures: of images in the pairs of an audit, by index: `image`, a data URI, and `mask`, one of a transparent
+            PNG with the outline, or None.
+
+    Returns:
+        The page.
 
     Raises:
-        RunError: the mapping is not a run record.
+        RunError: no record, a broken one, or one of a kind that has no page.
 
     Example:
-        >>> page = render(FitRecord(command="plexus fit digits"))
-        >>> "plexus fit digits" in page
+        >>> from plexus.record import FitRecord
+        >>> "plexus fit digits" in render(FitRecord(command="plexus fit digits"))
         True
     """
-    run = record if isinstance(record, FitRecord) else FitRecord.from_dict(record)
-    run = FitRecord.from_dict(run.to_dict())
-    return document("page.html.j2", STYLES, SCRIPTS, _context(run))
+    found = record if isinstance(record, Record) else record_of(record)
+    found.check()
+    if found.kind not in PAGES:
+        raise RunError(f"a {found.kind or 'record of no kind'} has no page of its own; render the study's StudyRecord")
+    page = PAGES[found.kind]
+    context = {"pictures": None, "skipped": [], "notes": [], "making": [], "data": {}} | page.sections(found)
+    if found.kind == "audit":
+        context["pictures"] = _embedded(_audit.pictures(found, pictures or {}))  # type: ignore[arg-type]
+    style = _static("base.css", "figures.css", "tables.css", *filter(None, [page.style]))
+    script = f'"use strict";\n(() => {{\n{_static("tools.js", *page.scripts, "page.js")}}})();\n'
+    policy = f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'"
+    return (
+        _environment()
+        .get_template(page.template)
+        .render(
+            **context | {"data": _embedded(context["data"])}, record=found, page=page,
+            policy=policy + "; form-action 'none'", style=Markup(style), script=Markup(script),
+        )
+    )  # fmt: skip
 
 
-def write_report(record: FitRecord | Mapping[str, Any], path: str | Path) -> Path:
-    """Writes `render`'s page to a file, whole or not at all, and returns its path.
+def write(
+    record: Record | Mapping[str, Any],
+    path: str | Path,
+    *,
+    pictures: Mapping[int, Mapping[str, str | None]] | None = None,
+) -> Path:
+    """Write `render`'s page to a file, whole or not at all.
 
     Args:
-        record: a `FitRecord`, or the dict of one.
+        record: a record of any kind, or the dict of one.
         path: the file; its folder must be there.
+        pictures: see `render`.
+
+    Returns:
+        The path.
 
     Raises:
-        RunError: the mapping is not a run record, or the file cannot be written.
+        RunError: no record, or the file cannot be written.
         TrainingError: the disk is full.
 
     Example:
         >>> import tempfile
+        >>> from plexus.record import FitRecord
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_report(FitRecord(command="plexus fit digits"), Path(folder, "report.html")).name
+        ...     write(FitRecord(command="plexus fit digits"), Path(folder, "report.html")).name
         'report.html'
     """
-    return atomic_write(path, render(record))
+    return atomic_write(path, render(record, pictures=pictures))
 
 
-def document(template: str, styles: tuple[str, ...], scripts: tuple[str, ...], context: Mapping[str, Any]) -> str:
-    """A page from its template; `policy` admits its own style and script by hash, and embedded pictures."""
-    style, script = _static(styles), f'"use strict";\n(() => {{\n{_static(scripts)}}})();\n'
-    policy = f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'"
-    return (
-        _environment()
-        .get_template(template)
-        .render(**context, policy=policy + "; form-action 'none'", style=Markup(style), script=Markup(script))
-    )
-
-
-def _context(run: FitRecord) -> dict[str, Any]:
-    """Everything the templates name."""
-    drawing = _view.drawing(run)
-    return {
-        "record": run,
-        "headline": _words.headline(run),
-        "background": _facts.background(run),
-        "verdict": _words.verdict(run),
-        "gap": _words.gap(run),
-        "masthead": _facts.masthead(run),
-        "drawing": drawing,
-        "data": Markup(embedded(drawing)),
-        "reaches": [(i, name) for i, (_, name) in enumerate(_view.REACHES, 1) if _has_reach(drawing, i)],
-        "networks": _view.networks(run),
-        "budget_chart": _charts.budget(run),
-        "accuracy_chart": _curves.accuracy(run),
-        "loss_chart": _curves.loss(run),
-        "gate_charts": _charts.gates(run),
-        "importance_chart": _charts.importance(run),
-        "connections": _view.connections(run),
-        "confusion": _facts.confusion(run),
-        "mistakes": _facts.mistakes(run),
-        "making": _facts.making(run),
-        "skipped": run.data.skipped,
-    }
-
-
-def _has_reach(drawing: Mapping[str, Any], reach: int) -> bool:
-    return any(edge["reach"] == reach for edge in drawing["edges"])
-
-
+@cache
 def _environment() -> Environment:
-    made = Environment(
+    environment = Environment(
         loader=FunctionLoader(lambda name: _read("templates", name)),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"decimal": _words.decimal, "count": _words.count, "plural": _words.plural}
-    return made
+    environment.filters |= {name: getattr(formatting, name) for name in ("decimal", "count", "plural")}
+    return environment
 
 
-def _static(names: tuple[str, ...]) -> str:
+def _static(*names: str) -> str:
     return "".join(_read("static", name) for name in names)
 
 
@@ -128,7 +150,7 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def embedded(value: Any) -> str:
+def _embedded(value: Any) -> Markup:
     """JSON that ends no script element: everything but ASCII, and <, > and &, is written as an escape."""
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))

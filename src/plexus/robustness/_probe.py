@@ -56,7 +56,7 @@ def probe_models(
         now: the time to stamp it with.
 
     Returns:
-        The record, which `rotation.json` holds; `plexus.report.write_rotation` makes the page of it.
+        The record, which `rotation.json` holds; `plexus.report.write` makes the page of it.
 
     Raises:
         PlexusError: see its children; each message says what to do.

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         one_cycle,
         ramp,
         reduce_seed,
+        seed_generators,
         step_seed,
     )
     from plexus.training._options import Declared, ImageOptions, Options, declared, option, read_yaml
@@ -50,7 +51,7 @@ _HOMES = {
     "_loop": ("Batches", "Loop", "Machine", "check_devices", "wait"),
     "_module": (
         "History", "Schedule", "TrainingModule", "exact_state", "gated", "load_exact", "one_cycle", "ramp",
-        "reduce_seed", "step_seed",
+        "reduce_seed", "seed_generators", "step_seed",
     ),
     "_options": ("Declared", "ImageOptions", "Options", "declared", "option", "read_yaml"),
     "_predict": ("predict",),
@@ -94,6 +95,7 @@ __all__ = [
     "reduce_seed",
     "reprune",
     "resume",
+    "seed_generators",
     "set_masks",
     "step_seed",
     "wait",

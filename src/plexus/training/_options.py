@@ -159,10 +159,14 @@ class Options:
                     sentences[name] = f"{here} belongs to {other}={_plain(wanted)}{rather}"
         return sentences
 
-    def to_yaml(self) -> str:
-        """Return the options as YAML, in the order of the class."""
+    def to_yaml(self, *, ascii_only: bool = False) -> str:
+        """Return the options as YAML, in the order of the class.
+
+        Args:
+            ascii_only: escape all other letters.
+        """
         raw = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
-        return yaml.safe_dump(raw, sort_keys=False, allow_unicode=True)
+        return yaml.safe_dump(raw, sort_keys=False, allow_unicode=not ascii_only)
 
     @classmethod
     def from_mapping(cls, raw: Mapping[str, Any], *, name: str = "config") -> Self:

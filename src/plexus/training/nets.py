@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,7 +27,7 @@ from plexus.nn import (
 )
 from plexus.training._config import FitConfig
 from plexus.training._module import reduce_seed
-from plexus.user_code import run_file
+from plexus.user_code import user_function
 from plexus.wiring import rebuild, trace
 
 _CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -118,26 +117,12 @@ def _preset(config: FitConfig) -> Preset:
 
 def _function(where: str) -> Callable[[Sequence[int]], list[nn.Module]]:
     """The function named FILE.py:function; the file is run, as it is the user's own."""
-    file, _, name = where.rpartition(":")
-    if not file or not name:
-        raise ConfigError(f"legos={where!r} must be FILE.py:function")
-    if not Path(file).is_file():
-        raise ConfigError(f"legos={where!r}: there is no file {file}")
-    try:
-        function = getattr(run_file(file, "plexus_user_legos"), name, None)
-    except Exception as error:  # whatever the user's file raises is the user's to read, in one line
-        raise ConfigError(f"legos={where!r}: running {file} raised {type(error).__name__}: {error}") from error
-    if not callable(function):
-        raise ConfigError(f"legos={where!r}: {file} has no function {name}")
+    function = user_function(where, "plexus_user_legos", label=f"legos={where!r}")
 
     def legos(in_shape: Sequence[int]) -> list[nn.Module]:
-        try:
-            made = function(in_shape)
-        except Exception as error:
-            raise ConfigError(
-                f"legos={where!r}: {name}({tuple(in_shape)}) raised {type(error).__name__}: {error}"
-            ) from error
+        made = function(in_shape)
         if not isinstance(made, list | tuple | nn.ModuleList) or not all(isinstance(m, nn.Module) for m in made):
+            name = where.rpartition(":")[2]
             raise ConfigError(f"legos={where!r}: {name} must return a list of torch modules, got {type(made).__name__}")
         return list(made)
 

@@ -62,7 +62,7 @@ def make_run_folder(
     """
     if not is_rank_zero():  # that one made it
         return Path(os.environ[_RUN])
-    stem = Path(data).name or "data"
+    stem = Path(data).name[:100] or "data"  # no file system takes names of more than 255
     path = Path(folder) if folder is not None else Path("runs") / f"{stem}-{now:%Y%m%d-%H%M%S}"
     make_folder(path, {name: text.encode() for name, text in files.items()}, verb=verb, write=atomic_write)
     os.environ[_RUN] = str(path)

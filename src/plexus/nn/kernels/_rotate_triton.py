@@ -33,26 +33,9 @@ def _place(position: tl.constexpr):
 
 @triton.jit
 def _best(
-    z,
-    bias,
-    y,
-    winner,
-    pixels,
-    kernels,
-    height,
-    width,
-    rows,
-    columns,
-    down,
-    right,
-    top,
-    left,
-    tall,
-    wide,
-    rotations: tl.constexpr,
-    block_p: tl.constexpr,
-    block_o: tl.constexpr,
-):
+    z, bias, y, winner, pixels, kernels, height, width, rows, columns, down, right, top, left, tall, wide,
+    rotations: tl.constexpr, block_p: tl.constexpr, block_o: tl.constexpr,
+):  # fmt: skip
     """Reduce tap maps z to y and winner, (pixels, O) each."""
     p = tl.program_id(0) * block_p + tl.arange(0, block_p)
     o = tl.program_id(1) * block_o + tl.arange(0, block_o)
@@ -66,7 +49,7 @@ def _best(
             tap_row, tap_column = _place(8 if r == 8 else (r - s * (8 // rotations)) % 8)
             ii, jj = i * down - top + a * tall, j * right - left + b * wide
             inside = (p < pixels) & (ii >= 0) & (ii < height) & (jj >= 0) & (jj < width)
-            # offsets within one image fit 32 bits, those within a batch of tap maps may not
+            # the pixels of a batch are counted in 32 bits; its tap maps, nine times O for each, may need more
             at = ((n * height + ii) * width + jj).to(tl.int64) * 9 + tap_row * 3 + tap_column
             mask = inside[:, None] & (o < kernels)[None, :]
             total += tl.load(z + at[:, None] * kernels + o[None, :], mask=mask, other=0.0).to(tl.float32)
@@ -81,25 +64,9 @@ def _best(
 
 @triton.jit
 def _back(
-    g,
-    winner,
-    gz,
-    pixels,
-    kernels,
-    height,
-    width,
-    rows,
-    columns,
-    down,
-    right,
-    top,
-    left,
-    tall,
-    wide,
-    rotations: tl.constexpr,
-    block_p: tl.constexpr,
-    block_o: tl.constexpr,
-):
+    g, winner, gz, pixels, kernels, height, width, rows, columns, down, right, top, left, tall, wide,
+    rotations: tl.constexpr, block_p: tl.constexpr, block_o: tl.constexpr,
+):  # fmt: skip
     """Spread the gradient of y over the tap maps.
 
     Each pixel gathers from the outputs that it was under, so that no two programs write to one place.
