@@ -66,9 +66,9 @@ def evaluate(
         plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one of `plexus segment train`
     """
     start, folder, opened = time.monotonic(), Path(run), open_finished(run)
-    place = Path(out) if out is not None else folder / "evaluation"
-    refuse_used(place)
-    check_place(place)
+    target = Path(out) if out is not None else folder / "evaluation"
+    refuse_used(target)
+    check_place(target)
     config = opened.config
     kind = opened.record["chosen"] if gate is None else gate
     kinds = dict.fromkeys([*KINDS, opened.record["chosen"], kind])
@@ -87,8 +87,8 @@ def evaluate(
         missing_mask=missing_mask or config.missing_mask,
     )  # fmt: skip
     pairs = _seen(folder, pairs, unseen, notes, tell)
-    found = _answers(opened, pairs, flips=flips, window=window)
-    made = figures(found, pairs, {each: [g] * len(pairs) for each, g in gates.items()}, kind, seed=config.seed)
+    answers = _answers(opened, pairs, flips=flips, window=window)
+    parts = figures(answers, pairs, {each: [g] * len(pairs) for each, g in gates.items()}, kind, seed=config.seed)
     record = {
         "format": FORMAT,
         "kind": SEGMENT.name,
@@ -114,12 +114,12 @@ def evaluate(
         "gate": gates[kind].to_dict(),
         "gates": {each: g.to_dict() for each, g in gates.items()},
         "measured_on": source.name,
-        **made,
+        **parts,
         "seconds": {"total": time.monotonic() - start},
     }
-    place.mkdir(parents=True, exist_ok=True)
+    target.mkdir(parents=True, exist_ok=True)
     text = to_json(record)
-    atomic_write(place / "evaluation.json", text)
+    atomic_write(target / "evaluation.json", text)
     plain: dict[str, Any] = json.loads(text)
     return plain
 
