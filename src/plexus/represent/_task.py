@@ -110,15 +110,15 @@ class RepresentTask(Task[RepresentConfig]):
 
     def _learned(self) -> Wiring:
         """The connections that a supernet in the encoder's place found strongest."""
-        place = self.folder / "wiring.json"
+        path = self.folder / "wiring.json"
         net = self._net(None)
         torch.manual_seed(reduce_seed(self.config.seed))
         body = net.model.with_every_connection()
         self._phase("learn", net, min(max(1, round(_LEARN * self.config.epochs)), self.config.epochs))
-        if is_rank_zero() and not place.exists():
-            atomic_write(place, prune(importance(body, method="gate"), keep=self.config.keep, net=body).to_json())
+        if is_rank_zero() and not path.exists():
+            atomic_write(path, prune(importance(body, method="gate"), keep=self.config.keep, net=body).to_json())
         wait()
-        return Wiring.from_json(place.read_text())
+        return Wiring.from_json(path.read_text())
 
     def _phase(self, name: str, net: Trained, epochs: int) -> None:
         start, config, data = time.monotonic(), self.config, self.images.data
@@ -136,13 +136,13 @@ class RepresentTask(Task[RepresentConfig]):
 
     def _figures(self, space: Space) -> dict[str, Any]:
         data, model = self.images.data, self.model
-        found = scores(model, space, data.train, data.test)
-        found["turning"] = turning(model, data.test.images)
+        figures = scores(model, space, data.train, data.test)
+        figures["turning"] = turning(model, data.test.images)
         if model.classifier is not None:
             z = torch.from_numpy(encode(model, data.test.images)).float()
             with torch.no_grad():
-                found["classifier"] = share((model.classify(z).argmax(1) == data.test.labels).numpy())
-        return found
+                figures["classifier"] = share((model.classify(z).argmax(1) == data.test.labels).numpy())
+        return figures
 
 
 def _read_wiring(config: RepresentConfig) -> Wiring | None:
@@ -174,9 +174,9 @@ def _pictures(model: Autoencoder, space: Space, train: Split, test: Split) -> di
     lines = (torch.cat([images[a : a + 1], interpolation(model, z[a], z[b], steps=9), images[b : b + 1]])
              for a, b in pairs)  # fmt: skip
     pictures["interpolations"] = _uri(*lines)
-    known = train.images[:MOST]
-    rows, _ = nearest(space.direction(z[:8]), space.direction(encode(model, known)), 8)
-    pictures["neighbours"] = _uri(*(torch.cat([images[i : i + 1], known[row]]) for i, row in enumerate(rows)))
+    learned = train.images[:MOST]
+    rows, _ = nearest(space.direction(z[:8]), space.direction(encode(model, learned)), 8)
+    pictures["neighbours"] = _uri(*(torch.cat([images[i : i + 1], learned[row]]) for i, row in enumerate(rows)))
     return pictures
 
 

@@ -170,10 +170,10 @@ class RepresentationModule(TrainingModule):
         config, model, n = self.config, self.net.model, len(images)
         varies = config.balance > 0
         pixels = images.float()
-        given, few_labels = pixels, targets[:0]
+        encoded, few_labels = pixels, targets[:0]
         if config.objective == "denoise":
-            given = pixels + config.noise * model.std * torch.randn(pixels.shape, device=pixels.device)
-        views = [given]
+            encoded = pixels + config.noise * model.std * torch.randn(pixels.shape, device=pixels.device)
+        views = [encoded]
         teaches = config.teaches if varies else "none"
         if teaches != "none" or (varies and config.labels == "all"):
             views += [self._varied(pixels, generator) for _ in range(2 if teaches == "contrast" else 1)]

@@ -97,8 +97,8 @@ class Space:
 
 def digests(images: Tensor) -> NDArray[np.uint64]:
     """64 bits of a digest of each image's pixels, uint8 (N, C, H, W) -> (N,)."""
-    found = [hashlib.sha256(image.numpy().tobytes()).digest()[:8] for image in images.contiguous()]
-    return np.frombuffer(b"".join(found), np.uint64)
+    parts = [hashlib.sha256(image.numpy().tobytes()).digest()[:8] for image in images.contiguous()]
+    return np.frombuffer(b"".join(parts), np.uint64)
 
 
 def open_model(run: str | Path) -> tuple[Autoencoder, Space, dict[str, Any]]:
@@ -107,11 +107,11 @@ def open_model(run: str | Path) -> tuple[Autoencoder, Space, dict[str, Any]]:
     Raises:
         RunError: the run has not finished, or is none.
     """
-    place = Path(run)
-    _, record = open_run(place)
-    if not finished(place):
-        raise RunError(f"{place}: the run has not finished; go on with `plexus represent train --resume {place}`")
-    return read_autoencoder(place), Space.read(place), parts_of(record)
+    folder = Path(run)
+    _, record = open_run(folder)
+    if not finished(folder):
+        raise RunError(f"{folder}: the run has not finished; go on with `plexus represent train --resume {folder}`")
+    return read_autoencoder(folder), Space.read(folder), parts_of(record)
 
 
 @torch.no_grad()
@@ -203,16 +203,16 @@ def turning(model: Autoencoder, images: Tensor, *, most: int = 200) -> dict[str,
 
 def scores(model: Autoencoder, space: Space, train: Split, test: Split) -> dict[str, Any]:
     """All figures of a model on test images; recognition where there are labels."""
-    found: dict[str, Any] = reconstruction(model, test.images)
+    figures: dict[str, Any] = reconstruction(model, test.images)
     if len(train.labels) and int(train.labels.min()) >= 0:
         learn = train.images[:MOST], train.labels[:MOST].numpy()
         if len(train) > MOST:
             rows = np.random.default_rng(0).permutation(len(train))[:MOST]
             learn = train.images[rows], train.labels[rows].numpy()
         z, held, truth = encode(model, learn[0]), encode(model, test.images), test.labels.numpy()
-        found["knn"] = knn_accuracy(space, z, learn[1], held, truth)
-        found["linear"] = linear_accuracy(z, learn[1], held, truth)
-    return found
+        figures["knn"] = knn_accuracy(space, z, learn[1], held, truth)
+        figures["linear"] = linear_accuracy(z, learn[1], held, truth)
+    return figures
 
 
 def units_in_use(z: Floats, model: Autoencoder, epochs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

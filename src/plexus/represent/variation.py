@@ -133,8 +133,8 @@ def vary(
         raise ConfigError(f"steps={steps} must be odd, 3 or more: the image itself stands in the middle")
     if directions < 1 or not 0 < reach < float("inf"):
         raise ConfigError(f"directions={directions} must be at least 1, and reach={reach:g} above 0 and finite")
-    place = Path(run)
-    model, space, _ = open_model(place)
+    folder = Path(run)
+    model, space, _ = open_model(folder)
     first = _single(image, model)
     z = encode(model, first)[0]
     rows, kind, stem = [], "directions", Path(image).stem
@@ -147,11 +147,11 @@ def vary(
         for k in range(min(directions, len(space.axes))):
             rows.append(torch.cat([first, traversal(model, space, z, k, steps=steps, reach=reach)]))
     picture = grid(rows, gap=2, side=56)
-    path = Path(out) if out is not None else place / "vary" / f"{stem}.png"
+    path = Path(out) if out is not None else folder / "vary" / f"{stem}.png"
     _write(picture, path)
     entry: dict[str, Any] = {"kind": kind, "image": Path(image).name, "to": Path(to).name if to else None}
     entry |= {"steps": steps, "reach": reach, "picture": data_uri(grid(rows))}
-    add_to_record(place, "variations", lambda before: [entry, *(before or [])][:_KEPT])
+    add_to_record(folder, "variations", lambda before: [entry, *(before or [])][:_KEPT])
     return path
 
 

@@ -226,9 +226,9 @@ def overlaps(
         if q.shape != inside.shape:
             raise ValueError(f"a map of {q.shape} and a mask of {inside.shape}")
         values = np.asarray(q, np.float32).ravel()
-        place = np.searchsorted(edges, values, side="right")
-        hits = np.bincount(place + bins * (np.ravel(inside) > 0), minlength=2 * bins).reshape(2, bins)
-        weight = np.bincount(place, values, minlength=bins)
+        bin_of = np.searchsorted(edges, values, side="right")
+        hits = np.bincount(bin_of + bins * (np.ravel(inside) > 0), minlength=2 * bins).reshape(2, bins)
+        weight = np.bincount(bin_of, values, minlength=bins)
         if not np.isfinite(weight).all():
             raise ValueError("probabilities must be finite")
         areas.append(_from_above(hits.sum(0)))
@@ -265,11 +265,9 @@ def platt(logits: Floats, present: NDArray[np.bool_]) -> tuple[float, float]:
 
     share = float(target.mean())
     start = np.array([1.0, np.log(share / (1 - share))])
-    found = minimize(
-        loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None), (None, None)], options={"ftol": 1e-14}
-    )
-    slope = float(found.x[0]) / scale
-    return slope, float(found.x[1]) - slope * middle
+    fit = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None), (None, None)], options={"ftol": 1e-14})
+    slope = float(fit.x[0]) / scale
+    return slope, float(fit.x[1]) - slope * middle
 
 
 def dice_line(soft: Floats, dice: Floats, groups: Sequence[Hashable]) -> tuple[float, float]:
@@ -283,9 +281,9 @@ def dice_line(soft: Floats, dice: Floats, groups: Sequence[Hashable]) -> tuple[f
     if not len(dice):
         return 0.5, 0.0  # nothing to learn it from
     mean = (float(dice.mean()), 0.0)
-    known = {group: i for i, group in enumerate(dict.fromkeys(groups))}
-    part = np.array([known[group] % _FOLDS for group in groups])
-    if len(known) < 2 * _FOLDS:
+    number = {group: i for i, group in enumerate(dict.fromkeys(groups))}
+    part = np.array([number[group] % _FOLDS for group in groups])
+    if len(number) < 2 * _FOLDS:
         return mean
     errors = np.zeros(2)
     for k in range(_FOLDS):
@@ -296,17 +294,17 @@ def dice_line(soft: Floats, dice: Floats, groups: Sequence[Hashable]) -> tuple[f
     return line if errors[1] < errors[0] and line[1] > 0 else mean
 
 
-def choose_cuts(found: Overlaps, p: Floats, lines: Sequence[tuple[float, float]]) -> tuple[int, int]:
+def choose_cuts(at_cuts: Overlaps, p: Floats, lines: Sequence[tuple[float, float]]) -> tuple[int, int]:
     """Return which threshold and which least area give the highest mean Dice under the rule of the expected Dice."""
-    present = found.truth > 0
+    present = at_cuts.truth > 0
     a, b = np.array(lines).T
-    given = (1 - p)[:, None] <= p[:, None] * np.clip(a + b * found.soft, 0, 1)
-    least = sorted({round(share * float(np.median(found.pixels))) for share in SHARES})
+    answered = (1 - p)[:, None] <= p[:, None] * np.clip(a + b * at_cuts.soft, 0, 1)
+    least = sorted({round(share * float(np.median(at_cuts.pixels))) for share in SHARES})
     best, choice = -1.0, (0, 0)
-    for k in np.argsort(np.abs(found.cuts - 0.5), kind="stable").tolist():
+    for k in np.argsort(np.abs(at_cuts.cuts - 0.5), kind="stable").tolist():
         for pixels in least:
-            shown = given[:, k] & (found.area[:, k] >= pixels) & (found.area[:, k] > 0)
-            score = float(np.where(shown, found.dice[:, k], ~present).mean())
+            shown = answered[:, k] & (at_cuts.area[:, k] >= pixels) & (at_cuts.area[:, k] > 0)
+            score = float(np.where(shown, at_cuts.dice[:, k], ~present).mean())
             if score > best + 1e-12:
                 best, choice = score, (k, pixels)
     return choice

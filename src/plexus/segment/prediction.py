@@ -128,14 +128,14 @@ def answer_images(
     names = [name for source in sets for name in short_names(source)]
     if twice := next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None:
         raise DataError(f"{twice}: two images have this name, and one result would replace the other; rename one")
-    place = iter(names)
+    names_left = iter(names)
     for source in sets:
         for first in range(0, len(source), _AT_ONCE):
             rows = list(range(first, min(first + _AT_ONCE, len(source))))
             read = _decoded(source, rows)
             use = []
             for row, pixels in zip(rows, read, strict=True):
-                name = next(place)
+                name = next(names_left)
                 if isinstance(pixels, str):
                     problem = f"{source.samples[row].name}: {pixels}"
                     if not skip_unreadable:
@@ -143,8 +143,8 @@ def answer_images(
                     tell(f"left out {problem}")
                 else:
                     use.append((name, pixels))
-            found = run.answer([pixels for _, pixels in use], flips=flips, window=window) if use else []
-            for (name, pixels), (small, logit) in zip(use, found, strict=True):
+            answers = run.answer([pixels for _, pixels in use], flips=flips, window=window) if use else []
+            for (name, pixels), (small, logit) in zip(use, answers, strict=True):
                 mask, _ = gated(rule, small, enlarge(small, (pixels.shape[0], pixels.shape[1])), logit)
                 yield Answered(name, mask, float(rule.presence(np.array([logit], np.float32))[0]))
 
@@ -155,15 +155,15 @@ def short_names(source: SampleSet) -> list[str]:
     Raises:
         DataError: nothing is left of a name.
     """
-    found = []
+    short = []
     for sample in source.samples:
         path = PurePosixPath(sample.name)
         parts = [part for part in path.parts if part not in ("..", "/", ".")]
         if not parts:
             raise DataError(f"{source.where}: {sample.name!r} is no name for a file; rename it")
         suffix = path.suffix if not sample.name.startswith("row ") else ""
-        found.append("/".join(parts).removesuffix(suffix))
-    return found
+        short.append("/".join(parts).removesuffix(suffix))
+    return short
 
 
 def _decoded(source: SampleSet, rows: Sequence[int]) -> list[NDArray[np.uint8] | str]:
@@ -217,12 +217,12 @@ def predict(
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(["name", "presence", "area", "empty"])
-    for found in answer_images(
+    for answer in answer_images(
         open_finished(run), images, gate=gate, flips=flips, window=window, skip_unreadable=skip_unreadable, tell=tell
     ):
-        files[f"{found.name}_mask.png"] = to_png(found.mask)
-        area = found.mask.mean()
-        rows.writerow([found.name, f"{found.presence:.4f}", f"{area:.6f}", int(area == 0)])
+        files[f"{answer.name}_mask.png"] = to_png(answer.mask)
+        area = answer.mask.mean()
+        rows.writerow([answer.name, f"{answer.presence:.4f}", f"{area:.6f}", int(area == 0)])
     files["presence.csv"] = table.getvalue().encode(errors="surrogateescape")
     make_folder(folder, files)
     return folder
@@ -269,7 +269,7 @@ def submit(
     if file.exists():
         raise RunError(f"{file}: exists; name another with --out")
     check_place(file)
-    found = [
+    rows_of = [
         (each.name, encode(each.mask))
         for each in answer_images(
             open_finished(run), images, gate=gate, flips=flips, window=window, skip_unreadable=False, tell=tell
@@ -278,14 +278,14 @@ def submit(
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(["img", "pixels"])
-    rows.writerows(_numbered(found))
+    rows.writerows(_numbered(rows_of))
     file.parent.mkdir(parents=True, exist_ok=True)
     return atomic_write(file, table.getvalue().encode(errors="surrogateescape"))
 
 
-def _numbered(found: list[tuple[str, str]]) -> list[tuple[str | int, str]]:
+def _numbered(masks: list[tuple[str, str]]) -> list[tuple[str | int, str]]:
     """Numbers in order where all names are different numbers; else the names as they came."""
-    numbers = [int(name) for name, _ in found if name.isascii() and name.isdigit()]
-    if len(set(numbers)) < len(found):
-        return list(found)
-    return sorted((int(name), pixels) for name, pixels in found)
+    numbers = [int(name) for name, _ in masks if name.isascii() and name.isdigit()]
+    if len(set(numbers)) < len(masks):
+        return list(masks)
+    return sorted((int(name), pixels) for name, pixels in masks)
