@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-import io
 import math
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
+import lightning as L
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plexus.data import EpochSampler, ImageData, Split, augment, load, loader, pixel_statistics
+from plexus.data import ImageData, Split, load, pixel_statistics
 from plexus.errors import TrainingError
 from plexus.experiments import Job
 from plexus.graph import Wiring
 from plexus.models import Classifier, head
 from plexus.nn import Supernet
-from plexus.record import atomic_write
-from plexus.training import ClassificationModule, Schedule, exact_state, gated, load_exact, logits_of
+from plexus.training import (
+    Batches,
+    ClassificationModule,
+    Loop,
+    Schedule,
+    gated,
+    logits_of,
+    seed_generators,
+    step_seed,
+)
+from plexus.training import History as Entries
 from plexus.wiring import rebuild, trace
 
 Legos = Callable[[Sequence[int]], list[nn.Module]]
+Turn = Callable[[Tensor, torch.Generator], Tensor]
 VAL = 0.2
 _SAVE_EVERY = 60.0  # seconds of work that a stopped trial may lose
+_EVALUATED = 500  # images in one forward pass, as in `logits_of`
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,7 @@ CYCLE = Recipe("cycle", lr=6e-3, batch_size=64)
 
 @dataclass
 class History:
-    """What an epoch after the other has left; losses are means over images, accuracy is in percent."""
+    """Figures of every epoch; losses are means over images, accuracy is in percent."""
 
     train_loss: list[float] = field(default_factory=list)
     val_loss: list[float] = field(default_factory=list)
@@ -62,7 +72,7 @@ class History:
     gates: list[list[float]] = field(default_factory=list)
 
     def extend(self, later: History) -> None:
-        """Adds what a later part of the training has left."""
+        """Add what a later part of the training has left."""
         for mine, more in zip(vars(self).values(), vars(later).values(), strict=True):
             mine += more
 
@@ -87,6 +97,51 @@ class Pixels(nn.Module):
         return (x.float() - self.mean) * (self.mask / self.std)
 
 
+class TrialModule(ClassificationModule):
+    """Trains by a recipe, and measures an epoch as records want it: over all validation images at once, and rounded.
+
+    Args:
+        net, pixels, classes, schedule, steps, turn: see `ClassificationModule`.
+        recipe: how to train.
+    """
+
+    def __init__(
+        self, net: nn.Module, pixels: Pixels, classes: int, schedule: Schedule, steps: int,
+        *, recipe: Recipe, turn: Turn | None,
+    ) -> None:  # fmt: skip
+        super().__init__(net, pixels, classes, schedule, steps, vary=turn)
+        self.recipe = recipe
+        self.answers: list[tuple[Tensor, Tensor]] = []
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        images, labels = batch
+        self.answers.append((self(images).float().cpu(), labels.cpu()))
+
+    def measured(self) -> dict[str, Any]:
+        logits, labels = (torch.cat(parts) for parts in zip(*self.answers, strict=True))
+        self.answers.clear()
+        total, count = self.train_loss.mean_value.item(), self.train_loss.weight.item()  # their quotient in double
+        self.train_loss.reset()
+        val_loss, val_accuracy = worth(logits, labels)
+        figures: dict[str, Any] = {"train_loss": round(total / count, 5), "val_loss": round(val_loss, 5)}
+        figures["val_accuracy"] = val_accuracy
+        return figures | ({"gates": gates(self.net)} if gated(self.net) else {})
+
+    def diverged(self, what: str, value: float) -> str:
+        return f"the {what} became {value} in epoch {self.schedule.first + self.current_epoch + 1}"
+
+    def configure_optimizers(self) -> Any:
+        if self.recipe.name == "notes":
+            return torch.optim.Adam(self.net.parameters(), self.recipe.lr)
+        return super().configure_optimizers()
+
+    def on_train_epoch_start(self) -> None:
+        if self.recipe.name == "notes":
+            entries = next(c for c in self.trainer.callbacks if isinstance(c, Entries)).epochs  # type: ignore[attr-defined]
+            for group in self.trainer.optimizers[0].param_groups:
+                group["lr"] = self.recipe.lr * 0.1 ** drops([entry["val_loss"] for entry in entries])
+
+
 class TrialContext:
     """The images of one seed, and the training of nets on them.
 
@@ -98,45 +153,30 @@ class TrialContext:
         recipe: how to train.
         small: rows and columns of the digits, whose own 8 are too few for some nets.
         mask: (H, W) of zeros and ones, which every image is multiplied by; made for the side of the images.
+        brief: a training takes a second or less, and nothing is kept of one that was stopped; see `trained_briefly`.
     """
 
     def __init__(
-        self, job: Job, recipe: Recipe, *, small: int | None = None, mask: Callable[[int], Tensor] | None = None
-    ) -> None:
-        self.job, self.recipe = job, recipe
+        self, job: Job, recipe: Recipe, *,
+        small: int | None = None, mask: Callable[[int], Tensor] | None = None, brief: bool = False,
+    ) -> None:  # fmt: skip
+        self.job, self.recipe, self.brief = job, recipe, brief
         limit = None if job.scale.images is None else round(job.scale.images / (1 - VAL))
         self.data = images(job.data, job.seed, limit, small if job.data == "digits" else None)
         self.in_shape, self.classes = self.data.in_shape, len(self.data.classes)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.pixels = self._pixels(mask).to(self.device)
-        self.steps = -(-len(self.data.train) // recipe.batch_size)
+        self.steps = self.batches().steps
 
     def facts(self) -> dict[str, Any]:
-        """The entry `data` of the record."""
+        """Return the entry `data` of the record."""
         sizes = {"images": len(self.data.train), "validation": len(self.data.val), "test": len(self.data.test)}
         return {"fingerprint": self.data.fingerprint, **sizes}
 
-    def batches(self, epoch: int, turn: Callable[[Tensor, torch.Generator], Tensor] | None = None) -> Iterator[Any]:
-        """(step, images as the net reads them, labels); shifted and flipped, but for digits.
-
-        Args:
-            epoch: of the whole training.
-            turn: a further augmentation of a batch of pixels.
-        """
-        batches = loader(self.data.train, self.recipe.batch_size, seed=self.job.seed, shuffle=True)
-        cast(EpochSampler, batches.sampler).set_epoch(epoch)
-        for i, (x, y) in enumerate(batches):
-            step = epoch * self.steps + i
-            random = torch.Generator().manual_seed(self.seed_of(step))
-            if self.job.data != "digits":
-                x = augment(x, random)
-            if turn is not None:
-                x = turn(x.float(), random)
-            yield step, self.read(x), y.to(self.device)
-
-    def seed_of(self, step: int) -> int:
-        """Where the random numbers of a step start."""
-        return (self.job.seed * 1_000_003 + step) * 64
+    def batches(self, first: int = 0) -> Batches:
+        """Deal the images into batches, from some epoch of the whole training on."""
+        size = self.recipe.batch_size
+        return Batches(self.data.train, self.data.val, size, self.job.seed, val_size=_EVALUATED, first=first)
 
     def read(self, x: Tensor) -> Tensor:
         """Pixels as nets read them."""
@@ -149,81 +189,58 @@ class TrialContext:
         *,
         name: str = "net",
         span: tuple[int, int] | None = None,
-        turn: Callable[[Tensor, torch.Generator], Tensor] | None = None,
-        each: Callable[[int], None] | None = None,
+        turn: Turn | None = None,
+        callbacks: Sequence[L.Callback] = (),
     ) -> History:
-        """Trains a net in place; goes on from its checkpoint in the job's folder, if a stopped trial left one.
+        """Train a net in place; go on from where a stopped trial was, if it left anything in the job's folder.
+
+        Images are shifted and flipped, but for digits.
 
         Args:
             net: gives (N, classes).
-            name: of the checkpoint, once in a trial.
+            name: of the training, once in a trial.
             span: the first and the last of the scale's epochs, where this is a part of a longer training.
-            turn: see `batches`.
-            each: called before every step with its number.
+            turn: a further augmentation of a batch of pixels.
+            callbacks: of Lightning.
 
         Raises:
             TrainingError: the loss is no longer a number.
         """
         first, last = span or (0, self.job.scale.epochs)
-        net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimizer, schedule = self._optimizer(net, first, last)
-        history, path = History(), self.job.folder / f"{name}.ckpt"
-        if path.exists():
-            history = _restore(path.read_bytes(), net, optimizer, schedule)
-        elif gated(net):
-            history.gates.append(gates(net))
-        begun = saved = time.monotonic()
+        schedule = Schedule(
+            epochs=last - first, whole=self.job.scale.epochs, first=first, lr=self.recipe.lr,
+            gate_lr=self.recipe.gate_lr, seed=self.job.seed, augment=self.job.data != "digits",
+        )  # fmt: skip
+        history = History(gates=[gates(net)] if gated(net) else [])
         patience = self.job.scale.options.get("patience")
-        for epoch in range(first + len(history.train_loss), last):
-            if patience and stalled(history.val_loss) >= patience:
-                break
-            if schedule is None:
-                for group in optimizer.param_groups:
-                    group["lr"] = self.recipe.lr * 0.1 ** drops(history.val_loss)
-            self._epoch(net, epoch, optimizer, schedule, history, turn, each)
-            if time.monotonic() - saved > _SAVE_EVERY or (epoch + 1 == last and saved > begun):
-                atomic_write(path, _saved(net, optimizer, schedule, history))
-                saved = time.monotonic()
+
+        def stop(entries: Sequence[dict[str, Any]]) -> bool:
+            return stalled([entry["val_loss"] for entry in entries]) >= patience
+
+        module = TrialModule(
+            net.train(), self.pixels, self.classes, schedule, self.steps, recipe=self.recipe, turn=turn
+        )
+        if self.brief:
+            entries = trained_briefly(module.to(self.device), self.batches(first))
+        else:
+            loop = Loop(self.job.folder, logs=(), save_every=_SAVE_EVERY)
+            entries = loop.run(name, module, self.batches(first), callbacks=callbacks, stop=stop if patience else None)
+            module.to(self.device)  # the loop leaves it on the CPU
+        for entry in entries:
+            for key in vars(history).keys() & entry.keys():
+                getattr(history, key).append(entry[key])
         return history
 
-    def _epoch(
-        self, net: nn.Module, epoch: int, optimizer: Any, schedule: Any, history: History, turn: Any, each: Any
-    ) -> None:
-        net.train()
-        total = torch.zeros((), device=self.device)
-        for step, x, y in self.batches(epoch, turn):
-            if each is not None:
-                each(step)
-            torch.manual_seed(self.seed_of(step))  # dropout
-            loss = F.cross_entropy(net(x), y)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            if schedule is not None:
-                schedule.step()
-            total += loss.detach() * len(y)
-        mean = total.item() / len(self.data.train)
-        if not math.isfinite(mean):
-            raise TrainingError(f"the training loss became {mean} in epoch {epoch + 1}")
-        val_loss, right = self.score(net, self.data.val)
-        history.train_loss.append(round(mean, 5))
-        history.val_loss.append(round(val_loss, 5))
-        history.val_accuracy.append(right)
-        if gated(net):
-            history.gates.append(gates(net))
-
     def score(self, net: nn.Module, split: Split) -> tuple[float, float]:
-        """Mean loss, and accuracy in percent."""
-        logits = logits_of(net, self.pixels, split.images)
-        right = logits.argmax(1).eq(split.labels).double().mean().item()
-        return F.cross_entropy(logits, split.labels).item(), round(100 * right, 4)
+        """Return the mean loss, and the accuracy in percent."""
+        return worth(logits_of(net, self.pixels, split.images), split.labels)
 
     def test(self, net: nn.Module) -> float:
-        """Accuracy on the test images, in percent."""
+        """Return the accuracy on the test images, in percent."""
         return self.score(net, self.data.test)[1]
 
     def metrics(self, net: nn.Module, history: History) -> dict[str, Any]:
-        """What every trial reports; the test images are touched here, once."""
+        """Return what every trial reports; the test images are touched here, once."""
         return {
             "test_accuracy": self.test(net),
             "val_accuracy": history.val_accuracy[-1],
@@ -239,20 +256,40 @@ class TrialContext:
         within = None if mask is None else mask(self.in_shape[-1])
         if self.recipe.name == "notes":
             return Pixels(self.data.mean, 128.0, within)
-        images = self.data.train.images
-        mean = pixel_statistics(images)[0].view(-1, 1, 1).expand(self.in_shape)
-        std = pixel_statistics(images.flatten(1)[:, None, None])[1]  # one for all channels
+        pixels = self.data.train.images
+        mean = pixel_statistics(pixels)[0].view(-1, 1, 1).expand(self.in_shape)
+        std = pixel_statistics(pixels.flatten(1)[:, None, None])[1]  # one for all channels
         return Pixels(mean, float(std.clamp_min(1.0)), within)
 
-    def _optimizer(self, net: nn.Module, first: int, last: int) -> tuple[torch.optim.Optimizer, Any]:
-        if self.recipe.name == "notes":
-            return torch.optim.Adam(net.parameters(), self.recipe.lr), None
-        whole = self.job.scale.epochs
-        schedule = Schedule(
-            epochs=last - first, whole=whole, first=first, lr=self.recipe.lr, gate_lr=self.recipe.gate_lr
-        )
-        parts = ClassificationModule(net, self.pixels, self.classes, schedule, self.steps).configure_optimizers()
-        return parts["optimizer"], parts["lr_scheduler"]["scheduler"]
+
+def trained_briefly(module: TrialModule, batches: Batches) -> list[dict[str, Any]]:
+    """Train as `Loop` does, to the same bits, but without Lightning, whose hooks cost a millisecond in every step.
+
+    That is a fifth of the trials of `search`, which take less than a second and are thousands; see docs/log.md.
+    """
+    parts, at = module.configure_optimizers(), next(module.net.parameters()).device
+    optimizer, cycle = parts["optimizer"], parts["lr_scheduler"]["scheduler"]
+    (train, val), seed, entries = batches.loaders(), module.schedule.seed, list[dict[str, Any]]()
+    for epoch in range(module.schedule.epochs):
+        train.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+        for step, (images, labels) in enumerate(train, epoch * module.steps):
+            seed_generators(step_seed(seed, step))
+            random = torch.Generator().manual_seed(step_seed(seed, step))
+            loss = module.loss(images.to(at), labels.to(at), random)
+            if not torch.isfinite(loss):
+                raise TrainingError(f"the loss became {loss.item()} in epoch {epoch + 1}")
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            cycle.step()
+            module.train_loss.update(loss.detach(), len(labels))
+        module.eval()
+        with torch.inference_mode():
+            for i, (images, labels) in enumerate(val):
+                module.validation_step((images.to(at), labels.to(at)), i)
+        module.train()
+        entries.append(module.measured())
+    return entries
 
 
 def supernet(context: TrialContext, legos: Legos, kind: str, **options: Any) -> Classifier:
@@ -298,6 +335,12 @@ def images(spec: str, seed: int, limit: int | None, size: int | None) -> ImageDa
     return load(spec, seed=seed, val=VAL, limit=limit, size=size)
 
 
+def worth(logits: Tensor, labels: Tensor) -> tuple[float, float]:
+    """Return the mean loss of logits (N, classes), and their accuracy in percent."""
+    right = logits.argmax(1).eq(labels).double().mean().item()
+    return F.cross_entropy(logits, labels).item(), round(100 * right, 4)
+
+
 def gates(net: nn.Module) -> list[float]:
     """Every gate, in the order of the wiring's edges; the mean over maps where each map has one."""
     return [round(g.mean().item(), 4) for c in gated(net) for g in c.split_gates()]
@@ -326,20 +369,3 @@ def drops(losses: list[float], patience: int = 5) -> int:
         if waited == patience:
             times, waited = times + 1, 0
     return times
-
-
-def _saved(net: nn.Module, optimizer: torch.optim.Optimizer, schedule: Any, history: History) -> bytes:
-    buffer = io.BytesIO()
-    state = schedule.state_dict() if schedule else None
-    parts = {"net": exact_state(net), "optimizer": optimizer.state_dict(), "schedule": state, "history": vars(history)}
-    torch.save(parts, buffer)
-    return buffer.getvalue()
-
-
-def _restore(content: bytes, net: nn.Module, optimizer: torch.optim.Optimizer, schedule: Any) -> History:
-    parts = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    load_exact(net, parts["net"])
-    optimizer.load_state_dict(parts["optimizer"])
-    if schedule:
-        schedule.load_state_dict(parts["schedule"])
-    return History(**parts["history"])

@@ -74,7 +74,7 @@ def full(context: TrialContext) -> Found:
 
 def finetuned(context: TrialContext) -> Found:
     """Learn, choose, fade, cut and go on, all in the epochs of one training."""
-    from plexus.training import set_masks
+    from plexus.training import MaskAnnealing
     from plexus.wiring import derive
 
     whole = context.job.scale.epochs
@@ -83,13 +83,9 @@ def finetuned(context: TrialContext) -> Found:
     net = learner(context)
     history = context.train(net, name="learn", span=(0, choice))
     wiring = strongest(net, context, "gate")
-    faded, kept = copy.deepcopy(net), set(wiring.strengths())
-
-    def fade(step: int) -> None:
-        done = (step - choice * context.steps + 1) / max(1.0, 0.6 * (cut - choice) * context.steps)
-        set_masks(faded.body, kept, max(0.0, 1 - done))
-
-    history.extend(context.train(faded, name="fade", span=(choice, cut), each=fade))
+    faded = copy.deepcopy(net)
+    fade = MaskAnnealing(faded.body, wiring, (cut - choice) * context.steps)
+    history.extend(context.train(faded, name="fade", span=(choice, cut), callbacks=[fade]))
     plain = derive(faded, wiring)
     gap = {"before": context.score(faded, context.data.val)[1], "after": context.score(plain, context.data.val)[1]}
     history.extend(context.train(plain, name="final", span=(cut, whole)))

@@ -107,7 +107,7 @@ def trial(job: Job) -> dict[str, Any]:
     """Train a wiring, or search for one and train what was found."""
     from .context import CYCLE, TrialContext
 
-    context = TrialContext(job, CYCLE)
+    context = TrialContext(job, CYCLE, brief=True)
     options, facts = job.variant.options, dict[str, Any]()
     if "wiring" in options:
         masks = masks_of(job.variant.name)

@@ -11,6 +11,7 @@ from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import numpy as np
 import pytest
 import torch
@@ -23,7 +24,7 @@ from plexus.graph import Wiring
 from studies import context as training
 from studies.context import CYCLE, NOTES, Pixels, Recipe, TrialContext, drops, stalled
 from studies.rotation import build, circle, turned
-from studies.search import all_wirings, cut, edges_of, masks_of, mutated, name_of, wiring_of
+from studies.search import all_wirings, cut, edges_of, fresh, masks_of, mutated, name_of, wiring_of
 
 TURNED = [f"{k}_rot_{n}" for k in (8, 4) for n in (1, 2, 3, 4)]
 VARIANTS = {
@@ -51,8 +52,10 @@ def load(name: str) -> Study:
 
 
 def job(study: Study, variant: str, folder: Path, *, seed: int = 0, data: str = "digits", **scale: Any) -> Job:
-    """A trial of two epochs on forty images."""
+    """A trial of two epochs on forty images, with a folder of its own."""
     quick = study.scales["quick"]
+    folder = folder / f"{variant}~{seed}"
+    folder.mkdir(exist_ok=True)
     made = replace(quick, **({"images": 40, "epochs": 2} | scale))
     return Job(study.name, study.variant(variant), seed, made, "quick", data, folder)
 
@@ -121,8 +124,20 @@ def test_studies_are_listed_without_loading_torch() -> None:
 # --- pairs ---
 
 
-def seen(bench: TrialContext, epochs: int = 2) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    return [(x, y) for epoch in range(epochs) for _, x, y in bench.batches(epoch)]
+class Watch(nn.Module):
+    """A linear classifier that keeps the batches it is trained on."""
+
+    def __init__(self, context: TrialContext) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = nn.Linear(int(np.prod(context.in_shape)), context.classes)
+        self.seen: list[torch.Tensor] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.seen.append(x.clone())
+        logits: torch.Tensor = self.layer(x.flatten(1))
+        return logits
 
 
 @pytest.mark.parametrize("recipe", [NOTES, CYCLE], ids=lambda r: r.name)
@@ -132,14 +147,15 @@ def test_variants_of_one_seed_see_the_same_batches(photos: str, tmp_path: Path, 
         TrialContext(job(study, variant, tmp_path, seed=seed, data=photos), recipe)
         for variant, seed in (("baseline", 0), ("elu", 0), ("baseline", 1))
     )
-    first, second = seen(one), seen(two)
+    first, second, third = Watch(one), Watch(two), Watch(other)
+    history = one.train(first)
     torch.rand(7)  # whatever a net draws meanwhile
-    assert len(first) == len(second) == 2 * one.steps
-    for (x, y), (same_x, same_y) in zip(first, second, strict=True):
-        assert torch.equal(x, same_x)
-        assert torch.equal(y, same_y)
-    assert not torch.equal(first[0][0], first[one.steps][0])  # the second epoch has another order
-    assert not torch.equal(first[0][0], seen(other)[0][0])
+    assert two.train(second) == history  # the labels are the same, too
+    other.train(third)
+    assert len(first.seen) == len(second.seen) == 2 * one.steps
+    assert all(torch.equal(x, same) for x, same in zip(first.seen, second.seen, strict=True))
+    assert not torch.equal(first.seen[0], first.seen[one.steps])  # the second epoch has another order
+    assert not torch.equal(first.seen[0], third.seen[0])
 
 
 def test_the_splits_of_a_trial_share_no_image(photos: str, tmp_path: Path) -> None:
@@ -159,15 +175,23 @@ def test_two_names_of_one_start_give_one_result(tmp_path: Path) -> None:
 
 def test_the_test_images_are_read_once_and_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    score = TrialContext.score
+    score, train = TrialContext.score, TrialContext.train
 
-    def spy(self: TrialContext, net: nn.Module, split: Any) -> tuple[float, float]:
+    def scored(self: TrialContext, net: nn.Module, split: Any) -> tuple[float, float]:
         read.append("test" if split is self.data.test else "val")
         return score(self, net, split)
 
-    monkeypatch.setattr(TrialContext, "score", spy)
+    def trained(self: TrialContext, net: nn.Module, **more: Any) -> Any:
+        batches = self.batches()
+        assert batches.train is self.data.train
+        assert batches.val is self.data.val
+        read.append("training")
+        return train(self, net, **more)
+
+    monkeypatch.setattr(TrialContext, "score", scored)
+    monkeypatch.setattr(TrialContext, "train", trained)
     run("neurons", "elu", tmp_path, epochs=3)
-    assert read == ["val"] * 3 + ["test"]
+    assert read == ["training", "test"]
 
 
 # --- training ---
@@ -191,47 +215,57 @@ def test_the_rate_falls_where_the_loss_has_stalled(losses: list[float], times: i
 
 
 def test_patience_ends_a_training_early(tmp_path: Path) -> None:
-    study = load("neurons")
-    bench = TrialContext(job(study, "baseline", tmp_path, epochs=9, options={"patience": 2}), NOTES, small=16)
-    net = nn.Sequential(nn.Flatten(), nn.Linear(256, 10)).requires_grad_(True)
-    bench.recipe = replace(NOTES, lr=0.0)  # the loss stays what it is
-    assert len(bench.train(net).val_loss) == 3
+    still = replace(NOTES, lr=0.0)  # the loss stays what it is
+    context = TrialContext(job(load("neurons"), "elu", tmp_path, epochs=9, options={"patience": 2}), still)
+    assert len(context.train(Watch(context)).val_loss) == 3
+
+
+def dropping() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.Dropout(0.5), nn.ReLU(), nn.Linear(16, 10))
 
 
 @pytest.mark.parametrize("recipe", [NOTES, CYCLE], ids=lambda r: r.name)
 def test_a_stopped_training_goes_on_to_the_same_numbers(
     tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "_SAVE_EVERY", -1.0)
+    monkeypatch.setattr(training, "_SAVE_EVERY", 0.0)
 
-    def net() -> nn.Module:
-        torch.manual_seed(0)
-        return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.Dropout(0.5), nn.ReLU(), nn.Linear(16, 10))
+    class Stop(L.Callback):
+        def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+            if trainer.global_step == 2 * stopped.steps:
+                raise KeyboardInterrupt
 
-    def bench(folder: str) -> TrialContext:
-        (tmp_path / folder).mkdir(exist_ok=True)
-        return TrialContext(job(load("neurons"), "baseline", tmp_path / folder, epochs=4), recipe)
-
-    def stop(step: int) -> None:
-        if step == 2 * bench("b").steps:
-            raise KeyboardInterrupt
-
-    whole, parts = net(), net()
-    expected = bench("a").train(whole)
+    study = load("neurons")
+    whole, stopped = (TrialContext(job(study, name, tmp_path, epochs=4), recipe) for name in ("baseline", "elu"))
+    nets = dropping(), dropping()
+    expected = whole.train(nets[0])
     with pytest.raises(KeyboardInterrupt):
-        bench("b").train(parts, each=stop)
-    parts = net()
-    assert bench("b").train(parts) == expected
-    for one, two in zip(whole.parameters(), parts.parameters(), strict=True):
+        stopped.train(dropping(), callbacks=[Stop()])
+    assert stopped.train(nets[1]) == expected
+    for one, two in zip(nets[0].parameters(), nets[1].parameters(), strict=True):
         assert torch.equal(one, two)
 
 
-def test_a_loss_that_is_no_number_fails_the_trial(tmp_path: Path) -> None:
-    bench = TrialContext(job(load("neurons"), "baseline", tmp_path), NOTES)
+def test_what_is_trained_briefly_is_what_the_loop_makes_of_it(photos: str, tmp_path: Path) -> None:
+    study = load("search")
+    histories, states = [], []
+    for name, brief in (("w2_4_8", True), ("w3_7_15", False)):
+        context = TrialContext(job(study, name, tmp_path, data=photos), CYCLE, brief=brief)
+        net = fresh(context, (3, 7, 15))
+        histories.append(context.train(net))
+        states.append(net.state_dict())
+    assert histories[0] == histories[1]
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+@pytest.mark.parametrize("brief", [False, True])
+def test_a_loss_that_is_no_number_fails_the_trial(tmp_path: Path, brief: bool) -> None:
+    context = TrialContext(job(load("neurons"), "baseline", tmp_path), CYCLE, brief=brief)
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
     nn.init.constant_(net[1].weight, float("nan"))  # type: ignore[arg-type]
-    with pytest.raises(TrainingError, match="epoch 1"):
-        bench.train(net)
+    with pytest.raises(TrainingError, match="became nan in epoch 1"):
+        context.train(net)
 
 
 # --- trials ---
@@ -292,11 +326,11 @@ def test_a_trial_of_rotations_is_probed(variant: str, photos: str, tmp_path: Pat
 
 def test_nets_of_one_seed_start_from_the_same_weights(photos: str, tmp_path: Path) -> None:
     study = load("rotation")
-    benches = [TrialContext(job(study, "baseline", tmp_path, seed=seed, data=photos), NOTES) for seed in (0, 1)]
-    plain_net, other = (build({"net": "baseline"}, bench).state_dict() for bench in benches)
+    contexts = [TrialContext(job(study, "baseline", tmp_path, seed=seed, data=photos), NOTES) for seed in (0, 1)]
+    plain_net, other = (build({"net": "baseline"}, context).state_dict() for context in contexts)
     assert not torch.equal(plain_net["conv1.weight"], other["conv1.weight"])
     for variant in [v for v in study.variants if v.name != "baseline"]:
-        net = build(variant.options, benches[0]).state_dict()
+        net = build(variant.options, contexts[0]).state_dict()
         shared = [key for key in plain_net if key in net and net[key].shape == plain_net[key].shape]
         assert len(shared) >= 10
         assert all(torch.equal(net[key], plain_net[key]) for key in shared if not key.startswith("dense"))

@@ -92,7 +92,7 @@ def find_samples(tree: Tree, suffix: str, masks: bool | None, notes: list[str]) 
     images = tree.images("images and masks, class folders, or parquet files")
     if len(images) < len(tree.files):
         others = sorted(set(tree.files) - set(images))
-        notes.append(f"{_counted(others, 'file')} not an image: left aside")
+        notes.append(f"{counted(others, 'file')} not an image: left aside")
     if pairs := _two_folders(images, suffix, tree.where, notes):
         return "folders", tree.entries(pairs, _splits({image: _side(image)[1] for image, _ in pairs}), {})
     split_of = _splits({image: image.parts for image in images})
@@ -169,6 +169,11 @@ def with_train(parts: Mapping[str, _Sized], where: str) -> dict[str, _Sized]:
     return {split: parts[split] for split in ("train", "val", "test") if split in parts}
 
 
+def counted(names: Sequence[object], what: str) -> str:
+    """Return the number of some images or files, and the first of them, for a message."""
+    return f"{len(names)} {what}{'s' if len(names) > 1 else ''} (first: {printable(str(names[0]))})"
+
+
 def _walk(root: Path) -> Iterator[tuple[PurePosixPath, bool]]:
     """Yield (path below root, is a folder) for everything that is not hidden; links are followed, not in circles."""
     above: dict[str, tuple[str, ...]] = {}  # for every folder, the real paths of it and of those it was reached through
@@ -243,7 +248,7 @@ def _side_by_side(images: Files, suffix: str, where: str, notes: list[str]) -> P
     orphans = sorted(masks - {key + suffix for key in masked})
     for keys, what in ((orphans, "masks without an image"), (sorted(others), "masks of another kind")):
         if keys:
-            notes.append(f"{_counted([by_key[key][0] for key in keys], 'file')}, {what}: left aside")
+            notes.append(f"{counted([by_key[key][0] for key in keys], 'file')}, {what}: left aside")
     return [(by_key[key][0], by_key[key + suffix][0] if key in masked else None) for key in plain]
 
 
@@ -265,7 +270,7 @@ def _two_folders(images: Files, suffix: str, where: str, notes: list[str]) -> Pa
         pairs.append((files[0], masks[0] if masks else None))
         used |= {files[0], *masks}
     if aside := sorted(set(images) - used):
-        notes.append(f"{_counted(aside, 'file')} without an image of their name: left aside")
+        notes.append(f"{counted(aside, 'file')} without an image of their name: left aside")
     return pairs
 
 
@@ -304,7 +309,3 @@ def _masked(file: PurePosixPath, suffix: str) -> str | None:
 def _shorter(key: str) -> Iterable[str]:
     """Yield what a name adds ``_word`` to."""
     return (key[: match.start()] for match in re.finditer(r"_(?=[^\W\d][^/]*$)", key))
-
-
-def _counted(files: Sequence[PurePosixPath], what: str) -> str:
-    return f"{len(files)} {what}{'s' if len(files) > 1 else ''} (first: {printable(str(files[0]))})"

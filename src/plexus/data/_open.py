@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from plexus.data._decode import SUFFIXES, is_dicom, require_pydicom
-from plexus.data._folder import Tree, find_classes, find_samples
+from plexus.data._folder import Tree, counted, find_classes, find_samples
 from plexus.data._samples import Entry, Remarks, Sample, SampleSet
 from plexus.data._table import Found, hub_entries, manifest_entries, parquet_entries
 from plexus.errors import ConfigError, DataError, printable
@@ -172,20 +172,20 @@ def _with_masks(
 ) -> list[Entry]:
     if masks is False:
         return [Entry(replace(sample, mask=None), image) for sample, image, _ in entries]
-    lacking = [sample for sample, _, _ in entries if sample.mask is None]
+    lacking = [sample.name for sample, _, _ in entries if sample.mask is None]
     if len(lacking) == len(entries) and (masks or suffix != "_mask"):
         expected = "a column mask" if layout in ("manifest", "parquet", "hub") else f"NAME{suffix}.png"
         raise DataError(f"{where}: no image has a mask: expected {expected}, or folders images and masks")
     if lacking and missing == "empty" and len(lacking) < len(entries):
-        notes.append(f"{_counted(lacking)} without a mask count as empty")
+        notes.append(f"{counted(lacking, 'image')} without a mask count as empty")
         return [Entry(replace(sample, mask=sample.mask or ""), image, mask) for sample, image, mask in entries]
     if lacking and masks:
         raise DataError(
-            f"{where}: {_counted(lacking)} without a mask: add the masks, or count such images as empty with "
+            f"{where}: {counted(lacking, 'image')} without a mask: add the masks, or count such images as empty with "
             "--missing-mask empty"
         )
     if lacking and len(lacking) < len(entries):
-        notes.append(f"{_counted(lacking)} without a mask")
+        notes.append(f"{counted(lacking, 'image')} without a mask")
     return list(entries)
 
 
@@ -205,14 +205,14 @@ def _with_groups(
         except re.error as error:
             raise ConfigError(f"--group-from {pattern!r}: not a regular expression ({error})") from None
         groups = [_group(expression, name) for name in names]
-        strangers = [entry.sample for entry, group in zip(entries, groups, strict=True) if group is None]
+        strangers = [name for name, group in zip(names, groups, strict=True) if group is None]
         if len(strangers) == len(entries):
             first = printable(names[0])
             raise DataError(
                 f"{where}: --group-from {pattern!r} matches no file name, such as {first}: mend the pattern"
             )
         if strangers:
-            notes.append(f"{_counted(strangers)} with no group: --group-from does not match the name")
+            notes.append(f"{counted(strangers, 'image')} with no group: --group-from does not match the name")
     return [
         Entry(replace(sample, group=group), image, mask)
         for (sample, image, mask), group in zip(entries, groups, strict=True)
@@ -222,7 +222,3 @@ def _with_groups(
 def _group(expression: re.Pattern[str], name: str) -> str | None:
     match = expression.search(name if "/" in expression.pattern else PurePosixPath(name).name)
     return None if match is None else match[1] if expression.groups else match[0]
-
-
-def _counted(samples: Sequence[Sample]) -> str:
-    return f"{len(samples)} image{'s' if len(samples) > 1 else ''} (first: {printable(samples[0].name)})"

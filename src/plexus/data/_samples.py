@@ -61,7 +61,7 @@ class Cell:
 
 
 Source = Path | Cell | Pixels
-"""Where an image is: a file, a cell of a table, or finished pixels."""
+"""The place of an image: a file, a cell of a table, or finished pixels."""
 
 
 class Entry(NamedTuple):

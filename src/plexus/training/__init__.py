@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         gated,
         load_exact,
         reduce_seed,
+        seed_generators,
         step_seed,
     )
     from plexus.training._options import Declared, ImageOptions, Options, declared, option, read_yaml
@@ -47,7 +48,8 @@ _HOMES = {
     "_fit": ("finished", "fit", "open_run", "reprune", "resume"),
     "_loop": ("Batches", "Loop", "Machine", "check_devices", "wait"),
     "_module": (
-        "History", "Schedule", "TrainingModule", "exact_state", "gated", "load_exact", "reduce_seed", "step_seed",
+        "History", "Schedule", "TrainingModule", "exact_state", "gated", "load_exact", "reduce_seed",
+        "seed_generators", "step_seed",
     ),
     "_options": ("Declared", "ImageOptions", "Options", "declared", "option", "read_yaml"),
     "_predict": ("predict",),
@@ -89,6 +91,7 @@ __all__ = [
     "reduce_seed",
     "reprune",
     "resume",
+    "seed_generators",
     "set_masks",
     "step_seed",
     "wait",
