@@ -55,7 +55,9 @@ def option(
     return Field(value, description=text, json_schema_extra=words, **bounds)
 
 
-@dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid", allow_inf_nan=False))
+@dataclass(
+    frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+)
 class Options:
     """The options that every training has; a base for classes of options that all have defaults.
 
