@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,15 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from plexus.audit import audit, fingerprint, folds, near_duplicates
-from plexus.data import SampleSet, augment_pair, open_samples
+from plexus.data import SampleSet, Split, augment_pair, open_samples
 from plexus.errors import DataError, TrainingError
 from plexus.metrics import dice
 from plexus.models import UNet
-from plexus.segment._loss import segmentation_loss
+from plexus.segment import segmentation_loss
+from plexus.training import Batches, Loop, Schedule, TrainingModule, seed_generators
 
 FOLDS = 5
 BATCH = 8
@@ -29,7 +32,7 @@ _EVALUATED = 32  # images in one forward pass
 
 
 @dataclass(frozen=True, eq=False)
-class Pairs:
+class MaskedImages:
     """Grey images with masks, at one size.
 
     Args:
@@ -67,7 +70,7 @@ class Trained:
 
 
 @lru_cache(maxsize=1)
-def pairs(spec: str, size: int, group_from: str | None = None) -> Pairs:
+def pairs(spec: str, size: int, group_from: str | None = None) -> MaskedImages:
     """All images of a set with masks, whatever split they are in, resized to squares; and leak-free folds of them."""
     samples = open_samples(spec, masks=True, group_from=group_from)
     images = torch.empty(len(samples), 1, size, size, dtype=torch.uint8)
@@ -81,7 +84,7 @@ def pairs(spec: str, size: int, group_from: str | None = None) -> Pairs:
     near = near_duplicates(fingerprint(samples))
     found = folds(samples, near, k=FOLDS, seed=0)
     fold = np.array([found.fold[sample.name] for sample in samples.samples])
-    return Pairs(images, masks, fold, samples)
+    return MaskedImages(images, masks, fold, samples)
 
 
 def shrunk(mask: Tensor, size: int) -> Tensor:
@@ -89,15 +92,91 @@ def shrunk(mask: Tensor, size: int) -> Tensor:
     return F.interpolate(mask[None, None].float(), (size, size), mode="area")[0, 0] >= 0.5
 
 
+class TrialModule(TrainingModule):
+    """Trains a U-Net under one cycle of the rate, for as many steps whatever the number of images.
+
+    Images come in an order that runs on over the passes, and which the seed and the step alone decide.
+
+    Args:
+        net: what is trained.
+        images, masks: as in `MaskedImages`.
+        steps, passes, seed: see `train`.
+    """
+
+    def __init__(self, net: UNet, images: Tensor, masks: Tensor, *, steps: int, passes: int, seed: int) -> None:
+        super().__init__(net, Schedule(epochs=passes, whole=passes, first=0, lr=LR, seed=seed), steps // passes)
+        self.images, self.masks = images, masks
+        self.order, self.total = torch.empty(0, dtype=torch.long), 0.0
+        self.losses, self.dice = list[float](), list[float]()
+
+    def training_step(self, batch: Any, index: int) -> Tensor:
+        seed = self.schedule.seed * 1_000_003 + self.global_step
+        random = torch.Generator().manual_seed(seed)
+        if len(self.order) < BATCH:
+            self.order = torch.cat([self.order, torch.randperm(len(self.images), generator=random)])
+        rows, self.order = self.order[:BATCH], self.order[BATCH:]
+        x, y = augment_pair(self.images[rows].float(), self.masks[rows].float(), random)
+        seed_generators(seed)  # dropout
+        loss = segmentation_loss(self.net(scaled(x)), y)
+        self.total += loss.item()
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.AdamW(self.net.parameters(), LR, weight_decay=1e-2)
+        total = self.schedule.epochs * self.steps
+        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=total)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        images, masks = batch
+        out = self.net(scaled(images))
+        self.losses += [segmentation_loss(out, masks.float()).item()] * len(images)
+        probability = out.mask_logits[:, 0].sigmoid().float()
+        self.dice += dice(probability.numpy() > 0.5, masks[:, 0].numpy()).tolist()
+
+    def measured(self) -> dict[str, float]:
+        if not math.isfinite(self.total):
+            raise TrainingError(f"the training loss became {self.total} after {self.global_step} steps")
+        figures = {
+            "train_loss": round(self.total / self.steps, 5),
+            "val_loss": round(float(np.mean(self.losses)), 5),
+            "val_dice": round(100 * float(np.mean(self.dice)), 4),
+        }
+        self.total, self.losses, self.dice = 0.0, [], []
+        return figures
+
+
+@dataclass(frozen=True, eq=False)
+class Steps(Batches):
+    """Numbers in place of batches of training, which the module draws itself.
+
+    Args:
+        train, val, size, seed, val_size, first, devices: see `Batches`.
+        count: steps of a pass.
+    """
+
+    count: int = 1
+
+    @property
+    def steps(self) -> int:
+        """Steps of a pass."""
+        return self.count
+
+    def loaders(self, rank: int = 0, world: int = 1) -> tuple[DataLoader[Any], DataLoader[Any]]:
+        """Return the numbers of steps, and the batches of validation."""
+        numbers: Any = range(self.count)
+        return DataLoader(numbers, batch_size=None), super().loaders(rank, world)[1]
+
+
 def train(
     images: Tensor, masks: Tensor, val: tuple[Tensor, Tensor], *, steps: int, passes: int, seed: int, width: int = 8
 ) -> Trained:
-    """Trains a U-Net from one seed for a number of steps, under one cycle of the rate.
+    """Train a U-Net from one seed for a number of steps.
 
     Args:
-        images, masks: as in `Pairs`.
+        images, masks: as in `MaskedImages`.
         val: images and masks that the history looks at.
-        steps: optimiser steps, the same for every number of images.
+        steps: optimiser steps, the same for every number of images; a multiple of `passes`.
         passes: how often in between the history is written.
         seed: of weights, order and augmentation.
         width: of the net's first level.
@@ -106,39 +185,20 @@ def train(
         TrainingError: the loss is no longer a number.
     """
     torch.manual_seed(seed)
-    net = UNet(1, width=width, levels=4)
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(net.parameters(), LR, weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=steps)
-    made = Trained(net, [], [], [])
-    total, count, order = 0.0, 0, torch.empty(0, dtype=torch.long)
-    for step in range(steps):
-        random = torch.Generator().manual_seed(seed * 1_000_003 + step)
-        if len(order) < BATCH:
-            order = torch.cat([order, torch.randperm(len(images), generator=random)])
-        rows, order = order[:BATCH], order[BATCH:]
-        x, y = augment_pair(images[rows].float(), masks[rows].float(), random)
-        torch.manual_seed(seed * 1_000_003 + step)  # dropout
-        loss = segmentation_loss(net.train()(scaled(x)), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        total, count = total + loss.item(), count + 1
-        if (step + 1) * passes // steps > step * passes // steps:
-            if not math.isfinite(total):
-                raise TrainingError(f"the training loss became {total} after {step + 1} steps")
-            made.train_loss.append(round(total / count, 5))
-            _look(made, val)
-            total, count = 0.0, 0
-    return made
+    net = UNet(1, width=width, levels=4).train()
+    module = TrialModule(net, images, masks, steps=steps, passes=passes, seed=seed)
+    held = Split(*val, names=("",) * len(val[0]))
+    batches = Steps(held, held, BATCH, seed, val_size=_EVALUATED, count=steps // passes)
+    with TemporaryDirectory() as folder:  # a trial of minutes begins anew
+        entries = Loop(folder, logs=(), save_every=math.inf).run("net", module, batches)
+    return Trained(net, *([entry[key] for entry in entries] for key in ("train_loss", "val_loss", "val_dice")))
 
 
 def scaled(pixels: Tensor) -> Tensor:
-    """Pixels 0..255 as the net reads them, each image with mean 0 and deviation 1."""
+    """Pixels 0..255 as the net reads them, each image with mean 0 and standard deviation 1."""
     x = pixels.float()
-    deviation, mean = torch.std_mean(x, (1, 2, 3), keepdim=True, correction=0)
-    return ((x - mean) / deviation.clamp_min(1.0)).contiguous(memory_format=torch.channels_last)
+    std, mean = torch.std_mean(x, (1, 2, 3), keepdim=True, correction=0)
+    return ((x - mean) / std.clamp_min(1.0)).contiguous(memory_format=torch.channels_last)
 
 
 def predict(net: UNet, images: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
@@ -150,17 +210,6 @@ def predict(net: UNet, images: Tensor) -> tuple[NDArray[np.float32], NDArray[np.
             masks.append(out.mask_logits[:, 0].sigmoid().float())
             logits.append(out.presence_logit.double())
     return torch.cat(masks).numpy(), torch.cat(logits).numpy()
-
-
-def _look(made: Trained, val: tuple[Tensor, Tensor]) -> None:
-    losses = []
-    with torch.inference_mode():
-        for x, y in zip(val[0].split(_EVALUATED), val[1].split(_EVALUATED), strict=True):
-            losses += [segmentation_loss(made.net.eval()(scaled(x)), y.float()).item()] * len(x)
-    probability, _ = predict(made.net, val[0])
-    scores: NDArray[Any] = dice(probability > 0.5, val[1][:, 0].numpy())
-    made.val_loss.append(round(float(np.mean(losses)), 5))
-    made.val_dice.append(round(100 * float(scores.mean()), 4))
 
 
 PLANTED, EMPTIED = 0.6, 2 / 3
@@ -209,7 +258,7 @@ class Planted:
         return {"contradictory": contradictory, "found": here, "false": len(self.reported - self.planted)}
 
 
-def plant(found: Pairs, rows: NDArray[np.int64], seed: int, folder: Path) -> Planted:
+def plant(found: MaskedImages, rows: NDArray[np.int64], seed: int, folder: Path) -> Planted:
     """Writes the images of some rows and their twins to a folder, and audits it; see `Planted`.
 
     Files are numbered in a random order, so that no name tells a twin.
@@ -260,7 +309,7 @@ def twin(pixels: NDArray[np.uint8], mask: Mask, random: np.random.Generator) -> 
     return np.clip(np.rint(changed), 0, 255).astype(np.uint8), mask[np.ix_(rows, columns)]
 
 
-def _read(found: Pairs, row: int) -> tuple[NDArray[np.uint8], Mask]:
+def _read(found: MaskedImages, row: int) -> tuple[NDArray[np.uint8], Mask]:
     pixels, mask = found.samples.pixels(row), found.samples.mask(row)
     if mask is None:
         raise DataError(f"{found.samples.where}: {found.samples.samples[row].name} has no mask: add it")
