@@ -44,7 +44,7 @@ Listener = Callable[[Entry], None]
 
 
 class Hardware(Protocol):
-    """What a config says of the machine."""
+    """The part of a config that says what the machine is to do."""
 
     @property
     def devices(self) -> int: ...

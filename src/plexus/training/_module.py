@@ -22,7 +22,7 @@ Entry = dict[str, Any]
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a phase trains: AdamW, under a part of one cycle of the learning rate.
+    """The schedule of a phase: AdamW, under a part of one cycle of the learning rate.
 
     Args:
         epochs: passes over the training images.
