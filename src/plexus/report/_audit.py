@@ -49,7 +49,7 @@ def pictures(record: AuditRecord, given: Mapping[int, Mapping[str, str | None]])
 
 
 def _headline(record: AuditRecord) -> str:
-    """What is wrong with the set."""
+    """Sum up what is wrong with the set."""
     found, images = record.summary, plural(record.data.images or 0, "image")
     if not found.pairs:
         return f"No near-duplicates among {images}."
@@ -62,7 +62,7 @@ def _headline(record: AuditRecord) -> str:
 
 
 def _lede(record: AuditRecord) -> str:
-    """How the pairs were found, and what is proposed."""
+    """Tell how the pairs were found, and what is proposed."""
     used, found = record.settings, record.summary
     if not used.fingerprint:
         return ""
@@ -119,7 +119,7 @@ def _order(record: AuditRecord) -> list[int]:
 
 
 def _reviewed(record: AuditRecord) -> dict[str, Any]:
-    """What the reviewer needs: the pairs, and of the images only those in pairs."""
+    """The reviewer's part of the findings: the pairs, and of the images only those in pairs."""
     order = _order(record)
     index = {i: k for k, i in enumerate(order)}
     keys = ("distance", "dice", "exact", "shift", "contradiction", "leak")

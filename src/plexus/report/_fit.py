@@ -87,7 +87,7 @@ def _headline(record: FitRecord) -> str:
 
 
 def _kept_count(record: FitRecord) -> int | None:
-    """How many connections the chosen budget keeps, or None before pruning."""
+    """The number of connections that the chosen budget keeps, or None before pruning."""
     if record.chosen is not None:
         return len(record.budgets[record.chosen].kept)
     marked = [edge.kept for edge in record.edges if edge.kept is not None]
@@ -95,7 +95,7 @@ def _kept_count(record: FitRecord) -> int | None:
 
 
 def _background(record: FitRecord) -> str:
-    """What was learned from what, and how long it took."""
+    """Tell what was learned from what, and how long it took."""
     layers = len([node for node in record.nodes if node not in ("input", "head")])
     if not layers:
         return ""
@@ -110,7 +110,7 @@ def _background(record: FitRecord) -> str:
 
 
 def _verdict(record: FitRecord) -> str:
-    """Whether final net and chain differ by more than their 95 % intervals can explain."""
+    """Tell if final net and chain differ by more than their 95 % intervals can explain."""
     final, chain = _result(record, "final"), _result(record, "chain")
     if not final or not chain or final.ci is None or chain.ci is None:
         return ""
@@ -120,7 +120,7 @@ def _verdict(record: FitRecord) -> str:
 
 
 def _gap(record: FitRecord) -> str:
-    """What cutting alone changed, with no training in between."""
+    """The change by cutting alone, with no training in between."""
     before, after, kept = record.gap.before, record.gap.after, _kept_count(record)
     if before is None or after is None:
         return ""

@@ -21,7 +21,7 @@ from plexus.report import _formatting as formatting
 
 
 class Page(NamedTuple):
-    """What the page of one kind of record is made of, beside what all pages share."""
+    """The parts of one kind of record's page, beside those that all pages share."""
 
     title: str
     template: str

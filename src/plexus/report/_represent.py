@@ -246,7 +246,7 @@ def _heads(tests: Sequence[RepresentRecord.FewShot]) -> Markup:
 
 
 def _turning(turning: RepresentRecord.Turning | None) -> Markup:
-    """How far Z moves when images turn, relative to the distance between two images."""
+    """The distance that Z moves when images turn, relative to the distance between two images."""
     points = [
         {
             "at": angle, "value": value, "line": "Z", "color": "var(--learn)",

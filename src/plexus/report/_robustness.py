@@ -141,7 +141,7 @@ def _span(pair: Sequence[float] | None, scale: float) -> str:
 
 
 def _fate(summary: Summary) -> str:
-    """How long the images that are right upright stay right."""
+    """Tell how far the images that are right upright stay right."""
     group = summary.groups.get("upright")
     right = round((group.accuracy or 0) * summary.images) if group else 0
     turns = sorted(turn for turn in summary.first_failure if turn is not None)
@@ -189,7 +189,7 @@ def _headline(models: Sequence[Row]) -> str:
 
 
 def _lede(record: RobustnessRecord) -> str:
-    """How it was measured."""
+    """Tell how it was measured."""
     if not record.models:
         return ""
     summary, total = record.models[0].curve.summary, record.data.test

@@ -89,7 +89,7 @@ def _headline(record: SegmentRecord) -> str:
 
 
 def _lede(record: SegmentRecord) -> str:
-    """What the gate does, in numbers."""
+    """Tell what the gate does, in numbers."""
     own, plain = record.results.get(record.chosen), record.results.get("none")
     if own is None:
         return ""
@@ -200,7 +200,7 @@ def _gates(record: SegmentRecord, key: str) -> Markup:
 
 
 def _histogram(record: SegmentRecord, *, present: bool) -> Markup:
-    """How many images have which Dice, of those with a target or of those without."""
+    """Count images by their Dice, of those with a target or of those without."""
     images = [image for image in record.images if image.truth_area is not None and (image.truth_area > 0) == present]
     values = [image.dice for image in images if image.dice is not None]
     if not values:
