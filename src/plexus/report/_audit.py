@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from plexus.record import AuditRecord
 from plexus.report._charts import ACCENT, bars, fixed
-from plexus.report._formatting import count, day, decimal, duration, facts, plural
+from plexus.report._formatting import count, decimal, duration, facts, plural
 
 SHOWN = 200
 """Of clusters and of problems; the findings hold them all."""
@@ -26,7 +26,6 @@ def sections(record: AuditRecord) -> dict[str, Any]:
     return {
         "headline": _headline(record),
         "lede": _lede(record),
-        "masthead": (record.data.name, day(record.created), f"seed {record.seed}"),
         "skip": ("review", "the pairs"),
         "tiles": _tiles(record),
         "distances": _distances(record),

@@ -27,7 +27,7 @@ from plexus.report._charts import (
     paint,
     to_svg,
 )
-from plexus.report._formatting import NONE, count, day, decimal, duration, facts, percent, plural, points, short, times
+from plexus.report._formatting import NONE, count, decimal, duration, facts, percent, plural, points, short, times
 
 REACHES = ((1, "next layer"), (2, "2"), (4, "3\u20134"), (7, "5\u20137"), (11, "8\u201311"), (math.inf, "12 or more"))
 """Classes of how many layers a connection spans: upper bound and name."""
@@ -44,7 +44,6 @@ def sections(record: FitRecord) -> dict[str, Any]:
     return {
         "headline": _headline(record),
         "lede": f"{_background(record)} {_verdict(record)}".strip(),
-        "masthead": (record.data.name or record.data.spec, day(record.created), f"seed {record.seed}"),
         "skip": ("wiring", "the wiring"),
         "gap": _gap(record),
         "drawing": drawing,

@@ -32,7 +32,6 @@ from plexus.report._formatting import (
     MINUS,
     NONE,
     count,
-    day,
     decimal,
     duration,
     facts,
@@ -58,7 +57,6 @@ def sections(record: RobustnessRecord) -> dict[str, Any]:
     return {
         "headline": _headline(models),
         "lede": _lede(record),
-        "masthead": (record.data.name or record.data.spec, day(record.created), f"seed {record.seed}"),
         "skip": ("curve", "the curves"),
         "models": models,
         "polar": polar([row for m in models for row in _rows(m, "accuracy")], f"Accuracy, %, {name}, drawn round"),

@@ -25,7 +25,7 @@ from plexus.report._charts import (
     paint,
 )
 from plexus.report._charts import to_svg as drawn
-from plexus.report._formatting import NONE, count, day, decimal, duration, facts, percent, plural, times
+from plexus.report._formatting import NONE, count, decimal, duration, facts, percent, plural, times
 
 MEASURES = {
     "dice": ("Dice", "an image left empty where there is no target counts as 1"),
@@ -46,7 +46,6 @@ def sections(record: SegmentRecord) -> dict[str, Any]:
     return {
         "headline": _headline(record),
         "lede": _lede(record),
-        "masthead": (record.data.name, day(record.created), f"seed {record.seed}"),
         "skip": ("gates", "the results"),
         "rows": _rows(record),
         "own": record.measured_on in OWN,
