@@ -12,7 +12,9 @@ from tests.docs.pages import ROOT
 FILES = {
     "src/plexus/__init__.py": '"""A library."""\n',
     "src/plexus/nn/__init__.py": '"""Layers."""\nfrom plexus.nn._unit import unit\n',
-    "src/plexus/nn/_unit.py": '"""Which layer it is."""\nfrom plexus.nn import _bank\n\n\ndef unit():  # a comment\n    return _bank\n',
+    "src/plexus/nn/_unit.py": (
+        '"""Which layer it is."""\nfrom plexus.nn import _bank\n\n\ndef unit():  # a comment\n    return _bank\n'
+    ),
     "src/plexus/nn/_bank.py": "def bank():\n    from plexus.nn._unit import unit\n\n    return unit\n",
     "src/plexus/wiring/__init__.py": (
         "from typing import TYPE_CHECKING\n\nfrom plexus.nn._unit import unit\n\n"
