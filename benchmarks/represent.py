@@ -25,7 +25,7 @@ import numpy as np
 from measure import Results
 
 from plexus.represent import RepresentConfig, fewshot, finished, probe, resume, train
-from plexus.represent._fewshot import interval
+from plexus.represent.episodes import interval
 
 HERE = Path(__file__).parent
 DATA = HERE.parents[1] / "shared" / "data"

@@ -26,7 +26,7 @@ from plexus.data import open_samples
 from plexus.metrics import Interval, bootstrap, paired_bootstrap
 from plexus.record import AuditRecord
 from plexus.segment import SegmentConfig, finished, resume, train
-from plexus.segment._rle import decode, encode
+from plexus.segment.rle import decode, encode
 
 HERE = Path(__file__).parent
 USGRA = HERE.parents[1] / "shared" / "data" / "usgra"

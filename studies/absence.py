@@ -42,7 +42,7 @@ GROUP = r"^(\d+)-"
 def trial(job: Job) -> dict[str, Any]:
     """Train a net, unless the last trial has just trained the same, and score one gate."""
     from plexus.metrics import dice, presence
-    from plexus.segment._gate import choose_gate
+    from plexus.segment import choose_gate
 
     val, test, facts = _outputs(job.data, job.seed, job.scale.images, job.scale.epochs, job.scale.options["size"])
     gate = choose_gate(job.variant.options["gate"], val[0], val[1], val[2])

@@ -22,7 +22,7 @@ from plexus.data import SampleSet, Split, augment_pair, open_samples
 from plexus.errors import DataError, TrainingError
 from plexus.metrics import dice
 from plexus.models import UNet
-from plexus.segment._loss import segmentation_loss
+from plexus.segment import segmentation_loss
 from plexus.training import Batches, Loop, Schedule, TrainingModule, seed_generators
 
 FOLDS = 5

@@ -14,7 +14,7 @@ from plexus.data import ImageData, load
 from plexus.graph import Wiring
 from plexus.record import FitRecord
 from plexus.training import Batches, ClassificationModule, FitConfig, Loop, Normalize, Schedule, accuracy, fit
-from plexus.training._nets import Nets
+from plexus.training.nets import Nets
 from plexus.wiring import importance, random_wiring, residual_wiring
 
 EDGES = 45

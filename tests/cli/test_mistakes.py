@@ -10,8 +10,7 @@ import pytest
 
 from plexus.cli import main
 from plexus.record import FitRecord
-from plexus.training import FitConfig
-from plexus.training._fit import FIT
+from plexus.training import FIT, FitConfig
 from plexus.training.engine import new_run
 
 

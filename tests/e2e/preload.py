@@ -13,9 +13,9 @@ import plexus.cli.probe
 import plexus.cli.prune
 import plexus.cli.report
 import plexus.report
-import plexus.training._task  # noqa: F401
+import plexus.training.evaluation  # noqa: F401
 from plexus.robustness import probe_models  # noqa: F401
-from plexus.training._export import to_onnx
+from plexus.training.export import to_onnx
 
 to_onnx(fx.symbolic_trace(nn.Flatten()), (1, 2, 2))  # the exporter loads most of itself when it is first used
 assert torch.get_num_threads() == 1

@@ -27,15 +27,6 @@ def test_a_loss_that_is_no_number(place: Path) -> None:
     assert not FitRecord.read(place / "nan" / "record.json").finished
 
 
-def test_a_full_disk(place: Path, trained: Path) -> None:
-    done = plexus("fit", "images", *SMALL, "--run", "full", folder=place, space=12_000)
-    assert_told(done, 1, "the disk is full", "--resume")
-    assert not list((place / "full").rglob("*.tmp"))
-    assert plexus("fit", "--resume", "full", folder=place).code == 0
-    models = [(run / "model.safetensors").read_bytes() for run in (place / "full", trained)]
-    assert models[0] == models[1]
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [

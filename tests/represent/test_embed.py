@@ -14,7 +14,7 @@ from PIL import Image
 from plexus.errors import ConfigError, DataError, RunError
 from plexus.models import read_autoencoder
 from plexus.represent import embed, search
-from plexus.represent._space import Space
+from plexus.represent.space import Space
 from tests.represent.shapes import KINDS, shape, write_flat, write_shapes
 
 

@@ -16,8 +16,8 @@ from plexus.data import load
 from plexus.errors import ConfigError, DataError, RunError
 from plexus.models import read_autoencoder
 from plexus.represent import fewshot, train
-from plexus.represent._fewshot import _episodes, _prototype, interval
-from plexus.represent._space import Space, encode
+from plexus.represent.episodes import _episodes, _prototype, interval
+from plexus.represent.space import Space, encode
 from tests.represent.shapes import read_record, small, write_flat, write_shapes
 
 QUICK: dict[str, Any] = {"ways": 2, "shots": 1, "queries": 5, "episodes": 20}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Normal, kl_divergence
 
-from plexus.represent._losses import (
+from plexus.represent.module import (
     contrastive_loss,
     divergence,
     generative_loss,

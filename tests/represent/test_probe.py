@@ -17,8 +17,7 @@ from plexus.data import load
 from plexus.errors import ConfigError, RunError
 from plexus.models import read_autoencoder
 from plexus.represent import finished, open_run, probe
-from plexus.represent._scores import knn_accuracy, linear_accuracy, nearest, share
-from plexus.represent._space import Space, encode
+from plexus.represent.space import Space, encode, knn_accuracy, linear_accuracy, nearest, share
 from tests.represent.shapes import read_record, write_shapes
 
 SCORES = {"mse", "unexplained", "knn", "linear", "turning", "active"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,8 @@ from plexus.data import load
 from plexus.errors import ConfigError, DataError, PlexusError, RunError
 from plexus.models import read_autoencoder
 from plexus.represent import RepresentConfig, finished, resume, train
-from plexus.represent._data import load_images
-from plexus.represent._space import Space, digests, encode
-from plexus.represent._task import _units
+from plexus.represent.images import load_images
+from plexus.represent.space import Space, digests, encode, units_in_use
 from tests.represent.shapes import KINDS, read_record, small, write_flat, write_shapes
 
 KEYS = {
@@ -151,7 +149,6 @@ def stop_after(entries: int) -> Any:
 @pytest.mark.parametrize(
     "options",
     [
-        {"epochs": 3},
         {"epochs": 3, "labels": "4", "objective": "vae"},
         {"epochs": 3, "labels": "none", "objective": "denoise"},
     ],
@@ -185,27 +182,6 @@ def test_a_finished_run_is_left_as_it_is(three: Path) -> None:
     assert {f: f.read_bytes() for f in three.rglob("*") if f.is_file()} == before
 
 
-def test_a_run_belongs_to_its_images(tmp_path: Path) -> None:
-    data = write_shapes(tmp_path / "d", count=8)
-    with pytest.raises(StopError):
-        train(small(data), run=tmp_path / "run", listen=stop_after(0))
-    kept = {f.name for f in (tmp_path / "run").iterdir()}
-    with pytest.raises(RunError, match="go on with `plexus represent train --resume"):
-        train(small(data), run=tmp_path / "run")
-    shutil.rmtree(data / "bar")
-    write_shapes(data, "bar", count=9)
-    with pytest.raises(RunError, match="are not those the run started with; bring them back, or train anew"):
-        resume(tmp_path / "run")
-    assert {f.name for f in (tmp_path / "run").iterdir()} == kept
-
-
-def test_a_folder_that_holds_something_is_refused(shapes: Path, tmp_path: Path) -> None:
-    (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(RunError, match="exists and is not an empty folder"):
-        train(small(shapes), run=tmp_path)
-    assert [f.name for f in tmp_path.iterdir()] == ["letter.txt"]
-
-
 def test_images_of_no_class_are_learned_without_labels(tmp_path: Path) -> None:
     run = train(small(write_flat(tmp_path / "flat"), labels="none"), run=tmp_path / "run")
     record = read(run)
@@ -232,7 +208,7 @@ def test_no_label_is_read_where_none_is_asked_for(
     assert all(entry["val_accuracy"] is None for entry in record["epochs"])
     other = load_images(config)
     other.data.train.labels.copy_(other.data.train.labels.roll(1))
-    monkeypatch.setattr("plexus.represent._task.load_images", lambda config: other)
+    monkeypatch.setattr("plexus.represent.images.load_images", lambda config: other)
     torch.manual_seed(5)
     same(train(config, run=tmp_path / "other"), run)
 
@@ -264,7 +240,7 @@ def test_other_labels_are_not_read_where_few_are(shapes: Path, tmp_path: Path, m
     hidden = torch.tensor([name not in real.few.names for name in real.data.train.names])
     scrambled[hidden] = (scrambled[hidden] + 1) % 5
     real.data.train.labels.copy_(scrambled)
-    monkeypatch.setattr("plexus.represent._task.load_images", lambda config: real)
+    monkeypatch.setattr("plexus.represent.images.load_images", lambda config: real)
     same(train(config, run=tmp_path / "run"), whole)
 
 
@@ -339,11 +315,11 @@ def test_a_posterior_that_collapses_is_flagged(shapes: Path, tmp_path: Path) -> 
 def test_units_in_use_are_counted(trained: Path) -> None:
     model = read_autoencoder(trained)
     z = np.random.default_rng(0).normal(size=(500, 5))
-    assert _units(z, model, [])["effective"] == pytest.approx(5, abs=0.2)
-    found = _units(z * [1, 1, 0, 0, 0], model, [{"divergence": 2.5}])
+    assert units_in_use(z, model, [])["effective"] == pytest.approx(5, abs=0.2)
+    found = units_in_use(z * [1, 1, 0, 0, 0], model, [{"divergence": 2.5}])
     assert found | {"active": 2, "collapsed": True, "divergence": 2.5, "dim": 5} == found
     assert found["effective"] == pytest.approx(2, abs=0.1)
-    assert _units(z * [1, 1, 1, 0, 0], model, [])["collapsed"] is False
+    assert units_in_use(z * [1, 1, 1, 0, 0], model, [])["collapsed"] is False
 
 
 def test_a_wiring_is_learned_kept_and_used_again(shapes: Path, tmp_path: Path) -> None:
@@ -369,20 +345,6 @@ def test_other_neurons_and_colours(tmp_path: Path, neuron: str) -> None:
     record = read(run)
     assert record["data"]["in_shape"] == [3, 12, 12]
     assert max(record["onnx_difference"].values()) < 0.1
-
-
-def test_folders_that_are_no_runs(tmp_path: Path) -> None:
-    for call in (resume, finished):
-        with pytest.raises(RunError, match="not a run folder"):
-            call(tmp_path)
-    (tmp_path / "config.yaml").write_text("data: x\n")
-    for content, said in (
-        ("{", "cut short"),
-        ('{"format": 1, "kind": "fit"}', "not the record of `plexus represent train`"),
-    ):
-        (tmp_path / "record.json").write_text(content)
-        with pytest.raises(RunError, match=said):
-            resume(tmp_path)
 
 
 def test_a_space_that_is_broken_or_pickled_is_refused(three: Path) -> None:

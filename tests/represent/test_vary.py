@@ -13,9 +13,8 @@ from PIL import Image
 from plexus.errors import ConfigError, PlexusError, RunError
 from plexus.models import read_autoencoder
 from plexus.represent import vary
-from plexus.represent._pictures import as_bytes, decoded, grid, small
-from plexus.represent._space import Space, encode
-from plexus.represent._vary import interpolation, principal_axes, traversal
+from plexus.represent.space import Space, encode
+from plexus.represent.variation import as_bytes, decoded, grid, interpolation, principal_axes, small, traversal
 from tests.represent.shapes import read_record, shape
 
 

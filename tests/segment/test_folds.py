@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plexus.errors import DataError
-from plexus.segment._folds import assigned, grouped_folds, read_folds, validation_fold
+from plexus.segment.folds import assigned, grouped_folds, read_folds, validation_fold
 
 
 @given(st.integers(0, 99), st.integers(2, 5), st.integers(1, 4))

@@ -8,8 +8,7 @@ from scipy.special import expit, logit
 
 from plexus.errors import ConfigError
 from plexus.metrics import dice, dice_summary
-from plexus.segment._gate import Gate, choose_gate, cross_fitted
-from plexus.segment._gate_fit import CUTS, dice_line, overlaps, platt
+from plexus.segment.gate import CUTS, Gate, choose_gate, dice_line, overlaps, platt
 
 
 def world(n: int, seed: int, *, scale: float = 1.0, shift: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -154,22 +153,6 @@ def test_small_false_masks_teach_a_least_area() -> None:
     assert dice(gate.apply(q, np.full(60, 2.0)), truth).min() == 1
 
 
-def test_cross_fitting_shows_no_image_to_its_own_gate() -> None:
-    maps, logits, truth = world(40, 9)
-    fold = np.arange(40) % 4
-    masks = cross_fitted("expected", maps, logits, truth, fold)
-    for k in range(4):
-        gate = choose_gate("expected", maps[fold != k], logits[fold != k], truth[fold != k])
-        mine = np.flatnonzero(fold == k)
-        np.testing.assert_array_equal(np.array([masks[i] for i in mine]), gate.apply(maps[mine], logits[mine]))
-    spoiled = truth.copy()
-    spoiled[fold == 0] = True
-    again = cross_fitted("expected", maps, logits, spoiled, fold)
-    assert all((again[i] == masks[i]).all() for i in np.flatnonzero(fold == 0))
-    with pytest.raises(ValueError, match="two folds"):
-        cross_fitted("none", maps, logits, truth, np.zeros(40))
-
-
 def test_a_gate_is_kept_as_json() -> None:
     maps, logits, truth = world(30, 10)
     gate = choose_gate("expected", maps, logits, truth)
@@ -181,7 +164,7 @@ def test_a_gate_is_kept_as_json() -> None:
 
 @pytest.mark.parametrize("kind", ["1", "0", "soft", "nan", "-0.5"])
 def test_an_unknown_kind_is_refused(kind: str) -> None:
-    with pytest.raises(ConfigError, match=f"gate '{kind}' is unknown"):
+    with pytest.raises(ConfigError, match=f"gate='{kind}' must be none"):
         choose_gate(kind, np.zeros((1, 2, 2)), [0.0], np.zeros((1, 2, 2), bool))
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from plexus.errors import ConfigError, DataError
 from plexus.models import Segmentation
-from plexus.segment._loss import segmentation_loss
+from plexus.segment import segmentation_loss
 
 SURE = 200.0  # a logit whose sigmoid is 0 or 1 in float64
 

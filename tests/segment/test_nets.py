@@ -14,8 +14,7 @@ from plexus.data import Split
 from plexus.errors import RunError
 from plexus.models import UNet
 from plexus.segment import SegmentConfig
-from plexus.segment._export import export_onnx
-from plexus.segment._nets import Segmenter, build, load_net, save_net, statistics
+from plexus.segment.nets import Segmenter, build, export, load_net, save_net, statistics
 
 
 def pixels() -> torch.Tensor:
@@ -75,7 +74,7 @@ def test_files_that_are_no_nets(tmp_path: Path) -> None:
 @pytest.mark.parametrize("options", [{"preset": "nerve"}, {"wiring": "skips", "neuron": "unit"}], ids=str)
 def test_onnx_answers_as_the_net_does(tmp_path: Path, options: dict[str, object]) -> None:
     net = made(**options)
-    difference = export_onnx(net, tmp_path / "model.onnx", (1, 16, 24))
+    difference = export(net, tmp_path / "model.onnx", (1, 16, 24))
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
     masks, presence = session.run(["mask_logits", "presence_logit"], {"pixels": pixels().float().numpy()})
     with torch.no_grad():

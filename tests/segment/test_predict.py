@@ -13,10 +13,9 @@ from PIL import Image
 
 from plexus.errors import ConfigError, DataError, RunError
 from plexus.segment import evaluate, predict, submit
-from plexus.segment._images import open_finished
-from plexus.segment._measure import gated
-from plexus.segment._predict import to_png
-from plexus.segment._rle import decode, encode
+from plexus.segment.measure import gated
+from plexus.segment.prediction import open_finished, to_png
+from plexus.segment.rle import decode, encode
 from tests.segment.discs import disc, read_record, write_discs
 
 
@@ -149,8 +148,8 @@ def test_images_of_the_run_are_recognised(crossed: Path, tmp_path: Path) -> None
 
 def test_perfect_masks_score_1(crossed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Known values: nets that say the truth, and nets that say nothing."""
-    from plexus.segment import _evaluate
-    from plexus.segment._measure import Answers
+    from plexus.segment import evaluation
+    from plexus.segment.measure import Answers
 
     data = write_discs(tmp_path / "other", 8, first=40)
 
@@ -163,11 +162,11 @@ def test_perfect_masks_score_1(crossed: Path, tmp_path: Path, monkeypatch: pytes
         found = truth(run, pairs)
         return Answers(np.zeros_like(found.probability), found.logit, found.fold)
 
-    monkeypatch.setattr(_evaluate, "_answers", truth)
+    monkeypatch.setattr(evaluation, "_answers", truth)
     none = evaluate(crossed, data, out=tmp_path / "out")["results"]["none"]
     assert (none["dice"]["mean"], none["dice_present"]["mean"], none["hausdorff95"]["mean"]) == (1, 1, 0)
     assert none["presence"] | {"false_positives": 0, "false_negatives": 0, "auc": 1} == none["presence"]
-    monkeypatch.setattr(_evaluate, "_answers", nothing)
+    monkeypatch.setattr(evaluation, "_answers", nothing)
     none = evaluate(crossed, data, out=tmp_path / "empty")["results"]["none"]
     assert none["dice"]["mean"] == 2 / 8  # the empty ones
     assert none["dice_present"]["mean"] == 0

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from plexus.errors import DataError
-from plexus.segment._rle import decode, encode
+from plexus.segment.rle import decode, encode
 
 MASKS = array_shapes(min_dims=2, max_dims=2, max_side=9).flatmap(lambda shape: arrays(np.bool_, shape))
 

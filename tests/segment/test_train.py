@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.torch import load_file
 
 from plexus.data import load_segmentation, open_samples
-from plexus.errors import DataError, RunError
-from plexus.segment import SegmentConfig, finished, resume, train
-from plexus.segment._forward import answers, enlarge, from_bytes, to_bytes
-from plexus.segment._gate import Gate
-from plexus.segment._nets import load_net
+from plexus.errors import DataError
+from plexus.segment import SegmentConfig, finished, train
+from plexus.segment.gate import Gate
+from plexus.segment.nets import enlarge, from_bytes, load_net, predict_proba, to_bytes
 from tests.segment.discs import disc, read_record, small, write_discs
 
 KEYS = {
@@ -56,7 +54,7 @@ def test_kept_answers_are_those_of_the_kept_nets(crossed: Path, scans: Path) -> 
     assert np.array_equal(np.unpackbits(kept["truth"], axis=-1, count=32), pairs.masks[:, 0].numpy())
     for fold in (0, 1):
         rows = np.flatnonzero(kept["fold"] == fold)
-        maps, logits = answers([load_net(crossed / f"model-{fold}.safetensors")], pairs.images[rows])
+        maps, logits = predict_proba([load_net(crossed / f"model-{fold}.safetensors")], pairs.images[rows])
         assert np.abs(to_bytes(maps).astype(int) - kept["probability"][rows]).max() <= 1
         np.testing.assert_allclose(logits, kept["logit"][rows], atol=1e-5)
 
@@ -110,39 +108,6 @@ def test_images_keep_their_own_size(tmp_path: Path) -> None:
             large = enlarge(from_bytes(kept["probability"][i]), (40, 40))
             threshold = Gate.from_dict(record["gate"]).mask_threshold
             assert line["area"] == (large >= threshold).mean() or line["area"] == 0
-
-
-class StopError(Exception):
-    """The power fails."""
-
-
-def stop_after(entries: int) -> Any:
-    seen = []
-
-    def listen(entry: dict[str, Any]) -> None:
-        seen.append(entry)
-        if len(seen) > entries:
-            raise StopError
-
-    return listen
-
-
-@pytest.mark.parametrize("entries", [1, 4])
-def test_a_stopped_run_goes_on_to_the_same_weights(crossed: Path, scans: Path, tmp_path: Path, entries: int) -> None:
-    config = small(scans, cv=2, group_from=r"^p\d+", epochs=3)
-    with pytest.raises(StopError):
-        train(config, run=tmp_path / "run", listen=stop_after(entries))
-    assert not finished(tmp_path / "run")
-    heard: list[dict[str, Any]] = []
-    assert resume(tmp_path / "run", listen=heard.append) == tmp_path / "run"
-    assert len(heard) == 6 - entries
-    for fold in (0, 1):
-        ours, theirs = (load_file(run / f"model-{fold}.safetensors") for run in (tmp_path / "run", crossed))
-        assert ours.keys() == theirs.keys()
-        assert all(ours[name].equal(theirs[name]) for name in ours)
-    assert (tmp_path / "run" / "oof.npz").exists()
-    first, second = (read_record(run / "record.json") for run in (tmp_path / "run", crossed))
-    assert first["results"] == second["results"]
 
 
 def test_learned_skips_are_cut_and_kept(scans: Path, tmp_path: Path) -> None:
@@ -200,36 +165,11 @@ def test_data_that_cannot_be_used_leaves_nothing_behind(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_belongs_to_its_images(tmp_path: Path) -> None:
-    data = write_discs(tmp_path / "d", 8)
-    with pytest.raises(StopError):
-        train(small(data), run=tmp_path / "run", listen=stop_after(0))
-    with pytest.raises(RunError, match="go on with `plexus segment train --resume"):
-        train(small(data), run=tmp_path / "run")
-    write_discs(data, 2, first=10)
-    with pytest.raises(RunError, match="are not those the run started with"):
-        resume(tmp_path / "run")
-
-
-def test_folders_that_are_no_runs(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="not a run folder"):
-        resume(tmp_path)
-    (tmp_path / "config.yaml").write_text("data: x\n")
-    for content, said in (
-        ("{", "cut short"),
-        ('{"format": 1, "kind": "fit"}', "not the record of `plexus segment train`"),
-    ):
-        (tmp_path / "record.json").write_text(content)
-        with pytest.raises(RunError, match=said):
-            resume(tmp_path)
-
-
 def test_maps_on_a_threshold_are_chosen_as_they_are_measured() -> None:
     """51 of 255 is .2, a threshold that is tried; bytes on it are inside in both, at any size."""
-    from plexus.segment._forward import enlarge, from_bytes
-    from plexus.segment._gate import Gate
-    from plexus.segment._gate_fit import overlaps
-    from plexus.segment._measure import _Maps, gated
+    from plexus.segment.gate import Gate, overlaps
+    from plexus.segment.measure import _Maps, gated
+    from plexus.segment.nets import enlarge, from_bytes
 
     kept = np.full((1, 8, 8), 51, np.uint8)
     found = overlaps(_Maps(kept), np.ones((1, 8, 8), bool))

@@ -11,9 +11,7 @@ from torch import Tensor, nn
 
 from plexus.data import to_shape
 from plexus.models import Segmentation, UNet
-from plexus.segment._forward import answers, enlarge, from_bytes, to_bytes
-from plexus.segment._nets import Segmenter
-from plexus.segment._window import blend_weights, places, windowed
+from plexus.segment.nets import Segmenter, blend_weights, enlarge, from_bytes, places, predict_proba, to_bytes, windowed
 from plexus.training import Normalize
 
 
@@ -65,7 +63,7 @@ def test_a_pointwise_net_leaves_no_seam() -> None:
 def test_an_image_of_the_usual_size_needs_one_window() -> None:
     net, pixels = real(), image(60, 80)
     got, logit = windowed([net], pixels, (24, 32), (60.0, 80.0), channels=1)
-    expected, logits = answers([net], torch.from_numpy(to_shape(pixels, (1, 24, 32)))[None])
+    expected, logits = predict_proba([net], torch.from_numpy(to_shape(pixels, (1, 24, 32)))[None])
     np.testing.assert_allclose(got, expected[0], atol=1e-6)
     assert logit == logits[0]
 
@@ -79,19 +77,19 @@ def test_larger_images_keep_the_scale_and_smaller_ones_the_size() -> None:
 def test_flips_make_the_answer_symmetric() -> None:
     net = real()
     pixels = torch.from_numpy(image(16, 16))[None, None]
-    there, logit = answers([net], pixels, flips=True)
-    back, again = answers([net], pixels.flip(-1), flips=True)
+    there, logit = predict_proba([net], pixels, flips=True)
+    back, again = predict_proba([net], pixels.flip(-1), flips=True)
     np.testing.assert_allclose(there, back[:, :, ::-1], atol=1e-6)
     np.testing.assert_allclose(logit, again, atol=1e-6)
-    assert not np.allclose(there, answers([net], pixels)[0])
+    assert not np.allclose(there, predict_proba([net], pixels)[0])
 
 
 def test_several_nets_answer_with_their_mean() -> None:
     first, pixels = real(), torch.from_numpy(image(16, 16))[None, None]
     torch.manual_seed(1)
     second = Segmenter(UNet(width=4, levels=3), Normalize(torch.tensor([90.0]), torch.tensor([40.0]))).eval()
-    both = answers([first, second], pixels)
-    each = [answers([net], pixels) for net in (first, second)]
+    both = predict_proba([first, second], pixels)
+    each = [predict_proba([net], pixels) for net in (first, second)]
     for k in (0, 1):
         np.testing.assert_allclose(both[k], (each[0][k] + each[1][k]) / 2, atol=1e-6)
 

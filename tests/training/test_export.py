@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from plexus.training import FitConfig
-from plexus.training._export import export, with_pixels
-from plexus.training._nets import Nets
+from plexus.training.export import export, with_pixels
+from plexus.training.nets import Nets
 from plexus.wiring import derive
 from tests.training.nets import normalize
 from tests.wiring.nets import some_of

@@ -11,11 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from plexus.errors import ConfigError, RunError, TrainingError
+from plexus.errors import RunError, TrainingError
 from plexus.graph import Wiring
 from plexus.nn import SphericalConv2d, SphericalLinear, convert
-from plexus.training import FitConfig, Loop, MaskAnnealing, check_devices, gated
-from plexus.training._loop import AtomicCheckpoints
+from plexus.training import Loop, MaskAnnealing, gated
 from tests.training.nets import batches, learn, schedule, supernet
 
 
@@ -141,20 +140,15 @@ def test_fading_ends_at_exactly_0_and_leaves_the_others(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "deep" / "last.ckpt"
-    AtomicCheckpoints().save_checkpoint({"step": torch.tensor(1)}, file)
+    loop, folder = Loop(tmp_path), tmp_path / "checkpoints" / "learn"
+    with pytest.raises(ZeroDivisionError):
+        learn(loop, "learn", supernet(), schedule(), callbacks=[Stop(1, 0, ZeroDivisionError())])
+    before = (folder / "last.ckpt").read_bytes()
 
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(TrainingError, match="the disk is full"):
-        AtomicCheckpoints().save_checkpoint({"step": torch.tensor(2)}, file)
-    assert torch.load(file, weights_only=True)["step"] == 1
-    assert list(file.parent.iterdir()) == [file]
-
-
-@pytest.mark.parametrize("options", [{"strategy": "nonsense"}, {"strategy": "ddp_spawn_everywhere", "devices": 2}])
-def test_devices_that_are_not_there_are_told(options: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=r"devices=\d, strategy="):
-        check_devices(FitConfig(**options))
+        learn(loop, "learn", supernet(), schedule())
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == {"last.ckpt": before}

@@ -10,8 +10,7 @@ from torch import nn
 
 from plexus.errors import TrainingError
 from plexus.nn import SphericalLinear, Supernet, UnitConv2d, convert
-from plexus.training import ClassificationModule, Loop, gated, set_masks
-from plexus.training._module import one_cycle, ramp
+from plexus.training import ClassificationModule, Loop, gated, one_cycle, ramp, set_masks
 from plexus.wiring import edge_costs
 from tests.training.nets import images, learn, normalize, schedule, supernet
 

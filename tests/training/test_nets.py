@@ -13,7 +13,7 @@ from plexus.errors import ConfigError
 from plexus.models import Classifier, deep, head
 from plexus.nn import RotConv2d, SphericalConv2d, Supernet, UnitConv2d, UnitLinear
 from plexus.training import FitConfig
-from plexus.training._nets import Nets, describe, neuron, neurons
+from plexus.training.nets import Nets, describe, neuron, neurons
 
 SHAPE = (1, 8, 8)
 

@@ -12,7 +12,7 @@ from plexus.data import load
 from plexus.errors import ConfigError, RunError
 from plexus.models import Autoencoder
 from plexus.training import FitConfig, fit
-from plexus.training._nets import Nets
+from plexus.training.nets import Nets
 from plexus.wiring import derive, importance
 
 

@@ -278,7 +278,7 @@ def _kept(study: Study, scale: str, count: int, results: Path, data: str, resume
             "move them away, or choose another folder with --results"
         )
     kept = [trial for trial in records(results, study, scale) if trial.seed < count]
-    if other := sorted({getattr(trial.data, "spec", "") for trial in kept} - {public(data)}):
+    if other := sorted({trial.data.get("spec", "") for trial in kept} - {public(data)}):
         raise RunError(f"{folder}: its records are of the data {', '.join(other)}, not {public(data)}; use --results")
     if kept and not resume:
         raise RunError(

@@ -110,7 +110,7 @@ def perform(study: Study, task: Task) -> Outcome:
             seed=job.seed,
             scale=job.scale_name,
             settings=settings(job.scale),
-            data={"spec": public(job.data), **metrics.pop("data", {})},  # type: ignore[arg-type]  # pydantic parses it
+            data={"spec": public(job.data), **metrics.pop("data", {})},
             metrics=metrics,
             versions=dict(versions()),
             machine=machine(),

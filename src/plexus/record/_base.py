@@ -120,7 +120,7 @@ class Record(Part):
     config: dict[str, Any] = {}
     versions: dict[str, Any] = {}
     machine: dict[str, Any] = {}
-    data: Part = Field(default_factory=Data)
+    data: Data = Field(default_factory=Data)
     seconds: dict[str, Number] = {}
 
     def to_dict(self) -> dict[str, Any]:

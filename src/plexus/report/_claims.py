@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from plexus.errors import printable
 from plexus.record import ClaimsRecord
-from plexus.report._formatting import NONE, plural, printable, rounded, signed, span
+from plexus.report._formatting import NONE, plural, rounded, signed, span
 
 PLAIN = ("correlation", "% of the ranking", "% of the time")
 """Units of figures that are no differences and carry no sign."""

@@ -10,7 +10,7 @@ import altair as alt
 import numpy as np
 from markupsafe import Markup
 
-from plexus.errors import RunError
+from plexus.errors import RunError, printable
 from plexus.record import RobustnessRecord, record_of
 from plexus.report._charts import (
     COLORS,
@@ -38,7 +38,6 @@ from plexus.report._formatting import (
     facts,
     percent,
     plural,
-    printable,
     times,
 )
 

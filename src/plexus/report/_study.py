@@ -90,7 +90,7 @@ def _listed(names: Sequence[str]) -> str:
 def _lede(record: StudyRecord) -> str:
     """How it was measured, and what the words of the verdict mean."""
     images, epochs = record.settings.get("images"), record.settings.get("epochs")
-    spec = record.data.model_dump().get("spec")
+    spec = record.data.get("spec")
     parts = [
         f"{count(images)} training images" if images else "all training images",
         *([plural(epochs, "epoch")] if epochs else []),
@@ -130,7 +130,7 @@ def _p(value: float | None) -> str:
 def _making(record: StudyRecord) -> list[dict[str, Any]]:
     cost = {"trials": record.trials, "all together": duration(record.seconds.get("total"))} | record.machine
     settings = {name: value for name, value in record.settings.items() if value not in ({}, None)}
-    groups = {"Data": record.data.model_dump(exclude_unset=True), "Settings": settings, "Versions": record.versions}
+    groups = {"Data": record.data, "Settings": settings, "Versions": record.versions}
     return facts(groups | {"Cost": cost})
 
 

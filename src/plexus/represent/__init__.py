@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from plexus.represent._config import RepresentConfig
     from plexus.represent._embed import embed, search
-    from plexus.represent._fewshot import fewshot
     from plexus.represent._probe import probe
     from plexus.represent._train import finished, open_run, resume, train
-    from plexus.represent._vary import vary
+    from plexus.represent.episodes import fewshot
+    from plexus.represent.variation import vary
 
 _HOMES = {
     "RepresentConfig": "_config",
     "embed": "_embed",
-    "fewshot": "_fewshot",
+    "fewshot": "episodes",
     "finished": "_train",
     "probe": "_probe",
     "open_run": "_train",
     "resume": "_train",
     "search": "_embed",
     "train": "_train",
-    "vary": "_vary",
+    "vary": "variation",
 }
 __all__ = ["RepresentConfig", "embed", "fewshot", "finished", "open_run", "probe", "resume", "search", "train", "vary"]
 

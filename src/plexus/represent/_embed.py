@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from plexus.data import data_uri, read_batches
 from plexus.errors import ConfigError, DataError, RunError
 from plexus.record import atomic_write
-from plexus.represent._pictures import grid, small
-from plexus.represent._scores import nearest
-from plexus.represent._space import encode, open_model
+from plexus.represent.space import encode, nearest, open_model
+from plexus.represent.variation import grid, small
 from plexus.training.run_folder import check_place
 
 Floats = NDArray[np.float64]
@@ -110,26 +109,26 @@ def search(
         raise ConfigError(f"{query}: no such file; name one image")
     asked = next(read_batches([query], model.in_shape))[1][:1]
     direction = space.direction(encode(model, asked))
-    found: list[tuple[float, str, str | None, Any]] = []
+    nearest_images: list[tuple[float, str, str | None, Any]] = []
     seen = 0
     if len(data) == 1 and (table := _table(Path(data[0]), model.dim)) is not None:
         paths, labels, z = table
         seen = len(paths)
         rows, values = nearest(direction, space.direction(z), most)
-        found = [(float(v), paths[i], labels[i], None) for i, v in zip(rows[0], values[0], strict=True)]
+        nearest_images = [(float(v), paths[i], labels[i], None) for i, v in zip(rows[0], values[0], strict=True)]
     else:
         for samples, pixels in read_batches(data, model.in_shape, skip_unreadable=skip_unreadable):
             seen += len(samples)
             rows, values = nearest(direction, space.direction(encode(model, pixels)), most)
-            found += [(float(v), samples[i].name, samples[i].label, pixels[i])
+            nearest_images += [(float(v), samples[i].name, samples[i].label, pixels[i])
                       for i, v in zip(rows[0], values[0], strict=True)]  # fmt: skip
-            found = sorted(found, key=lambda entry: -entry[0])[:most]
-    pictures = [asked[0], *(entry[3] for entry in found)]
+            nearest_images = sorted(nearest_images, key=lambda entry: -entry[0])[:most]
+    pictures = [asked[0], *(entry[3] for entry in nearest_images)]
     whole = all(picture is not None for picture in pictures)
     return {
         "query": str(query),
         "images": seen,
-        "found": [{"path": path, "label": label, "similarity": value} for value, path, label, _ in found],
+        "found": [{"path": path, "label": label, "similarity": value} for value, path, label, _ in nearest_images],
         "picture": data_uri(grid([small(picture[None], 64) for picture in pictures], gap=2)) if whole else None,
     }
 

@@ -10,9 +10,8 @@ from typing import Any
 from plexus.data import load
 from plexus.errors import ConfigError
 from plexus.represent._config import RepresentConfig
-from plexus.represent._scores import scores, turning
-from plexus.represent._space import add_to_record, open_model
 from plexus.represent._train import finished, open_run, resume, train
+from plexus.represent.space import add_to_record, open_model, scores, turning
 
 
 def probe(
@@ -52,9 +51,9 @@ def probe(
         Traceback (most recent call last):
         plexus.errors.RunError: nowhere: ...
     """
-    place = Path(run)
-    model, _, record = open_model(place)
-    config, _ = open_run(place)
+    run_folder = Path(run)
+    model, _, record = open_model(run_folder)
+    config, _ = open_run(run_folder)
     wanted = _siblings(config, dims, balances)
     images = load(
         data, size=(model.in_shape[1], model.in_shape[2]), seed=config.seed, val=config.val, test=config.test,
@@ -63,12 +62,12 @@ def probe(
     if images.in_shape != model.in_shape:
         colours = {1: "grey", 3: "colour"}
         raise ConfigError(f"{data}: its images are {colours[images.in_shape[0]]}, those of the run are not")
-    known = [name for name in images.classes if name in record["data"]["classes"]]
-    if 2 <= len(known) < len(images.classes):
-        images = images.only(known)
+    trained = [name for name in images.classes if name in record["data"]["classes"]]
+    if 2 <= len(trained) < len(images.classes):
+        images = images.only(trained)
     rows = []
     for name, sibling in wanted.items():
-        folder = place if name is None else place / "probe" / name
+        folder = run_folder if name is None else run_folder / "probe" / name
         if name is not None:
             _made(sibling, folder, listen, progress)
         model, space, record = open_model(folder)
@@ -82,7 +81,7 @@ def probe(
         row |= {"turning": turning(model, images.test.images), "active": record["units"]["active"]}
         rows.append(row)
     result = {"data": images.name, "test": len(images.test), "rows": rows}
-    add_to_record(place, "probe", lambda before: result)
+    add_to_record(run_folder, "probe", lambda before: result)
     return rows
 
 
@@ -90,14 +89,14 @@ def _siblings(
     config: RepresentConfig, dims: Sequence[int], balances: Sequence[float]
 ) -> dict[str | None, RepresentConfig]:
     """Folder name -> config; None is the run itself."""
-    found: dict[str | None, RepresentConfig] = {None: config}
+    siblings: dict[str | None, RepresentConfig] = {None: config}
     for dim in dims:
         if dim != config.dim:
-            found[f"dim-{dim}"] = replace(config, dim=dim, onnx=False)
+            siblings[f"dim-{dim}"] = replace(config, dim=dim, onnx=False)
     for balance in balances:
         if balance != config.balance:
-            found[f"balance-{balance:g}"] = replace(config, balance=float(balance), onnx=False)
-    return found
+            siblings[f"balance-{balance:g}"] = replace(config, balance=float(balance), onnx=False)
+    return siblings
 
 
 def _made(

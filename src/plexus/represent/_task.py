@@ -19,14 +19,12 @@ from plexus.graph import Wiring
 from plexus.models import Autoencoder
 from plexus.nn import fold
 from plexus.record import atomic_write
+from plexus.represent import images as image_sets
 from plexus.represent._config import RepresentConfig
-from plexus.represent._data import load_images
-from plexus.represent._module import RepresentationModule, Trained, active_units
-from plexus.represent._pictures import as_bytes, grid, small
-from plexus.represent._scores import MOST, nearest, scores, share, turning
-from plexus.represent._space import Space, digests, encode
 from plexus.represent._train import REPRESENT
-from plexus.represent._vary import interpolation, principal_axes, traversal
+from plexus.represent.module import RepresentationModule, Trained
+from plexus.represent.space import MOST, Space, digests, encode, nearest, scores, share, turning, units_in_use
+from plexus.represent.variation import as_bytes, grid, interpolation, principal_axes, small, traversal
 from plexus.training import Batches, Loop, Schedule, check_devices, export_onnx, is_rank_zero, reduce_seed, wait
 from plexus.training.engine import Task
 from plexus.wiring import importance, prune
@@ -43,7 +41,7 @@ class RepresentTask(Task[RepresentConfig]):
     kind = REPRESENT
 
     def load(self) -> str:
-        self.images = load_images(self.config)
+        self.images = image_sets.load_images(self.config)
         return self.images.data.fingerprint
 
     def check(self) -> None:
@@ -81,7 +79,7 @@ class RepresentTask(Task[RepresentConfig]):
         seen = np.sort(np.concatenate([digests(data.train.images), digests(data.val.images)]))
         space = Space(z.mean(0), np.maximum(z.std(0), 1e-6), axes, scale, seen)
         record["results"] = self._figures(space)
-        record["units"] = _units(z, model, record["epochs"])
+        record["units"] = units_in_use(z, model, record["epochs"])
         record["pictures"] = _pictures(model, space, data.train, data.test)
         record["map"] = _map(model, data.test, data.classes)
         if self.config.onnx:
@@ -112,15 +110,15 @@ class RepresentTask(Task[RepresentConfig]):
 
     def _learned(self) -> Wiring:
         """The connections that a supernet in the encoder's place found strongest."""
-        place = self.folder / "wiring.json"
+        path = self.folder / "wiring.json"
         net = self._net(None)
         torch.manual_seed(reduce_seed(self.config.seed))
         body = net.model.with_every_connection()
         self._phase("learn", net, min(max(1, round(_LEARN * self.config.epochs)), self.config.epochs))
-        if is_rank_zero() and not place.exists():
-            atomic_write(place, prune(importance(body, method="gate"), keep=self.config.keep, net=body).to_json())
+        if is_rank_zero() and not path.exists():
+            atomic_write(path, prune(importance(body, method="gate"), keep=self.config.keep, net=body).to_json())
         wait()
-        return Wiring.from_json(place.read_text())
+        return Wiring.from_json(path.read_text())
 
     def _phase(self, name: str, net: Trained, epochs: int) -> None:
         start, config, data = time.monotonic(), self.config, self.images.data
@@ -138,13 +136,13 @@ class RepresentTask(Task[RepresentConfig]):
 
     def _figures(self, space: Space) -> dict[str, Any]:
         data, model = self.images.data, self.model
-        found = scores(model, space, data.train, data.test)
-        found["turning"] = turning(model, data.test.images)
+        figures = scores(model, space, data.train, data.test)
+        figures["turning"] = turning(model, data.test.images)
         if model.classifier is not None:
             z = torch.from_numpy(encode(model, data.test.images)).float()
             with torch.no_grad():
-                found["classifier"] = share((model.classify(z).argmax(1) == data.test.labels).numpy())
-        return found
+                figures["classifier"] = share((model.classify(z).argmax(1) == data.test.labels).numpy())
+        return figures
 
 
 def _read_wiring(config: RepresentConfig) -> Wiring | None:
@@ -158,20 +156,6 @@ def _read_wiring(config: RepresentConfig) -> Wiring | None:
         raise ConfigError(f"wiring={config.wiring}: {reason}; name a wiring.json, or learn") from None
     except Exception as error:
         raise ConfigError(f"wiring={config.wiring}: not a wiring: {str(error).splitlines()[0]}") from None
-
-
-def _units(z: np.ndarray, model: Autoencoder, epochs: list[dict[str, Any]]) -> dict[str, Any]:
-    """How much of Z is in use; a variational encoder whose units mostly carry nothing has collapsed."""
-    variances = np.linalg.eigvalsh(np.cov(z, rowvar=False).reshape(z.shape[1], -1)).clip(0)
-    active = active_units(torch.from_numpy(z), prior=model.variational)
-    found = {
-        "dim": model.dim,
-        "active": active,
-        "effective": float(variances.sum() ** 2 / max((variances**2).sum(), 1e-300)),
-        "divergence": epochs[-1]["divergence"] if epochs else None,
-        "collapsed": active < model.dim / 2,
-    }
-    return found
 
 
 def _pictures(model: Autoencoder, space: Space, train: Split, test: Split) -> dict[str, Any]:
@@ -190,9 +174,9 @@ def _pictures(model: Autoencoder, space: Space, train: Split, test: Split) -> di
     lines = (torch.cat([images[a : a + 1], interpolation(model, z[a], z[b], steps=9), images[b : b + 1]])
              for a, b in pairs)  # fmt: skip
     pictures["interpolations"] = _uri(*lines)
-    known = train.images[:MOST]
-    rows, _ = nearest(space.direction(z[:8]), space.direction(encode(model, known)), 8)
-    pictures["neighbours"] = _uri(*(torch.cat([images[i : i + 1], known[row]]) for i, row in enumerate(rows)))
+    learned = train.images[:MOST]
+    rows, _ = nearest(space.direction(z[:8]), space.direction(encode(model, learned)), 8)
+    pictures["neighbours"] = _uri(*(torch.cat([images[i : i + 1], learned[row]]) for i, row in enumerate(rows)))
     return pictures
 
 
@@ -273,7 +257,7 @@ class _Decoder(nn.Module):
 
 
 def export(model: Autoencoder, folder: Path) -> dict[str, float]:
-    """Writes `encoder.onnx` (`pixels` 0..255 to `z`, and `logits`) and `decoder.onnx` (`z` to `pixels`).
+    """Write `encoder.onnx` (`pixels` 0..255 to `z`, and `logits`) and `decoder.onnx` (`z` to `pixels`).
 
     Args:
         model: in evaluation mode; unit layers are folded.

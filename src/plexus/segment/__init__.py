@@ -10,22 +10,38 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from plexus.segment._config import SegmentConfig
-    from plexus.segment._evaluate import evaluate
-    from plexus.segment._predict import predict
-    from plexus.segment._submit import submit
+    from plexus.segment._module import segmentation_loss
     from plexus.segment._train import finished, open_run, resume, train
+    from plexus.segment.evaluation import evaluate
+    from plexus.segment.gate import Gate, choose_gate
+    from plexus.segment.prediction import predict, submit
 
 _HOMES = {
+    "Gate": "gate",
     "SegmentConfig": "_config",
-    "evaluate": "_evaluate",
+    "choose_gate": "gate",
+    "evaluate": "evaluation",
     "finished": "_train",
-    "predict": "_predict",
+    "predict": "prediction",
     "open_run": "_train",
     "resume": "_train",
-    "submit": "_submit",
+    "segmentation_loss": "_module",
+    "submit": "prediction",
     "train": "_train",
 }
-__all__ = ["SegmentConfig", "evaluate", "finished", "open_run", "predict", "resume", "submit", "train"]
+__all__ = [
+    "Gate",
+    "SegmentConfig",
+    "choose_gate",
+    "evaluate",
+    "finished",
+    "open_run",
+    "predict",
+    "resume",
+    "segmentation_loss",
+    "submit",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

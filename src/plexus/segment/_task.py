@@ -15,11 +15,11 @@ from plexus.data import SampleSet, SegmentationDataset, load_segmentation, open_
 from plexus.errors import DataError
 from plexus.record import atomic_write, to_json
 from plexus.segment._config import SegmentConfig
-from plexus.segment._export import export_onnx
-from plexus.segment._folds import assigned, grouped_folds, validation_fold
-from plexus.segment._forward import answers, enlarge, from_bytes, to_bytes
-from plexus.segment._gate import Gate
-from plexus.segment._measure import (
+from plexus.segment._module import SegmentationModule
+from plexus.segment._train import SEGMENT
+from plexus.segment.folds import assigned, grouped_folds, validation_fold
+from plexus.segment.gate import Gate
+from plexus.segment.measure import (
     Answers,
     calibration,
     entries,
@@ -28,12 +28,22 @@ from plexus.segment._measure import (
     kinds_with,
     measure,
     one_group,
+    shown,
     summary,
+    worst,
 )
-from plexus.segment._module import SegmentationModule
-from plexus.segment._nets import Segmenter, build, save_net, statistics, wiring_of
-from plexus.segment._pictures import shown, worst
-from plexus.segment._train import SEGMENT
+from plexus.segment.nets import (
+    Segmenter,
+    build,
+    enlarge,
+    export,
+    from_bytes,
+    predict_proba,
+    save_net,
+    statistics,
+    to_bytes,
+    wiring_of,
+)
 from plexus.training import Batches, Loop, Schedule, check_devices, device, is_rank_zero
 from plexus.training.engine import Task
 
@@ -109,14 +119,14 @@ class SegmentTask(Task[SegmentConfig]):
 
     def evaluate(self) -> None:
         record, config = self.record, self.config
-        rows, found = self._validated()
+        rows, answers = self._validated()
         pairs = self.pairs.take(rows)
         if not self.crossed and one_group(pairs):
             record["data"]["notes"].append("the validation images are of one group: figures of the gate may flatter")
         kinds = kinds_with(config.gate)
-        gates = {kind: gates_for(kind, found, pairs, seed=config.seed) for kind in kinds}
+        gates = {kind: gates_for(kind, answers, pairs, seed=config.seed) for kind in kinds}
         chosen = next(k for k in kinds if k == config.gate or (k == "0.5" and config.gate not in kinds))
-        record |= figures(found, pairs, {kind: each for kind, (_, each) in gates.items()}, chosen, seed=config.seed)
+        record |= figures(answers, pairs, {kind: each for kind, (_, each) in gates.items()}, chosen, seed=config.seed)
         record["gate"] = gates[chosen][0].to_dict()
         record["gates"] = {kind: whole.to_dict() for kind, (whole, _) in gates.items()}
         record["measured_on"] = "out-of-fold images" if self.crossed else "validation images"
@@ -134,7 +144,7 @@ class SegmentTask(Task[SegmentConfig]):
                 entry["wiring"] = json.loads(own.to_json())
             save_net(net, self.folder / f"model-{entry['fold']}.safetensors")
             if config.onnx:
-                entry["onnx_difference"] = export_onnx(net, self.folder / f"model-{entry['fold']}.onnx", shape)
+                entry["onnx_difference"] = export(net, self.folder / f"model-{entry['fold']}.onnx", shape)
 
     @property
     def folds(self) -> list[int]:
@@ -207,39 +217,39 @@ class SegmentTask(Task[SegmentConfig]):
         for k, net in zip(self.folds, self.nets, strict=True):
             mine = np.flatnonzero(self.fold[rows] == k)
             split = self.pairs.split(rows[mine])
-            maps, logit[mine] = answers([net.to(at)], split.images)
+            maps, logit[mine] = predict_proba([net.to(at)], split.images)
             probability[mine] = to_bytes(maps)
             net.cpu()
-        found = Answers(probability, logit, self.fold[rows])
+        answers = Answers(probability, logit, self.fold[rows])
         names, groups = ([part[i] or "" for i in rows] for part in (self.pairs.names, self.pairs.groups))
         file = io.BytesIO()
         np.savez_compressed(
-            file, name=np.array(names, dtype=np.str_), group=np.array(groups, dtype=np.str_), fold=found.fold,
+            file, name=np.array(names, dtype=np.str_), group=np.array(groups, dtype=np.str_), fold=answers.fold,
             logit=logit, probability=probability, truth=np.packbits(self.pairs.masks[rows, 0].numpy(), axis=-1),
         )  # fmt: skip
         atomic_write(self.folder / "oof.npz", file.getvalue())
-        return rows.tolist(), found
+        return rows.tolist(), answers
 
 
 def figures(
-    found: Answers, pairs: SegmentationDataset, gates: dict[str, Sequence[Gate]], chosen: str, *, seed: int
+    answers: Answers, pairs: SegmentationDataset, gates: dict[str, Sequence[Gate]], chosen: str, *, seed: int
 ) -> dict[str, Any]:
     """The parts of a record that say how good the masks are.
 
     Args:
-        found: the nets' answers.
+        answers: the nets' answers.
         pairs: the images.
         gates: kind -> the gate of each image.
         chosen: the kind whose masks are described one by one.
         seed: of the intervals.
     """
-    measured = measure(found, pairs, gates)
-    lines = entries(measured[chosen], pairs, found.fold)
+    measured = measure(answers, pairs, gates)
+    lines = entries(measured[chosen], pairs, answers.fold)
     masks = {}
     for i in worst(lines):
-        small = from_bytes(found.probability[i])
+        small = from_bytes(answers.probability[i])
         large = enlarge(small, pairs.sizes[i])
-        masks[i], _ = gated(gates[chosen][i], small, large, float(found.logit[i]))
+        masks[i], _ = gated(gates[chosen][i], small, large, float(answers.logit[i]))
     return {
         "results": {kind: summary(each, pairs, seed=seed) for kind, each in measured.items()},
         "chosen": chosen,

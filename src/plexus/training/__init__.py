@@ -19,8 +19,6 @@ if TYPE_CHECKING:
         set_masks,
     )
     from plexus.training._config import FitConfig
-    from plexus.training._evaluate import picture
-    from plexus.training._export import export_onnx
     from plexus.training._fit import finished, fit, open_run, reprune, resume
     from plexus.training._loop import Batches, Loop, Machine, check_devices, wait
     from plexus.training._module import (
@@ -30,12 +28,16 @@ if TYPE_CHECKING:
         exact_state,
         gated,
         load_exact,
+        one_cycle,
+        ramp,
         reduce_seed,
         seed_generators,
         step_seed,
     )
     from plexus.training._options import Declared, ImageOptions, Options, declared, option, read_yaml
     from plexus.training._predict import predict
+    from plexus.training.evaluation import picture
+    from plexus.training.export import export_onnx
     from plexus.training.run_folder import is_rank_zero, last_run
 
 _HOMES = {
@@ -43,13 +45,13 @@ _HOMES = {
         "ClassificationModule", "MaskAnnealing", "Normalize", "accuracy", "device", "logits_of", "set_masks",
     ),
     "_config": ("FitConfig",),
-    "_evaluate": ("picture",),
-    "_export": ("export_onnx",),
-    "_fit": ("finished", "fit", "open_run", "reprune", "resume"),
+    "evaluation": ("picture",),
+    "export": ("export_onnx",),
+    "_fit": ("FIT", "finished", "fit", "open_run", "reprune", "resume"),
     "_loop": ("Batches", "Loop", "Machine", "check_devices", "wait"),
     "_module": (
-        "History", "Schedule", "TrainingModule", "exact_state", "gated", "load_exact", "reduce_seed",
-        "seed_generators", "step_seed",
+        "History", "Schedule", "TrainingModule", "exact_state", "gated", "load_exact", "one_cycle", "ramp",
+        "reduce_seed", "seed_generators", "step_seed",
     ),
     "_options": ("Declared", "ImageOptions", "Options", "declared", "option", "read_yaml"),
     "_predict": ("predict",),
@@ -83,10 +85,12 @@ __all__ = [
     "last_run",
     "load_exact",
     "logits_of",
+    "one_cycle",
     "open_run",
     "option",
     "picture",
     "predict",
+    "ramp",
     "read_yaml",
     "reduce_seed",
     "reprune",

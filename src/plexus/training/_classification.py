@@ -61,7 +61,7 @@ class Normalize(nn.Module):
 
 
 class ClassificationModule(TrainingModule):
-    r"""Trains logits by cross-entropy, plus a penalty on gates.
+    r"""Train logits by cross-entropy, plus a penalty on gates.
 
     .. math:: L = -\log \mathrm{softmax}(f(x))_y + \lambda \, \mathrm{mean}_e \, c_e g_e
 

@@ -174,7 +174,7 @@ def _done(folder: Path, phase: str) -> bool:
 
 
 def _copy(source: Path, folder: Path, phase: str) -> None:
-    """Takes over a phase that is done; the history comes last, as it says that the rest is there."""
+    """Take over a phase that is done; the history comes last, as it says that the rest is there."""
     if _done(source, phase):
         to = folder / "checkpoints" / phase
         to.mkdir(parents=True, exist_ok=True)

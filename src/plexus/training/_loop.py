@@ -117,7 +117,7 @@ def _later(set_epoch: Callable[[int], None], first: int) -> Callable[[int], None
 
 
 class Loop:
-    """Trains phases one after the other; each leaves its weights and its history, and is never done twice.
+    """Train phases one after the other; each leaves its weights and its history, and is never done twice.
 
     A phase lies in FOLDER/checkpoints/NAME: `last.ckpt` while it trains, `weights.safetensors` and `history.json` when
     it is done. A process that was stopped at any moment goes on from there to the same bits.
@@ -188,26 +188,26 @@ class Loop:
             RunError: what an earlier process left does not belong to this net.
             KeyboardInterrupt: stopped by SIGINT or SIGTERM; the last checkpoint is there.
         """
-        place = self._place(name)
+        folder = self._place(name)
         if not self.done(name):
             history = History(tags or {}, listen or self.listen)
             with quiet():
-                self._fit(place, module, batches, [*callbacks, history], history, title or name, stop)
+                self._fit(folder, module, batches, [*callbacks, history], history, title or name, stop)
             if is_rank_zero():
-                _leave(place, module.net, history.epochs)
+                _leave(folder, module.net, history.epochs)
             wait()
         module.cpu()
-        return _read_back(place, module.net)
+        return _read_back(folder, module.net)
 
     def _place(self, name: str) -> Path:
         return self.folder / "checkpoints" / name
 
     def _fit(
-        self, place: Path, module: TrainingModule, batches: Batches, callbacks: list[L.Callback], history: History,
+        self, folder: Path, module: TrainingModule, batches: Batches, callbacks: list[L.Callback], history: History,
         title: str, stop: Callable[[Sequence[Entry]], bool] | None,
     ) -> None:  # fmt: skip
         live = self.progress and is_rank_zero() and Console(stderr=True).is_terminal
-        checkpoint = place / "last.ckpt"
+        checkpoint = folder / "last.ckpt"
         # The history comes before what reads it: Lightning calls callbacks in their order.
         callbacks += [_EarlyEnd(history, stop)] if stop else []
         callbacks += [_Checkpoints(checkpoint, self.save_every), *([_Bar(title)] if live else [])]
@@ -216,7 +216,7 @@ class Loop:
             max_epochs=module.schedule.epochs,
             callbacks=callbacks,
             plugins=[AtomicCheckpoints()],
-            logger=self._loggers(place.name),
+            logger=self._loggers(folder.name),
             enable_progress_bar=live,
             default_root_dir=self.folder,
         )
@@ -237,7 +237,7 @@ class Loop:
         epochs = len(history.epochs)
         if trainer.global_step != epochs * module.steps or (epochs < module.schedule.epochs and not stop):
             expected = module.schedule.epochs * module.steps
-            raise RunError(f"{place.name} ended after {trainer.global_step} of {expected} steps; go on with --resume")
+            raise RunError(f"{folder.name} ended after {trainer.global_step} of {expected} steps; go on with --resume")
 
     def _loggers(self, name: str) -> list[Logger] | bool:
         loggers: list[Logger] = []
@@ -325,7 +325,7 @@ class AtomicCheckpoints(TorchCheckpointIO):
 
 
 class _Checkpoints(L.Callback):
-    """Leaves one checkpoint, replaced at the end of an epoch where the last one is old enough."""
+    """Leave one checkpoint, replaced at the end of an epoch where the last one is old enough."""
 
     def __init__(self, path: Path, every: float) -> None:
         self.path, self.every, self.saved = path, every, time.monotonic()
@@ -337,7 +337,7 @@ class _Checkpoints(L.Callback):
 
 
 class _EarlyEnd(L.Callback):
-    """Ends the training where a rule over its history says so."""
+    """End the training where a rule over its history says so."""
 
     def __init__(self, history: History, stop: Callable[[Sequence[Entry]], bool]) -> None:
         self.history, self.stop = history, stop
@@ -361,27 +361,27 @@ class _Bar(RichProgressBar):
         return f"{self.title:<8} {super()._get_train_description(current_epoch)}"
 
 
-def _leave(place: Path, net: nn.Module, epochs: Sequence[Entry]) -> None:
-    """Writes what a phase has made; the history comes last, as it says that the rest is there."""
-    place.mkdir(parents=True, exist_ok=True)
+def _leave(folder: Path, net: nn.Module, epochs: Sequence[Entry]) -> None:
+    """Write what a phase has made; the history comes last, as it says that the rest is there."""
+    folder.mkdir(parents=True, exist_ok=True)
     state = {k: v.cpu().contiguous() for k, v in exact_state(net).items()}
-    atomic_write(place / "weights.safetensors", save(state))
-    atomic_write(place / "history.json", json.dumps(epochs))
-    (place / "last.ckpt").unlink(missing_ok=True)
+    atomic_write(folder / "weights.safetensors", save(state))
+    atomic_write(folder / "history.json", json.dumps(epochs))
+    (folder / "last.ckpt").unlink(missing_ok=True)
 
 
-def _read_back(place: Path, net: nn.Module) -> list[Entry]:
-    """Loads what a phase left into the net and returns its history."""
+def _read_back(folder: Path, net: nn.Module) -> list[Entry]:
+    """Load what a phase left into the net and returns its history."""
     try:
-        load_exact(net, load_file(place / "weights.safetensors"))
-        epochs: list[Entry] = json.loads((place / "history.json").read_text())
+        load_exact(net, load_file(folder / "weights.safetensors"))
+        epochs: list[Entry] = json.loads((folder / "history.json").read_text())
         return epochs
     except (RuntimeError, ValueError, OSError, SafetensorError) as error:
-        raise RunError(f"{place}: {_misfit(error)}") from None
+        raise RunError(f"{folder}: {_misfit(error)}") from None
 
 
 def _check(checkpoint: Path, module: TrainingModule) -> None:
-    """Refuses a checkpoint that is broken or of another net, before Lightning does it with a traceback."""
+    """Refuse a checkpoint that is broken or of another net, before Lightning does it with a traceback."""
     try:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True)
         shapes = [{k: v.shape for k, v in kind.items()} for kind in (content["state_dict"], module.state_dict())]

@@ -46,7 +46,7 @@ def predict(run: str | Path, images: Sequence[str | Path]) -> list[dict[str, Any
     except Exception as error:  # onnxruntime raises a class of its own for each kind of broken file
         raise RunError(f"{folder / 'model.onnx'}: cannot be loaded: {_first_line(error)}") from None
     classes, shape = record.data.classes, tuple(record.data.in_shape)
-    found = []
+    answers = []
     for image in images:
         pixels = read_image(image, shape).float().unsqueeze(0).numpy()
         try:
@@ -56,7 +56,7 @@ def predict(run: str | Path, images: Sequence[str | Path]) -> list[dict[str, Any
         except Exception as error:  # a model of another kind of images or of other classes
             raise RunError(f"{folder / 'model.onnx'}: not the model of this run: {_first_line(error)}") from None
         best = max(range(len(classes)), key=probabilities.__getitem__)
-        found.append(
+        answers.append(
             {
                 "image": str(image),
                 "label": classes[best],
@@ -64,7 +64,7 @@ def predict(run: str | Path, images: Sequence[str | Path]) -> list[dict[str, Any
                 "probabilities": by_class,
             }
         )
-    return found
+    return answers
 
 
 def _first_line(error: Exception) -> str:

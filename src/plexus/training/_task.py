@@ -16,13 +16,13 @@ from plexus.graph import Wiring
 from plexus.record import atomic_write
 from plexus.training._classification import ClassificationModule, MaskAnnealing, Normalize
 from plexus.training._config import FitConfig
-from plexus.training._evaluate import Trained, evaluate
-from plexus.training._export import export
 from plexus.training._fit import FIT
 from plexus.training._loop import Batches, Loop, check_devices, wait
 from plexus.training._module import Schedule
-from plexus.training._nets import Nets
 from plexus.training.engine import Task
+from plexus.training.evaluation import Trained, evaluate
+from plexus.training.export import export
+from plexus.training.nets import Nets
 from plexus.training.run_folder import is_rank_zero
 from plexus.wiring import derive, edge_costs, importance, prune
 

@@ -57,8 +57,8 @@ class Kind(Generic[C]):
 
     def files(self, config: C) -> dict[str, str]:
         """The paths that a config names beside its data: option -> path."""
-        said = {name: getattr(config, name) for name in self.paths if name != "data"}
-        return {name: path for name, path in said.items() if path is not None and path not in self.paths[name]}
+        values = {name: getattr(config, name) for name in self.paths if name != "data"}
+        return {name: path for name, path in values.items() if path is not None and path not in self.paths[name]}
 
 
 class Task(ABC, Generic[C]):
@@ -233,8 +233,8 @@ def new_run(
         RunError: the folder exists and is not empty, or cannot be made.
     """
     options: Any = config
-    said = {name: getattr(config, name) for name in kind.paths}
-    config = replace(options, **{name: _absolute(path, kind.paths[name]) for name, path in said.items()})
+    values = {name: getattr(config, name) for name in kind.paths}
+    config = replace(options, **{name: _absolute(path, kind.paths[name]) for name, path in values.items()})
     now = now or datetime.datetime.now(datetime.UTC)
     record = {
         "format": FORMAT,
@@ -288,7 +288,7 @@ def _prepare(
 
 
 def _perform(task: Task[Any]) -> None:
-    """Trains and, in the process that writes, evaluates."""
+    """Train and, in the process that writes, evaluates."""
     task.train()
     if is_rank_zero():
         start = time.monotonic()

@@ -209,8 +209,8 @@ def fingerprint(option: str) -> str:
         files = [path, *(_imported(path) if path.suffix == ".py" else ())]
     try:
         return digest(*(file.read_bytes() for file in files))
-    except OSError as error:
-        return f"unreadable: {error.strerror}"
+    except (OSError, ValueError) as error:  # a name that no file system takes: reading it will say what is wrong
+        return f"unreadable: {getattr(error, 'strerror', None) or error}"
 
 
 def _imported(script: Path) -> list[Path]:

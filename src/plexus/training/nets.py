@@ -120,11 +120,13 @@ def _function(where: str) -> Callable[[Sequence[int]], list[nn.Module]]:
     function = user_function(where, "plexus_user_legos", label=f"legos={where!r}")
 
     def legos(in_shape: Sequence[int]) -> list[nn.Module]:
-        made = function(in_shape)
-        if not isinstance(made, list | tuple | nn.ModuleList) or not all(isinstance(m, nn.Module) for m in made):
+        modules = function(in_shape)
+        if not isinstance(modules, list | tuple | nn.ModuleList) or not all(isinstance(m, nn.Module) for m in modules):
             name = where.rpartition(":")[2]
-            raise ConfigError(f"legos={where!r}: {name} must return a list of torch modules, got {type(made).__name__}")
-        return list(made)
+            raise ConfigError(
+                f"legos={where!r}: {name} must return a list of torch modules, got {type(modules).__name__}"
+            )
+        return list(modules)
 
     return legos
 

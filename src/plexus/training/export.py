@@ -54,7 +54,7 @@ def with_pixels(net: nn.Module, normalize: Normalize) -> fx.GraphModule:
 def export(
     net: nn.Module, normalize: Normalize, folder: Path, in_shape: Sequence[int], classes: Sequence[str]
 ) -> dict[str, object]:
-    """Writes `model.safetensors`, `model.py` and `model.onnx`, and checks both against the net.
+    """Write `model.safetensors`, `model.py` and `model.onnx`, and checks both against the net.
 
     Args:
         net: a net from `derive` or `rebuild`; unit and spherical layers are folded.
@@ -151,12 +151,12 @@ def to_onnx(
     net: nn.Module, in_shape: Sequence[int], outputs: Sequence[str] = ("logits",), *, source: str = "pixels"
 ) -> bytes:
     """The net as ONNX, `source` in and `outputs` out, for any number of images."""
-    with TemporaryDirectory() as place, warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    with TemporaryDirectory() as folder, warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # the exporter warns about its own internals
         before = logging.root.manager.disable
         logging.disable(logging.WARNING)
         try:
-            file = Path(place) / "model.onnx"
+            file = Path(folder) / "model.onnx"
             torch.onnx.export(
                 net, (torch.zeros(2, *in_shape),), file, dynamo=True, external_data=False, verbose=False,
                 input_names=[source], output_names=list(outputs), dynamic_shapes=({0: torch.export.Dim("images")},),

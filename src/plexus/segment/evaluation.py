@@ -14,11 +14,11 @@ import numpy as np
 from plexus.data import SegmentationDataset, load_segmentation, open_samples
 from plexus.errors import DataError, RunError
 from plexus.record import FORMAT, atomic_write, to_json
-from plexus.segment._forward import to_bytes
-from plexus.segment._images import Run, Told, open_finished
-from plexus.segment._measure import KINDS, Answers
 from plexus.segment._task import figures
 from plexus.segment._train import SEGMENT
+from plexus.segment.measure import KINDS, Answers
+from plexus.segment.nets import to_bytes
+from plexus.segment.prediction import Run, Told, open_finished
 from plexus.training.run_folder import check_place, refuse_used, versions
 
 _AT_ONCE = 16
@@ -40,7 +40,7 @@ def evaluate(
     command: str = "",
     tell: Told = lambda line: None,
 ) -> dict[str, Any]:
-    """Measures a run on other images with masks, and writes `evaluation.json`; gates stay as the run chose them.
+    """Measure a run on other images with masks, and writes `evaluation.json`; gates stay as the run chose them.
 
     Args:
         run: a finished run; the mean of its nets answers.
@@ -66,9 +66,9 @@ def evaluate(
         plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one of `plexus segment train`
     """
     start, folder, opened = time.monotonic(), Path(run), open_finished(run)
-    place = Path(out) if out is not None else folder / "evaluation"
-    refuse_used(place)
-    check_place(place)
+    target = Path(out) if out is not None else folder / "evaluation"
+    refuse_used(target)
+    check_place(target)
     config = opened.config
     kind = opened.record["chosen"] if gate is None else gate
     kinds = dict.fromkeys([*KINDS, opened.record["chosen"], kind])
@@ -87,8 +87,8 @@ def evaluate(
         missing_mask=missing_mask or config.missing_mask,
     )  # fmt: skip
     pairs = _seen(folder, pairs, unseen, notes, tell)
-    found = _answers(opened, pairs, flips=flips, window=window)
-    made = figures(found, pairs, {each: [g] * len(pairs) for each, g in gates.items()}, kind, seed=config.seed)
+    answers = _answers(opened, pairs, flips=flips, window=window)
+    parts = figures(answers, pairs, {each: [g] * len(pairs) for each, g in gates.items()}, kind, seed=config.seed)
     record = {
         "format": FORMAT,
         "kind": SEGMENT.name,
@@ -114,12 +114,12 @@ def evaluate(
         "gate": gates[kind].to_dict(),
         "gates": {each: g.to_dict() for each, g in gates.items()},
         "measured_on": source.name,
-        **made,
+        **parts,
         "seconds": {"total": time.monotonic() - start},
     }
-    place.mkdir(parents=True, exist_ok=True)
+    target.mkdir(parents=True, exist_ok=True)
     text = to_json(record)
-    atomic_write(place / "evaluation.json", text)
+    atomic_write(target / "evaluation.json", text)
     plain: dict[str, Any] = json.loads(text)
     return plain
 

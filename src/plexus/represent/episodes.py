@@ -14,7 +14,7 @@ from scipy import stats
 
 from plexus.data import load
 from plexus.errors import ConfigError, DataError
-from plexus.represent._space import Space, add_to_record, digests, encode, open_model
+from plexus.represent.space import Space, add_to_record, digests, encode, open_model
 
 Floats = NDArray[np.float64]
 _KEPT = 8  # results that the page shows, the newest
@@ -66,14 +66,14 @@ def fewshot(
     ):  # fmt: skip
         if value < least:
             raise ConfigError(f"{name}={value} must be at least {least}")
-    place = Path(run)
-    model, space, record = open_model(place)
+    folder = Path(run)
+    model, space, record = open_model(folder)
     channels, height, width = model.in_shape
-    found = load(data, size=(height, width), channels=channels, label=label)
-    names = _held_out(record["data"]["classes"], found.classes, classes, ways, str(data))
-    parts = [found.test] if "test" in found.given else [found.train, found.val, found.test]
+    images_of = load(data, size=(height, width), channels=channels, label=label)
+    names = _held_out(record["data"]["classes"], images_of.classes, classes, ways, str(data))
+    parts = [images_of.test] if "test" in images_of.given else [images_of.train, images_of.val, images_of.test]
     images = {
-        name: np.concatenate([p.images.numpy()[p.labels.numpy() == found.classes.index(name)] for p in parts])
+        name: np.concatenate([p.images.numpy()[p.labels.numpy() == images_of.classes.index(name)] for p in parts])
         for name in names
     }
     _check(images, shots + queries, space, str(data))
@@ -85,7 +85,7 @@ def fewshot(
         ways=ways, shots=shots, episodes=episodes, queries=queries, seed=seed,
     )  # fmt: skip
     result = {
-        "data": found.name,
+        "data": images_of.name,
         "classes": list(names),
         "trained_on": list(record["data"]["classes"]),
         "ways": ways,
@@ -96,7 +96,7 @@ def fewshot(
         "heads": {name: interval(values) for name, values in heads.items()},
         "gains": {name: interval(heads[name] - heads["pixels"]) for name in heads if name != "pixels"},
     }
-    add_to_record(place, "fewshot", lambda before: [result, *(before or [])][:_KEPT])
+    add_to_record(folder, "fewshot", lambda before: [result, *(before or [])][:_KEPT])
     return result
 
 
@@ -147,10 +147,10 @@ def _check(images: dict[str, NDArray[np.uint8]], needed: int, space: Space, data
                 f"{data}: class {name!r} has {len(pixels)} images, and an episode needs {needed} of each: lower "
                 "--shots or --queries"
             )
-        known = int(np.isin(digests(torch.from_numpy(pixels)), space.seen).sum())
-        if known:
+        seen = int(np.isin(digests(torch.from_numpy(pixels)), space.seen).sum())
+        if seen:
             raise DataError(
-                f"{data}: {known} images of class {name!r} were in training under another name: few-shot figures are "
+                f"{data}: {seen} images of class {name!r} were in training under another name: few-shot figures are "
                 "of images never seen; take them out"
             )
 

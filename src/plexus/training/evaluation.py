@@ -18,7 +18,7 @@ from plexus.graph import Wiring
 from plexus.nn import fold
 from plexus.training._classification import Normalize, accuracy, logits_of
 from plexus.training._config import FitConfig
-from plexus.training._nets import describe, neurons
+from plexus.training.nets import describe, neurons
 from plexus.wiring import derive, edge_costs, importance, multiply_adds, parameters, prune
 
 BUDGETS = (1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1)

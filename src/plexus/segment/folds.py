@@ -17,7 +17,7 @@ Indices = NDArray[np.int64]
 
 
 def grouped_folds(present: Sequence[bool], groups: Sequence[str | None], k: int, seed: int) -> Indices:
-    """Deals images out to k folds so that groups stay together and each fold has its share of present targets.
+    """Deal images out to k folds so that groups stay together and each fold has its share of present targets.
 
     Args:
         present: whether the target is in each image.
@@ -75,8 +75,8 @@ def read_folds(path: str | Path) -> tuple[dict[str, int], tuple[str, ...], int]:
         raise DataError(f"{path}: not JSON, or cut short; name the folds.json of an audit") from None
     if not isinstance(raw, dict) or raw.get("kind") != "folds" or raw.get("format") != 1:
         raise DataError(f"{path}: not a folds file; name the folds.json that `plexus audit` wrote")
-    given: dict[str, Any] = raw
-    folds, dropped, k = (given.get(key) for key in ("folds", "dropped", "k"))
+    content: dict[str, Any] = raw
+    folds, dropped, k = (content.get(key) for key in ("folds", "dropped", "k"))
     if (
         not isinstance(k, int)
         or isinstance(k, bool)
@@ -106,15 +106,15 @@ def assigned(names: Sequence[str], everything: Sequence[str], path: str | Path, 
     folds, dropped, k = read_folds(path)
     if cv not in (None, k):
         raise DataError(f"{path}: has {k} folds, not {cv}: leave --cv out, or audit again with --folds {cv}")
-    known, gone = set(everything), set(dropped)
-    if strange := [name for name in [*folds, *dropped] if name not in known]:
+    names_there, gone = set(everything), set(dropped)
+    if strange := [name for name in [*folds, *dropped] if name not in names_there]:
         raise DataError(f"{path}: names {_some(strange)} not in the data: audit this data again, or name its folder")
     if missing := [name for name in names if name not in folds and name not in gone]:
         raise DataError(f"{path}: misses {_few(missing)} of the data: audit this data again")
-    found = np.array([-1 if name in gone else folds[name] for name in names], np.int64)
-    if empty := [fold for fold in range(k) if not (found == fold).any()]:
+    fold_of = np.array([-1 if name in gone else folds[name] for name in names], np.int64)
+    if empty := [fold for fold in range(k) if not (fold_of == fold).any()]:
         raise DataError(f"{path}: no image of the data is in fold {empty[0]}: audit this data again, or raise --limit")
-    return found
+    return fold_of
 
 
 def _some(names: Sequence[str]) -> str:
@@ -132,5 +132,5 @@ def _whole(value: Any) -> bool:
 def _numbered(groups: Sequence[str | None]) -> Indices:
     """A number for each group; images without one get their own."""
     keys = [("", i) if group is None else (group, -1) for i, group in enumerate(groups)]
-    place = {key: i for i, key in enumerate(dict.fromkeys(keys))}
-    return np.array([place[key] for key in keys], np.int64)
+    number = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+    return np.array([number[key] for key in keys], np.int64)

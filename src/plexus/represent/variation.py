@@ -1,23 +1,62 @@
-"""Variations: along the directions of Z that change an image most, and between two images."""
+"""Variations of images along directions of Z, and between two images; rows of images as pictures."""
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from plexus.data import data_uri, read_batches
 from plexus.errors import ConfigError, RunError
 from plexus.models import Autoencoder
-from plexus.represent._pictures import decoded, grid
-from plexus.represent._space import Space, add_to_record, encode, open_model
+from plexus.record import atomic_write
+from plexus.represent.space import Space, add_to_record, encode, open_model
 
 Floats = NDArray[np.float64]
 _KEPT = 12  # variations that the page shows, the newest
+
+
+def as_bytes(pixels: Tensor) -> Tensor:
+    """Pixels as a model gives them, rounded and clamped to uint8."""
+    return pixels.detach().round().clamp(0, 255).to(torch.uint8).cpu()
+
+
+def grid(rows: Sequence[Tensor], *, gap: int = 1, side: int = 0) -> Image.Image:
+    """Rows of uint8 images (N, C, H, W) as one picture on white, small ones enlarged to at least `side` pixels."""
+    channels, height, width = rows[0].shape[1:]
+    factor = max(1, -(-side // max(height, width)))
+    height, width = height * factor, width * factor
+    most = max(map(len, rows))
+    canvas = np.full((len(rows) * (height + gap) - gap, most * (width + gap) - gap, channels), 255, np.uint8)
+    for i, row in enumerate(rows):
+        for j, image in enumerate(row):
+            pixels = image.permute(1, 2, 0).numpy().repeat(factor, 0).repeat(factor, 1)
+            y, x = i * (height + gap), j * (width + gap)
+            canvas[y : y + height, x : x + width] = pixels
+    return Image.fromarray(canvas[:, :, 0] if channels == 1 else canvas)
+
+
+def small(images: Tensor, most: int) -> Tensor:
+    """Images reduced so that their longer side is at most `most` pixels."""
+    factor = max(images.shape[2:]) / most
+    if factor <= 1:
+        return images
+    size = [max(1, round(side / factor)) for side in images.shape[2:]]
+    return as_bytes(torch.nn.functional.interpolate(images.float(), size, mode="area"))
+
+
+@torch.no_grad()
+def decoded(model: Autoencoder, z: NDArray[np.float64]) -> Tensor:
+    """Images of some Z, (N, d) -> uint8 (N, C, H, W)."""
+    device = next(model.parameters()).device
+    return torch.cat([as_bytes(model.decode(part)) for part in torch.from_numpy(z).float().to(device).split(256)])
 
 
 def principal_axes(model: Autoencoder, z: Floats, *, most: int = 16) -> tuple[Floats, Floats]:
@@ -67,7 +106,7 @@ def vary(
     reach: float = 2.0,
     out: str | Path | None = None,
 ) -> Path:
-    """Decodes variations of an image, as a picture and for the run's page.
+    """Decode variations of an image, as a picture and for the run's page.
 
     Args:
         run: a finished run of `plexus represent train`.
@@ -94,8 +133,8 @@ def vary(
         raise ConfigError(f"steps={steps} must be odd, 3 or more: the image itself stands in the middle")
     if directions < 1 or not 0 < reach < float("inf"):
         raise ConfigError(f"directions={directions} must be at least 1, and reach={reach:g} above 0 and finite")
-    place = Path(run)
-    model, space, _ = open_model(place)
+    folder = Path(run)
+    model, space, _ = open_model(folder)
     first = _single(image, model)
     z = encode(model, first)[0]
     rows, kind, stem = [], "directions", Path(image).stem
@@ -108,11 +147,11 @@ def vary(
         for k in range(min(directions, len(space.axes))):
             rows.append(torch.cat([first, traversal(model, space, z, k, steps=steps, reach=reach)]))
     picture = grid(rows, gap=2, side=56)
-    path = Path(out) if out is not None else place / "vary" / f"{stem}.png"
+    path = Path(out) if out is not None else folder / "vary" / f"{stem}.png"
     _write(picture, path)
     entry: dict[str, Any] = {"kind": kind, "image": Path(image).name, "to": Path(to).name if to else None}
     entry |= {"steps": steps, "reach": reach, "picture": data_uri(grid(rows))}
-    add_to_record(place, "variations", lambda before: [entry, *(before or [])][:_KEPT])
+    add_to_record(folder, "variations", lambda before: [entry, *(before or [])][:_KEPT])
     return path
 
 
@@ -126,10 +165,6 @@ def _single(image: str | Path, model: Autoencoder) -> Tensor:
 
 
 def _write(picture: Any, path: Path) -> None:
-    import io
-
-    from plexus.record import atomic_write
-
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
         raise ConfigError(f"{path}: a picture is written as .png, .jpg or .webp; name such a file")
     try:

@@ -1,7 +1,9 @@
-"""Images to be answered by a finished run: opened, decoded a few at a time, answered."""
+"""Masks of new images by a finished run: opened, answered a few at a time, written as PNG files or run lengths."""
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -10,18 +12,20 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from plexus.data import SampleSet, UnreadableError, open_samples, to_shape
 from plexus.errors import DataError, RunError
+from plexus.record import atomic_write
 from plexus.segment._config import SegmentConfig, read_gate
-from plexus.segment._forward import Floats, answers, enlarge
-from plexus.segment._gate import Gate
-from plexus.segment._measure import KINDS, Mask, gated, in_parallel
-from plexus.segment._nets import Segmenter, load_nets
 from plexus.segment._train import finished, open_run
-from plexus.segment._window import windowed
+from plexus.segment.gate import Gate
+from plexus.segment.measure import KINDS, Mask, gated, in_parallel
+from plexus.segment.nets import Floats, Segmenter, enlarge, load_nets, predict_proba, windowed
+from plexus.segment.rle import encode
 from plexus.training import device
 from plexus.training.engine import parts_of
+from plexus.training.run_folder import check_place, make_folder, refuse_used
 
 _AT_ONCE = 16
 
@@ -63,7 +67,7 @@ class Run:
             usual = (float(facts["trained_size"][0]), float(facts["trained_size"][1]))
             return [windowed(self.nets, p, size, usual, channels=channels, flips=flips) for p in pixels]
         images = torch.from_numpy(np.stack([to_shape(p, (channels, *size)) for p in pixels]))
-        maps, logits = answers(self.nets, images, flips=flips)
+        maps, logits = predict_proba(self.nets, images, flips=flips)
         return list(zip(maps, logits.tolist(), strict=True))
 
 
@@ -124,14 +128,14 @@ def answer_images(
     names = [name for source in sets for name in short_names(source)]
     if twice := next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None:
         raise DataError(f"{twice}: two images have this name, and one result would replace the other; rename one")
-    place = iter(names)
+    names_left = iter(names)
     for source in sets:
         for first in range(0, len(source), _AT_ONCE):
             rows = list(range(first, min(first + _AT_ONCE, len(source))))
             read = _decoded(source, rows)
             use = []
             for row, pixels in zip(rows, read, strict=True):
-                name = next(place)
+                name = next(names_left)
                 if isinstance(pixels, str):
                     problem = f"{source.samples[row].name}: {pixels}"
                     if not skip_unreadable:
@@ -139,8 +143,8 @@ def answer_images(
                     tell(f"left out {problem}")
                 else:
                     use.append((name, pixels))
-            found = run.answer([pixels for _, pixels in use], flips=flips, window=window) if use else []
-            for (name, pixels), (small, logit) in zip(use, found, strict=True):
+            answers = run.answer([pixels for _, pixels in use], flips=flips, window=window) if use else []
+            for (name, pixels), (small, logit) in zip(use, answers, strict=True):
                 mask, _ = gated(rule, small, enlarge(small, (pixels.shape[0], pixels.shape[1])), logit)
                 yield Answered(name, mask, float(rule.presence(np.array([logit], np.float32))[0]))
 
@@ -151,15 +155,15 @@ def short_names(source: SampleSet) -> list[str]:
     Raises:
         DataError: nothing is left of a name.
     """
-    found = []
+    short = []
     for sample in source.samples:
         path = PurePosixPath(sample.name)
         parts = [part for part in path.parts if part not in ("..", "/", ".")]
         if not parts:
             raise DataError(f"{source.where}: {sample.name!r} is no name for a file; rename it")
         suffix = path.suffix if not sample.name.startswith("row ") else ""
-        found.append("/".join(parts).removesuffix(suffix))
-    return found
+        short.append("/".join(parts).removesuffix(suffix))
+    return short
 
 
 def _decoded(source: SampleSet, rows: Sequence[int]) -> list[NDArray[np.uint8] | str]:
@@ -170,3 +174,118 @@ def _decoded(source: SampleSet, rows: Sequence[int]) -> list[NDArray[np.uint8] |
             return str(error)
 
     return in_parallel(read, len(rows))
+
+
+def predict(
+    run: str | Path,
+    images: Sequence[str | Path],
+    out: str | Path,
+    *,
+    gate: str | None = None,
+    flips: bool = False,
+    window: bool = False,
+    skip_unreadable: bool = False,
+    tell: Told = lambda line: None,
+) -> Path:
+    """Write NAME_mask.png (0 or 255, at the image's own size) for each image, and `presence.csv` for all.
+
+    Args:
+        run: a finished run; the mean of its nets answers.
+        images: image files, or folders of them.
+        out: the folder to make; it is there whole or not at all.
+        gate: none | expected | a probability; by default the run's own.
+        flips: average over the left-right mirror image, too.
+        window: slide over images larger than those of the training, in place of shrinking them.
+        skip_unreadable: leave out images that cannot be read.
+        tell: called with a line for each of those.
+
+    Returns:
+        The folder.
+
+    Raises:
+        RunError: the run is not finished, or the folder is in use.
+        DataError: an image that cannot be read, or two of the same name.
+
+    Example:
+        >>> predict("nowhere", ["new"], "masks-of-new")
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one of `plexus segment train`
+    """
+    folder = Path(out)
+    refuse_used(folder)
+    files: dict[str, bytes] = {}
+    table = io.StringIO()
+    rows = csv.writer(table, lineterminator="\n")
+    rows.writerow(["name", "presence", "area", "empty"])
+    for answer in answer_images(
+        open_finished(run), images, gate=gate, flips=flips, window=window, skip_unreadable=skip_unreadable, tell=tell
+    ):
+        files[f"{answer.name}_mask.png"] = to_png(answer.mask)
+        area = answer.mask.mean()
+        rows.writerow([answer.name, f"{answer.presence:.4f}", f"{area:.6f}", int(area == 0)])
+    files["presence.csv"] = table.getvalue().encode(errors="surrogateescape")
+    make_folder(folder, files)
+    return folder
+
+
+def to_png(mask: NDArray[np.bool_]) -> bytes:
+    """A mask as a grey PNG of 0 and 255."""
+    file = io.BytesIO()
+    Image.fromarray(mask.astype(np.uint8) * 255).save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def submit(
+    run: str | Path,
+    images: Sequence[str | Path],
+    out: str | Path = "submission.csv",
+    *,
+    gate: str | None = None,
+    flips: bool = False,
+    window: bool = False,
+    tell: Told = lambda line: None,
+) -> Path:
+    """Write `img,pixels` as Kaggle's nerve segmentation wanted it: run lengths down the columns, counted from 1.
+
+    Args:
+        run: a finished run; the mean of its nets answers.
+        images: image files, or folders of them; where all names are numbers, `img` is the number.
+        out: the file to write.
+        gate, flips, window, tell: see `predict`.
+
+    Returns:
+        The file.
+
+    Raises:
+        RunError: the run is not finished, or the file exists or cannot be made.
+        DataError: an image that cannot be read, or two of the same name.
+
+    Example:
+        >>> submit("nowhere", ["test"], "masks-of-test.csv")
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one of `plexus segment train`
+    """
+    file = Path(out)
+    if file.exists():
+        raise RunError(f"{file}: exists; name another with --out")
+    check_place(file)
+    rows_of = [
+        (each.name, encode(each.mask))
+        for each in answer_images(
+            open_finished(run), images, gate=gate, flips=flips, window=window, skip_unreadable=False, tell=tell
+        )
+    ]
+    table = io.StringIO()
+    rows = csv.writer(table, lineterminator="\n")
+    rows.writerow(["img", "pixels"])
+    rows.writerows(_numbered(rows_of))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return atomic_write(file, table.getvalue().encode(errors="surrogateescape"))
+
+
+def _numbered(masks: list[tuple[str, str]]) -> list[tuple[str | int, str]]:
+    """Numbers in order where all names are different numbers; else the names as they came."""
+    numbers = [int(name) for name, _ in masks if name.isascii() and name.isdigit()]
+    if len(set(numbers)) < len(masks):
+        return list(masks)
+    return sorted((int(name), pixels) for name, pixels in masks)

@@ -1,4 +1,4 @@
-"""How good the masks of a run are, gate by gate, at the size of the images themselves."""
+"""How good the masks of a run are, gate by gate, at the size of the images themselves; pictures of the worst."""
 
 from __future__ import annotations
 
@@ -10,18 +10,23 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from plexus.data import SegmentationDataset
+from plexus.data import SegmentationDataset, data_uri
 from plexus.metrics import bootstrap, dice, hausdorff95, presence
 from plexus.segment._config import read_gate
-from plexus.segment._folds import grouped_folds
-from plexus.segment._forward import Floats, enlarge, from_bytes
-from plexus.segment._gate import Gate, choose_gate
+from plexus.segment.folds import grouped_folds
+from plexus.segment.gate import Gate, choose_gate
+from plexus.segment.nets import Floats, enlarge, from_bytes
 
 _T = TypeVar("_T")
 Mask = NDArray[np.bool_]
 BINS = 10
 KINDS = ("none", "0.5", "expected")
+SHOWN = 24
+SIDE = 420
+"""Pixels of the longer side, at most."""
+TRUTH, PREDICTION, MISSED, EXTRA = (0, 158, 115), (230, 159, 0), (86, 180, 233), (213, 94, 0)  # told apart by all eyes
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,24 +50,24 @@ def kinds_with(gate: str) -> tuple[str, ...]:
     return KINDS if gate in KINDS or own == 0.5 else (*KINDS, gate)
 
 
-def gates_for(kind: str, found: Answers, pairs: SegmentationDataset, *, seed: int) -> tuple[Gate, list[Gate]]:
+def gates_for(kind: str, answers: Answers, pairs: SegmentationDataset, *, seed: int) -> tuple[Gate, list[Gate]]:
     """The gate that all images choose, and for each image the gate that only the other folds' images chose.
 
     Args:
         kind: none | expected | a probability.
-        found: answers of nets that did not see the images.
+        answers: answers of nets that did not see the images.
         pairs: the images with their masks.
         seed: of the parts, where there is one validation split only: it is then dealt out by groups, or by
             images where all are of one group.
     """
-    probability, truth = _Maps(found.probability), pairs.masks[:, 0].numpy() > 0
+    probability, truth = _Maps(answers.probability), pairs.masks[:, 0].numpy() > 0
     groups = pairs.groups if pairs.source.has_groups else None
-    fold = found.fold
+    fold = answers.fold
     if len(np.unique(fold)) < 2:
         dealt = (None,) * len(pairs) if one_group(pairs) else pairs.groups
         parts = min(5, len({g if g is not None else i for i, g in enumerate(dealt)}))
         fold = grouped_folds(pairs.present.tolist(), dealt, parts, seed) if parts > 1 else fold
-    whole = choose_gate(kind, probability, found.logit, truth, groups=groups)
+    whole = choose_gate(kind, probability, answers.logit, truth, groups=groups)
     each: dict[int, Gate] = {}
     for k in np.unique(fold).tolist():
         others = np.flatnonzero(fold != k)
@@ -71,7 +76,7 @@ def gates_for(kind: str, found: Answers, pairs: SegmentationDataset, *, seed: in
             continue
         at = others.tolist()
         theirs = [groups[i] for i in at] if groups else None
-        each[k] = choose_gate(kind, probability.take(at), found.logit[others], truth[others], groups=theirs)
+        each[k] = choose_gate(kind, probability.take(at), answers.logit[others], truth[others], groups=theirs)
     return whole, [each[k] for k in fold.tolist()]
 
 
@@ -101,37 +106,37 @@ class Measured:
     probability: NDArray[np.float64]
 
 
-def measure(found: Answers, pairs: SegmentationDataset, gates: dict[str, Sequence[Gate]]) -> dict[str, Measured]:
+def measure(answers: Answers, pairs: SegmentationDataset, gates: dict[str, Sequence[Gate]]) -> dict[str, Measured]:
     """Figures of several gates; images are read again one by one, at their own size.
 
     Args:
-        found: the nets' answers.
+        answers: the nets' answers.
         pairs: the images.
         gates: kind -> the gate of each image.
     """
-    rows = in_parallel(lambda i: list(_image(i, found, pairs, gates)), len(pairs))
-    made = {}
+    rows = in_parallel(lambda i: list(_image(i, answers, pairs, gates)), len(pairs))
+    measured: dict[str, Measured] = {}
     for at, kind in enumerate(gates):
         columns = [np.array(column) for column in zip(*(row[at] for row in rows), strict=True)]
-        made[kind] = Measured(*columns)
-    return made
+        measured[kind] = Measured(*columns)
+    return measured
 
 
 def _image(
-    i: int, found: Answers, pairs: SegmentationDataset, gates: dict[str, Sequence[Gate]]
+    i: int, answers: Answers, pairs: SegmentationDataset, gates: dict[str, Sequence[Gate]]
 ) -> Iterator[tuple[float, bool, float, float, bool, float]]:
-    truth, known = pairs.truth(i), {}
-    small = from_bytes(found.probability[i])
+    truth, scores = pairs.truth(i), {}
+    small = from_bytes(answers.probability[i])
     large = enlarge(small, pairs.sizes[i])
     for each in gates.values():
         gate = each[i]
-        mask, emptied = gated(gate, small, large, float(found.logit[i]))
+        mask, emptied = gated(gate, small, large, float(answers.logit[i]))
         key = (gate.mask_threshold, bool(mask.any()))
-        if key not in known:
+        if key not in scores:
             score = float(dice(mask[None], truth[None])[0])
-            known[key] = score, not (mask.any() or truth.any()), float(hausdorff95(mask[None], truth[None])[0])
-        p = float(gate.presence(found.logit[i : i + 1])[0])
-        yield *known[key], float(mask.mean()), emptied, p
+            scores[key] = score, not (mask.any() or truth.any()), float(hausdorff95(mask[None], truth[None])[0])
+        p = float(gate.presence(answers.logit[i : i + 1])[0])
+        yield *scores[key], float(mask.mean()), emptied, p
 
 
 def gated(gate: Gate, small: Floats, large: Floats, logit: float) -> tuple[Mask, bool]:
@@ -151,7 +156,7 @@ def gated(gate: Gate, small: Floats, large: Floats, logit: float) -> tuple[Mask,
     return np.zeros_like(mask), bool(mask.any())
 
 
-def summary(found: Measured, pairs: SegmentationDataset, *, seed: int) -> dict[str, Any]:
+def summary(measured: Measured, pairs: SegmentationDataset, *, seed: int) -> dict[str, Any]:
     """The figures of one gate over all images, with 95 % intervals that resample groups."""
     present, groups = pairs.present, pairs.groups
     keys = np.array([f"g{g}" if g is not None else f"i{i}" for i, g in enumerate(groups)])
@@ -160,28 +165,28 @@ def summary(found: Measured, pairs: SegmentationDataset, *, seed: int) -> dict[s
         use = np.isfinite(values)
         if not use.any():
             return None
-        made = bootstrap(values[use], keys[use], seed=seed)
-        return {"mean": made.mean, "low": made.low, "high": made.high, "n": made.n}
+        estimate = bootstrap(values[use], keys[use], seed=seed)
+        return {"mean": estimate.mean, "low": estimate.low, "high": estimate.high, "n": estimate.n}
 
-    said = found.area > 0
-    known = presence(found.probability, present)
+    answered = measured.area > 0
+    counts = presence(measured.probability, present)
     return {
-        "dice": interval(found.dice),
-        "dice_present": interval(np.where(present, found.dice, np.nan)),
-        "dice_nan_skipped": interval(np.where(found.both_empty, np.nan, found.dice)),
-        "hausdorff95": interval(found.hausdorff95),
+        "dice": interval(measured.dice),
+        "dice_present": interval(np.where(present, measured.dice, np.nan)),
+        "dice_nan_skipped": interval(np.where(measured.both_empty, np.nan, measured.dice)),
+        "hausdorff95": interval(measured.hausdorff95),
         "presence": {
-            "auc": known.auc,
-            "accuracy": float((said == present).mean()),
-            "false_positives": int((said & ~present).sum()),
-            "false_negatives": int((~said & present).sum()),
+            "auc": counts.auc,
+            "accuracy": float((answered == present).mean()),
+            "false_positives": int((answered & ~present).sum()),
+            "false_negatives": int((~answered & present).sum()),
             "positives": int(present.sum()),
             "negatives": int((~present).sum()),
         },
     }
 
 
-def entries(found: Measured, pairs: SegmentationDataset, fold: NDArray[np.int64]) -> list[dict[str, Any]]:
+def entries(measured: Measured, pairs: SegmentationDataset, fold: NDArray[np.int64]) -> list[dict[str, Any]]:
     """One line per image."""
     areas = in_parallel(lambda i: float(pairs.truth(i).mean()), len(pairs))
     return [
@@ -190,29 +195,29 @@ def entries(found: Measured, pairs: SegmentationDataset, fold: NDArray[np.int64]
             "group": pairs.groups[i],
             "fold": int(fold[i]) if fold[i] >= 0 else None,
             "truth_area": areas[i],
-            "area": float(found.area[i]),
-            "presence": float(found.probability[i]),
-            "dice": float(found.dice[i]),
-            "hausdorff95": float(found.hausdorff95[i]),
-            "emptied": bool(found.emptied[i]),
+            "area": float(measured.area[i]),
+            "presence": float(measured.probability[i]),
+            "dice": float(measured.dice[i]),
+            "hausdorff95": float(measured.hausdorff95[i]),
+            "emptied": bool(measured.emptied[i]),
         }
         for i in range(len(pairs))
     ]
 
 
-def calibration(found: Measured, pairs: SegmentationDataset) -> list[dict[str, Any]]:
+def calibration(measured: Measured, pairs: SegmentationDataset) -> list[dict[str, Any]]:
     """Predicted against observed presence, in bins of equal width; empty bins are left out."""
-    place = np.minimum((found.probability * BINS).astype(int), BINS - 1)
+    bin_of = np.minimum((measured.probability * BINS).astype(int), BINS - 1)
     return [
         {
             "low": b / BINS,
             "high": (b + 1) / BINS,
-            "predicted": float(found.probability[place == b].mean()),
-            "observed": float(pairs.present[place == b].mean()),
-            "count": int((place == b).sum()),
+            "predicted": float(measured.probability[bin_of == b].mean()),
+            "observed": float(pairs.present[bin_of == b].mean()),
+            "count": int((bin_of == b).sum()),
         }
         for b in range(BINS)
-        if (place == b).any()
+        if (bin_of == b).any()
     ]
 
 
@@ -236,3 +241,53 @@ class _Maps(Sequence[Floats]):
 
     def take(self, rows: Sequence[int]) -> _Maps:
         return _Maps([self._kept[i] for i in rows])
+
+
+def shown(pairs: SegmentationDataset, masks: dict[int, Mask], figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Images with their layers, in the order of `masks`.
+
+    Args:
+        pairs: the images.
+        masks: image -> predicted mask at the image's own size.
+        figures: the line of each image.
+    """
+    return [_one(pairs, i, mask, figures[i]) for i, mask in masks.items()]
+
+
+def worst(figures: list[dict[str, Any]], most: int = SHOWN) -> list[int]:
+    """The images with the lowest Dice; of equal ones those with the most pixels wrong, then by name."""
+
+    def key(i: int) -> tuple[float, float, str]:
+        entry = figures[i]
+        return entry["dice"], -max(entry["area"], entry["truth_area"]), entry["name"]
+
+    return sorted(range(len(figures)), key=key)[:most]
+
+
+def _one(pairs: SegmentationDataset, i: int, mask: Mask, figures: dict[str, Any]) -> dict[str, Any]:
+    pixels, truth = Image.fromarray(pairs.source.pixels(i)), pairs.truth(i)
+    scale = min(1.0, SIDE / max(pixels.size))
+    size = (max(1, round(pixels.width * scale)), max(1, round(pixels.height * scale)))
+    small = pixels.resize(size, Image.Resampling.BILINEAR) if size != pixels.size else pixels
+    error = np.zeros((*truth.shape, 4), np.uint8)
+    error[truth & ~mask] = (*MISSED, 255)
+    error[mask & ~truth] = (*EXTRA, 255)
+    return {
+        **{key: figures[key] for key in ("name", "dice", "presence", "truth_area", "area")},
+        "image": data_uri(small, "JPEG", quality=85),
+        "truth": _layer(_coloured(truth, TRUTH), size),
+        "prediction": _layer(_coloured(mask, PREDICTION), size),
+        "error": _layer(error, size),
+    }
+
+
+def _coloured(mask: Mask, colour: tuple[int, int, int]) -> NDArray[np.uint8]:
+    out = np.zeros((*mask.shape, 4), np.uint8)
+    out[mask] = (*colour, 255)
+    return out
+
+
+def _layer(pixels: NDArray[np.uint8], size: tuple[int, int]) -> str:
+    layer = Image.fromarray(pixels)
+    layer = layer.resize(size, Image.Resampling.NEAREST) if layer.size != size else layer
+    return data_uri(layer.quantize(4))
