@@ -89,7 +89,7 @@ def failures(folder: str | Path, study: Study | str, scale: str) -> dict[str, st
 
 
 def _error(path: Path) -> str:
-    """What a trial that failed has said."""
+    """The error of a trial that failed."""
     try:
         return str(json.loads(path.read_bytes())["error"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -97,7 +97,7 @@ def _error(path: Path) -> str:
 
 
 def difference(study: Study, trial: TrialRecord) -> str | None:
-    """Say what sets a record's options apart from the study's own now, or None."""
+    """Return what sets a record's options apart from the study's own now, or None."""
     variant = next((v for v in study.variants if v.name == trial.variant), None)
     if variant is None:
         return "no such variant any more"

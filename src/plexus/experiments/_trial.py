@@ -138,7 +138,7 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """Describe what the trial ran on."""
+    """Describe the machine that the trial ran on."""
     torch = sys.modules.get("torch")
     facts: dict[str, Any] = {"system": platform.platform(terse=True), "processor": _processor(), "cores": cores()}
     if torch is not None:

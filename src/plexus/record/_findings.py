@@ -30,7 +30,7 @@ class AuditRecord(Record):
     """
 
     class Settings(Part):
-        """How pairs were found."""
+        """Settings of the search for pairs."""
 
         fingerprint: str = ""
         threshold: Number = None
@@ -174,7 +174,7 @@ class RobustnessRecord(Record):
         groups: dict[str, RobustnessRecord.Group] = {}
 
     class Curve(Part):
-        """What was measured of one model; every angle of every image stands beside the summary."""
+        """Measurements of one model; every angle of every image stands beside the summary."""
 
         summary: RobustnessRecord.Summary
 
@@ -306,7 +306,7 @@ class StudyRecord(Record):
         points: dict[str, Real] = {}
 
     class Agreement(Part):
-        """How alike the wirings of several seeds are."""
+        """Agreement of the wirings of several seeds."""
 
         kappa: Real
         kappa_ci: list[Real] = Field(min_length=2, max_length=2)

@@ -136,7 +136,7 @@ class SegmentRecord(Record):
         strength: Number = None
 
     class Wiring(Part):
-        """Which levels of the decoder see which of the encoder."""
+        """The levels of the encoder that each level of the decoder sees."""
 
         nodes: list[str] = []
         edges: list[SegmentRecord.Edge] = []
@@ -270,7 +270,7 @@ class RepresentRecord(Record):
         high: Number = None
 
     class Turning(Part):
-        """How far Z moves when images turn."""
+        """Distance by which Z moves when images turn."""
 
         angles: list[Real] = []
         moved: list[Number] = []
@@ -286,7 +286,7 @@ class RepresentRecord(Record):
         turning: RepresentRecord.Turning | None = None
 
     class Units(Part):
-        """How many numbers of Z carry something."""
+        """The numbers of Z that carry something."""
 
         dim: Count = None
         active: Count = None
@@ -335,7 +335,7 @@ class RepresentRecord(Record):
         active: Count = None
 
     class Probe(Part):
-        """What became of the network when one option was changed."""
+        """The network after one option was changed."""
 
         data: str = ""
         test: Count = None

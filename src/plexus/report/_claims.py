@@ -102,7 +102,7 @@ def _record(ledger: Ledger) -> ClaimsRecord:
 
 
 def _headline(record: ClaimsRecord) -> str:
-    """How many hold, fail and are open."""
+    """Count those that hold, fail and are open."""
     verdicts = [claim.verdict for claim in record.claims]
     words = {"holds": ("hold", "holds"), "fails": ("fail", "fails"), "open": ("are open", "is open")}
     held, failed, left = (f"{verdicts.count(v)} {each[verdicts.count(v) == 1]}" for v, each in words.items())  # type: ignore[arg-type]
