@@ -220,7 +220,8 @@ def _imported(script: Path) -> list[Path]:
         finder.run_script(str(script))
     except (SyntaxError, ValueError, OSError, RecursionError):
         return []  # running it will say what is wrong
-    return sorted(Path(m.__file__) for m in finder.modules.values() if m.__file__ and m.__name__ != "__main__")
+    files = {name: getattr(module, "__file__", None) for name, module in finder.modules.items()}
+    return sorted(Path(file) for name, file in files.items() if file and name != "__main__")
 
 
 def versions() -> dict[str, str]:
