@@ -220,7 +220,8 @@ def _imported(script: Path) -> list[Path]:
         finder.run_script(str(script))
     except (SyntaxError, ValueError, OSError, RecursionError):
         return []  # running it will say what is wrong
-    return sorted(Path(m.__file__) for m in finder.modules.values() if m.__file__ and m.__name__ != "__main__")
+    modules: dict[str, Any] = finder.modules
+    return sorted(Path(module.__file__) for name, module in modules.items() if name != "__main__" and module.__file__)
 
 
 def versions() -> dict[str, str]:
