@@ -34,7 +34,7 @@ def three(in_shape):
 """
 SEED = 2**63 - 1
 """The largest there is: whatever holds for it holds for small ones."""
-SPENT = ("seconds", "created", "command", "latency_ms", "machine", "config", "files")
+SPENT = ("seconds", "created", "command", "latency_ms", "machine", "config", "files", "spec")
 """Of a record: what differs from run to run, and from folder to folder."""
 
 
@@ -80,6 +80,10 @@ def _wiring(folder: Path, other: bool) -> None:
     (folder / "wiring.json").write_text((wiring if other else prune(wiring, keep=0.5)).to_json())
 
 
+def _seeded(options: dict[str, Any]) -> dict[str, Any]:
+    return {"seed": SEED, **options}
+
+
 KINDS = {
     "fit": Kind(
         plexus.training,
@@ -89,7 +93,7 @@ KINDS = {
             legos=f"{folder / 'legos.py'}:three",
             epochs=4,
             batch_size=8,
-            **{"seed": SEED, **options},
+            **_seeded(options),
         ),
         lambda folder: shapes.write_shapes(folder, "bar", "disc"),
         _legos,
@@ -97,9 +101,7 @@ KINDS = {
     "segment": Kind(
         plexus.segment,
         plexus.segment.train,
-        lambda folder, **options: discs.small(
-            folder / "images", folds=str(folder / "folds.json"), **{"seed": SEED, **options}
-        ),
+        lambda folder, **options: discs.small(folder / "images", folds=str(folder / "folds.json"), **_seeded(options)),
         lambda folder: discs.write_discs(folder, 12),
         _folds,
     ),
@@ -107,7 +109,7 @@ KINDS = {
         plexus.represent,
         plexus.represent.train,
         lambda folder, **options: shapes.small(
-            folder / "images", wiring=str(folder / "wiring.json"), **{"seed": SEED, **options}
+            folder / "images", wiring=str(folder / "wiring.json"), **_seeded(options)
         ),
         lambda folder: shapes.write_shapes(folder, "bar", "disc"),
         _wiring,

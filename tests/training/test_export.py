@@ -21,7 +21,7 @@ SHAPE = (1, 8, 8)
 
 
 @pytest.mark.parametrize(("kind", "dense"), [("rot8", "plain"), ("unit", "spherical")])
-def test_files_of_other_neurons_need_torch_alone(kind: str, dense: str, tmp_path: Path) -> None:
+def test_files_of_other_neurons_need_torch_alone(kind: Any, dense: Any, tmp_path: Path) -> None:
     whole = Nets(FitConfig(width=4, neuron=kind, dense=dense, merge="concat"), SHAPE, 3).supernet()
     net = derive(whole, some_of(whole.body.wiring(), 0.4, 0))  # type: ignore[operator]
     facts = export(net, normalize(), tmp_path, SHAPE, ["a", "b", "c"])

@@ -128,7 +128,8 @@ def _budgets(
 
 def _results(nets: Trained, config: FitConfig, data: ImageData, normalize: Normalize) -> list[dict[str, Any]]:
     """Every net on the test images, which nothing was chosen by."""
-    whole = derive(nets.supernet, nets.supernet.body.wiring())  # type: ignore[operator]
+    body: Any = nets.supernet.body
+    whole = derive(nets.supernet, body.wiring())
     note = "" if config.controls else " (stopped at the choice)"
     rows = [
         ("chain", "chain", nets.chain),
