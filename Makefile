@@ -40,6 +40,7 @@ demo: install
 lint: install
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 
 check: lint

@@ -191,7 +191,7 @@ def _load(model: nn.Module, weights: str) -> None:
 
 
 def _misfit(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
-    """Where the names or shapes of weights differ, by name; empty where they fit."""
+    """The names of weights whose names or shapes differ; empty where they fit."""
     missing, strange = [n for n in wanted if n not in state], [n for n in state if n not in wanted]
     if missing or strange:
         parts = [("has no", missing), ("has", strange)]

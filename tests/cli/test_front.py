@@ -14,9 +14,9 @@ import pytest
 import yaml
 from cyclopts import App
 
+import plexus.represent
 from plexus import __version__
 from plexus.cli import app, main
-from plexus.cli._show import print_json
 from plexus.represent import RepresentConfig
 from plexus.segment import SegmentConfig
 from plexus.training import FitConfig, declared
@@ -120,8 +120,11 @@ def test_output_that_takes_ascii_alone(arguments: list[str], monkeypatch: pytest
 
 def test_figures_in_ascii_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
     raw = io.BytesIO()
+    monkeypatch.setattr(plexus.represent, "search", lambda *_, **__: {"😀": math.inf})
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
-    print_json({"😀": math.inf})
+    with pytest.raises(SystemExit) as left:
+        main(["represent", "search", "runs/z", "cat.jpg", "photos", "--json"])
+    assert left.value.code == 0
     sys.stdout.flush()
     assert json.loads(raw.getvalue()) == {"😀": "inf"}
 

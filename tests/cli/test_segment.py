@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+import plexus.segment
 from plexus.cli import main
-from plexus.cli._show import segment_summary
 from plexus.record import SegmentRecord
 from plexus.segment import SegmentConfig
+from tests.report.tasks import make_segment
 from tests.segment.discs import write_discs
 
 
@@ -72,15 +73,18 @@ def test_devices_that_are_not_there(capsys: pytest.CaptureFixture[str], tmp_path
     assert not (tmp_path / "run").exists()
 
 
-def test_the_table_fits_80_columns(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_fits_80_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     share = {"mean": 0.625, "low": 0.5, "high": 0.75, "n": 9999}
     errors = {"false_positives": 9999, "negatives": 9999, "false_negatives": 9999, "positives": 9999}
     row = {"dice": share, "dice_present": share, "presence": errors}
     alone = row | {"dice": share | {"low": None, "high": None}, "dice_present": None}  # of one group
     results = {"none": alone, "expected": row}
-    raw = {"format": 1, "kind": "segment", "results": results, "chosen": "expected", "measured_on": "x"}
-    segment_summary(SegmentRecord.from_dict(raw), Path("report.html"))
+    record = SegmentRecord.from_dict(make_segment(results=results, chosen="expected"))
+    monkeypatch.setattr(plexus.segment, "evaluate", lambda *_, **__: record)
+    assert left("evaluate", "run", "data", "--out", tmp_path) == 0
     heading, none, expected = capsys.readouterr().out.splitlines()[:3]
     assert heading.split("  ")[0] == "gate"
     assert none.split() == ["none", "0.625", "-", "-", "9999", "of", "9999", "9999", "of", "9999"]

@@ -93,7 +93,7 @@ def parameters(thing: Any) -> list[str]:
     """The names that may be given; none of an exception, which takes its message."""
     if inspect.isclass(thing) and issubclass(thing, BaseException):
         return []
-    return list(inspect.signature(thing).parameters)
+    return list(getattr(thing, "__pydantic_fields__", None) or inspect.signature(thing).parameters)
 
 
 @functools.cache
@@ -141,7 +141,7 @@ def _methods(thing: type, sections: dict[str, str]) -> list[str]:
         function = _bare(raw)
         if name.startswith("_") or name in TORCHS_OWN or not _handwritten(function):
             continue
-        text = inspect.cleandoc(function.__doc__ or "")
+        text = inspect.getdoc(getattr(thing, name)) or ""  # of the method that it overrides, where it has none
         if not text:
             found.append(f"{name}: no docstring")
         elif raises(function) and "Raises" not in parts(text)[1] and "Raises" not in sections:

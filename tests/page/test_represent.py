@@ -36,3 +36,11 @@ def test_text_of_users_stays_text(opened: Opener) -> None:
     page = opened("hostile represent")
     assert HOSTILE in page.locator("body").inner_text()
     assert page.evaluate("document.images.length") == page.locator("img[src^='data:image/']").count()
+
+
+def test_captions_of_tables_can_be_read_on_a_phone(opened: Opener) -> None:
+    page = opened("represent")
+    page.set_viewport_size({"width": 360, "height": 740})
+    widths = page.locator("caption").evaluate_all("all => all.map(c => c.clientWidth)")
+    assert len(widths) == 3
+    assert min(widths) > 300

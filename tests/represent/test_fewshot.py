@@ -16,7 +16,7 @@ from plexus.data import load
 from plexus.errors import ConfigError, DataError, RunError
 from plexus.models import read_autoencoder
 from plexus.represent import fewshot, train
-from plexus.represent.episodes import _episodes, _prototype, interval
+from plexus.represent.episodes import interval, nearest_prototype, score_episodes
 from plexus.represent.space import Space, encode
 from tests.represent.shapes import read_record, small, write_flat, write_shapes
 
@@ -86,7 +86,7 @@ def test_classes_far_apart_are_told_apart_and_noise_is_chance() -> None:
     clear = {k: np.eye(3)[i] + 0.01 * rng.normal(size=(20, 3)) for i, k in enumerate("abc")}
     noise = {k: rng.normal(size=(300, 50)) for k in "abc"}
     options = {"ways": 3, "shots": 2, "queries": 10, "seed": 0}
-    found = _episodes(clear, noise, episodes=100, **options)
+    found = score_episodes(clear, noise, episodes=100, **options)
     assert found["prototype"].tolist() == found["logistic"].tolist() == [1.0] * 100
     assert abs(found["pixels"].mean() - 1 / 3) < 0.05
 
@@ -94,13 +94,13 @@ def test_classes_far_apart_are_told_apart_and_noise_is_chance() -> None:
 def test_episodes_never_ask_for_what_they_showed() -> None:
     """Images that are like themselves alone: were one shown, it would be known."""
     alone = {k: np.eye(40)[20 * i : 20 * i + 20] for i, k in enumerate("ab")}
-    found = _episodes(alone, alone, ways=2, shots=1, episodes=50, queries=15, seed=0)
+    found = score_episodes(alone, alone, ways=2, shots=1, episodes=50, queries=15, seed=0)
     assert found["prototype"].tolist() == [0.5] * 50  # no likeness at all: always the first
 
 
 def test_prototypes_are_not_drawn_by_their_length() -> None:
     support = np.array([[10.0, 0.0], [0.0, 0.1]])
-    assert _prototype(support, np.array([[0.4, 0.6], [0.6, 0.4]]), 2).tolist() == [1, 0]
+    assert nearest_prototype(support, np.array([[0.4, 0.6], [0.6, 0.4]]), 2).tolist() == [1, 0]
 
 
 def test_intervals_are_students() -> None:

@@ -208,7 +208,7 @@ def test_no_label_is_read_where_none_is_asked_for(
     assert all(entry["val_accuracy"] is None for entry in record["epochs"])
     other = load_images(config)
     other.data.train.labels.copy_(other.data.train.labels.roll(1))
-    monkeypatch.setattr("plexus.represent._task.load_images", lambda config: other)
+    monkeypatch.setattr("plexus.represent.images.load_images", lambda config: other)
     torch.manual_seed(5)
     same(train(config, run=tmp_path / "other"), run)
 
@@ -240,7 +240,7 @@ def test_other_labels_are_not_read_where_few_are(shapes: Path, tmp_path: Path, m
     hidden = torch.tensor([name not in real.few.names for name in real.data.train.names])
     scrambled[hidden] = (scrambled[hidden] + 1) % 5
     real.data.train.labels.copy_(scrambled)
-    monkeypatch.setattr("plexus.represent._task.load_images", lambda config: real)
+    monkeypatch.setattr("plexus.represent.images.load_images", lambda config: real)
     same(train(config, run=tmp_path / "run"), whole)
 
 

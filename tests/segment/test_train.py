@@ -168,11 +168,11 @@ def test_data_that_cannot_be_used_leaves_nothing_behind(
 def test_maps_on_a_threshold_are_chosen_as_they_are_measured() -> None:
     """51 of 255 is .2, a threshold that is tried; bytes on it are inside in both, at any size."""
     from plexus.segment.gate import Gate, overlaps
-    from plexus.segment.measure import _Maps, gated
+    from plexus.segment.measure import Maps, gated
     from plexus.segment.nets import enlarge, from_bytes
 
     kept = np.full((1, 8, 8), 51, np.uint8)
-    found = overlaps(_Maps(kept), np.ones((1, 8, 8), bool))
+    found = overlaps(Maps(kept), np.ones((1, 8, 8), bool))
     assert found.cuts[0] == 0.2
     assert found.area[0, 0] == 64
     small = from_bytes(kept[0])

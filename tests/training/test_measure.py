@@ -14,7 +14,7 @@ from torch import nn
 
 from plexus.data import Split
 from plexus.training import Normalize, accuracy, logits_of
-from plexus.training import _evaluate as measure
+from plexus.training import evaluation as measure
 from plexus.training.export import with_pixels
 from plexus.wiring import derive
 from tests.training.nets import SHAPE, images, normalize, supernet

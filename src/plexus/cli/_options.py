@@ -84,7 +84,7 @@ _KINDS = (bool, str, float, int)
 
 
 def _word(kind: Any, tokens: Sequence[Token]) -> str:
-    """What was typed: the config reads it, and tells all that is wrong at once."""
+    """Return what was typed as it is: the config reads it, and tells all that is wrong at once."""
     return tokens[0].value
 
 
@@ -141,7 +141,7 @@ def train_or_resume(
     print_config: bool,
     either: tuple[str, ...] = (),
 ) -> None:
-    """What `fit`, `segment train` and `represent train` do with their options.
+    """Train or resume, from the options of `fit`, `segment train` and `represent train`.
 
     Args:
         verb: which of them.

@@ -1,4 +1,4 @@
-"""What the verbs print: a line per epoch, how to go on after a stop, tables of figures, and text in one line."""
+"""Printing of the verbs: a line per epoch, how to go on after a stop, tables of figures, and text in one line."""
 
 from __future__ import annotations
 

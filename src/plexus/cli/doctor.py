@@ -74,7 +74,7 @@ def _devices() -> dict[str, Any]:
 
 
 def _kernels() -> dict[str, str]:
-    """How a 3x3 rotation-max convolution of 32-bit floats is done on the CPU, and on a GPU: asked of plexus itself."""
+    """The backends of a 3x3 rotation-max convolution of 32-bit floats on CPU and GPU: asked of plexus itself."""
     from plexus.errors import ConfigError
     from plexus.user_code import first_line
 
@@ -95,7 +95,7 @@ def _kernels() -> dict[str, str]:
 
 
 def _runs(place: Path) -> dict[str, Any]:
-    """Whether a run folder could be made here; nothing is written to find out."""
+    """Tell if a run folder could be made here; nothing is written to find out."""
     above = next(folder for folder in (place.absolute(), *place.absolute().parents) if folder.exists())
     return {"folder": str(place), "writable": above.is_dir() and os.access(above, os.W_OK | os.X_OK)}
 

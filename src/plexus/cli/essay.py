@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, Literal, TypeVar
 
 from cyclopts import App, Parameter
@@ -49,7 +50,11 @@ def _command(function: F) -> F:
 
 
 def _answer(
-    raw: Any, lines: Iterable[str], as_json: bool, picture: Path | None = None, draw: Callable[[], Any] | None = None
+    raw: Any,
+    lines: Iterable[str],
+    as_json: bool,
+    picture: Path | None = None,
+    draw: Callable[[ModuleType], Any] | None = None,
 ) -> None:
     """Print an answer, as JSON or in words, and draw it where that is asked for."""
     if as_json:
@@ -57,9 +62,9 @@ def _answer(
     else:
         print("\n".join(lines))
     if picture is not None and draw is not None:
-        from plexus.essays.pictures import save
+        from plexus.essays import pictures
 
-        print(f"open {save(draw(), picture)}", file=sys.stderr if as_json else sys.stdout)
+        print(f"open {pictures.save(draw(pictures), picture)}", file=sys.stderr if as_json else sys.stdout)
 
 
 @essay.default
@@ -156,13 +161,8 @@ def shields(
     rule = f"floor(M/2G): {army.rule[0]} shields, {army.rule[1]} warriors, damage {army.rule_damage}"
     lines.append(f"{rule}, {lost} less" if lost else f"{rule}, as good")
 
-    def draw() -> Any:
-        from plexus.essays import pictures
-
-        return pictures.shields(g, w, m, army)
-
     raw = asdict(army) | {"optimal_pairs": ways, "pairs": army.pairs[:show]}
-    _answer(raw, lines, as_json, picture, draw)
+    _answer(raw, lines, as_json, picture, lambda pictures: pictures.shields(g, w, m, army))
 
 
 @_command
@@ -189,13 +189,8 @@ def fitness(
         "-x turns the order of all values around, and no more: maximise(f) searches so.",
     ]
 
-    def draw() -> Any:
-        from plexus.essays import pictures
-
-        return pictures.fitness(searches)
-
     raw = {name: [asdict(end) for end in ends] for name, ends in searches.items()}
-    _answer(raw, lines, as_json, picture, draw)
+    _answer(raw, lines, as_json, picture, lambda pictures: pictures.fitness(searches))
 
 
 @_command
@@ -230,12 +225,7 @@ def kleiber(
         *(f"{group}: {v.sentence!r}: {_WORDS[v.holds]}: {v.why}" for group, each in verdicts.items() for v in each),
     ]
 
-    def draw() -> Any:
-        from plexus.essays import pictures
-
-        return pictures.kleiber(animals)
-
-    _answer(raw, lines, as_json, picture, draw)
+    _answer(raw, lines, as_json, picture, lambda pictures: pictures.kleiber(animals))
 
 
 @_command
@@ -290,12 +280,7 @@ def keystrokes(
             lines.append(f"  {posterior:.4f}  {', '.join(f'{key} {finger}' for key, finger in assignment.items())}")
         lines += _enough(curves.get(name, []))
 
-    def draw() -> Any:
-        from plexus.essays import pictures
-
-        return pictures.keystrokes(hands, next(iter(curves.values()), []))
-
-    _answer(raw, lines, as_json, picture, draw)
+    _answer(raw, lines, as_json, picture, lambda pictures: pictures.keystrokes(hands, next(iter(curves.values()), [])))
 
 
 def _enough(curve: list[Any]) -> list[str]:

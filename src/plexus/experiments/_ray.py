@@ -75,7 +75,7 @@ class RayEngine:
                     yield task, {"error": f"{type(error).__name__}: {said}", "at": []}
 
     def _room(self) -> int:
-        """How many trials the cluster can run at once, as it is now."""
+        """The number of trials that the cluster can run at once, as it is now."""
         nodes = [n["Resources"] for n in self.ray.nodes() if n["Alive"]]
         room = sum(min(_fits(n, "CPU", self.cpus), _fits(n, "GPU", self.gpus)) for n in nodes)
         if not room:

@@ -90,7 +90,7 @@ def failures(folder: str | Path, study: Study | str, scale: str) -> dict[str, st
 
 
 def _error(path: Path) -> str:
-    """What a trial that failed has said."""
+    """The error of a trial that failed."""
     try:
         return str(json.loads(path.read_bytes())["error"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -98,7 +98,7 @@ def _error(path: Path) -> str:
 
 
 def difference(study: Study, record: Mapping[str, Any]) -> str | None:
-    """What sets a record's options apart from the study's own now, or None."""
+    """Return what sets a record's options apart from the study's own now, or None."""
     variant = next((v for v in study.variants if v.name == record["variant"]), None)
     if variant is None:
         return "no such variant any more"
@@ -110,7 +110,7 @@ def difference(study: Study, record: Mapping[str, Any]) -> str | None:
 
 
 def settings(scale: Scale) -> dict[str, Any]:
-    """What a record keeps of its scale; more seeds make no record stale."""
+    """The part of a scale that its records keep; more seeds make no record stale."""
     return {"images": scale.images, "epochs": scale.epochs, "options": plain(scale.options)}
 
 

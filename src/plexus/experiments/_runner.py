@@ -23,7 +23,7 @@ from plexus.record import atomic_write
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a study is: given to a listener when the study starts, and whenever a trial starts or ends.
+    """Progress of a study: given to a listener when the study starts, and whenever a trial starts or ends.
 
     Args:
         study, scale: whose progress.

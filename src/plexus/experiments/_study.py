@@ -1,4 +1,4 @@
-"""What a study is: variants of one question, each trained from several seeds."""
+"""Studies: variants of one question, each trained from several seeds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=,-]*", re.ASCII)  # names of folde
 
 @dataclass(frozen=True)
 class Scale:
-    """How much a study spends on a trial, and how many seeds it takes.
+    """The cost of a study: what it spends on a trial, and how many seeds it takes.
 
     Args:
         images: training images, drawn by the seed; None takes all.
@@ -53,7 +53,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Job:
-    """What a trial function is given: one variant and one seed.
+    """The input of a trial function: one variant and one seed.
 
     Args:
         study, variant, seed: which trial this is.

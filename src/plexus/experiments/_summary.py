@@ -1,4 +1,4 @@
-"""What the records of a study say, as one JSON value: the input of its page and of the claims."""
+"""The summary of a study's records, as one JSON value: the input of its page and of the claims."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _variant(study: Study, name: str, records: Sequence[Mapping[str, Any]], leve
 
 
 def _agreement(wirings: Mapping[str, Any]) -> dict[str, Any] | None:
-    """How alike the wirings of several seeds are, beyond chance; see `plexus.wiring.agreement`."""
+    """Agreement of the wirings of several seeds, beyond chance; see `plexus.wiring.agreement`."""
     known = [w for w in wirings.values() if isinstance(w, list) and w and all(len(e) == 3 for e in w)]
     if len(known) < 2:
         return None

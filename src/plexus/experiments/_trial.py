@@ -124,7 +124,7 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """What the trial ran on."""
+    """Describe the machine that the trial ran on."""
     torch = sys.modules.get("torch")
     facts: dict[str, Any] = {"system": platform.platform(terse=True), "processor": _processor(), "cores": cores()}
     if torch is not None:
@@ -135,7 +135,7 @@ def machine() -> dict[str, Any]:
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """Count the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

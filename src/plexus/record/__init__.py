@@ -1,37 +1,77 @@
 """Records: all that a run, an audit, a probe or a trial has to say, as JSON with types, checked where it is read."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from plexus.errors import RunError
 from plexus.record._base import FORMAT, Record, atomic_write, digest, plain, read_json, to_json
-from plexus.record._kinds import (
-    KINDS,
-    AuditRecord,
-    ClaimsRecord,
-    FitRecord,
-    RepresentRecord,
-    RobustnessRecord,
-    SegmentRecord,
-    StudyRecord,
-    TrialRecord,
-    read_record,
-    record_of,
-)
+from plexus.record._findings import AuditRecord, ClaimsRecord, RobustnessRecord, StudyRecord, TrialRecord
+from plexus.record._runs import FitRecord, RepresentRecord, SegmentRecord
 
 __all__ = [
-    "FORMAT",
-    "KINDS",
-    "AuditRecord",
-    "ClaimsRecord",
-    "FitRecord",
-    "Record",
-    "RepresentRecord",
-    "RobustnessRecord",
-    "SegmentRecord",
-    "StudyRecord",
-    "TrialRecord",
-    "atomic_write",
-    "digest",
-    "plain",
-    "read_json",
-    "read_record",
-    "record_of",
-    "to_json",
-]
+    "FORMAT", "KINDS", "AuditRecord", "ClaimsRecord", "FitRecord", "Record", "RepresentRecord", "RobustnessRecord",
+    "SegmentRecord", "StudyRecord", "TrialRecord", "atomic_write", "digest", "plain", "read_json", "read_record",
+    "record_of", "to_json",
+]  # fmt: skip
+
+KINDS: dict[str, type[Record]] = {
+    str(kind.model_fields["kind"].default): kind
+    for kind in (
+        FitRecord, SegmentRecord, RepresentRecord, AuditRecord, RobustnessRecord, TrialRecord, StudyRecord, ClaimsRecord
+    )
+}  # fmt: skip
+"""What a record's `kind` says -> its class."""
+
+
+def record_of(raw: Mapping[str, Any]) -> Record:
+    """Return the record of a dict, in the class that its kind says.
+
+    Args:
+        raw: what a record's file holds.
+
+    Raises:
+        RunError: no record, or a broken one.
+
+    Example:
+        >>> type(record_of({"format": 1, "kind": "audit"})).__name__
+        'AuditRecord'
+    """
+    return _chosen(raw).from_dict(raw)
+
+
+def read_record(path: str | Path) -> Record:
+    """Read a record of any kind.
+
+    Args:
+        path: `record.json`, `evaluation.json`, `findings.json`, `rotation.json`, or the file of a trial.
+
+    Returns:
+        The record, in the class that its kind says.
+
+    Raises:
+        RunError: the file is missing, broken or foreign; the message names it and the remedy.
+
+    Example:
+        >>> read_record("nowhere/record.json")
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere/record.json: cannot read the run record: No such file or directory; ...
+    """
+    raw = read_json(path)
+    try:
+        return _chosen(raw)._parse(raw)
+    except RunError as error:
+        raise RunError(f"{path}: {error}") from None
+
+
+def _chosen(raw: Any) -> type[Record]:
+    if not isinstance(raw, Mapping):
+        return FitRecord  # which says what is wrong
+    if "kind" not in raw:
+        return StudyRecord if "variants" in raw else TrialRecord if "variant" in raw else FitRecord
+    kind = raw["kind"]
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise RunError(f"not a run record of this version: unknown kind {kind!r:.40}; upgrade plexus")
+    return KINDS[kind]

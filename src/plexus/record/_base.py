@@ -44,7 +44,7 @@ class Part(BaseModel):
 
 
 class Record(Part):
-    """What every kind of record says; see its kinds for the rest.
+    """The parts that every kind of record has; see its kinds for the rest.
 
     A record is data and nothing else: a page is a function of it. Parts that are not there yet are empty, so that the
     record of a run that is under way, or was stopped, reads like any other.
@@ -120,7 +120,7 @@ class Record(Part):
     config: dict[str, Any] = {}
     versions: dict[str, Any] = {}
     machine: dict[str, Any] = {}
-    data: Part = Field(default_factory=Data)
+    data: Data = Field(default_factory=Data)
     seconds: dict[str, Number] = {}
 
     def to_dict(self) -> dict[str, Any]:
@@ -173,7 +173,7 @@ class Record(Part):
             raise RunError(f"broken: {misfit}; {self.remedy}")
 
     def _misfit(self) -> str | None:
-        """What does not fit, or None."""
+        """Return what does not fit, or None."""
         return None
 
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from plexus.record import AuditRecord
 from plexus.report._charts import ACCENT, bars, fixed
-from plexus.report._formatting import count, day, decimal, duration, facts, plural
+from plexus.report._formatting import count, decimal, duration, facts, plural
 
 SHOWN = 200
 """Of clusters and of problems; the findings hold them all."""
@@ -26,7 +26,6 @@ def sections(record: AuditRecord) -> dict[str, Any]:
     return {
         "headline": _headline(record),
         "lede": _lede(record),
-        "masthead": (record.data.name, day(record.created), f"seed {record.seed}"),
         "skip": ("review", "the pairs"),
         "tiles": _tiles(record),
         "distances": _distances(record),
@@ -50,7 +49,7 @@ def pictures(record: AuditRecord, given: Mapping[int, Mapping[str, str | None]])
 
 
 def _headline(record: AuditRecord) -> str:
-    """What is wrong with the set."""
+    """Sum up what is wrong with the set."""
     found, images = record.summary, plural(record.data.images or 0, "image")
     if not found.pairs:
         return f"No near-duplicates among {images}."
@@ -63,7 +62,7 @@ def _headline(record: AuditRecord) -> str:
 
 
 def _lede(record: AuditRecord) -> str:
-    """How the pairs were found, and what is proposed."""
+    """Tell how the pairs were found, and what is proposed."""
     used, found = record.settings, record.summary
     if not used.fingerprint:
         return ""
@@ -120,7 +119,7 @@ def _order(record: AuditRecord) -> list[int]:
 
 
 def _reviewed(record: AuditRecord) -> dict[str, Any]:
-    """What the reviewer needs: the pairs, and of the images only those in pairs."""
+    """The reviewer's part of the findings: the pairs, and of the images only those in pairs."""
     order = _order(record)
     index = {i: k for k, i in enumerate(order)}
     keys = ("distance", "dice", "exact", "shift", "contradiction", "leak")

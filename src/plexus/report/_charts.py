@@ -1,4 +1,4 @@
-"""What all charts share: colors, axes, curves; a chart becomes SVG that obeys the page and scales with it."""
+"""Colors, axes and curves of all charts; a chart becomes SVG that obeys the page and scales with it."""
 
 from __future__ import annotations
 

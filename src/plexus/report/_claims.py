@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from plexus.errors import printable
 from plexus.record import ClaimsRecord
-from plexus.report._formatting import NONE, plural, printable, rounded, signed, span
+from plexus.report._formatting import NONE, plural, rounded, signed, span
 
 PLAIN = ("correlation", "% of the ranking", "% of the time")
 """Units of figures that are no differences and carry no sign."""
@@ -101,7 +102,7 @@ def _record(ledger: Ledger) -> ClaimsRecord:
 
 
 def _headline(record: ClaimsRecord) -> str:
-    """How many hold, fail and are open."""
+    """Count those that hold, fail and are open."""
     verdicts = [claim.verdict for claim in record.claims]
     words = {"holds": ("hold", "holds"), "fails": ("fail", "fails"), "open": ("are open", "is open")}
     held, failed, left = (f"{verdicts.count(v)} {each[verdicts.count(v) == 1]}" for v, each in words.items())  # type: ignore[arg-type]

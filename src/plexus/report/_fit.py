@@ -27,7 +27,7 @@ from plexus.report._charts import (
     paint,
     to_svg,
 )
-from plexus.report._formatting import NONE, count, day, decimal, duration, facts, percent, plural, points, short, times
+from plexus.report._formatting import NONE, count, decimal, duration, facts, percent, plural, points, short, times
 
 REACHES = ((1, "next layer"), (2, "2"), (4, "3\u20134"), (7, "5\u20137"), (11, "8\u201311"), (math.inf, "12 or more"))
 """Classes of how many layers a connection spans: upper bound and name."""
@@ -44,7 +44,6 @@ def sections(record: FitRecord) -> dict[str, Any]:
     return {
         "headline": _headline(record),
         "lede": f"{_background(record)} {_verdict(record)}".strip(),
-        "masthead": (record.data.name or record.data.spec, day(record.created), f"seed {record.seed}"),
         "skip": ("wiring", "the wiring"),
         "gap": _gap(record),
         "drawing": drawing,
@@ -88,7 +87,7 @@ def _headline(record: FitRecord) -> str:
 
 
 def _kept_count(record: FitRecord) -> int | None:
-    """How many connections the chosen budget keeps, or None before pruning."""
+    """The number of connections that the chosen budget keeps, or None before pruning."""
     if record.chosen is not None:
         return len(record.budgets[record.chosen].kept)
     marked = [edge.kept for edge in record.edges if edge.kept is not None]
@@ -96,7 +95,7 @@ def _kept_count(record: FitRecord) -> int | None:
 
 
 def _background(record: FitRecord) -> str:
-    """What was learned from what, and how long it took."""
+    """Tell what was learned from what, and how long it took."""
     layers = len([node for node in record.nodes if node not in ("input", "head")])
     if not layers:
         return ""
@@ -111,7 +110,7 @@ def _background(record: FitRecord) -> str:
 
 
 def _verdict(record: FitRecord) -> str:
-    """Whether final net and chain differ by more than their 95 % intervals can explain."""
+    """Tell if final net and chain differ by more than their 95 % intervals can explain."""
     final, chain = _result(record, "final"), _result(record, "chain")
     if not final or not chain or final.ci is None or chain.ci is None:
         return ""
@@ -121,7 +120,7 @@ def _verdict(record: FitRecord) -> str:
 
 
 def _gap(record: FitRecord) -> str:
-    """What cutting alone changed, with no training in between."""
+    """The change by cutting alone, with no training in between."""
     before, after, kept = record.gap.before, record.gap.after, _kept_count(record)
     if before is None or after is None:
         return ""

@@ -118,8 +118,3 @@ def facts(groups: Mapping[str, Mapping[str, Any]], *, whole: str = "Configuratio
         if rows:
             shown.append({"title": title, "rows": rows})
     return shown
-
-
-def printable(text: str) -> str:
-    """Return text that stays on its line in a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -21,7 +21,7 @@ from plexus.report import _formatting as formatting
 
 
 class Page(NamedTuple):
-    """What the page of one kind of record is made of, beside what all pages share."""
+    """The parts of one kind of record's page, beside those that all pages share."""
 
     title: str
     template: str
@@ -79,7 +79,15 @@ def render(
     if found.kind not in PAGES:
         raise RunError(f"a {found.kind or 'record of no kind'} has no page of its own; render the study's StudyRecord")
     page = PAGES[found.kind]
-    context = {"pictures": None, "skipped": [], "notes": [], "making": [], "data": {}} | page.sections(found)
+    seed = f"seed {found.seed}" if "seed" in found.model_fields_set else ""
+    name = getattr(found.data, "name", "") or getattr(found.data, "spec", "")
+    usual: dict[str, Any] = {
+        "masthead": (name, formatting.day(found.created), seed),
+        "pictures": None,
+        "skipped": [],
+        "notes": [],
+    }
+    context = usual | {"making": [], "data": {}} | page.sections(found)
     if found.kind == "audit":
         context["pictures"] = _embedded(_audit.pictures(found, pictures or {}))  # type: ignore[arg-type]
     style = _static("base.css", "figures.css", "tables.css", *filter(None, [page.style]))

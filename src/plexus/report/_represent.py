@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from plexus.record import RepresentRecord
 from plexus.report._charts import INK, SOFT, chart, curves, intervals, numbers, to_svg
-from plexus.report._formatting import NONE, count, day, decimal, duration, facts, percent, plural, signed, times
+from plexus.report._formatting import NONE, count, decimal, duration, facts, percent, plural, signed, times
 
 HEADS = {
     "prototype": "nearest class mean in Z",
@@ -36,7 +36,6 @@ def sections(record: RepresentRecord) -> dict[str, Any]:
     return {
         "headline": _headline(record),
         "lede": _lede(record),
-        "masthead": (record.data.name, day(record.created), f"seed {record.seed}"),
         "skip": ("figures", "the results"),
         "figures": _figures(record),
         "images": record.pictures,
@@ -247,7 +246,7 @@ def _heads(tests: Sequence[RepresentRecord.FewShot]) -> Markup:
 
 
 def _turning(turning: RepresentRecord.Turning | None) -> Markup:
-    """How far Z moves when images turn, relative to the distance between two images."""
+    """The distance that Z moves when images turn, relative to the distance between two images."""
     points = [
         {
             "at": angle, "value": value, "line": "Z", "color": "var(--learn)",

@@ -10,7 +10,7 @@ import altair as alt
 import numpy as np
 from markupsafe import Markup
 
-from plexus.errors import RunError
+from plexus.errors import RunError, printable
 from plexus.record import RobustnessRecord, record_of
 from plexus.report._charts import (
     COLORS,
@@ -32,13 +32,11 @@ from plexus.report._formatting import (
     MINUS,
     NONE,
     count,
-    day,
     decimal,
     duration,
     facts,
     percent,
     plural,
-    printable,
     times,
 )
 
@@ -59,7 +57,6 @@ def sections(record: RobustnessRecord) -> dict[str, Any]:
     return {
         "headline": _headline(models),
         "lede": _lede(record),
-        "masthead": (record.data.name or record.data.spec, day(record.created), f"seed {record.seed}"),
         "skip": ("curve", "the curves"),
         "models": models,
         "polar": polar([row for m in models for row in _rows(m, "accuracy")], f"Accuracy, %, {name}, drawn round"),
@@ -144,7 +141,7 @@ def _span(pair: Sequence[float] | None, scale: float) -> str:
 
 
 def _fate(summary: Summary) -> str:
-    """How long the images that are right upright stay right."""
+    """Tell how far the images that are right upright stay right."""
     group = summary.groups.get("upright")
     right = round((group.accuracy or 0) * summary.images) if group else 0
     turns = sorted(turn for turn in summary.first_failure if turn is not None)
@@ -192,7 +189,7 @@ def _headline(models: Sequence[Row]) -> str:
 
 
 def _lede(record: RobustnessRecord) -> str:
-    """How it was measured."""
+    """Tell how it was measured."""
     if not record.models:
         return ""
     summary, total = record.models[0].curve.summary, record.data.test

@@ -25,7 +25,7 @@ from plexus.report._charts import (
     paint,
 )
 from plexus.report._charts import to_svg as drawn
-from plexus.report._formatting import NONE, count, day, decimal, duration, facts, percent, plural, times
+from plexus.report._formatting import NONE, count, decimal, duration, facts, percent, plural, times
 
 MEASURES = {
     "dice": ("Dice", "an image left empty where there is no target counts as 1"),
@@ -46,7 +46,6 @@ def sections(record: SegmentRecord) -> dict[str, Any]:
     return {
         "headline": _headline(record),
         "lede": _lede(record),
-        "masthead": (record.data.name, day(record.created), f"seed {record.seed}"),
         "skip": ("gates", "the results"),
         "rows": _rows(record),
         "own": record.measured_on in OWN,
@@ -90,7 +89,7 @@ def _headline(record: SegmentRecord) -> str:
 
 
 def _lede(record: SegmentRecord) -> str:
-    """What the gate does, in numbers."""
+    """Tell what the gate does, in numbers."""
     own, plain = record.results.get(record.chosen), record.results.get("none")
     if own is None:
         return ""
@@ -201,7 +200,7 @@ def _gates(record: SegmentRecord, key: str) -> Markup:
 
 
 def _histogram(record: SegmentRecord, *, present: bool) -> Markup:
-    """How many images have which Dice, of those with a target or of those without."""
+    """Count images by their Dice, of those with a target or of those without."""
     images = [image for image in record.images if image.truth_area is not None and (image.truth_area > 0) == present]
     values = [image.dice for image in images if image.dice is not None]
     if not values:

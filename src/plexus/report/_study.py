@@ -88,9 +88,9 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _lede(record: StudyRecord) -> str:
-    """How it was measured, and what the words of the verdict mean."""
+    """Tell how it was measured, and what the words of the verdict mean."""
     images, epochs = record.settings.get("images"), record.settings.get("epochs")
-    spec = record.data.model_dump().get("spec")
+    spec = record.data.get("spec")
     parts = [
         f"{count(images)} training images" if images else "all training images",
         *([plural(epochs, "epoch")] if epochs else []),
@@ -130,7 +130,7 @@ def _p(value: float | None) -> str:
 def _making(record: StudyRecord) -> list[dict[str, Any]]:
     cost = {"trials": record.trials, "all together": duration(record.seconds.get("total"))} | record.machine
     settings = {name: value for name, value in record.settings.items() if value not in ({}, None)}
-    groups = {"Data": record.data.model_dump(exclude_unset=True), "Settings": settings, "Versions": record.versions}
+    groups = {"Data": record.data, "Settings": settings, "Versions": record.versions}
     return facts(groups | {"Cost": cost})
 
 
@@ -299,7 +299,7 @@ def _rankings(record: StudyRecord) -> list[dict[str, Any]]:
 
 
 def _places(record: StudyRecord) -> str:
-    """Where searches stand in a ranking, if there is one: among wirings of as many edges, if the learned one says."""
+    """Places of searches in a ranking, if there is one: among wirings of as many edges, if the learned one says."""
     places: dict[str, dict[str, float]] = {}
     for edges in dict.fromkeys((_budget(record), None)):
         wirings, marked = _ranked(record, edges)
@@ -315,12 +315,12 @@ def _places(record: StudyRecord) -> str:
 
 
 def _budget(record: StudyRecord) -> float | None:
-    """How many edges the gradient's choice has, where that is one number."""
+    """The number of edges of the gradient's choice, where that is one number."""
     searches = [v for v in record.variants if "found" in v.others and _chooses(v)]
     found = {edges for v in searches for edges in v.metrics.get("edges", {}).values()}
     return found.pop() if len(found) == 1 else None
 
 
 def _chooses(v: Variant) -> bool:
-    """Whether a search was told how many edges to keep."""
+    """Tell if a search was told how many edges to keep."""
     return any(path.startswith("chosen.") for path in v.others)

@@ -138,7 +138,7 @@ def differences(shown: Sequence[Shown], key: str, margin: float, unit: str) -> M
 
 
 def gates(history: Sequence[Sequence[float]], name: str) -> Markup:
-    """How every gate of one training moved; `history` is (1 + epochs, gates), its first row the start."""
+    """Draw how every gate of one training moved; `history` is (1 + epochs, gates), its first row the start."""
     rows: list[dict[str, Any]] = [
         {
             "at": epoch, "value": round(gate, 4), "line": str(i), "color": ACCENT, "width": 1.1,

@@ -105,7 +105,7 @@ class RepresentConfig(ImageOptions):
 
     @property
     def teaches(self) -> str:
-        """What images without labels teach: measured to be best for as many labels as there are."""
+        """The term that images without labels add: measured to be best for as many labels as there are."""
         return _teaches(self.consistency, self.labels)
 
     @classmethod

@@ -19,9 +19,9 @@ from plexus.graph import Wiring
 from plexus.models import Autoencoder
 from plexus.nn import fold
 from plexus.record import atomic_write
+from plexus.represent import images as image_sets
 from plexus.represent._config import RepresentConfig
 from plexus.represent._train import REPRESENT
-from plexus.represent.images import load_images
 from plexus.represent.module import RepresentationModule, Trained
 from plexus.represent.space import MOST, Space, digests, encode, nearest, scores, share, turning, units_in_use
 from plexus.represent.variation import as_bytes, grid, interpolation, principal_axes, small, traversal
@@ -41,7 +41,7 @@ class RepresentTask(Task[RepresentConfig]):
     kind = REPRESENT
 
     def load(self) -> str:
-        self.images = load_images(self.config)
+        self.images = image_sets.load_images(self.config)
         return self.images.data.fingerprint
 
     def check(self) -> None:

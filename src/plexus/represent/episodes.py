@@ -79,7 +79,7 @@ def fewshot(
     _check(images, shots + queries, space, str(data))
     z = {name: encode(model, torch.from_numpy(pixels)) for name, pixels in images.items()}
     pixels = {name: x.reshape(len(x), -1) / 255.0 for name, x in images.items()}
-    heads = _episodes(
+    heads = score_episodes(
         {name: space.direction(v) for name, v in z.items()},
         {name: v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-12) for name, v in pixels.items()},
         ways=ways, shots=shots, episodes=episodes, queries=queries, seed=seed,
@@ -155,15 +155,26 @@ def _check(images: dict[str, NDArray[np.uint8]], needed: int, space: Space, data
             )
 
 
-def _episodes(
+def score_episodes(
     z: dict[str, Floats], pixels: dict[str, Floats], *, ways: int, shots: int, episodes: int, queries: int, seed: int
 ) -> dict[str, Floats]:
-    """Accuracy of every head in every episode."""
+    """Draw episodes and score every head in each; see `fewshot`.
+
+    Args:
+        z: class -> directions of its images, (n, d), each of length 1.
+        pixels: class -> the same images as they are, (n, p), each of length 1.
+        ways, shots, queries: classes, labelled images and other images of each, in an episode.
+        episodes: how many are drawn.
+        seed: of the draws.
+
+    Returns:
+        Head -> accuracy in each episode, (episodes,).
+    """
     rng, names = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(21,))), list(z)
     heads: dict[str, Callable[[Floats, Floats], NDArray[np.int64]]] = {
-        "prototype": lambda support, asked: _prototype(support, asked, ways),
+        "prototype": lambda support, asked: nearest_prototype(support, asked, ways),
         "logistic": lambda support, asked: _logistic(support, asked, ways),
-        "pixels": lambda support, asked: _prototype(support, asked, ways),
+        "pixels": lambda support, asked: nearest_prototype(support, asked, ways),
     }
     truth = np.repeat(np.arange(ways), queries)
     right: dict[str, list[float]] = {name: [] for name in heads}
@@ -178,7 +189,23 @@ def _episodes(
     return {name: np.array(values) for name, values in right.items()}
 
 
-def _prototype(support: Floats, asked: Floats, ways: int) -> NDArray[np.int64]:
+def nearest_prototype(support: Floats, asked: Floats, ways: int) -> NDArray[np.int64]:
+    """Answer by the nearest class mean, by angle: argmax_k <x, m_k> / |m_k|.
+
+    Args:
+        support: labelled images, (ways * shots, d), class by class.
+        asked: images to answer, (n, d).
+        ways: classes.
+
+    Returns:
+        The class of each, (n,).
+
+    Source: Snell et al. 2017, "Prototypical networks", with the angle in place of the distance.
+
+    Example:
+        >>> nearest_prototype(np.eye(2), np.array([[0.9, 0.1], [0.2, 5.0]]), 2).tolist()
+        [0, 1]
+    """
     means = support.reshape(ways, -1, support.shape[1]).mean(1)
     return np.asarray((asked @ means.T / np.maximum(np.linalg.norm(means, axis=1), 1e-12)).argmax(1))
 

@@ -258,7 +258,7 @@ def unexplained(model: Autoencoder, pixels: Tensor, decoded: Tensor) -> Tensor:
 
 
 def active_units(z: Tensor, *, prior: bool = False) -> int:
-    """How many units of Z vary: by more than a hundredth of the largest variance, or of 1 if that is less.
+    """Count the units of Z that vary by more than a hundredth of the largest variance, or of 1 if that is less.
 
     A variational encoder's prior has variance 1, and a unit that carries nothing falls to 0; all of them may.
 

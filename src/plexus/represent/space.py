@@ -53,7 +53,7 @@ def add_to_record(run: Path, name: str, value: Callable[[Any], Any]) -> dict[str
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """How Z lies over the training images.
+    """The distribution of Z over the training images.
 
     Args:
         mean: of Z, (d,).
@@ -184,7 +184,7 @@ def reconstruction(model: Autoencoder, images: Tensor) -> dict[str, float]:
 
 
 def turning(model: Autoencoder, images: Tensor, *, most: int = 200) -> dict[str, Any] | None:
-    r"""How far Z moves when images turn, relative to the distance between two images.
+    r"""Measure how far Z moves when images turn, relative to the distance between two images.
 
     .. math:: m(t) = \frac{\mathrm{median}_n \|z(R_t x_n) - z(x_n)\|}{\mathrm{median}_{n \ne k} \|z(x_n) - z(x_k)\|}
 

@@ -29,7 +29,7 @@ def segmentation_loss(
     presence_weight: float = 0.5,
     smooth: float = 1.0,
 ) -> Tensor:
-    r"""What a segmenter is trained to make small.
+    r"""The loss that a segmenter is trained by.
 
     .. math::
         L = -D + B_{pixels} + w\,B_{presence}, \quad

@@ -153,7 +153,7 @@ class SegmentTask(Task[SegmentConfig]):
 
     @property
     def crossed(self) -> bool:
-        """Whether every image is validated by some net."""
+        """True where every image is validated by some net."""
         return self.config.folds is not None or self.config.cv is not None
 
     def _fold(self, k: int, learn: NDArray[np.int64], held: NDArray[np.int64]) -> tuple[Segmenter, list[Any]]:

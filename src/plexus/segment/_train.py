@@ -1,4 +1,4 @@
-"""What can be asked of a segmentation: a training, and going on with one. Torch is loaded when it begins."""
+"""Train a segmentation, or go on with one. Torch is loaded when that begins."""
 
 from __future__ import annotations
 

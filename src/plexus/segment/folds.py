@@ -1,4 +1,4 @@
-"""Which image is validated in which fold: from an audit's file, by groups, or one validation split."""
+"""Folds of the images for validation: from an audit's file, by groups, or one validation split."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def validation_fold(present: Sequence[bool], groups: Sequence[str | None], share
 
 
 def read_folds(path: str | Path) -> tuple[dict[str, int], tuple[str, ...], int]:
-    """What an audit decided: the fold of each image by name, the names it dropped, and how many folds there are.
+    """Read what an audit decided: the fold of each image by name, the names it dropped, and how many folds there are.
 
     Raises:
         DataError: no such file, or no folds file.

@@ -1,4 +1,4 @@
-"""How good the masks of a run are, gate by gate, at the size of the images themselves; pictures of the worst."""
+"""Measures of a run's masks, gate by gate, at the size of the images themselves; pictures of the worst."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TRUTH, PREDICTION, MISSED, EXTRA = (0, 158, 115), (230, 159, 0), (86, 180, 233),
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What nets said of some images.
+    """The outputs of nets for some images.
 
     Args:
         probability: uint8 in steps of 1/255, each (H, W), at the size of the nets.
@@ -60,7 +60,7 @@ def gates_for(kind: str, answers: Answers, pairs: SegmentationDataset, *, seed: 
         seed: of the parts, where there is one validation split only: it is then dealt out by groups, or by
             images where all are of one group.
     """
-    probability, truth = _Maps(answers.probability), pairs.masks[:, 0].numpy() > 0
+    probability, truth = Maps(answers.probability), pairs.masks[:, 0].numpy() > 0
     groups = pairs.groups if pairs.source.has_groups else None
     fold = answers.fold
     if len(np.unique(fold)) < 2:
@@ -81,7 +81,7 @@ def gates_for(kind: str, answers: Answers, pairs: SegmentationDataset, *, seed: 
 
 
 def one_group(pairs: SegmentationDataset) -> bool:
-    """Whether all images are of one patient or video, so that nothing can be tried on another."""
+    """Tell if all images are of one patient or video, so that nothing can be tried on another."""
     return None not in pairs.groups and len(set(pairs.groups)) == 1
 
 
@@ -227,7 +227,7 @@ def in_parallel(function: Callable[[int], _T], count: int) -> list[_T]:
         return list(pool.map(function, range(count)))
 
 
-class _Maps(Sequence[Floats]):
+class Maps(Sequence[Floats]):
     """Kept bytes as probabilities, one map at a time: little memory, and the very numbers that are measured."""
 
     def __init__(self, kept: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> None:
@@ -239,8 +239,8 @@ class _Maps(Sequence[Floats]):
     def __getitem__(self, i: Any) -> Any:
         return from_bytes(self._kept[i])
 
-    def take(self, rows: Sequence[int]) -> _Maps:
-        return _Maps([self._kept[i] for i in rows])
+    def take(self, rows: Sequence[int]) -> Maps:
+        return Maps([self._kept[i] for i in rows])
 
 
 def shown(pairs: SegmentationDataset, masks: dict[int, Mask], figures: list[dict[str, Any]]) -> list[dict[str, Any]]:

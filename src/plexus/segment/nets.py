@@ -159,7 +159,7 @@ def to_bytes(probability: Floats) -> NDArray[np.uint8]:
 
 
 def from_bytes(kept: NDArray[np.uint8]) -> Floats:
-    """What `to_bytes` kept."""
+    """Return the probabilities that `to_bytes` kept."""
     return kept.astype(np.float32) / np.float32(255)
 
 
@@ -173,7 +173,7 @@ def enlarge(probability: Floats, size: tuple[int, int]) -> Floats:
 
 
 def places(length: int, window: int) -> list[int]:
-    """Where windows start so that neighbours share half of one or more, the first and the last flush with the edges.
+    """Starts of windows of which neighbours share half of one or more, the first and the last flush with the edges.
 
     Example:
         >>> places(100, 40), places(40, 40)

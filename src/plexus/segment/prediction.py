@@ -101,7 +101,7 @@ def open_finished(run: str | Path) -> Run:
 
 @dataclass(frozen=True, eq=False)
 class Answered:
-    """What a run says of one image.
+    """The answer of a run for one image.
 
     Args:
         name: of the image, without suffix.

@@ -43,6 +43,8 @@ class Normalize(nn.Module):
     Shape:
         (N, C, H, W) of any dtype, 0..255 -> float32 of the same shape.
 
+    Source: standardisation, as everywhere.
+
     Example:
         >>> Normalize(torch.tensor([100.0]), torch.tensor([50.0]))(torch.full((1, 1, 1, 1), 150)).item()
         1.0
@@ -74,6 +76,11 @@ class ClassificationModule(TrainingModule):
         penalty: lambda.
         costs: c, one per edge, in the order of the connections' gates.
         vary: a further augmentation of a batch of float pixels, which draws from the generator.
+
+    Raises:
+        ConfigError: images of another shape than (N, C, H, W) are to be augmented.
+
+    Source: cross-entropy as in torch; the penalty is that of the notes' supernets, weighted by cost.
 
     Example:
         >>> plan = Schedule(epochs=1, whole=1, first=0, lr=1e-3)
@@ -136,6 +143,11 @@ class MaskAnnealing(L.Callback):
         body: the supernet.
         kept: the wiring that stays.
         steps: optimiser steps of the phase.
+
+    Example:
+        >>> body = Supernet([nn.Conv2d(1, 1, 1)], (1, 4, 4))
+        >>> MaskAnnealing(body, body.wiring(), steps=10).span
+        6.0
     """
 
     def __init__(self, body: Supernet, kept: Wiring, steps: int) -> None:

@@ -1,4 +1,4 @@
-"""What can be asked of training: a fit, going on with one, another budget. Torch is loaded once the folder is there."""
+"""Fit, go on with a fit, or cut it to another budget. Torch is loaded once the folder is there."""
 
 from __future__ import annotations
 

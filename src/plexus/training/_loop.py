@@ -44,7 +44,7 @@ Listener = Callable[[Entry], None]
 
 
 class Hardware(Protocol):
-    """What a config says of the machine."""
+    """The part of a config that says what the machine is to do."""
 
     @property
     def devices(self) -> int: ...
@@ -83,6 +83,9 @@ class Batches:
         val_size: images in a validation batch; by default 256, or `size` if that is more.
         first: epochs of the same orders that came before.
         devices: processes that share the images.
+
+    Raises:
+        ConfigError: from `loaders`, without images, or with a size below 1.
 
     Example:
         >>> split = Split(torch.zeros(5, 1, 8, 8, dtype=torch.uint8), torch.arange(5), tuple("abcde"))
@@ -291,7 +294,11 @@ def check_devices(machine: Hardware) -> None:
 
 
 def wait() -> None:
-    """Wait until all processes of the run are here."""
+    """Wait until all processes of the run are here; one alone does not wait.
+
+    Example:
+        >>> wait()
+    """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.barrier()
 

@@ -22,7 +22,7 @@ Entry = dict[str, Any]
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a phase trains: AdamW, under a part of one cycle of the learning rate.
+    """The schedule of a phase: AdamW, under a part of one cycle of the learning rate.
 
     Args:
         epochs: passes over the training images.
@@ -68,6 +68,11 @@ class TrainingModule(L.LightningModule):
 
     Raises:
         TrainingError: a loss that is no longer a finite number.
+
+    Example:
+        >>> plan = Schedule(epochs=1, whole=1, first=0, lr=1e-3)
+        >>> TrainingModule(nn.Linear(4, 2), plan, steps=3).steps
+        3
     """
 
     guarded = ("val_loss", "validation loss")  # of `measured`: what must stay a number, and its name for people
@@ -184,6 +189,13 @@ class History(L.Callback):
     Args:
         tags: written into every entry.
         listen: called with every new entry, by one process.
+
+    Raises:
+        TrainingError: from a hook, where a loss is no longer a finite number.
+
+    Example:
+        >>> History({"phase": "learn"}).epochs
+        []
     """
 
     def __init__(self, tags: Mapping[str, Any], listen: Callable[[Entry], None] | None = None) -> None:
@@ -268,6 +280,9 @@ def one_cycle(t: float) -> float:
 
     Cosine up from 1/25 to 1 at t = .3, then cosine down to 0.
 
+    Args:
+        t: from 0 to 1; beyond, it stays at 0.
+
     Source: "Super-convergence" (Smith and Topin, 2018), with torch's `OneCycleLR` defaults.
 
     Example:
@@ -283,6 +298,9 @@ def ramp(epochs: float) -> float:
     """The fraction of its rate that a phase in the middle of a cycle takes: a straight line to 1 over half an epoch.
 
     Its optimiser knows no gradients yet, and Adam's first steps are as long as the rate whatever the gradient.
+
+    Args:
+        epochs: since the phase began, with fractions.
 
     Example:
         >>> ramp(0), ramp(0.25), ramp(3)

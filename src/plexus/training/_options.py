@@ -123,7 +123,7 @@ class Options:
 
     @classmethod
     def _fault(cls, name: str, value: Any, error: ErrorDetails) -> str:
-        """What pydantic found, as `name=value` and what is allowed."""
+        """Say what pydantic found as `name=value` and what is allowed."""
         field = declared(cls).get(name)
         if field is None:
             near = difflib.get_close_matches(name.replace("-", "_"), declared(cls), n=1)

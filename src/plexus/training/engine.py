@@ -52,7 +52,7 @@ class Kind(Generic[C]):
 
     @property
     def again(self) -> str:
-        """What messages advise where a run cannot go on."""
+        """The advice of messages where a run cannot go on."""
         return f"{self.verb.split()[-1]} anew"
 
     def files(self, config: C) -> dict[str, str]:
@@ -62,7 +62,7 @@ class Kind(Generic[C]):
 
 
 class Task(ABC, Generic[C]):
-    """What one kind of run does in its folder; the engine calls the methods in the order they stand here.
+    """The work of one kind of run in its folder; the engine calls the methods in the order they stand here.
 
     Args:
         folder: the run folder.

@@ -1,4 +1,4 @@
-"""What the nets of a fit are worth: edges, budgets, accuracy with intervals, size, speed, and the worst mistakes."""
+"""Evaluation of a fit's nets: edges, budgets, accuracy with intervals, size, speed, and the worst mistakes."""
 
 from __future__ import annotations
 
