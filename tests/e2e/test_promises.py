@@ -109,7 +109,7 @@ KINDS = {
         plexus.represent,
         plexus.represent.train,
         lambda folder, **options: shapes.small(
-            folder / "images", wiring=str(folder / "wiring.json"), **_seeded(options)
+            folder / "images", wiring=str(folder / "wiring.json"), epochs=4, **_seeded(options)
         ),
         lambda folder: shapes.write_shapes(folder, "bar", "disc"),
         _wiring,
@@ -191,8 +191,6 @@ def said(run: Path) -> Any:
 @pytest.mark.parametrize("entries", [1, 3])
 def test_a_run_that_was_stopped_goes_on_to_the_same_bits(kind: Kind, folder: Path, whole: Path, entries: int) -> None:
     """Within a phase, and when one was done by an earlier process: weights, files and every figure are the same."""
-    if entries >= len(json.loads((whole / "record.json").read_text()).get("epochs", range(4))):
-        pytest.skip("it is done by then")
     run = stopped(kind, folder, entries)
     assert not kind.package.finished(run)
     kind.package.resume(run)
