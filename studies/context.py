@@ -212,10 +212,10 @@ class TrialContext:
             gate_lr=self.recipe.gate_lr, seed=self.job.seed, augment=self.job.data != "digits",
         )  # fmt: skip
         history = History(gates=[gates(net)] if gated(net) else [])
-        patience = self.job.scale.options.get("patience")
+        patience: int | None = self.job.scale.options.get("patience")
 
         def stop(entries: Sequence[dict[str, Any]]) -> bool:
-            return stalled([entry["val_loss"] for entry in entries]) >= patience
+            return patience is not None and stalled([entry["val_loss"] for entry in entries]) >= patience
 
         module = TrialModule(
             net.train(), self.pixels, self.classes, schedule, self.steps, recipe=self.recipe, turn=turn

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 import pytest
@@ -17,7 +18,7 @@ from tests.e2e.conftest import SMALL
 pytestmark = pytest.mark.e2e
 
 
-def fitted(place: Path, name: str, *options: object) -> FitRecord:
+def fitted(place: Path, name: str, *options: object) -> Any:
     done = plexus("fit", "images", *options, "--run", name, folder=place)
     assert done.code == 0, done.err
     record = FitRecord.read(place / name / "record.json")
@@ -66,7 +67,7 @@ def test_two_processes(place: Path) -> None:
         cwd=place, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    record = FitRecord.read(place / "two" / "record.json")
+    record: Any = FitRecord.read(place / "two" / "record.json")
     assert record.finished
     assert len(done.stdout.split("kept ")) == 2
     assert [line.split()[0] for line in done.stderr.splitlines()] == [e.phase for e in record.epochs]

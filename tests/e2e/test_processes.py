@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,8 @@ def test_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
         command = [str(Path(sys.executable).with_name("plexus")), "fit", "digits", *common, *options, "--run", run]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-    one, two = (FitRecord.read(tmp_path / run / "record.json") for run in ways)
+    records: list[Any] = [FitRecord.read(tmp_path / run / "record.json") for run in ways]
+    one, two = records
     assert one.data.counts["train"] % 2 == 0
     assert [e.epoch for e in one.epochs] == [e.epoch for e in two.epochs] == [0, 1, 2, 3]
     assert one.epochs[0].train_loss - one.epochs[-1].train_loss > 0.1  # it learns: equality says something

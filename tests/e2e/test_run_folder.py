@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.e2e
 
 
 def test_the_record_is_complete(trained: Path) -> None:
-    record = FitRecord.read(trained / "record.json")
+    record: Any = FitRecord.read(trained / "record.json")
     assert record.finished
     assert [
         part for part, value in record.to_dict().items() if value in ([], {}, "", None) and part != "mistakes"
@@ -42,7 +43,7 @@ def test_the_record_is_complete(trained: Path) -> None:
 
 
 def test_gates_are_recorded_every_epoch_and_end_at_0_where_cut(trained: Path) -> None:
-    record = FitRecord.read(trained / "record.json")
+    record: Any = FitRecord.read(trained / "record.json")
     phases = [(e.phase, e.epoch) for e in record.epochs]
     assert phases == [
         *(("chain", k) for k in range(4)),
@@ -61,7 +62,7 @@ def test_gates_are_recorded_every_epoch_and_end_at_0_where_cut(trained: Path) ->
 
 
 def test_the_wiring_is_the_chosen_budget(trained: Path) -> None:
-    record = FitRecord.read(trained / "record.json")
+    record: Any = FitRecord.read(trained / "record.json")
     assert record.chosen is not None
     wiring = Wiring.from_json((trained / "wiring.json").read_text())
     kept = [(e.source, e.target) for e in record.edges if e.kept]
@@ -133,7 +134,7 @@ def test_prune_cuts_to_another_budget(place: Path, trained: Path) -> None:
     done = plexus("prune", trained, "--keep", ".7", "--run", "pruned", "--then", "retrain", folder=place)
     assert done.code == 0, done.err
     run = place / "pruned"
-    record = FitRecord.read(run / "record.json")
+    record: Any = FitRecord.read(run / "record.json")
     assert sum(e.kept for e in record.edges) == 6
     assert (record.finished, record.then, record.config["keep"]) == (True, "retrain", 0.7)
     for phase in ("chain", "learn", "supernet"):
@@ -148,7 +149,7 @@ def test_digits_are_told_apart(place: Path) -> None:
         "fit", "--epochs", 6, "--no-controls", "--limit", 600, "--width", 8, "--run", "digits", folder=place
     )  # fmt: skip
     assert done.code == 0, done.err
-    record = FitRecord.read(place / "digits" / "record.json")
+    record: Any = FitRecord.read(place / "digits" / "record.json")
     sizes = [row.parameters for row in record.results]
     assert max(sizes) <= 1.01 * min(sizes)
     assert [row.name for row in record.results] == ["supernet", "pruned", "final"]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
+from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from plexus.data import Split, warp
@@ -232,7 +232,7 @@ class RepresentationModule(TrainingModule):
     def measured(self) -> dict[str, Any]:
         model, z = self.net.model, torch.cat(self.seen)
         self.seen.clear()
-        metrics: dict[str, Any] = {"train_loss": self.train_loss, "val_unexplained": self.val_unexplained}
+        metrics: dict[str, Metric] = {"train_loss": self.train_loss, "val_unexplained": self.val_unexplained}
         metrics |= {"val_accuracy": self.val_accuracy} if model.classifier is not None else {}
         metrics |= {"divergence": self.val_divergence} if model.variational else {}
         active = active_units(z, prior=model.variational)

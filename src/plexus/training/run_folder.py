@@ -220,8 +220,8 @@ def _imported(script: Path) -> list[Path]:
         finder.run_script(str(script))
     except (SyntaxError, ValueError, OSError, RecursionError):
         return []  # running it will say what is wrong
-    modules: dict[str, Any] = finder.modules
-    return sorted(Path(module.__file__) for name, module in modules.items() if name != "__main__" and module.__file__)
+    files = {name: getattr(module, "__file__", None) for name, module in finder.modules.items()}
+    return sorted(Path(file) for name, file in files.items() if file and name != "__main__")
 
 
 def versions() -> dict[str, str]:
