@@ -150,7 +150,7 @@ def test_a_cluster_that_loses_a_node_loses_no_finished_trial(
                 before[path.name] = path.read_bytes()
 
     run(study, scale="quick", engine="ray", address=cluster.address, results=results, listen=listen)
-    found = {f"{r['variant']}~{r['seed']}": r["metrics"] for r in records(results, study, "quick")}
+    found = {f"{r.variant}~{r.seed}": r.metrics for r in records(results, study, "quick")}
     assert sorted(found) == [f"{v}~{s}" for v in "ab" for s in range(4)]
     nodes = [m["node"] for m in found.values()]
     assert sorted(nodes.count(node) for node in set(nodes)) == [1, 7]

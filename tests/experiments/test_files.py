@@ -36,7 +36,7 @@ def write(place: Path, times: int = 1, *, top: str = "", inside: str = ".helper"
 def test_a_trial_finds_what_lies_beside_its_file(tmp_path: Path, inside: str, jobs: int) -> None:
     study = load(write(tmp_path / "one", 2, inside=inside))
     run(study, scale="quick", results=tmp_path, jobs=jobs)
-    assert [r["metrics"]["test_accuracy"] for r in records(tmp_path, study, "quick")] == [1.0, 21.0, 41.0]
+    assert [r.metrics["test_accuracy"] for r in records(tmp_path, study, "quick")] == [1.0, 21.0, 41.0]
 
 
 def test_two_folders_have_files_of_the_same_names(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_two_folders_have_files_of_the_same_names(tmp_path: Path) -> None:
     for times, study in zip((1, 3), studies, strict=True):
         run(study, scale="quick", results=tmp_path / f"results {times}")
         found = records(tmp_path / f"results {times}", study, "quick")
-        assert [r["metrics"]["test_accuracy"] for r in found] == [1.0, 10.0 * times + 1, 20.0 * times + 1]
+        assert [r.metrics["test_accuracy"] for r in found] == [1.0, 10.0 * times + 1, 20.0 * times + 1]
 
 
 def test_a_file_beside_takes_no_librarys_place(tmp_path: Path) -> None:

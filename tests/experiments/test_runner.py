@@ -29,7 +29,7 @@ def content(folder: Path) -> dict[str, bytes]:
 def metrics(folder: Path, study: Study = STUDY) -> dict[tuple[str, int], Any]:
     """What must not depend on how the trials were run."""
     found = records(folder, study, "quick")
-    return {(r["variant"], r["seed"]): (r["metrics"]["test_accuracy"], r["metrics"]["drawn"]) for r in found}
+    return {(r.variant, r.seed): (r.metrics["test_accuracy"], r.metrics["drawn"]) for r in found}
 
 
 def stop_at(n: int) -> Any:
@@ -48,9 +48,9 @@ def stop_at(n: int) -> Any:
 def test_every_variant_has_a_record_from_every_seed(tmp_path: Path) -> None:
     run(STUDY, scale="quick", results=tmp_path)
     found = records(tmp_path, STUDY, "quick")
-    assert [(r["variant"], r["seed"]) for r in found] == [(v, s) for s in (0, 1) for v in ("none", "some", "much")]
+    assert [(r.variant, r.seed) for r in found] == [(v, s) for s in (0, 1) for v in ("none", "some", "much")]
     assert sorted(p.name for p in (tmp_path / "toy" / "quick").iterdir()) == sorted(
-        [".lock", *(f"{r['variant']}~{r['seed']}.json" for r in found)]
+        [".lock", *(f"{r.variant}~{r.seed}.json" for r in found)]
     )
 
 
@@ -91,7 +91,7 @@ def test_neither_order_nor_processes_nor_what_ran_before_change_a_result(tmp_pat
     run(toy(*reversed(STUDY.variants)), scale="quick", results=tmp_path / "b")
     run(STUDY, scale="quick", results=tmp_path / "c", jobs=2)
     assert metrics(tmp_path / "a") == metrics(tmp_path / "b") == metrics(tmp_path / "c")
-    pids = {r["metrics"]["pid"] for r in records(tmp_path / "c", STUDY, "quick")}
+    pids = {r.metrics["pid"] for r in records(tmp_path / "c", STUDY, "quick")}
     assert len(pids) in (1, 2)
     assert multiprocessing.active_children() == []
 
@@ -123,7 +123,7 @@ def test_resume_does_what_is_missing_and_nothing_else(tmp_path: Path) -> None:
 
 def test_some_variants_can_be_run_first_and_the_others_later(tmp_path: Path) -> None:
     run(STUDY, scale="quick", only=["much", "none"], results=tmp_path)
-    assert {(r["variant"], r["seed"]) for r in records(tmp_path, STUDY, "quick")} == {
+    assert {(r.variant, r.seed) for r in records(tmp_path, STUDY, "quick")} == {
         (v, s) for v in ("none", "much") for s in (0, 1)
     }
     run(STUDY, scale="quick", resume=True, results=tmp_path)
@@ -205,7 +205,7 @@ def test_records_of_other_options_are_named_and_left_alone(tmp_path: Path) -> No
         with pytest.raises(RunError, match=r"2 records are stale.*some~0: gain was 1, is 1.5"):
             run(now, scale="quick", results=tmp_path, resume=resume)
     assert content(tmp_path) == before
-    assert {r["variant"] for r in records(tmp_path, now, "quick")} == {"none"}
+    assert {r.variant for r in records(tmp_path, now, "quick")} == {"none"}
     longer = toy(scales={"quick": Scale(images=10, epochs=2, seeds=2)})
     assert set(stale(tmp_path, longer, "quick").values()) == {"epochs was 1, is 2"}
     more_seeds = toy(scales={"quick": Scale(images=10, epochs=1, seeds=9)})
@@ -268,7 +268,7 @@ def test_threads_are_shared_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
     monkeypatch.setenv("OMP_NUM_THREADS", most)
     run(STUDY, scale="quick", results=tmp_path, jobs=2)
-    assert {r["metrics"]["threads"] for r in records(tmp_path, STUDY, "quick")} == {threads}
+    assert {r.metrics["threads"] for r in records(tmp_path, STUDY, "quick")} == {threads}
     assert os.environ["OMP_NUM_THREADS"] == most
 
 

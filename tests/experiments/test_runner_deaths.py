@@ -19,7 +19,7 @@ def test_a_trial_whose_process_dies_is_begun_anew_once(tmp_path: Path) -> None:
     study = toy(GOOD, Variant("once", {"gain": 1, "fault": "kill once"}), Variant("dead", {"gain": 2, "fault": "kill"}))
     with pytest.raises(TrainingError, match=r"1 of 3 trials failed.*dead~0: its process died 2 times.*SIGKILL"):
         run(study, scale="quick", seeds=1, results=tmp_path, jobs=2)
-    assert [r["variant"] for r in records(tmp_path, study, "quick")] == ["none", "once"]
+    assert [r.variant for r in records(tmp_path, study, "quick")] == ["none", "once"]
     assert list(failures(tmp_path, study, "quick")) == ["dead~0"]
     assert not list(tmp_path.rglob("begun"))
     assert multiprocessing.active_children() == []
@@ -35,7 +35,7 @@ def test_ctrl_c_ends_the_processes_and_keeps_the_trials_folder(tmp_path: Path) -
     with pytest.raises(KeyboardInterrupt):
         run(study, scale="quick", results=tmp_path, jobs=2, listen=listen)
     assert multiprocessing.active_children() == []
-    assert {(r["variant"], r["seed"]) for r in records(tmp_path, study, "quick")} >= {("none", 0), ("none", 1)}
+    assert {(r.variant, r.seed) for r in records(tmp_path, study, "quick")} >= {("none", 0), ("none", 1)}
     begun = list((tmp_path / "toy" / "quick" / ".trials").rglob("begun"))
     for file in begun:
         with pytest.raises(ProcessLookupError):

@@ -106,7 +106,7 @@ def test_a_cluster_gives_the_same_metrics_as_this_machine(tmp_path: Path, use: C
     run(STUDY, scale="quick", engine="ray", cpus=2, results=tmp_path / "ray")
     run(STUDY, scale="quick", results=tmp_path / "local")
     theirs, ours = (
-        [(r["variant"], r["seed"], r["metrics"]["drawn"]) for r in records(tmp_path / name, STUDY, "quick")]
+        [(r.variant, r.seed, r.metrics["drawn"]) for r in records(tmp_path / name, STUDY, "quick")]
         for name in ("ray", "local")
     )
     assert theirs == ours
@@ -131,7 +131,7 @@ def test_a_file_and_what_lies_beside_it_travel_to_nodes_that_lack_them(
             shutil.rmtree(own, ignore_errors=True)
 
     run(study, scale="quick", seeds=2, only=["a"], engine="ray", results=tmp_path, listen=listen)
-    assert [r["metrics"]["test_accuracy"] for r in records(tmp_path, study, "quick")] == [1.0, 21.0]
+    assert [r.metrics["test_accuracy"] for r in records(tmp_path, study, "quick")] == [1.0, 21.0]
 
 
 def test_a_trial_that_ray_gave_up_is_a_failed_one(tmp_path: Path, use: Callable[[Any], None]) -> None:

@@ -17,7 +17,7 @@ def test_points_and_means_are_those_of_the_records() -> None:
     found = summary(STUDY, RECORDS)
     assert [v["name"] for v in found["variants"]] == [v.name for v in STUDY.variants]
     for v in found["variants"]:
-        values = {str(r["seed"]): r["metrics"]["test_accuracy"] for r in RECORDS if r["variant"] == v["name"]}
+        values = {str(r.seed): r.metrics["test_accuracy"] for r in RECORDS if r.variant == v["name"]}
         assert v["points"] == values
         assert v["mean"] == pytest.approx(sum(values.values()) / 5)
         peer = stats.t.interval(0.95, 4, v["mean"], stats.sem(list(values.values())))
@@ -49,7 +49,7 @@ def test_the_words_of_a_difference() -> None:
 
 def test_the_level_is_the_baselines_mean_loss_at_half_time() -> None:
     found = summary(STUDY, RECORDS)
-    losses = [r["metrics"]["train_loss"][4] for r in RECORDS if r["variant"] == "baseline"]
+    losses = [r.metrics["train_loss"][4] for r in RECORDS if r.variant == "baseline"]
     assert found["level"] == pytest.approx(sum(losses) / 5)
     base, other = found["variants"][0], found["variants"][1]
     changes = [100 * (other["epochs_to"][s] / base["epochs_to"][s] - 1) for s in "01234"]
@@ -85,8 +85,8 @@ def test_no_records_one_seed_and_no_baseline_are_said_and_not_raised() -> None:
     empty = summary(STUDY, [], "standard")
     assert (empty["trials"], empty["level"]) == (0, None)
     assert all(v["mean"] is None and v.get("difference") is None for v in empty["variants"])
-    one = summary(STUDY, [r for r in RECORDS if r["seed"] == 0])["variants"][1]
+    one = summary(STUDY, [r for r in RECORDS if r.seed == 0])["variants"][1]
     assert one["interval"] is None
     assert (one["difference"]["low"], one["difference"]["verdict"]) == (None, "open")
-    lost = summary(STUDY, [r for r in RECORDS if r["variant"] != "baseline"])
+    lost = summary(STUDY, [r for r in RECORDS if r.variant != "baseline"])
     assert all(v["difference"] is None for v in lost["variants"] if v["name"] != "baseline")

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page
 
 from plexus.experiments import summary
-from plexus.record import FitRecord, Record
+from plexus.record import FitRecord, Record, TrialRecord
 from plexus.report import write
 from tests.report.findings import (
     hostile_audit,
@@ -26,12 +26,12 @@ from tests.report.records import HOSTILE, hostile_record, make_record
 from tests.report.tasks import hostile_represent, hostile_segment, make_represent, make_segment
 
 
-def study(of: tuple[Any, list[dict[str, Any]]], *, hostile: bool = False) -> dict[str, Any]:
+def study(of: tuple[Any, list[TrialRecord]], *, hostile: bool = False) -> dict[str, Any]:
     found = summary(*of)
     return hostile_study(found, of[1]) if hostile else {**found, "records": of[1]}
 
 
-def four() -> tuple[Any, list[dict[str, Any]]]:
+def four() -> tuple[Any, list[TrialRecord]]:
     return make_study(4), make_records(make_study(4), extras=True)
 
 

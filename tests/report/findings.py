@@ -7,6 +7,7 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from plexus.experiments import Scale, Study, Variant
+from plexus.record import TrialRecord
 from tests.report.records import HOSTILE, ring, uri
 
 KINDS = ("class", "presence", "overlap", None, None)
@@ -237,7 +238,7 @@ def make_study(variants: int = 4, *, name: str = "neurons", question: str = "Do 
     )
 
 
-def make_records(study: Study, *, seeds: int = 5, effect: float = 1.5, extras: bool = False) -> list[dict[str, Any]]:
+def make_records(study: Study, *, seeds: int = 5, effect: float = 1.5, extras: bool = False) -> list[TrialRecord]:
     """Records at `standard`: variant i is `effect` * i points better and 8 * i percent faster, seeds differ by points.
 
     With `extras` they hold gates, wirings and rotation curves, too.
@@ -257,7 +258,7 @@ def make_records(study: Study, *, seeds: int = 5, effect: float = 1.5, extras: b
                 "seconds": 60.0,
             }  # fmt: skip
             found.append(
-                {
+                TrialRecord.from_dict({
                     "study": study.name, "variant": v.name, "options": dict(v.options), "seed": seed,
                     "scale": "standard", "settings": {"images": 5000, "epochs": 10, "options": {}},
                     "data": {"spec": study.data, "fingerprint": "sha256:5f2b9c0e71d34a88", "images": 5000},
@@ -265,7 +266,7 @@ def make_records(study: Study, *, seeds: int = 5, effect: float = 1.5, extras: b
                     "versions": {"plexus": "0.1.0", "torch": "2.13.0"},
                     "machine": {"processor": "Example CPU 3.0 GHz", "cores": 2},
                     "started": "2026-03-14T09:26:53Z", "seconds": 61.5,
-                }
+                })
             )  # fmt: skip
     return found
 
@@ -284,7 +285,7 @@ def _extras(i: int, rng: random.Random) -> dict[str, Any]:
     }
 
 
-def make_search(seeds: int = 3) -> tuple[Study, list[dict[str, Any]]]:
+def make_search(seeds: int = 3) -> tuple[Study, list[TrialRecord]]:
     """A search among 21 wirings; its gradient finds the best of five edges with one seed, the second with the next."""
     names = [f"w{k}" for k in range(21)]
     study = Study(
@@ -302,15 +303,13 @@ def make_search(seeds: int = 3) -> tuple[Study, list[dict[str, Any]]]:
     few = [n for k, n in enumerate(names) if 3 + k % 3 == 5]  # w2, w5, ..., w20: the last is the best
     found = []
     for record in make_records(study, seeds=seeds, effect=1.0):
-        seed, name = record["seed"], record["variant"]
-        record["metrics"]["edges"] = 5 if name not in names else 3 + names.index(name) % 3
+        seed, name = record.seed, record.variant
+        record.metrics["edges"] = 5 if name not in names else 3 + names.index(name) % 3
         if name not in names:
             pick = {"gradient": few[-1 - seed % 2], "evolution": names[-2], "random": names[3]}[name]
-            record["metrics"] |= {"found": pick, "trainings": 1 if name == "gradient" else 8}
-            record["metrics"] |= (
-                {"chosen": {m: {"5": pick} for m in ("gate", "ablation")}} if name == "gradient" else {}
-            )
-        record["seconds"] = 0.2 if name == "gradient" else 1.0
+            record.metrics |= {"found": pick, "trainings": 1 if name == "gradient" else 8}
+            record.metrics |= {"chosen": {m: {"5": pick} for m in ("gate", "ablation")}} if name == "gradient" else {}
+        record.seconds = {"total": 0.2 if name == "gradient" else 1.0}
         found.append(record)
     return study, found
 
@@ -343,11 +342,11 @@ def make_ledger(text: str = "ELU does not help.") -> dict[str, Any]:
     }  # fmt: skip
 
 
-def hostile_study(found: dict[str, Any], records: list[dict[str, Any]]) -> dict[str, Any]:
+def hostile_study(found: dict[str, Any], records: list[TrialRecord]) -> dict[str, Any]:
     """A summary whose every text tries to become an element."""
     found |= {"study": HOSTILE, "question": HOSTILE, "baseline": HOSTILE, "measure": HOSTILE, "scale": HOSTILE}
     found |= {"data": {"spec": HOSTILE, HOSTILE: HOSTILE}, "versions": {"plexus": HOSTILE}}
     for variant in found["variants"]:
         variant["name"] = HOSTILE
         variant["others"]["wiring"] = {HOSTILE: [[HOSTILE, "head", 1.0]]}
-    return found | {"records": [record | {"variant": HOSTILE} for record in records]}
+    return found | {"records": [record.to_dict() | {"variant": HOSTILE} for record in records]}

@@ -38,7 +38,7 @@ WHOLE: dict[str, Made] = {
     "represent": make_represent,
     "audit": make_audit,
     "rotation": make_probe,
-    "study": lambda: {**summary(STUDY, RECORDS), "records": RECORDS},
+    "study": lambda: {**summary(STUDY, RECORDS), "records": [trial.to_dict() for trial in RECORDS]},
     "claims": make_ledger,
 }
 ATTACKS: dict[str, Made] = {

@@ -67,7 +67,7 @@ def test_every_figure_has_its_data(made: str) -> None:
         "points", "difference", "val_accuracy_curve", "train_loss", "speed", "turned", "wirings", "gates", "trials",
     }  # fmt: skip
     assert len(found["neurons-points.csv"]) == len(found["neurons-trials.csv"]) == 20
-    first = RECORDS[0]["metrics"]
+    first = RECORDS[0].metrics
     assert [float(r["train_loss"]) for r in found["neurons-train_loss.csv"][:10]] == first["train_loss"]
     assert float(found["neurons-points.csv"][0]["test_accuracy"]) == first["test_accuracy"]
     edges = [r for r in found["neurons-wirings.csv"] if r["variant"] == "baseline" and r["seed"] == "0"]
@@ -79,7 +79,7 @@ def test_every_figure_has_its_data(made: str) -> None:
 
 def test_a_cell_is_no_formula() -> None:
     records = make_records(STUDY, seeds=1)
-    records[0]["metrics"] |= {"=a": "=HYPERLINK(1)", "b": "+1", "c": "@x", "d": "-x", "e": -1.5, "f": 'q"q'}
+    records[0].metrics |= {"=a": "=HYPERLINK(1)", "b": "+1", "c": "@x", "d": "-x", "e": -1.5, "f": 'q"q'}
     row = links(page(STUDY, records))["neurons-trials.csv"][0]
     expected = {"'=a": "'=HYPERLINK(1)", "b": "'+1", "c": "'@x", "d": "'-x", "e": "-1.5", "f": 'q"q'}
     assert {name: row[name] for name in expected} == expected
@@ -96,16 +96,16 @@ def test_curves_of_turned_images_stand_beside_the_baseline(made: str) -> None:
 
 def test_a_wiring_is_drawn_edge_by_edge(made: str) -> None:
     svg = chart(made, "baseline, seed 0")
-    assert svg.count("<path") == len(RECORDS[0]["metrics"]["wiring"])
+    assert svg.count("<path") == len(RECORDS[0].metrics["wiring"])
     assert svg.count("<circle") == 9
-    source, target, strength = RECORDS[0]["metrics"]["wiring"][0]
+    source, target, strength = RECORDS[0].metrics["wiring"][0]
     assert f"{source} to {target}, {strength:.2f}" in marks(svg)
     assert len([name for name in charts(made) if re.fullmatch(r"\w+, seed \d", name)]) == 20
 
 
 def test_a_wiring_with_strange_names_is_still_drawn() -> None:
     records = make_records(STUDY, seeds=1)[:1]
-    records[0]["metrics"]["wiring"] = [["strange", "head", 1.0], ["head", "input", 0.5]]
+    records[0].metrics["wiring"] = [["strange", "head", 1.0], ["head", "input", 0.5]]
     svg = chart(page(STUDY, records, "standard"), "baseline, seed 0")
     assert svg.count("<path") == 2
     assert re.fullmatch(r"[MLC0-9. -]+", "".join(re.findall(r' d="([^"]*)"', svg)))
@@ -128,6 +128,6 @@ def test_wirings_of_as_many_edges_are_ranked_apart() -> None:
     assert [int(label.split("rank ")[1].split(" ")[0]) for label in marks(svgs[1])[7:]] == [1, 2, 1]
 
 
-@pytest.mark.parametrize("records", [[], RECORDS[:1], [r for r in RECORDS if r["seed"] == 0]])
+@pytest.mark.parametrize("records", [[], RECORDS[:1], [r for r in RECORDS if r.seed == 0]])
 def test_trials_may_be_missing(records: list[dict[str, Any]]) -> None:
     assert "How it was made" in Elements(page(STUDY, records, "standard")).text

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from plexus.experiments import Study, load, summary
+from plexus.record import TrialRecord
 
 EPOCHS = 12
 
@@ -18,7 +19,7 @@ def invent(
     extra: Callable[[str, int], Mapping[str, Any]] = lambda *_: {},
     seeds: int = 5,
     noise: float = 0.05,
-) -> list[dict[str, Any]]:
+) -> list[TrialRecord]:
     """Records of a study: `accuracy` in points above 60, `slowness` in epochs against the baseline's.
 
     Seeds differ by points, and variants of one seed together, so that only paired differences are small.
@@ -37,10 +38,10 @@ def invent(
                 "val_loss": loss, "val_accuracy_curve": [top - 10 * x for x in loss],
             }  # fmt: skip
             found.append(
-                {
+                TrialRecord.from_dict({
                     "study": name, "variant": v.name, "options": dict(v.options), "seed": seed, "scale": "standard",
                     "metrics": metrics | dict(extra(v.name, seed)), "data": {}, "seconds": 1.0,
-                }
+                })
             )  # fmt: skip
     return found
 

@@ -9,6 +9,7 @@ import pytest
 
 from plexus.experiments import load, names, statistics, summary
 from plexus.experiments.claims import Claim, judge, ledger
+from plexus.record import TrialRecord
 from studies import evidence
 from studies import gates as gates_study
 from studies import rotation as rotation_study
@@ -55,7 +56,7 @@ def search(good: int = 5, *, price: float = 1.0, seeds: int = 5) -> Summary:
 
     made = invent("search", accuracy=lambda n: worth.get(n, 0.0), extra=extra, seeds=seeds)
     for record in made:
-        record["seconds"] = 2.0 * price if record["variant"] == "gradient" else 1.0
+        record.seconds = {"total": 2.0 * price if record.variant == "gradient" else 1.0}
     return summary(load("search"), made, "standard")
 
 
@@ -63,10 +64,10 @@ def represented(pace: float) -> Summary:
     """A frozen Z that needs `pace` times the epochs of pixels to the accuracy which pixels end with."""
     made = invent("representation", slowness=lambda n: pace if n == "z" else 1.0)
     for record in made:
-        metrics, seed = record["metrics"], record["seed"]
+        metrics, seed = record.metrics, record.seed
         needs = {"pixels": 10, "z": min(round(10 * pace), 13) + (seed % 3 - 1 if pace == 1 else 0), "tuned": 10}
-        metrics["val_accuracy_curve"] = [60.0 if e >= needs[record["variant"]] else 50.0 for e in range(1, 13)]
-        metrics |= {"train_seconds": 10.0, "z_seconds": 0.0 if record["variant"] == "pixels" else 20.0}
+        metrics["val_accuracy_curve"] = [60.0 if e >= needs[record.variant] else 50.0 for e in range(1, 13)]
+        metrics |= {"train_seconds": 10.0, "z_seconds": 0.0 if record.variant == "pixels" else 20.0}
     return summary(load("representation"), made, "standard")
 
 
@@ -178,14 +179,14 @@ def test_claims_are_those_of_the_list() -> None:
     assert {c.study.name for c in CLAIMS} == set(names())
 
 
-def write(folder: Path, name: str, records: list[dict[str, Any]]) -> None:
+def write(folder: Path, name: str, records: list[TrialRecord]) -> None:
     scale = load(name).scales["standard"]
     settings = {"images": scale.images, "epochs": scale.epochs, "options": dict(scale.options)}
     place = folder / name / "standard"
     place.mkdir(parents=True)
     for record in records:
-        whole = record | {"settings": settings}
-        (place / f"{record['variant']}~{record['seed']}.json").write_text(json.dumps(whole))
+        whole = record.to_dict() | {"settings": settings}
+        (place / f"{record.variant}~{record.seed}.json").write_text(json.dumps(whole))
 
 
 def test_the_ledger_reads_records_and_leaves_the_rest_open(tmp_path: Path) -> None:
@@ -209,7 +210,7 @@ def test_a_quick_run_proves_no_claim(tmp_path: Path) -> None:
 
 
 def test_half_a_study_is_told_from_none(tmp_path: Path) -> None:
-    write(tmp_path, "neurons", [r for r in invent("neurons", slowness=UNIT) if r["variant"] != "norm_dense"])
+    write(tmp_path, "neurons", [r for r in invent("neurons", slowness=UNIT) if r.variant != "norm_dense"])
     found = {c["id"]: c for c in ledger(CLAIMS, tmp_path)["claims"]}
     assert found[13]["verdict"] == "open"
     assert found[13]["why"] == "not settled: norm_dense needs fewer epochs (not run yet)"

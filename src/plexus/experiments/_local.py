@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 from plexus.experiments._files import Home, home_of
 from plexus.experiments._study import Study
-from plexus.experiments._trial import Event, Outcome, Task, cores, perform
+from plexus.experiments._trial import Event, Failure, Outcome, Task, cores, perform
 
 _SPAWN = multiprocessing.get_context("spawn")
 _AGAIN = 1  # how often a trial is begun anew whose process died
@@ -65,7 +65,7 @@ class Local:
                     if deaths[task.name] <= _AGAIN:
                         waiting.appendleft(task)
                         continue
-                    yield task, {"error": f"its process died {deaths[task.name]} times, {worker.death()}", "at": []}
+                    yield task, Failure(f"its process died {deaths[task.name]} times, {worker.death()}")
         finally:
             for worker in idle:
                 worker.stop()

@@ -14,7 +14,7 @@ from typing import Any, TextIO, cast
 from plexus.errors import ConfigError
 from plexus.experiments._files import Home, home_of
 from plexus.experiments._study import Study
-from plexus.experiments._trial import Event, Outcome, Task, perform
+from plexus.experiments._trial import Event, Failure, Outcome, Task, perform
 
 RETRIES = 3  # how often a trial is begun anew whose node or process died
 
@@ -71,8 +71,8 @@ class RayEngine:
                 try:
                     yield task, self.ray.get(reference)
                 except self.ray.exceptions.RayError as error:
-                    said = str(error).strip().partition("\n")[0]
-                    yield task, {"error": f"{type(error).__name__}: {said}", "at": []}
+                    first = str(error).strip().partition("\n")[0]
+                    yield task, Failure(f"{type(error).__name__}: {first}")
 
     def _room(self) -> int:
         """The number of trials that the cluster can run at once, as it is now."""
@@ -131,9 +131,9 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
             **({"include_dashboard": False} if address == "local" else {}),
         )
     except (OSError, ValueError, RuntimeError) as error:
-        said = str(error).strip().partition("\n")[0].partition(". ")[0].rstrip(".")
+        reason = str(error).strip().partition("\n")[0].partition(". ")[0].rstrip(".")
         raise ConfigError(
-            f"no Ray cluster at {address!r}: {said}; start one with `ray start --head`, or pass --address local"
+            f"no Ray cluster at {address!r}: {reason}; start one with `ray start --head`, or pass --address local"
         ) from None
     with redirect_stdout(cast(TextIO, _Quiet(sys.stdout))):  # the shutdown, too, has things to say
         try:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from plexus.errors import RunError
 from plexus.experiments._study import Scale, Study
-from plexus.record import TrialRecord
+from plexus.record import TrialRecord, plain
 
-_FILE = re.compile(r"(?P<variant>[^~]+)~(?P<seed>\d+)\.json")
+_FILE = re.compile(r"[^~]+~\d+\.json")
 FAILED = ".failed.json"
 """After the name of a trial: the note of why it failed."""
 
 
-def records(folder: str | Path, study: Study | str, scale: str) -> list[dict[str, Any]]:
-    """The records of the finished trials of a study at one scale, by seed and then by variant.
+def records(folder: str | Path, study: Study | str, scale: str) -> list[TrialRecord]:
+    """Read the records of the finished trials of a study at one scale, by seed and then by variant.
 
     Args:
         folder: the results folder.
@@ -27,7 +26,7 @@ def records(folder: str | Path, study: Study | str, scale: str) -> list[dict[str
         scale: quick, standard or full.
 
     Returns:
-        The records, as they stand in the files.
+        The records.
 
     Raises:
         RunError: a record is not JSON, or not a record of this study and scale.
@@ -37,17 +36,17 @@ def records(folder: str | Path, study: Study | str, scale: str) -> list[dict[str
         []
     """
     name = study if isinstance(study, str) else study.name
-    place = Path(folder) / name / scale
-    found = [_read(path, name, scale) for path in sorted(place.glob("*~*.json")) if _FILE.fullmatch(path.name)]
+    paths = sorted((Path(folder) / name / scale).glob("*~*.json"))
+    trials = [_read(path, name, scale) for path in paths if _FILE.fullmatch(path.name)]
     if isinstance(study, str):
-        return sorted(found, key=lambda r: (r["seed"], r["variant"]))
+        return sorted(trials, key=lambda trial: (trial.seed, trial.variant))
     order = {variant.name: i for i, variant in enumerate(study.variants)}
-    fresh = [r for r in found if difference(study, r) is None]
-    return sorted(fresh, key=lambda r: (r["seed"], order[r["variant"]]))
+    fresh = [trial for trial in trials if difference(study, trial) is None]
+    return sorted(fresh, key=lambda trial: (trial.seed, order[trial.variant]))
 
 
 def stale(folder: str | Path, study: Study, scale: str) -> dict[str, str]:
-    """Records made with options that are not the study's any more: `VARIANT~SEED` -> what differs.
+    """Find records that were made with options which are not the study's any more.
 
     Args:
         folder: the results folder.
@@ -55,7 +54,7 @@ def stale(folder: str | Path, study: Study, scale: str) -> dict[str, str]:
         scale: quick, standard or full.
 
     Returns:
-        Empty where all are good.
+        `VARIANT~SEED` -> what differs; empty where all are good.
 
     Raises:
         RunError: a record is not JSON, or not a record of this study and scale.
@@ -66,12 +65,12 @@ def stale(folder: str | Path, study: Study, scale: str) -> dict[str, str]:
         >>> stale("/nowhere", study, "quick")
         {}
     """
-    found = {f"{r['variant']}~{r['seed']}": difference(study, r) for r in records(folder, study.name, scale)}
-    return {name: why for name, why in found.items() if why is not None}
+    trials = records(folder, study.name, scale)
+    return {f"{trial.variant}~{trial.seed}": why for trial in trials if (why := difference(study, trial)) is not None}
 
 
 def failures(folder: str | Path, study: Study | str, scale: str) -> dict[str, str]:
-    """The trials that failed and have not ended well since: `VARIANT~SEED` -> the reason in one line.
+    """Find the trials that failed and have not ended well since.
 
     Args:
         folder: the results folder.
@@ -79,14 +78,14 @@ def failures(folder: str | Path, study: Study | str, scale: str) -> dict[str, st
         scale: quick, standard or full.
 
     Returns:
-        Empty where none failed.
+        `VARIANT~SEED` -> the reason in one line; empty where none failed.
 
     Example:
         >>> failures("/nowhere", "gain", "quick")
         {}
     """
-    place = Path(folder) / (study if isinstance(study, str) else study.name) / scale
-    return {p.name.removesuffix(FAILED): _error(p) for p in sorted(place.glob(f"*~*{FAILED}"))}
+    notes = sorted((Path(folder) / (study if isinstance(study, str) else study.name) / scale).glob(f"*~*{FAILED}"))
+    return {note.name.removesuffix(FAILED): _error(note) for note in notes}
 
 
 def _error(path: Path) -> str:
@@ -97,51 +96,31 @@ def _error(path: Path) -> str:
         return "it failed, and what it said cannot be read"
 
 
-def difference(study: Study, record: Mapping[str, Any]) -> str | None:
+def difference(study: Study, trial: TrialRecord) -> str | None:
     """Return what sets a record's options apart from the study's own now, or None."""
-    variant = next((v for v in study.variants if v.name == record["variant"]), None)
+    variant = next((v for v in study.variants if v.name == trial.variant), None)
     if variant is None:
         return "no such variant any more"
-    scale = study.scales.get(record["scale"])
+    scale = study.scales.get(trial.scale)
     if scale is None:
         return "no such scale any more"
-    pairs = [(plain(variant.options), record["options"]), (settings(scale), record.get("settings", {}))]
-    return next((said for now, then in pairs if (said := _differ(now, then)) is not None), None)
+    return _differ(plain(variant.options), trial.options) or _differ(settings(scale), trial.settings)
 
 
 def settings(scale: Scale) -> dict[str, Any]:
-    """The part of a scale that its records keep; more seeds make no record stale."""
+    """Return what a record keeps of its scale; more seeds make no record stale."""
     return {"images": scale.images, "epochs": scale.epochs, "options": plain(scale.options)}
 
 
-def plain(value: Any) -> Any:
-    """The value as it comes back from JSON: tuples as lists, numbers of numpy and torch as plain ones, NaN as None."""
-    if hasattr(value, "item") and not isinstance(value, str | bytes):
-        value = value.item()
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    raise TypeError(f"{value!r:.60} is no plain JSON value")
-
-
 def _differ(now: Mapping[str, Any], then: Mapping[str, Any]) -> str | None:
-    keys: Iterable[str] = [*now, *(k for k in then if k not in now)]
-    for key in keys:
+    for key in [*now, *(k for k in then if k not in now)]:
         if key not in now or key not in then or now[key] != then[key]:
             return f"{key} was {then.get(key, 'not there')!r:.40}, is {now.get(key, 'not there')!r:.40}"
     return None
 
 
-def _read(path: Path, study: str, scale: str) -> dict[str, Any]:
-    record = TrialRecord.read(path)
-    match = _FILE.fullmatch(path.name)
-    assert match is not None
-    here = (study, scale, match["variant"], int(match["seed"]))
-    if (record.study, record.scale, record.variant, record.seed) != here:
-        raise RunError(f"{path}: not the record of this trial; {record.remedy}")
-    return record.to_dict()
+def _read(path: Path, study: str, scale: str) -> TrialRecord:
+    trial = TrialRecord.read(path)
+    if (trial.study, trial.scale, f"{trial.variant}~{trial.seed}.json") != (study, scale, path.name):
+        raise RunError(f"{path}: not the record of this trial; {trial.remedy}")
+    return trial

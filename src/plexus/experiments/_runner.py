@@ -8,17 +8,17 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import IO, Any, Literal
+from typing import IO, Literal
 
 from plexus.errors import ConfigError, RunError, TrainingError
 from plexus.experiments._local import Local
-from plexus.experiments._records import FAILED, plain, records, settings, stale
+from plexus.experiments._records import FAILED, records, settings, stale
 from plexus.experiments._study import Study, Variant
-from plexus.experiments._trial import Engine, Outcome, Task, public
-from plexus.record import atomic_write
+from plexus.experiments._trial import Engine, Failure, Outcome, Task, public
+from plexus.record import TrialRecord, atomic_write, plain, to_json
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Progress:
     study: str
     scale: str
     total: int
-    records: tuple[Mapping[str, Any], ...]
+    records: tuple[TrialRecord, ...]
     running: tuple[str, ...]
     failed: Mapping[str, str]
     left: int
@@ -109,7 +109,7 @@ def run(
         >>> study = Study("gain", "Does the gain matter?", "none", variants, scales, "digits", trial)
         >>> with tempfile.TemporaryDirectory() as results:
         ...     run(study, scale="quick", results=results)
-        ...     [record["metrics"]["test_accuracy"] for record in records(results, study, "quick")]
+        ...     [trial.metrics["test_accuracy"] for trial in records(results, study, "quick")]
         [90.0, 91.0, 90.0, 91.0]
     """
     if scale not in study.scales:
@@ -127,7 +127,7 @@ def run(
         for half in folder.glob(".*.tmp"):  # of a run that was killed while it wrote
             half.unlink()
         kept = _kept(study, scale, count, Path(results), spec, resume)
-        done = {(r["variant"], r["seed"]) for r in kept}
+        done = {(trial.variant, trial.seed) for trial in kept}
         tasks = [
             Task(v.name, seed, scale, spec, _scratch(study, folder, v, scale, seed, spec))
             for seed in range(count)
@@ -147,7 +147,7 @@ class _Books:
         self,
         study: Study,
         folder: Path,
-        records: list[dict[str, Any]],
+        records: list[TrialRecord],
         tasks: list[Task],
         engine: Engine,
         listen: Callable[[Progress], None],
@@ -177,15 +177,15 @@ class _Books:
         self.since.pop(task.name, None)
         del self.waiting[task.name]
         shutil.rmtree(task.folder, ignore_errors=True)
-        if "error" in outcome:
-            atomic_write(note, text({"variant": task.variant, "seed": task.seed, **outcome}))
-            self.failed[task.name] = outcome["error"]
+        if isinstance(outcome, Failure):
+            atomic_write(note, to_json({"variant": task.variant, "seed": task.seed, **asdict(outcome)}))
+            self.failed[task.name] = outcome.error
             self._tell(task.name)
             return
-        atomic_write(self.folder / f"{task.name}.json", text(outcome))
+        outcome.write(self.folder / f"{task.name}.json")
         note.unlink(missing_ok=True)
         self.records.append(outcome)
-        self._tell(task.name, outcome["metrics"][self.study.measure], outcome["seconds"])
+        self._tell(task.name, outcome.metrics[self.study.measure], _seconds(outcome))
 
     def _tell(self, ended: str | None = None, value: float | None = None, seconds: float | None = None) -> None:
         now = time.monotonic()
@@ -210,39 +210,37 @@ class _Books:
         )
 
 
-def _by_variant(records: Sequence[Mapping[str, Any]], number: Callable[[Any], float]) -> dict[str, list[float]]:
+def _by_variant(trials: Sequence[TrialRecord], number: Callable[[TrialRecord], float]) -> dict[str, list[float]]:
     values: dict[str, list[float]] = {}
-    for record in records:
-        values.setdefault(record["variant"], []).append(number(record))
+    for trial in trials:
+        values.setdefault(trial.variant, []).append(number(trial))
     return values
 
 
-def _best(records: Sequence[Mapping[str, Any]], measure: str) -> tuple[str, float, int] | None:
+def _seconds(trial: TrialRecord) -> float:
+    return trial.seconds.get("total") or 0.0
+
+
+def _best(trials: Sequence[TrialRecord], measure: str) -> tuple[str, float, int] | None:
     """The variant with the highest mean so far: its name, the mean, the number of its seeds."""
-    values = _by_variant(records, lambda r: r["metrics"][measure])
+    values = _by_variant(trials, lambda trial: trial.metrics[measure])
     return max(((name, fmean(v), len(v)) for name, v in values.items()), key=lambda row: row[1], default=None)
 
 
-def _to_go(records: Sequence[Mapping[str, Any]], variants: Sequence[str], spent: float, slots: int) -> float | None:
+def _to_go(trials: Sequence[TrialRecord], variants: Sequence[str], spent: float, slots: int) -> float | None:
     """Seconds until the last trial ends, if each takes as long as its variant did so far, or else as all did.
 
     Args:
-        records: of finished trials.
+        trials: that are finished.
         variants: of every trial that has not ended, those under way included.
         spent: seconds that those under way have taken.
         slots: how many trials run at once.
     """
-    if not records:
+    if not trials:
         return None
-    every = fmean(r["seconds"] for r in records)
-    means = {name: fmean(values) for name, values in _by_variant(records, lambda r: r["seconds"]).items()}
+    every = fmean(map(_seconds, trials))
+    means = {name: fmean(values) for name, values in _by_variant(trials, _seconds).items()}
     return max(0.0, (sum(means.get(v, every) for v in variants) - spent) / slots)
-
-
-def text(record: dict[str, Any]) -> str:
-    """Write a record as text: one part a line."""
-    parts = (f"{json.dumps(k)}: {json.dumps(v, ensure_ascii=False, allow_nan=False)}" for k, v in record.items())
-    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def _engine(engine: str, *, address: str, jobs: int, cpus: float, gpus: float) -> Engine:
@@ -269,7 +267,7 @@ def _absolute(data: str) -> str:
     return str(Path(data).absolute()) if Path(data).exists() else data
 
 
-def _kept(study: Study, scale: str, count: int, results: Path, data: str, resume: bool) -> list[dict[str, Any]]:
+def _kept(study: Study, scale: str, count: int, results: Path, data: str, resume: bool) -> list[TrialRecord]:
     """The records that stay; nothing is ever overwritten."""
     folder = results / study.name / scale
     names = {v.name for v in study.variants}
@@ -279,8 +277,8 @@ def _kept(study: Study, scale: str, count: int, results: Path, data: str, resume
             f"{folder}: {len(old)} records are stale, made with other options than the study's now ({reasons}): "
             "move them away, or choose another folder with --results"
         )
-    kept = [r for r in records(results, study, scale) if r["seed"] < count]
-    if other := sorted({r["data"].get("spec", "") for r in kept} - {public(data)}):
+    kept = [trial for trial in records(results, study, scale) if trial.seed < count]
+    if other := sorted({trial.data.get("spec", "") for trial in kept} - {public(data)}):
         raise RunError(f"{folder}: its records are of the data {', '.join(other)}, not {public(data)}; use --results")
     if kept and not resume:
         raise RunError(

@@ -9,6 +9,7 @@ from typing import Any
 
 from plexus.experiments._study import Study
 from plexus.experiments.statistics import ALPHA, Difference, area, epochs_to, equivalent, holm, mean_of, paired
+from plexus.record import TrialRecord
 
 CURVES = ("train_loss", "val_loss", "val_accuracy_curve")
 RESAMPLES, MANY = 10_000, 40
@@ -17,7 +18,7 @@ SPEED_MARGIN = 10.0
 """Differences of speed below this, in percent of the baseline's epochs, count as none."""
 
 
-def summary(study: Study, records: Sequence[Mapping[str, Any]], scale: str | None = None) -> dict[str, Any]:
+def summary(study: Study, records: Sequence[TrialRecord], scale: str | None = None) -> dict[str, Any]:
     """Compute points, means, intervals, differences to the baseline and speeds of convergence.
 
     Numbers of a record's metrics are kept per variant and seed under `metrics`, everything else under `others`, both by
@@ -41,15 +42,15 @@ def summary(study: Study, records: Sequence[Mapping[str, Any]], scale: str | Non
         >>> pair = (Variant("a"), Variant("b"))
         >>> study = Study("ab", "Is b better?", "a", pair, {"quick": Scale(None, 1, 3)}, "digits", trial=dict)
         >>> accuracy = {"a": (50.0, 51.0, 52.0), "b": (59.0, 61.0, 63.0)}
-        >>> found = summary(study, [
-        ...     {"variant": v, "seed": s, "scale": "quick", "metrics": {"test_accuracy": accuracy[v][s]}}
-        ...     for v in "ab" for s in range(3)
-        ... ])
-        >>> found["variants"][1]["difference"]["mean"], found["variants"][1]["difference"]["verdict"]
+        >>> b = summary(study, [
+        ...     TrialRecord(study="ab", variant=v, seed=s, scale="quick", options={}, metrics={"test_accuracy": value})
+        ...     for v, values in accuracy.items() for s, value in enumerate(values)
+        ... ])["variants"][1]
+        >>> b["difference"]["mean"], b["difference"]["verdict"]
         (10.0, 'higher')
     """
     level = _level(study, records)
-    variants = [_variant(study, v.name, [r for r in records if r["variant"] == v.name], level) for v in study.variants]
+    variants = [_variant(study, v.name, [r for r in records if r.variant == v.name], level) for v in study.variants]
     base = next(v for v in variants if v["name"] == study.baseline)
     others = [v for v in variants if v is not base]
     resamples = RESAMPLES if len(others) <= MANY else 0
@@ -61,11 +62,12 @@ def summary(study: Study, records: Sequence[Mapping[str, Any]], scale: str | Non
     _correct([v["difference"] for v in others])
     _correct([v["speed"] for v in others])
     _correct([v["area"]["difference"] for v in others])
-    first: Mapping[str, Any] = records[0] if records else {}
+    first = records[0].to_dict() if records else {}
+    scale = scale or first.get("scale")
     return {
         "study": study.name,
         "question": study.question,
-        "scale": scale or first.get("scale"),
+        "scale": scale,
         "baseline": study.baseline,
         "measure": study.measure,
         "margin": study.margin,
@@ -76,21 +78,21 @@ def summary(study: Study, records: Sequence[Mapping[str, Any]], scale: str | Non
         "versions": dict(first.get("versions") or {}),
         "machine": first.get("machine"),
         "trials": len(records),
-        "expected": len(study.variants) * study.scales[name].seeds if (name := scale or first.get("scale")) else None,
-        "seconds": sum(float(r.get("seconds") or 0) for r in records),
-        "seeds": sorted({int(r["seed"]) for r in records}),
+        "expected": len(study.variants) * study.scales[scale].seeds if scale else None,
+        "seconds": sum(float(r.seconds.get("total") or 0) for r in records),
+        "seeds": sorted({r.seed for r in records}),
         "variants": variants,
     }
 
 
-def _variant(study: Study, name: str, records: Sequence[Mapping[str, Any]], level: float | None) -> dict[str, Any]:
+def _variant(study: Study, name: str, records: Sequence[TrialRecord], level: float | None) -> dict[str, Any]:
     """Everything on one variant that needs no other."""
     metrics: dict[str, dict[str, float]] = {}
     rest: dict[str, dict[str, Any]] = {}
-    for record in sorted(records, key=lambda r: int(r["seed"])):
-        for path, value in _leaves(record["metrics"]):
+    for record in sorted(records, key=lambda r: r.seed):
+        for path, value in _leaves(record.metrics):
             into = metrics if _finite(value) else rest
-            into.setdefault(path, {})[str(record["seed"])] = value
+            into.setdefault(path, {})[str(record.seed)] = value
     curves = {key: {s: c for s, c in rest.pop(key, {}).items() if _is_curve(c)} for key in CURVES}
     points = metrics.get(study.measure, {})
     middle = mean_of(list(points.values()), resamples=0) if points else None
@@ -109,7 +111,7 @@ def _variant(study: Study, name: str, records: Sequence[Mapping[str, Any]], leve
         "metrics": metrics,
         "others": rest,
         "agreement": _agreement(rest.get("wiring", {})),
-        "seconds": {str(r["seed"]): float(r["seconds"]) for r in records if _finite(r.get("seconds"))},
+        "seconds": {str(r.seed): float(s) for r in records if (s := r.seconds.get("total")) is not None},
     }
 
 
@@ -157,9 +159,9 @@ def _band(curves: Sequence[Sequence[float]]) -> dict[str, list[float]]:
     }
 
 
-def _level(study: Study, records: Sequence[Mapping[str, Any]]) -> float | None:
+def _level(study: Study, records: Sequence[TrialRecord]) -> float | None:
     """The baseline's mean training loss at half of its epochs; None where it has no curve."""
-    curves = [r["metrics"].get("train_loss") for r in records if r["variant"] == study.baseline]
+    curves = [r.metrics.get("train_loss") for r in records if r.variant == study.baseline]
     known = [c for c in curves if _is_curve(c)]
     if not known:
         return None

@@ -11,7 +11,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,11 +19,25 @@ from typing import Any, Protocol
 
 import plexus
 from plexus.errors import PlexusError
-from plexus.experiments._records import plain, settings
+from plexus.experiments._records import settings
 from plexus.experiments._study import Job, Study
+from plexus.record import TrialRecord, plain
 
-Outcome = dict[str, Any]
-"""A record, or {"error": one line, "at": where}."""
+
+@dataclass(frozen=True)
+class Failure:
+    """Why there is no record of a trial.
+
+    Args:
+        error: in one line.
+        at: the way to the mistake.
+    """
+
+    error: str
+    at: list[str] = field(default_factory=list)
+
+
+Outcome = TrialRecord | Failure
 
 
 @dataclass(frozen=True)
@@ -87,33 +101,33 @@ def perform(study: Study, task: Task) -> Outcome:
     try:
         _seed(job.seed)
         metrics = _checked(study, study.trial(job))
+        seconds = round(time.perf_counter() - start, 3)
+        return TrialRecord(
+            created=f"{started:%Y-%m-%dT%H:%M:%SZ}",
+            study=study.name,
+            variant=job.variant.name,
+            options=plain(job.variant.options),
+            seed=job.seed,
+            scale=job.scale_name,
+            settings=settings(job.scale),
+            data={"spec": public(job.data), **metrics.pop("data", {})},
+            metrics=metrics,
+            versions=dict(versions()),
+            machine=machine(),
+            seconds={"total": seconds},
+        )
     except (Exception, SystemExit) as error:
-        return {"error": _reason(error), "at": _where(error)}
-    seconds = round(time.perf_counter() - start, 3)
-    return {
-        "study": study.name,
-        "variant": job.variant.name,
-        "options": plain(job.variant.options),
-        "seed": job.seed,
-        "scale": job.scale_name,
-        "settings": settings(job.scale),
-        "data": {"spec": public(job.data), **metrics.pop("data", {})},
-        "metrics": metrics,
-        "versions": dict(versions()),
-        "machine": machine(),
-        "started": f"{started:%Y-%m-%dT%H:%M:%SZ}",
-        "seconds": seconds,
-    }
+        return Failure(_reason(error), _where(error))
 
 
 def public(data: str) -> str:
-    """The data's spec as records keep it: of a folder its last part only."""
+    """Return the data's spec as records keep it: of a folder its last part only."""
     return Path(data).name if Path(data).is_absolute() or Path(data).exists() else data
 
 
 @cache
 def versions() -> dict[str, str]:
-    """The libraries a result depends on."""
+    """List the libraries a result depends on."""
     found = {"plexus": plexus.__version__, "python": platform.python_version()}
     for name in ("torch", "lightning", "numpy"):
         try:
@@ -161,13 +175,13 @@ def _seed(seed: int) -> None:
 def _checked(study: Study, metrics: Any) -> dict[str, Any]:
     if not isinstance(metrics, dict):
         raise TypeError(f"the trial function must return a dict of metrics, not {metrics!r:.40}")
-    found: dict[str, Any] = plain(metrics)
-    value = found.get(study.measure)
+    checked: dict[str, Any] = plain(metrics)
+    value = checked.get(study.measure)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"the measure {study.measure!r} must be a finite number, not {metrics.get(study.measure)!r}")
-    if not isinstance(found.get("data", {}), dict):
-        raise TypeError(f"the entry 'data' must be a dict, not {found['data']!r:.40}")
-    return found
+    if not isinstance(checked.get("data", {}), dict):
+        raise TypeError(f"the entry 'data' must be a dict, not {checked['data']!r:.40}")
+    return checked
 
 
 def _reason(error: BaseException) -> str:

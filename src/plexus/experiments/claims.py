@@ -15,6 +15,7 @@ from plexus.experiments._records import records
 from plexus.experiments._study import Study
 from plexus.experiments._summary import summary
 from plexus.experiments.statistics import ALPHA, Difference, holm
+from plexus.record import TrialRecord
 
 Word = Literal["holds", "fails", "open"]
 SEEDS = 3
@@ -342,8 +343,8 @@ def _summary(folder: str | Path, study: Study, scale: str | None) -> dict[str, A
     return summary(study, at[chosen], chosen)
 
 
-def _complete(rows: Sequence[Mapping[str, Any]], study: Study) -> bool:
-    return all(sum(r["variant"] == v.name for r in rows) >= SEEDS for v in study.variants)
+def _complete(rows: Sequence[TrialRecord], study: Study) -> bool:
+    return all(sum(row.variant == v.name for row in rows) >= SEEDS for v in study.variants)
 
 
 def _row(claim: Claim, study: Mapping[str, Any] | None) -> dict[str, Any]:

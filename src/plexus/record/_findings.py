@@ -352,7 +352,9 @@ class StudyRecord(Record):
             known = {"study", "variants", "seeds"} <= raw.keys()
             raw = ({"format": FORMAT} if known else {}) | _flat(raw)
         if isinstance(raw, dict) and isinstance(raw.get("records"), list):
-            raw = raw | {"records": [TrialRecord._parse(trial) for trial in raw["records"]]}
+            raw = raw | {
+                "records": [r if isinstance(r, TrialRecord) else TrialRecord._parse(r) for r in raw["records"]]
+            }
         return super()._parse(raw)
 
 
