@@ -14,8 +14,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {"torch", "lightning", "torchmetrics", "datasets", "pandas", "numba", "onnxruntime", "sklearn"}
-NAMED = re.compile(r"""["']plexus\.(\w+)[\w.]*\._[a-z]""")
-"""A private module's name in a string, as `import_module` and `monkeypatch.setattr` take it, and its package."""
+NAMED = re.compile(
+    r"""\b(?:import_module|__import__|importorskip|setattr|patch)\(\s*["']plexus\.(\w+)[\w.]*\._[a-z]\w*"""
+)
+"""A private module's name in a string, where a module is imported or replaced by its name; and its package."""
 KERNELS = "tests/nn/test_rotation_kernels.py"  # the kernels' own tests may look inside
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from plexus.errors import TrainingError
 from plexus.nn import SphericalLinear, Supernet, UnitConv2d, convert
-from plexus.training import ClassificationModule, Loop, gated, one_cycle, ramp, set_masks
+from plexus.training import ClassificationModule, Loop, gated, one_cycle, ramp, set_masks, step_seed
 from plexus.wiring import edge_costs
 from tests.training.nets import images, learn, normalize, schedule, supernet
 
@@ -152,3 +152,25 @@ def test_masks_close_all_other_edges() -> None:
             found[source, target] = connection.mask[connection.entries(k)].unique().tolist()
     assert found == {edge: [1.0] if edge in kept else [0.25] for edge in found}
     assert len(found) == 9
+
+
+def test_one_image_is_doubled_only_where_the_net_refuses_it() -> None:
+    """It is tried on a copy: neither running statistics nor random numbers know of it."""
+    refuses = nn.Sequential(
+        nn.BatchNorm2d(1), nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(1), nn.Flatten(), nn.Dropout(), nn.Linear(1, 2)
+    )
+    image = images().train.images[:1]
+    for net, expected in ((refuses, True), (supernet(), False)):
+        module = ClassificationModule(net, normalize(), 2, schedule(), steps=3)
+        before, dice = {k: v.clone() for k, v in net.state_dict().items()}, torch.get_rng_state()
+        assert module.needs_two(image) is expected
+        assert torch.equal(torch.get_rng_state(), dice)
+        assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_seeds_of_any_size_start_steps_apart() -> None:
+    largest = 2**63 - 1
+    seeds = {step_seed(seed, step, rank) for seed in (0, 1, 10**11, largest) for step in (0, 1, 500) for rank in (0, 3)}
+    assert len(seeds) == 24
+    assert all(0 <= seed <= largest for seed in seeds)
+    assert step_seed(3, 7, 1) == (3 * 1_000_003 + 7) * 64 + 1

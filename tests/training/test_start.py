@@ -53,6 +53,14 @@ def test_the_files_of_a_run_start_from_pixels(encoder: Path, tmp_path: Path, fro
     assert (run / "model.py").is_file()
 
 
+def test_a_last_batch_of_one_trains_where_batch_norm_needs_two(encoder: Path, tmp_path: Path) -> None:
+    """Layers on Z are 1x1: one image has no statistics, and is given twice; the loss counts it once."""
+    config = FitConfig(start_from=str(encoder), epochs=3, limit=76, controls=False)
+    record = json.loads((fit(config, run=tmp_path / "run") / "record.json").read_text())
+    assert record["data"]["counts"]["train"] % config.batch_size == 1
+    assert all(0 < entry["train_loss"] < 10 for entry in record["epochs"])
+
+
 def test_what_cannot_be_started_from_is_told_and_leaves_nothing(encoder: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no autoencoder there"):
         fit(FitConfig(start_from=str(tmp_path / "none")), run=tmp_path / "a")
