@@ -36,7 +36,7 @@ from plexus.experiments.claims import Part, higher
 from .evidence import Summary, gain
 
 GROUP = r"^(\d+)-"
-"""What the file names of the crops begin with."""
+"""Of the file names of the crops: what the group is called."""
 
 
 def trial(job: Job) -> dict[str, Any]:
@@ -62,24 +62,24 @@ def trial(job: Job) -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _outputs(data: str, seed: int, limit: int | None, passes: int, size: int) -> tuple[Any, Any, dict[str, Any]]:
-    """What the net of a seed says of validation and test images, each as (probability, logit, truth)."""
+    """Outputs of the net of a seed on validation and test images, each as (probability, logit, truth)."""
     from .segmentation import BATCH, pairs, predict, train
 
-    found = pairs(data, size, GROUP)
-    rows, val, test = found.split(seed, limit)
-    held = (found.images[val], found.masks[val])
+    whole = pairs(data, size, GROUP)
+    rows, val, test = whole.split(seed, limit)
+    held = (whole.images[val], whole.masks[val])
     steps = passes * max(1, len(rows) // BATCH)
-    made = train(found.images[rows], found.masks[rows], held, steps=steps, passes=passes, seed=seed)
-    said = [(*predict(made.net, found.images[r]), found.masks[r][:, 0].numpy()) for r in (val, test)]
+    trained = train(whole.images[rows], whole.masks[rows], held, steps=steps, passes=passes, seed=seed)
+    outputs = [(*predict(trained.net, whole.images[r]), whole.masks[r][:, 0].numpy()) for r in (val, test)]
     facts = {
-        "groups": [found.samples.samples[r].group for r in test.tolist()],
-        "train_loss": made.train_loss,
-        "val_loss": made.val_loss,
-        "val_accuracy_curve": made.val_dice,
-        "parameters": sum(p.numel() for p in made.net.parameters()),
+        "groups": [whole.samples.samples[r].group for r in test.tolist()],
+        "train_loss": trained.train_loss,
+        "val_loss": trained.val_loss,
+        "val_accuracy_curve": trained.val_dice,
+        "parameters": sum(p.numel() for p in trained.net.parameters()),
         "data": {"images": len(rows), "validation": len(val), "test": len(test)},
     }
-    return said[0], said[1], facts
+    return outputs[0], outputs[1], facts
 
 
 STUDY = Study(

@@ -41,7 +41,7 @@ _EVALUATED = 500  # images in one forward pass, as in `logits_of`
 
 @dataclass(frozen=True)
 class Recipe:
-    """How every net of a study is trained.
+    """A way to train every net of a study.
 
     Args:
         name: `notes` is Adam, its rate divided by 10 when the validation loss has stalled for 5 epochs, on images less
@@ -331,7 +331,7 @@ def edges(wiring: Wiring, *, strengths: bool = False) -> list[list[Any]]:
 
 @lru_cache(maxsize=1)
 def images(spec: str, seed: int, limit: int | None, size: int | None) -> ImageData:
-    """The images of one seed; the next trial of the same seed finds them decoded."""
+    """Load the images of one seed; the next trial of the same seed finds them decoded."""
     return load(spec, seed=seed, val=VAL, limit=limit, size=size)
 
 
@@ -342,12 +342,12 @@ def worth(logits: Tensor, labels: Tensor) -> tuple[float, float]:
 
 
 def gates(net: nn.Module) -> list[float]:
-    """Every gate, in the order of the wiring's edges; the mean over maps where each map has one."""
+    """List every gate, in the order of the wiring's edges; the mean over maps where each map has one."""
     return [round(g.mean().item(), 4) for c in gated(net) for g in c.split_gates()]
 
 
 def stalled(losses: list[float]) -> int:
-    """Epochs since the lowest loss.
+    """Count the epochs since the lowest loss.
 
     Example:
         >>> stalled([3.0, 1.0, 2.0, 2.0]), stalled([])
@@ -357,7 +357,7 @@ def stalled(losses: list[float]) -> int:
 
 
 def drops(losses: list[float], patience: int = 5) -> int:
-    """How often the rate has been divided: whenever the lowest loss was `patience` epochs ago, or the last division.
+    """Count the divisions of the rate: whenever the lowest loss was `patience` epochs ago, or the last division.
 
     Example:
         >>> drops([1.0] * 5), drops([1.0] * 6), drops([1.0] * 11), drops([1.0] * 6 + [0.5])

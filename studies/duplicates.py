@@ -48,22 +48,22 @@ def trial(job: Job) -> dict[str, Any]:
 
     from .segmentation import BATCH, pairs, plant, predict, train
 
-    found = pairs(job.data, job.scale.options["size"])
-    rows, val, test = found.split(job.seed, job.scale.images)
-    planted = plant(found, rows, job.seed, job.folder)
+    whole = pairs(job.data, job.scale.options["size"])
+    rows, val, test = whole.split(job.seed, job.scale.images)
+    planted = plant(whole, rows, job.seed, job.folder)
     images, masks = planted.training(job.variant.options["train"])
     passes = job.scale.epochs
     steps = passes * max(1, len(rows) // BATCH)
-    held = (found.images[val], found.masks[val])
-    made = train(images, masks, held, steps=steps, passes=passes, seed=job.seed)
-    probability, _ = predict(made.net, found.images[test])
-    scores = dice(probability > 0.5, found.masks[test][:, 0].numpy())
+    held = (whole.images[val], whole.masks[val])
+    trained = train(images, masks, held, steps=steps, passes=passes, seed=job.seed)
+    probability, _ = predict(trained.net, whole.images[test])
+    scores = dice(probability > 0.5, whole.masks[test][:, 0].numpy())
     return {
         "test_dice": 100 * float(scores.mean()),
         "empty": 100 * float((~(probability > 0.5).any((1, 2))).mean()),
-        "train_loss": made.train_loss,
-        "val_loss": made.val_loss,
-        "val_accuracy_curve": made.val_dice,
+        "train_loss": trained.train_loss,
+        "val_loss": trained.val_loss,
+        "val_accuracy_curve": trained.val_dice,
         "kept": len(images),
         **planted.facts(),
         **_notes(job.data),
@@ -77,13 +77,13 @@ def _notes(data: str) -> dict[str, float]:
     from plexus.audit import fingerprint, near_duplicates
     from plexus.data import open_samples
 
-    samples, found = open_samples(data, masks=True), {}
+    samples, shares = open_samples(data, masks=True), {}
     for key, kind in (("published", "blockhist-published"), ("intended", "blockhist")):
         near = near_duplicates(fingerprint(samples, kind), threshold=NOTES)
         n = len(samples)
-        found[f"{key}_pairs"] = 100 * len(near) / (n * (n - 1) / 2)
-        found[f"{key}_images"] = 100 * len({*near.a.tolist(), *near.b.tolist()}) / n
-    return found
+        shares[f"{key}_pairs"] = 100 * len(near) / (n * (n - 1) / 2)
+        shares[f"{key}_images"] = 100 * len({*near.a.tolist(), *near.b.tolist()}) / n
+    return shares
 
 
 NOTES = 0.008

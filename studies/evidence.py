@@ -9,7 +9,7 @@ from plexus.experiments import speed
 from plexus.experiments.statistics import Difference, mean_of, paired
 
 Summary = Mapping[str, Any]
-"""What `plexus.experiments.summary` returns."""
+"""Returned by `plexus.experiments.summary`."""
 SPEED = "% of the epochs"
 BEST = "best_val_accuracy"
 """Highest validation accuracy over the epochs: what the notes report, who chose by what they reported."""

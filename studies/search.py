@@ -148,9 +148,9 @@ def gradient(context: TrialContext) -> tuple[Masks, dict[str, Any]]:
     most = sum(len(NODES[: i + 2]) for i in range(LEGOS))
     ranked = {method: importance(net, batches, method).strengths() for method in ("gate", "ablation")}
     masks = {method: [cut(each, edges) for edges in range(LEGOS, most + 1)] for method, each in ranked.items()}
-    found = masks[METHOD][BUDGET - LEGOS]
-    return found, {
-        "found": name_of(found),
+    best = masks[METHOD][BUDGET - LEGOS]
+    return best, {
+        "found": name_of(best),
         "chosen": {method: {str(edges_of(m)): name_of(m) for m in each} for method, each in masks.items()},
         "trainings": 1,
         "gates": history.gates,
@@ -185,7 +185,7 @@ class Score:
 
     @property
     def spent(self) -> bool:
-        """Whether nothing more may be trained."""
+        """True where nothing more may be trained."""
         return len(self.losses) >= self.most
 
     @property
@@ -375,7 +375,7 @@ def noise(study: Summary, names: Sequence[str]) -> Part:
     if len(seeds) < 2 or len(names) < 3:
         return Part(text, unit="correlation", n=len(seeds), note="not run yet", counted=False)
     columns = [np.array([points[s] for points in each]) for s in seeds]
-    found = [float(scipy.stats.spearmanr(a, b).statistic) for a, b in combinations(columns, 2)]
-    r, k = sum(found) / len(found), len(seeds)
+    each_r = [float(scipy.stats.spearmanr(a, b).statistic) for a, b in combinations(columns, 2)]
+    r, k = sum(each_r) / len(each_r), len(seeds)
     whole = f"reliability of the mean over {k} seeds {k * r / (1 + (k - 1) * r):.2f}"
-    return Part(text, r, min(found), max(found), "correlation", n=k, note=whole, counted=False)
+    return Part(text, r, min(each_r), max(each_r), "correlation", n=k, note=whole, counted=False)

@@ -82,8 +82,8 @@ def pairs(spec: str, size: int, group_from: str | None = None) -> MaskedImages:
         images[i, 0] = torch.from_numpy(np.array(pixels))
         masks[i, 0] = shrunk(torch.from_numpy(mask), size)
     near = near_duplicates(fingerprint(samples))
-    found = folds(samples, near, k=FOLDS, seed=0)
-    fold = np.array([found.fold[sample.name] for sample in samples.samples])
+    dealt = folds(samples, near, k=FOLDS, seed=0)
+    fold = np.array([dealt.fold[sample.name] for sample in samples.samples])
     return MaskedImages(images, masks, fold, samples)
 
 
@@ -253,18 +253,18 @@ class Planted:
 
     def facts(self) -> dict[str, Any]:
         """For the record: percentage of contradictory images, percentage of the pairs found, and false pairs."""
-        here = 100 * len(self.planted & self.reported) / len(self.planted) if self.planted else None
+        share = 100 * len(self.planted & self.reported) / len(self.planted) if self.planted else None
         contradictory = 100 * 2 * len(self.planted) / len(self.images)
-        return {"contradictory": contradictory, "found": here, "false": len(self.reported - self.planted)}
+        return {"contradictory": contradictory, "found": share, "false": len(self.reported - self.planted)}
 
 
-def plant(found: MaskedImages, rows: NDArray[np.int64], seed: int, folder: Path) -> Planted:
+def plant(whole: MaskedImages, rows: NDArray[np.int64], seed: int, folder: Path) -> Planted:
     """Writes the images of some rows and their twins to a folder, and audits it; see `Planted`.
 
     Files are numbered in a random order, so that no name tells a twin.
 
     Args:
-        found: the whole set.
+        whole: the whole set.
         rows: of the images to use.
         seed: of everything random.
         folder: for the files.
@@ -273,7 +273,7 @@ def plant(found: MaskedImages, rows: NDArray[np.int64], seed: int, folder: Path)
     count = round(PLANTED * len(rows))
     chosen = random.permutation(len(rows))[:count].tolist()
     emptied = set(chosen[: round(EMPTIED * count)])
-    originals = [_read(found, row) for row in rows]
+    originals = [_read(whole, row) for row in rows]
     twins = [twin(originals[i][0], originals[i][1], random) for i in chosen]
     all_of = [*originals, *twins]
     blank = [False] * len(rows) + [i in emptied for i in chosen]
@@ -286,7 +286,7 @@ def plant(found: MaskedImages, rows: NDArray[np.int64], seed: int, folder: Path)
     index = {n: i for i, n in enumerate(number)}
     names = [int(image.name[:5]) for image in report.findings.images]
     reported = [(index[names[p.a]], index[names[p.b]]) for p in report.findings.pairs if p.contradiction]
-    size = found.images.shape[-1]
+    size = whole.images.shape[-1]
     right = torch.stack([shrunk(torch.from_numpy(np.array(mask)), size) for _, mask in all_of])[:, None]
     return Planted(
         torch.stack([_small(pixels, size) for pixels, _ in all_of])[:, None],
@@ -309,10 +309,10 @@ def twin(pixels: NDArray[np.uint8], mask: Mask, random: np.random.Generator) -> 
     return np.clip(np.rint(changed), 0, 255).astype(np.uint8), mask[np.ix_(rows, columns)]
 
 
-def _read(found: MaskedImages, row: int) -> tuple[NDArray[np.uint8], Mask]:
-    pixels, mask = found.samples.pixels(row), found.samples.mask(row)
+def _read(whole: MaskedImages, row: int) -> tuple[NDArray[np.uint8], Mask]:
+    pixels, mask = whole.samples.pixels(row), whole.samples.mask(row)
     if mask is None:
-        raise DataError(f"{found.samples.where}: {found.samples.samples[row].name} has no mask: add it")
+        raise DataError(f"{whole.samples.where}: {whole.samples.samples[row].name} has no mask: add it")
     return pixels, mask
 
 

@@ -27,7 +27,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def metrics(folder: Path, study: Study = STUDY) -> dict[tuple[str, int], Any]:
-    """What must not depend on how the trials were run."""
+    """Metrics that must not depend on the way the trials were run."""
     found = records(folder, study, "quick")
     return {(r.variant, r.seed): (r.metrics["test_accuracy"], r.metrics["drawn"]) for r in found}
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from plexus.cli import main
 from plexus.cli.study import Show, duration, line, table
 from plexus.experiments import Progress, run
+from plexus.record import TrialRecord
 from tests.experiments.toy import STUDY
 
 TOY = str(Path(__file__).parent / "toy.py")
@@ -18,7 +19,7 @@ NEWS = Progress(
     study="toy",
     scale="quick",
     total=9,
-    records=({},) * 3,
+    records=(TrialRecord(study="toy", variant="a", options={}, metrics={}),) * 3,
     running=("a~[1]", "b~1"),
     failed={"c~0": "ValueError: [bold]no"},
     left=3,

@@ -22,7 +22,7 @@ from tests.experiments.toy import STUDY, toy
 
 
 class RayError(Exception):
-    """What Ray raises for a task whose node died once too often."""
+    """Raised by Ray for a task whose node died once too often."""
 
 
 class Cluster:

@@ -17,7 +17,7 @@ def test_the_data_of_a_figure_is_downloaded(opened: Opener, page: Page) -> None:
         page.locator("a.csv[download='neurons-points.csv']").click()
     lines = Path(waiting.value.path()).read_text(encoding="utf-8").splitlines()
     assert lines[0] == "variant,seed,test_accuracy"
-    assert lines[1] == f"baseline,0,{four()[1][0]['metrics']['test_accuracy']}"
+    assert lines[1] == f"baseline,0,{four()[1][0].metrics['test_accuracy']}"
     assert len(lines) == 21
 
 

@@ -1,12 +1,12 @@
 """The page of a study: every seed drawn, the verdict in words, the data behind every figure in a link."""
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 
 from plexus.experiments import Study, summary
+from plexus.record import TrialRecord
 from plexus.report import render
 from tests.report.findings import make_records, make_search, make_study
 from tests.report.pages import MINUS, Elements, chart, charts, links, marks, said
@@ -16,7 +16,7 @@ RECORDS = make_records(STUDY, extras=True)
 SUMMARY = summary(STUDY, RECORDS)
 
 
-def page(study: Study, records: Sequence[Mapping[str, Any]], scale: str | None = None) -> str:
+def page(study: Study, records: Sequence[TrialRecord], scale: str | None = None) -> str:
     return render({**summary(study, records, scale), "records": list(records)})
 
 
@@ -129,5 +129,5 @@ def test_wirings_of_as_many_edges_are_ranked_apart() -> None:
 
 
 @pytest.mark.parametrize("records", [[], RECORDS[:1], [r for r in RECORDS if r.seed == 0]])
-def test_trials_may_be_missing(records: list[dict[str, Any]]) -> None:
+def test_trials_may_be_missing(records: list[TrialRecord]) -> None:
     assert "How it was made" in Elements(page(STUDY, records, "standard")).text

@@ -53,7 +53,7 @@ def summed(name: str, **how: Any) -> tuple[Study, dict[str, Any]]:
 
 
 def layers(name: str) -> int:
-    """How many layers of a variant rotate."""
+    """Count the layers of a variant that rotate."""
     return int(name[-1]) if "_rot_" in name else 0
 
 

@@ -277,7 +277,7 @@ COMMON = {
 
 
 def check(metrics: dict[str, Any], epochs: int) -> None:
-    """What all records share."""
+    """Check the parts that all records share."""
     assert metrics.keys() >= COMMON
     assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
     curves = [metrics[key] for key in ("train_loss", "val_loss", "val_accuracy_curve")]

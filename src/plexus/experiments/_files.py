@@ -32,10 +32,10 @@ def studies_folder(start: str | Path = ".") -> Path | None:
 
     Example:
         >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as place:
-        ...     Path(place, "studies").mkdir()
-        ...     _ = Path(place, "studies", "gain.py").write_text("STUDY = ...")
-        ...     studies_folder(Path(place, "studies")).name
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Path(folder, "studies").mkdir()
+        ...     _ = Path(folder, "studies", "gain.py").write_text("STUDY = ...")
+        ...     studies_folder(Path(folder, "studies")).name
         'studies'
     """
     here = Path(start).absolute()
@@ -53,14 +53,14 @@ def names(start: str | Path = ".") -> list[str]:
 
     Example:
         >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as place:
-        ...     Path(place, "studies").mkdir()
-        ...     _ = Path(place, "studies", "gain.py").write_text("STUDY = ...")
-        ...     names(place)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Path(folder, "studies").mkdir()
+        ...     _ = Path(folder, "studies", "gain.py").write_text("STUDY = ...")
+        ...     names(folder)
         ['gain']
     """
-    place = studies_folder(start)
-    return [] if place is None else _studies(place)
+    folder = studies_folder(start)
+    return [] if folder is None else _studies(folder)
 
 
 def load(name: str | Path) -> Study:
@@ -85,8 +85,8 @@ def load(name: str | Path) -> Study:
         ...     return {"test_accuracy": 90.0}
         ... STUDY = Study("gain", "?", "a", (Variant("a"),), {"quick": Scale(None, 1, 3)}, "digits", trial)
         ... '''
-        >>> with tempfile.TemporaryDirectory() as place:
-        ...     file = Path(place, "gain.py")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder, "gain.py")
         ...     _ = file.write_text(text)
         ...     load(file).baseline
         'a'
@@ -114,18 +114,18 @@ def load_module(path: str | Path) -> ModuleType:
 
     Example:
         >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as place:
-        ...     _ = Path(place, "parts.py").write_text("ANSWER = 42")
-        ...     _ = Path(place, "whole.py").write_text("from .parts import ANSWER")
-        ...     load_module(Path(place, "whole.py")).ANSWER
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "parts.py").write_text("ANSWER = 42")
+        ...     _ = Path(folder, "whole.py").write_text("from .parts import ANSWER")
+        ...     load_module(Path(folder, "whole.py")).ANSWER
         42
     """
     file = Path(path)
     if not file.is_file():
         raise ConfigError(f"{path}: no such file; a study is one Python file with a constant STUDY")
-    place = file.resolve().parent
-    package = PACKAGE + hashlib.sha256(bytes(place)).hexdigest()[:8]  # two folders may have files of the same name
-    _enter(package, place)
+    folder = file.resolve().parent
+    package = PACKAGE + hashlib.sha256(bytes(folder)).hexdigest()[:8]  # two folders may have files of the same name
+    _enter(package, folder)
     try:
         return run_file(file, f"{package}.{file.stem}")
     except PlexusError as error:
@@ -152,12 +152,12 @@ class Home:
         """Make the folder's modules importable in this process."""
         if self.package in sys.modules:
             return
-        place = Path(self.folder)
+        folder = Path(self.folder)
         if self.sources is not None:
-            place = Path(tempfile.mkdtemp(prefix="plexus-studies-"))
+            folder = Path(tempfile.mkdtemp(prefix="plexus-studies-"))
             for name, content in self.sources.items():
-                (place / name).write_bytes(content)
-        _enter(self.package, place)
+                (folder / name).write_bytes(content)
+        _enter(self.package, folder)
 
 
 def home_of(study: Study, *, travels: bool = False) -> Home | None:
@@ -170,37 +170,37 @@ def home_of(study: Study, *, travels: bool = False) -> Home | None:
     package = study.trial.__module__.partition(".")[0]
     if not package.startswith(PACKAGE):
         return None
-    place = Path(sys.modules[package].__path__[0])
-    return Home(package, str(place), {p.name: p.read_bytes() for p in place.glob("*.py")} if travels else None)
+    folder = Path(sys.modules[package].__path__[0])
+    return Home(package, str(folder), {p.name: p.read_bytes() for p in folder.glob("*.py")} if travels else None)
 
 
-def _enter(package: str, place: Path) -> None:
+def _enter(package: str, folder: Path) -> None:
     """Name a folder's package, for imports with a dot, and let Python find its files, for those without."""
     if package not in sys.modules:
         module = ModuleType(package)
-        module.__path__ = [str(place)]
+        module.__path__ = [str(folder)]
         sys.modules[package] = module
-    if str(place) not in sys.path:
-        sys.path.append(str(place))  # last, so that a file named as a library does not take its place
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))  # last, so that a file named as a library does not take its place
 
 
-def _studies(place: Path) -> list[str]:
+def _studies(folder: Path) -> list[str]:
     """Names of the files in a folder that define a study, seen without running them."""
-    files = sorted(place.glob("*.py"))
+    files = sorted(folder.glob("*.py"))
     return [p.stem for p in files if _HAS_STUDY.search(p.read_text(encoding="utf-8", errors="replace"))]
 
 
 def _named(name: str) -> Path:
     """The file of a study in the nearest folder."""
-    place = studies_folder()
-    if place is None:
+    folder = studies_folder()
+    if folder is None:
         raise ConfigError(
             f"unknown study {name!r}: there is no folder {FOLDER}/ here or above; run a file of your own, "
             "`plexus study run FILE.py`, or go to a clone of plexus, which has the studies of the notes"
         )
-    known = _studies(place)
-    if name in known:
-        return place / f"{name}.py"
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+    there = _studies(folder)
+    if name in there:
+        return folder / f"{name}.py"
+    near = difflib.get_close_matches(name, there, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(there)}"
     raise ConfigError(f"unknown study {name!r}: {hint}; or name a .py file")

@@ -117,13 +117,13 @@ def _variant(study: Study, name: str, records: Sequence[TrialRecord], level: flo
 
 def _agreement(wirings: Mapping[str, Any]) -> dict[str, Any] | None:
     """Agreement of the wirings of several seeds, beyond chance; see `plexus.wiring.agreement`."""
-    known = [w for w in wirings.values() if isinstance(w, list) and w and all(len(e) == 3 for e in w)]
-    if len(known) < 2:
+    whole = [w for w in wirings.values() if isinstance(w, list) and w and all(len(e) == 3 for e in w)]
+    if len(whole) < 2:
         return None
     from plexus.wiring import Wiring, agreement  # they know torch, which takes seconds to load
 
-    nodes = [sorted({str(end) for e in edges for end in e[:2]}, key=_order) for edges in known]
-    return asdict(agreement([Wiring(n, [tuple(e) for e in edges]) for n, edges in zip(nodes, known, strict=True)]))
+    nodes = [sorted({str(end) for e in edges for end in e[:2]}, key=_order) for edges in whole]
+    return asdict(agreement([Wiring(n, [tuple(e) for e in edges]) for n, edges in zip(nodes, whole, strict=True)]))
 
 
 def _order(node: str) -> tuple[int, int]:
@@ -161,11 +161,11 @@ def _band(curves: Sequence[Sequence[float]]) -> dict[str, list[float]]:
 
 def _level(study: Study, records: Sequence[TrialRecord]) -> float | None:
     """The baseline's mean training loss at half of its epochs; None where it has no curve."""
-    curves = [r.metrics.get("train_loss") for r in records if r.variant == study.baseline]
-    known = [c for c in curves if _is_curve(c)]
-    if not known:
+    curves: list[Any] = [r.metrics.get("train_loss") for r in records if r.variant == study.baseline]
+    whole = [c for c in curves if _is_curve(c)]
+    if not whole:
         return None
-    mean = _band(known)["mean"]
+    mean = _band(whole)["mean"]
     return mean[math.ceil(len(mean) / 2) - 1]
 
 
@@ -204,8 +204,8 @@ def _said(difference: Difference | None, margin: float) -> dict[str, Any] | None
 
 def _correct(family: Sequence[dict[str, Any] | None]) -> None:
     """Adds the corrected p and, in a word, what it comes to: higher, lower, the same, or not settled."""
-    known = [d for d in family if d is not None and d["p"] is not None]
-    for difference, p in zip(known, holm([d["p"] for d in known]), strict=True):
+    tested = [d for d in family if d is not None and d["p"] is not None]
+    for difference, p in zip(tested, holm([d["p"] for d in tested]), strict=True):
         difference["p_holm"] = p
     for each in family:
         if each is not None:

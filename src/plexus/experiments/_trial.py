@@ -128,13 +128,13 @@ def public(data: str) -> str:
 @cache
 def versions() -> dict[str, str]:
     """List the libraries a result depends on."""
-    found = {"plexus": plexus.__version__, "python": platform.python_version()}
+    libraries = {"plexus": plexus.__version__, "python": platform.python_version()}
     for name in ("torch", "lightning", "numpy"):
         try:
-            found[name] = version(name)
+            libraries[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return libraries
 
 
 def machine() -> dict[str, Any]:

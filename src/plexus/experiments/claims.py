@@ -387,13 +387,12 @@ def _not_lower(difference: Difference, margin: float) -> _Ps:
     return holds, difference.p if difference.mean < 0 and not _small(holds) else 1.0
 
 
-def _part(text: str, found: Difference | None, unit: str, counted: bool, test: Callable[[Difference], _Ps]) -> Part:
-    """A part by its test; open where there are too few seeds for any."""
-    if found is None:
+def _part(text: str, d: Difference | None, unit: str, counted: bool, test: Callable[[Difference], _Ps]) -> Part:
+    """Make a part by its test; open where there are too few seeds for any."""
+    if d is None:
         return Part(text, unit=unit, note="not run yet", counted=counted)
-    if found.n < SEEDS or found.p is None:
-        note = f"{found.n} seed{'' if found.n == 1 else 's'} of {SEEDS} needed"
-        return Part(text, found.mean, None, None, unit, n=found.n, note=note, counted=counted)
-    return Part(
-        text, found.mean, found.low, found.high, unit, *test(found), found.n, "", counted, found.bootstrap
-    )  # fmt: skip
+    if d.n < SEEDS or d.p is None:
+        note = f"{d.n} seed{'' if d.n == 1 else 's'} of {SEEDS} needed"
+        return Part(text, d.mean, None, None, unit, n=d.n, note=note, counted=counted)
+    holds, fails = test(d)
+    return Part(text, d.mean, d.low, d.high, unit, holds, fails, d.n, "", counted, d.bootstrap)
