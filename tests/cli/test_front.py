@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from cyclopts import App
+from rich.console import Console
 
 import plexus.represent
 from plexus import __version__
@@ -133,7 +134,7 @@ def test_figures_in_ascii_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_help_stands_in_panels_with_a_line_choices_and_default_for_each_option(
     verb: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "240")
+    monkeypatch.setattr(app, "console", Console(width=240))  # an app keeps the console of its first help
     config = {"fit": FitConfig, "segment": SegmentConfig, "represent": RepresentConfig}[verb[0]]
     panels = re.split(r"╭─ (\w+) ─+╮", said(capsys, *verb, "--help"))
     text = dict(zip(panels[1::2], panels[2::2], strict=True))
