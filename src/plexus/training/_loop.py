@@ -199,6 +199,7 @@ class Loop:
             if is_rank_zero():
                 _leave(folder, module.net, history.epochs)
             wait()
+        # Read back also by the process that trained: else bits would depend on who did.
         module.cpu()
         return _read_back(folder, module.net)
 
@@ -230,12 +231,12 @@ class Loop:
                 module,
                 *batches.loaders(trainer.global_rank, trainer.world_size),
                 ckpt_path=str(checkpoint) if checkpoint.exists() else None,
-                weights_only=True,
+                weights_only=True,  # nothing is unpickled
             )
         except (SystemExit, SIGTERMException):  # Lightning makes Ctrl-C an exit of its own, and then ignores more
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt from None
-        if trainer.interrupted:
+        if trainer.interrupted:  # some hooks let Lightning end quietly
             raise KeyboardInterrupt
         epochs = len(history.epochs)
         if trainer.global_step != epochs * module.steps or (epochs < module.schedule.epochs and not stop):
@@ -263,11 +264,11 @@ def make_trainer(machine: Hardware, **more: Any) -> L.Trainer:
             devices=machine.devices,
             strategy=machine.strategy,
             precision=machine.precision,  # type: ignore[arg-type]
-            use_distributed_sampler=False,
-            enable_checkpointing=False,
+            use_distributed_sampler=False,  # `loader` shares the images out itself, in an order that the seed decides
+            enable_checkpointing=False,  # Lightning's own is not whole or not at all
             enable_model_summary=False,
-            num_sanity_val_steps=0,
-            log_every_n_steps=10**9,
+            num_sanity_val_steps=0,  # it would draw from the metrics of the first epoch
+            log_every_n_steps=10**9,  # figures are logged by the epoch
             **more,
         )
     except (ValueError, RuntimeError, MisconfigurationException) as error:

@@ -162,6 +162,7 @@ class TrainingModule(L.LightningModule):
         return keys
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        # None, not 0: AdamW would move a parameter of gradient 0 by its moments and its decay.
         if self.place < self.schedule.warmup * self.schedule.whole * self.steps:
             for connection in gated(self.net):
                 connection.weight.grad = None

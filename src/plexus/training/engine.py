@@ -146,6 +146,7 @@ def start(
     """
     folder, config = new_run(kind, config, run, command=command)
     with Lock(folder):
+        # Until training begins nothing in the folder is worth keeping; from then on it is never taken back.
         try:
             if fill is not None and is_rank_zero():
                 fill(folder)
@@ -269,6 +270,7 @@ def _prepare(
     for name, path in kind.files(config).items():
         if (before.get("files") or {}).get(name, files[name]) != files[name]:  # older records do not know
             raise RunError(f"{name}={path} is not what the run started with; bring it back, or {kind.again}")
+    # The files come before the images, and both before the nets: a change is told as such, not as a misfit of layers.
     module, _, name = kind.task.partition(":")
     record = parts_of(kind.record.read(folder / "record.json"))
     task: Task[Any] = getattr(import_module(module), name)(folder, config, record, listen=listen, progress=progress)

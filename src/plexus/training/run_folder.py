@@ -132,6 +132,7 @@ def make_folder(
         'here'
     """
     refuse_used(path, verb=verb)
+    # Beside the path, so that it is on the same file system: a rename there is one step.
     aside = path.absolute().with_name(f".{path.absolute().name}.{os.getpid()}.new")
     try:
         aside.mkdir(parents=True)
