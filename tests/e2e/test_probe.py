@@ -88,9 +88,27 @@ def test_several_models_see_the_same_images(place: Path, trained: Path) -> None:
     assert record["mask"] is None
 
 
+WAITING = """
+import threading
+from pathlib import Path
+
+from torch import nn
+
+class Waits(nn.Module):
+    def forward(self, x):
+        Path("begun").touch()
+        threading.Event().wait(60)
+
+def waits():
+    return Waits()
+"""
+
+
 def test_a_stopped_probe_leaves_nothing(place: Path, trained: Path) -> None:
-    command = Command("probe", trained, "images", "--angles", 0.05, "--batch-size", 1, "--out", "stopped", folder=place)
-    command.process.join(8)
+    (place / "waiting.py").write_text(WAITING)
+    command = Command("probe", "waiting.py:waits", "images", "--out", "stopped", folder=place)
+    while command.process.is_alive() and not (place / "begun").exists():
+        command.process.join(0.05)
     assert command.process.is_alive()
     command.interrupt()
     done = command.wait()

@@ -17,7 +17,7 @@ VERBS = {
     "predict": ("Classify images with a run's model.", "plexus predict runs/try cat.jpg"),
     "report": ("Write a run's page again.", "plexus report runs/try"),
     "probe": ("Turn images; see how models hold up.", "plexus probe runs/try digits"),
-    "study": ("Run experiments with statistics.", "plexus study run pruning"),
+    "study": ("Run experiments with statistics.", "plexus study run mine.py"),
     "claims": ("Say of each claim whether it holds.", "plexus claims --html claims.html"),
     "prune": ("Cut a learned network to another budget.", "plexus prune runs/try --keep 0.1"),
     "audit": ("Find duplicates, contradictions, leaks.", "plexus audit photos"),

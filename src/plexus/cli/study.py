@@ -74,7 +74,7 @@ def run(
 ) -> None:
     """Run the trials of a study; each leaves a small record in RESULTS/STUDY/SCALE.
 
-    Example: plexus study run pruning --scale quick
+    Example: plexus study run mine.py --scale quick --jobs 4
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def report(
 ) -> None:
     """Write the page of a study from its records.
 
-    Example: plexus study report pruning
+    Example: plexus study report mine.py
 
     Parameters
     ----------
