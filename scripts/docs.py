@@ -56,7 +56,7 @@ def stage(draft: Path) -> None:
     (pages / "cli.md").write_text(_command_line())
     entries = ['{ "Command line" = "reference/cli.md" }']
     for name in public_modules():
-        (pages / f"{name}.md").write_text(f"# `{name}`\n\n::: {name}\n{_options(name)}")
+        (pages / f"{name}.md").write_text(f"# `{name}`\n\n::: {name}\n{_members(name)}{_options(name)}")
         entries.append(f'{{ "{name}" = "reference/{name}.md" }}')
     config = (ROOT / "zensical.toml").read_text()
     if config.count(EMPTY) != 1:
@@ -80,6 +80,13 @@ def _command_line() -> str:
     return re.sub(r"## Table of Contents\n.*?(?=\*\*Commands)", "", text, flags=re.DOTALL).replace(
         "# plexus\n", "# Command line\n", 1
     )
+
+
+def _members(name: str) -> str:
+    """The names that a module exports; the `__all__` of a lazy one is known at run time only."""
+    module = importlib.import_module(name)
+    exported = [name for name in getattr(module, "__all__", ()) if not inspect.ismodule(getattr(module, name))]
+    return f"    options:\n      members: [{', '.join(exported)}]\n" if exported else ""
 
 
 def _options(name: str) -> str:

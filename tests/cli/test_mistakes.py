@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from plexus.cli import main
-from plexus.record import FitRecord
-from plexus.training import FIT, FitConfig
-from plexus.training.engine import new_run
+from plexus.record import FitRecord, machine
+from plexus.training import FitConfig
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -34,7 +33,11 @@ def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def unfinished(tmp_path: Path) -> Path:
-    return new_run(FIT, FitConfig(), tmp_path / "begun", command="plexus fit")[0]
+    run = tmp_path / "begun"
+    run.mkdir()
+    (run / "config.yaml").write_text(FitConfig().to_yaml())
+    FitRecord(machine=machine()).write(run / "record.json")
+    return run
 
 
 @pytest.mark.parametrize(

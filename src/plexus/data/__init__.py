@@ -8,8 +8,9 @@ three `Split`s, `load_segmentation` a `SegmentationDataset`; `read_image` and `r
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lazy_loader import attach
 
 from plexus.data._decode import UnreadableError, decode
 from plexus.data._open import open_samples
@@ -25,48 +26,18 @@ if TYPE_CHECKING:
     from plexus.data._segmentation import SegmentationDataset, load_segmentation
 
 # What needs torch is loaded when it is first used: an audit needs none.
-_HOMES = {
-    "_arrays": ("ImageData", "Split", "pixel_statistics"),
-    "_augment": ("augment", "augment_pair", "warp"),
-    "_batches": ("EpochSampler", "loader"),
-    "_load": ("load",),
-    "_read": ("read_batches", "read_image"),
-    "_segmentation": ("SegmentationDataset", "load_segmentation"),
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
-__all__ = [
-    "EpochSampler",
-    "ImageData",
-    "Sample",
-    "SampleSet",
-    "SegmentationDataset",
-    "Split",
-    "UnreadableError",
-    "augment",
-    "augment_pair",
-    "data_uri",
-    "decode",
-    "load",
-    "load_segmentation",
-    "loader",
-    "open_samples",
-    "pixel_statistics",
-    "read_batches",
-    "read_image",
-    "resize_image",
-    "resize_mask",
-    "stack",
-    "to_shape",
-    "warp",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    submod_attrs={
+        "_arrays": ["ImageData", "Split", "pixel_statistics"],
+        "_augment": ["augment", "augment_pair", "warp"],
+        "_batches": ["EpochSampler", "loader"],
+        "_load": ["load"],
+        "_read": ["read_batches", "read_image"],
+        "_segmentation": ["SegmentationDataset", "load_segmentation"],
+    },
+)
+__all__ += [
+    "Sample", "SampleSet", "UnreadableError", "data_uri", "decode", "open_samples", "resize_image", "resize_mask",
+    "stack", "to_shape",
+]  # fmt: skip

@@ -7,8 +7,9 @@ everything said about a study is computed from those. `statistics` compares tria
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lazy_loader import attach
 
 if TYPE_CHECKING:
     from plexus.experiments import claims, statistics
@@ -18,47 +19,14 @@ if TYPE_CHECKING:
     from plexus.experiments._study import Job, Scale, Study, Variant
     from plexus.experiments._summary import speed, summary
 
-_HOMES = {
-    "Job": "_study",
-    "Progress": "_runner",
-    "Scale": "_study",
-    "Study": "_study",
-    "Variant": "_study",
-    "failures": "_records",
-    "load": "_files",
-    "load_module": "_files",
-    "names": "_files",
-    "records": "_records",
-    "run": "_runner",
-    "speed": "_summary",
-    "stale": "_records",
-    "studies_folder": "_files",
-    "summary": "_summary",
-}
-__all__ = [
-    "Job",
-    "Progress",
-    "Scale",
-    "Study",
-    "Variant",
-    "claims",
-    "failures",
-    "load",
-    "load_module",
-    "names",
-    "records",
-    "run",
-    "speed",
-    "stale",
-    "statistics",
-    "studies_folder",
-    "summary",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name in ("claims", "statistics"):
-        return import_module(f"{__name__}.{name}")
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    submodules=["claims", "statistics"],
+    submod_attrs={
+        "_files": ["load", "load_module", "names", "studies_folder"],
+        "_records": ["failures", "records", "stale"],
+        "_runner": ["Progress", "run"],
+        "_study": ["Job", "Scale", "Study", "Variant"],
+        "_summary": ["speed", "summary"],
+    },
+)

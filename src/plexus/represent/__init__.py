@@ -5,8 +5,9 @@ Names are loaded when they are first used: Lightning alone takes seconds to impo
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lazy_loader import attach
 
 if TYPE_CHECKING:
     from plexus.represent._config import RepresentConfig
@@ -16,22 +17,14 @@ if TYPE_CHECKING:
     from plexus.represent.episodes import fewshot
     from plexus.represent.variation import vary
 
-_HOMES = {
-    "RepresentConfig": "_config",
-    "embed": "_embed",
-    "fewshot": "episodes",
-    "finished": "_train",
-    "probe": "_probe",
-    "open_run": "_train",
-    "resume": "_train",
-    "search": "_embed",
-    "train": "_train",
-    "vary": "variation",
-}
-__all__ = ["RepresentConfig", "embed", "fewshot", "finished", "open_run", "probe", "resume", "search", "train", "vary"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    submod_attrs={
+        "_config": ["RepresentConfig"],
+        "_embed": ["embed", "search"],
+        "_probe": ["probe"],
+        "_train": ["finished", "open_run", "resume", "train"],
+        "episodes": ["fewshot"],
+        "variation": ["vary"],
+    },
+)

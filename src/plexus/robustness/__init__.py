@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lazy_loader import attach
 
 from plexus.robustness._curve import RotationCurve
 from plexus.robustness._rotation import rotate, rotation
@@ -11,10 +12,6 @@ from plexus.robustness._rotation import rotate, rotation
 if TYPE_CHECKING:
     from plexus.robustness._probe import probe_models
 
-__all__ = ["RotationCurve", "probe_models", "rotate", "rotation"]
-
-
-def __getattr__(name: str) -> Any:
-    if name != "probe_models":  # which needs all that runs are made of, and takes seconds to import
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return import_module("plexus.robustness._probe").probe_models
+# Probing runs needs all that runs are made of, and takes seconds to import.
+__getattr__, __dir__, __all__ = attach(__name__, submod_attrs={"_probe": ["probe_models"]})
+__all__ += ["RotationCurve", "rotate", "rotation"]

@@ -5,8 +5,9 @@ Names are loaded when they are first used: Lightning alone takes seconds to impo
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lazy_loader import attach
 
 if TYPE_CHECKING:
     from plexus.segment._config import SegmentConfig
@@ -16,35 +17,14 @@ if TYPE_CHECKING:
     from plexus.segment.gate import Gate, choose_gate
     from plexus.segment.prediction import predict, submit
 
-_HOMES = {
-    "Gate": "gate",
-    "SegmentConfig": "_config",
-    "choose_gate": "gate",
-    "evaluate": "evaluation",
-    "finished": "_train",
-    "predict": "prediction",
-    "open_run": "_train",
-    "resume": "_train",
-    "segmentation_loss": "_module",
-    "submit": "prediction",
-    "train": "_train",
-}
-__all__ = [
-    "Gate",
-    "SegmentConfig",
-    "choose_gate",
-    "evaluate",
-    "finished",
-    "open_run",
-    "predict",
-    "resume",
-    "segmentation_loss",
-    "submit",
-    "train",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    submod_attrs={
+        "_config": ["SegmentConfig"],
+        "_module": ["segmentation_loss"],
+        "_train": ["finished", "open_run", "resume", "train"],
+        "evaluation": ["evaluate"],
+        "gate": ["Gate", "choose_gate"],
+        "prediction": ["predict", "submit"],
+    },
+)
