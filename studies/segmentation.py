@@ -117,9 +117,12 @@ class TrialModule(TrainingModule):
         rows, self.order = self.order[:BATCH], self.order[BATCH:]
         x, y = augment_pair(self.images[rows].float(), self.masks[rows].float(), random)
         seed_generators(seed)  # dropout
-        loss = segmentation_loss(self.net(scaled(x)), y)
+        loss = self.loss(x, y, random)
         self.total += loss.item()
         return loss
+
+    def loss(self, images: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
+        return segmentation_loss(self.net(scaled(images)), targets)
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.AdamW(self.net.parameters(), LR, weight_decay=1e-2)

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
-import os
 import signal
 import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from rich.console import Console
 from safetensors import SafetensorError
@@ -31,15 +24,10 @@ from torch.utils.data import DataLoader
 from plexus.data import Split, loader
 from plexus.errors import ConfigError, RunError
 from plexus.record import atomic_write
+from plexus.training._callbacks import AtomicCheckpoints, Bar, Checkpoints, EarlyEnd, quiet
 from plexus.training._module import Entry, History, TrainingModule, exact_state, load_exact
 from plexus.training.run_folder import is_rank_zero
 
-_NOT_CONCERNING = (
-    ".*does not have many workers",  # images are in memory
-    ".*smaller than the logging interval",  # figures are logged by the epoch
-    ".*LeafSpec",  # Lightning asks for a class that torch renamed
-    ".*It is recommended to use `self.log",  # the metrics are the same in all processes already
-)
 Listener = Callable[[Entry], None]
 
 
@@ -109,14 +97,10 @@ class Batches:
     def loaders(self, rank: int = 0, world: int = 1) -> tuple[DataLoader[Any], DataLoader[Any]]:
         """The loaders of training and validation of one process."""
         many = max(self.size, 256) if self.val_size is None else self.val_size
-        train = loader(self.train, self.size, seed=self.seed, shuffle=True, rank=rank, world=world)
-        if self.first:
-            train.sampler.set_epoch = _later(train.sampler.set_epoch, self.first)  # type: ignore[attr-defined]
+        train = loader(
+            self.train, self.size, seed=self.seed, shuffle=True, rank=rank, world=world, first=self.first
+        )  # fmt: skip
         return train, loader(self.val, many, seed=self.seed, shuffle=False, rank=rank, world=world)
-
-
-def _later(set_epoch: Callable[[int], None], first: int) -> Callable[[int], None]:
-    return lambda epoch: set_epoch(first + epoch)
 
 
 class Loop:
@@ -213,8 +197,8 @@ class Loop:
         live = self.progress and is_rank_zero() and Console(stderr=True).is_terminal
         checkpoint = folder / "last.ckpt"
         # The history comes before what reads it: Lightning calls callbacks in their order.
-        callbacks += [_EarlyEnd(history, stop)] if stop else []
-        callbacks += [_Checkpoints(checkpoint, self.save_every), *([_Bar(title)] if live else [])]
+        callbacks += [EarlyEnd(history, stop)] if stop else []
+        callbacks += [Checkpoints(checkpoint, self.save_every), *([Bar(title)] if live else [])]
         trainer = make_trainer(
             self.machine,
             max_epochs=module.schedule.epochs,
@@ -302,71 +286,6 @@ def wait() -> None:
     """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.barrier()
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence Lightning's tips, and the warnings that do not concern a user of plexus."""
-    os.environ.setdefault("TENSORBOARD_SUPPRESS_WARNINGS", "1")
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric", "lightning")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        for message in _NOT_CONCERNING:
-            warnings.filterwarnings("ignore", message=message)
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
-
-
-class AtomicCheckpoints(TorchCheckpointIO):
-    """Writes a checkpoint whole or not at all, whenever the process dies."""
-
-    def save_checkpoint(self, checkpoint: Mapping[str, Any], path: Any, storage_options: Any = None) -> None:
-        buffer = BytesIO()
-        torch.save(dict(checkpoint), buffer)
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(Path(path), buffer.getvalue())
-
-
-class _Checkpoints(L.Callback):
-    """Leave one checkpoint, replaced at the end of an epoch where the last one is old enough."""
-
-    def __init__(self, path: Path, every: float) -> None:
-        self.path, self.every, self.saved = path, every, time.monotonic()
-
-    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        if time.monotonic() - self.saved >= self.every:
-            trainer.save_checkpoint(self.path)
-            self.saved = time.monotonic()
-
-
-class _EarlyEnd(L.Callback):
-    """End the training where a rule over its history says so."""
-
-    def __init__(self, history: History, stop: Callable[[Sequence[Entry]], bool]) -> None:
-        self.history, self.stop = history, stop
-
-    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """A checkpoint may be of the very epoch after which the rule held."""
-        trainer.should_stop = self.stop(self.history.epochs)
-
-    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        trainer.should_stop = self.stop(self.history.epochs)
-
-
-class _Bar(RichProgressBar):
-    """Lightning's live bar, named by the phase."""
-
-    def __init__(self, title: str) -> None:
-        super().__init__(leave=True)
-        self.title = title
-
-    def _get_train_description(self, current_epoch: int) -> str:
-        return f"{self.title:<8} {super()._get_train_description(current_epoch)}"
 
 
 def _leave(folder: Path, net: nn.Module, epochs: Sequence[Entry]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +55,7 @@ class Schedule:
     channels_last: bool = True
 
 
-class TrainingModule(L.LightningModule):
+class TrainingModule(L.LightningModule, ABC):
     r"""Trains a net by a loss that a subclass gives; the optimiser is AdamW under one cycle of the rate.
 
     Before step k every random number starts from :math:`((10^6 + 3)\,\mathrm{seed} + k) \cdot 64 + \mathrm{rank}`, so
@@ -70,8 +71,13 @@ class TrainingModule(L.LightningModule):
         TrainingError: a loss that is no longer a finite number.
 
     Example:
-        >>> plan = Schedule(epochs=1, whole=1, first=0, lr=1e-3)
-        >>> TrainingModule(nn.Linear(4, 2), plan, steps=3).steps
+        >>> class Brightness(TrainingModule):  # learns the mean of every image
+        ...     def loss(self, images, targets, generator):
+        ...         return (self.net(images.flatten(1)) - images.flatten(1).mean(1, keepdim=True)).square().mean()
+        ...
+        ...     def measured(self):
+        ...         return {"val_loss": 0.0, **self.take(train_loss=self.train_loss)}
+        >>> Brightness(nn.Linear(4, 1), Schedule(epochs=1, whole=1, first=0, lr=1e-3), steps=3).steps
         3
     """
 
@@ -86,13 +92,13 @@ class TrainingModule(L.LightningModule):
         self.train_loss = MeanMetric()
         self._needs_two: bool | None = None
 
+    @abstractmethod
     def loss(self, images: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
         """The loss of a batch of pixels, a scalar; augmentation draws from the generator."""
-        raise NotImplementedError
 
+    @abstractmethod
     def measured(self) -> Entry:
         """The figures of the epoch that ends; metrics begin anew."""
-        raise NotImplementedError
 
     def regularization(self) -> Tensor | None:
         """A term that is learned from but not part of the reported loss."""

@@ -13,15 +13,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from plexus.errors import PlexusError, RunError
-from plexus.record import FORMAT, Record, atomic_write, to_json
+from plexus.record import FORMAT, Record, atomic_write, machine, to_json, versions
 from plexus.training.run_folder import (
     Lock,
     discard,
     fingerprint,
     is_rank_zero,
-    machine,
     make_run_folder,
-    versions,
 )
 
 C = TypeVar("C")
@@ -244,7 +242,7 @@ def new_run(
         "command": command,
         "seed": options.seed,
         "finished": False,
-        "versions": versions(),
+        "versions": versions("torch", "lightning"),
         "machine": machine(),
     }
     files = {"record.json": to_json(record), "config.yaml": config.to_yaml()}  # type: ignore[attr-defined]

@@ -6,16 +6,12 @@ import datetime
 import errno
 import fcntl
 import os
-import platform
 import shutil
-import sys
 from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from modulefinder import ModuleFinder
 from pathlib import Path
 from typing import Any
 
-import plexus
 from plexus.errors import RunError
 from plexus.record import atomic_write, digest
 
@@ -223,38 +219,3 @@ def _imported(script: Path) -> list[Path]:
         return []  # running it will say what is wrong
     files = {name: getattr(module, "__file__", None) for name, module in finder.modules.items()}
     return sorted(Path(file) for name, file in files.items() if file and name != "__main__")
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what a run depends on: library -> version.
-
-    Example:
-        >>> sorted(versions())
-        ['lightning', 'plexus', 'python', 'torch']
-    """
-    libraries = {}
-    for name in ("torch", "lightning"):
-        try:
-            libraries[name] = version(name)
-        except PackageNotFoundError:
-            libraries[name] = "unknown"
-    return {"plexus": plexus.__version__, "python": platform.python_version(), **libraries}
-
-
-def machine() -> dict[str, Any]:
-    """Return what a run is measured on: processor, cores that may be used, system.
-
-    Example:
-        >>> machine()["cores"] > 0
-        True
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return {"processor": _processor(), "cores": cores, "system": platform.platform(terse=True)}
-
-
-def _processor() -> str:
-    if sys.platform == "linux":
-        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -1,0 +1,93 @@
+"""Lightning beside the training steps: checkpoints that are whole, an early end, a live bar, and silence."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from plexus.record import atomic_write
+from plexus.training._module import Entry, History
+
+_NOT_CONCERNING = (
+    ".*does not have many workers",  # images are in memory
+    ".*smaller than the logging interval",  # figures are logged by the epoch
+    ".*LeafSpec",  # Lightning asks for a class that torch renamed
+    ".*It is recommended to use `self.log",  # the metrics are the same in all processes already
+)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence Lightning's tips, and the warnings that do not concern a user of plexus."""
+    os.environ.setdefault("TENSORBOARD_SUPPRESS_WARNINGS", "1")
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric", "lightning")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        for message in _NOT_CONCERNING:
+            warnings.filterwarnings("ignore", message=message)
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint whole or not at all, whenever the process dies."""
+
+    def save_checkpoint(self, checkpoint: Mapping[str, Any], path: Any, storage_options: Any = None) -> None:
+        buffer = BytesIO()
+        torch.save(dict(checkpoint), buffer)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(Path(path), buffer.getvalue())
+
+
+class Checkpoints(L.Callback):
+    """Leave one checkpoint, replaced at the end of an epoch where the last one is old enough."""
+
+    def __init__(self, path: Path, every: float) -> None:
+        self.path, self.every, self.saved = path, every, time.monotonic()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if time.monotonic() - self.saved >= self.every:
+            trainer.save_checkpoint(self.path)
+            self.saved = time.monotonic()
+
+
+class EarlyEnd(L.Callback):
+    """End the training where a rule over its history says so."""
+
+    def __init__(self, history: History, stop: Callable[[Sequence[Entry]], bool]) -> None:
+        self.history, self.stop = history, stop
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """A checkpoint may be of the very epoch after which the rule held."""
+        trainer.should_stop = self.stop(self.history.epochs)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        trainer.should_stop = self.stop(self.history.epochs)
+
+
+class Bar(RichProgressBar):
+    """Lightning's live bar, named by the phase."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(leave=True)
+        self.title = title
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"{self.title:<8} {super()._get_train_description(current_epoch)}"
