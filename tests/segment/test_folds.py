@@ -95,7 +95,7 @@ def test_no_file_and_no_json(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot read the folds"):
         read_folds(tmp_path / "none.json")
     (tmp_path / "cut.json").write_text('{"format": 1')
-    with pytest.raises(DataError, match="not JSON, or cut short"):
+    with pytest.raises(DataError, match="not a folds file: the file is not JSON, or it was cut short"):
         read_folds(tmp_path / "cut.json")
     with pytest.raises(DataError, match="has 2 folds, not 5"):
         assigned(["a"], ["a"], write(tmp_path / "folds.json"), 5)

@@ -14,7 +14,7 @@ from typing import Any
 from plexus.audit._audit import Audit
 from plexus.data import SampleSet
 from plexus.errors import DataError, RunError
-from plexus.record import AuditRecord, atomic_write
+from plexus.record import AuditRecord, atomic_write, read_json
 
 DECISIONS = ("keep", "drop", "unsure")
 
@@ -113,12 +113,8 @@ def read_decisions(path: str | Path, samples: SampleSet) -> dict[str, str]:
         ...     read_decisions(file, open_samples(folder))
         {'a.png': 'keep'}
     """
-    try:
-        raw = json.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot read the decisions: {error.strerror}; save them from audit.html") from None
-    except (ValueError, RecursionError):
-        raise DataError(f"{path}: not JSON, or cut short; save the decisions from audit.html again") from None
+    remedy = "save the decisions from audit.html"
+    raw = read_json(path, f"{remedy} again", kind="decisions file", missing=remedy, error=DataError)
     decisions = raw.get("decisions") if isinstance(raw, dict) else None
     if not isinstance(decisions, dict) or raw.get("kind") != "audit-decisions" or raw.get("format") != 1:
         raise DataError(f"{path}: not a decisions file; save the decisions from audit.html")

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plexus.errors import DataError
-from plexus.record import atomic_write
+from plexus.record import atomic_write, cores
 
 Rows = NDArray[Any]
 SHARD = 256
@@ -127,8 +127,7 @@ def scan(images: Images, method: Method, *, cache: Path | None, workers: int | N
 @contextmanager
 def pool(workers: int | None) -> Iterator[ThreadPoolExecutor]:
     """Threads, one for each core that this process may use; an interruption does not wait for what is queued."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    threads = ThreadPoolExecutor(workers or (len(affinity(0)) if affinity else os.cpu_count()))
+    threads = ThreadPoolExecutor(workers or cores())
     try:
         yield threads
     finally:

@@ -64,13 +64,14 @@ def _version(name: str) -> str | None:
 
 def _devices() -> dict[str, Any]:
     """Cores that this process may use, the threads that torch takes, and GPUs; the last two are None without torch."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    from plexus.record import cores
+
     try:
         import torch
     except (ImportError, OSError):  # a library that torch is linked to may be the one that is missing
-        return {"cores": cores, "threads": None, "gpus": None}
+        return {"cores": cores(), "threads": None, "gpus": None}
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return {"cores": cores, "threads": torch.get_num_threads(), "gpus": gpus}
+    return {"cores": cores(), "threads": torch.get_num_threads(), "gpus": gpus}
 
 
 def _kernels() -> dict[str, str]:

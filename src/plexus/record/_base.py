@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from plexus.errors import RunError, TrainingError
+from plexus.errors import PlexusError, RunError, TrainingError
 
 FORMAT = 1
 """Of the JSON that a record is written as."""
@@ -200,15 +200,25 @@ _WORDS = {
 }  # fmt: skip
 
 
-def read_json(path: str | Path, remedy: str = Record.remedy) -> Any:
+def read_json(
+    path: str | Path,
+    remedy: str = Record.remedy,
+    *,
+    kind: str = "run record",
+    missing: str = "name a run folder",
+    error: type[PlexusError] = RunError,
+) -> Any:
     """Read a JSON file; NaN and infinity, which are no JSON, become None.
 
     Args:
         path: the file.
         remedy: what the message about a broken file says at its end.
+        kind: what the file should be, for the messages.
+        missing: the remedy where it cannot be read.
+        error: the class to raise.
 
     Raises:
-        RunError: it cannot be read, or is no JSON.
+        RunError: or the class asked for: it cannot be read, or is no JSON.
 
     Example:
         >>> read_json("nowhere/record.json")
@@ -217,10 +227,10 @@ def read_json(path: str | Path, remedy: str = Record.remedy) -> Any:
     """
     try:
         return json.loads(Path(path).read_bytes(), parse_constant=lambda _: None)
-    except OSError as error:
-        raise RunError(f"{path}: cannot read the run record: {error.strerror}; name a run folder") from None
+    except OSError as fault:
+        raise error(f"{path}: cannot read the {kind}: {fault.strerror}; {missing}") from None
     except (ValueError, RecursionError):
-        raise RunError(f"{path}: not a run record: the file is not JSON, or it was cut short; {remedy}") from None
+        raise error(f"{path}: not a {kind}: the file is not JSON, or it was cut short; {remedy}") from None
 
 
 def to_json(parts: Mapping[str, Any]) -> str:

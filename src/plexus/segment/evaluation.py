@@ -13,13 +13,13 @@ import numpy as np
 
 from plexus.data import SegmentationDataset, load_segmentation, open_samples
 from plexus.errors import DataError, RunError
-from plexus.record import FORMAT, atomic_write, to_json
+from plexus.record import FORMAT, atomic_write, plain, to_json, versions
 from plexus.segment._task import figures
 from plexus.segment._train import SEGMENT
 from plexus.segment.measure import KINDS, Answers
 from plexus.segment.nets import to_bytes
 from plexus.segment.prediction import Run, Told, open_finished
-from plexus.training.run_folder import check_place, refuse_used, versions
+from plexus.training.run_folder import check_place, refuse_used
 
 _AT_ONCE = 16
 
@@ -97,7 +97,7 @@ def evaluate(
         "seed": config.seed,
         "finished": True,
         "config": asdict(config) | {"gate": kind, "flips": flips, "window": window},
-        "versions": versions(),
+        "versions": versions("torch", "lightning"),
         "machine": opened.record["machine"],
         "data": {
             "name": source.name,
@@ -118,10 +118,9 @@ def evaluate(
         "seconds": {"total": time.monotonic() - start},
     }
     target.mkdir(parents=True, exist_ok=True)
-    text = to_json(record)
-    atomic_write(target / "evaluation.json", text)
-    plain: dict[str, Any] = json.loads(text)
-    return plain
+    atomic_write(target / "evaluation.json", to_json(record))
+    written: dict[str, Any] = plain(record)
+    return written
 
 
 def _seen(folder: Path, pairs: SegmentationDataset, unseen: bool, notes: list[str], tell: Told) -> SegmentationDataset:

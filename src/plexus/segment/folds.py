@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from plexus.audit import deal
 from plexus.errors import DataError
+from plexus.record import read_json
 
 Indices = NDArray[np.int64]
 
@@ -67,12 +67,8 @@ def read_folds(path: str | Path) -> tuple[dict[str, int], tuple[str, ...], int]:
     Raises:
         DataError: no such file, or no folds file.
     """
-    try:
-        raw = json.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot read the folds: {error.strerror}; name the folds.json of an audit") from None
-    except (ValueError, RecursionError):
-        raise DataError(f"{path}: not JSON, or cut short; name the folds.json of an audit") from None
+    remedy = "name the folds.json of an audit"
+    raw = read_json(path, remedy, kind="folds file", missing=remedy, error=DataError)
     if not isinstance(raw, dict) or raw.get("kind") != "folds" or raw.get("format") != 1:
         raise DataError(f"{path}: not a folds file; name the folds.json that `plexus audit` wrote")
     content: dict[str, Any] = raw
