@@ -42,6 +42,8 @@ class RepresentTask(Task[RepresentConfig]):
 
     def load(self) -> str:
         self.images = image_sets.load_images(self.config)
+        mean, std = pixel_statistics(self.images.data.train.images)
+        self.scale = {"mean": mean.tolist(), "std": std.clamp_min(1.0).tolist()}
         return self.images.data.fingerprint
 
     def check(self) -> None:
@@ -90,7 +92,6 @@ class RepresentTask(Task[RepresentConfig]):
     def fresh(self, wiring: Wiring | None) -> Autoencoder:
         """A fresh autoencoder for these images, from the run's seed."""
         data, config = self.images.data, self.config
-        mean, std = pixel_statistics(data.train.images)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(reduce_seed(config.seed))
             return Autoencoder(
@@ -98,7 +99,7 @@ class RepresentTask(Task[RepresentConfig]):
                 wiring=None if wiring is None else wiring.to_json(),
                 variational=config.objective == "vae",
                 classes=() if config.labels == "none" else data.classes,
-                mean=mean.tolist(), std=std.clamp_min(1.0).tolist(),
+                **self.scale,
             )  # fmt: skip
 
     def _net(self, wiring: Wiring | None) -> Trained:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -38,11 +37,11 @@ from plexus.segment.nets import (
     enlarge,
     export,
     from_bytes,
+    learned_skips,
     predict_proba,
     save_net,
     statistics,
     to_bytes,
-    wiring_of,
 )
 from plexus.training import Batches, Loop, Schedule, check_devices, device, is_rank_zero
 from plexus.training.engine import Task
@@ -85,12 +84,6 @@ class SegmentTask(Task[SegmentConfig]):
                 )
         build(self.config, int(self.pairs.images.shape[1]), 0)
         check_devices(self.config)
-        if is_rank_zero():
-            pairs = self.pairs
-            rows = zip(pairs.names, pairs.groups, pairs.hashes, self.fold.tolist(), strict=True)
-            images = [{"name": n, "group": g, "sha256": h.removeprefix("sha256:"), "fold": f} for n, g, h, f in rows]
-            listing = {"format": 1, "kind": "segment-images", "images": images}
-            atomic_write(self.folder / "images.json", to_json(listing))
 
     def describe(self) -> dict[str, Any]:
         pairs, config = self.pairs, self.config
@@ -108,6 +101,12 @@ class SegmentTask(Task[SegmentConfig]):
         return {"data": facts, "folds": []}
 
     def train(self) -> None:
+        if is_rank_zero():
+            pairs = self.pairs
+            rows = zip(pairs.names, pairs.groups, pairs.hashes, self.fold.tolist(), strict=True)
+            images = [{"name": n, "group": g, "sha256": h.removeprefix("sha256:"), "fold": f} for n, g, h, f in rows]
+            listing = {"format": 1, "kind": "segment-images", "images": images}
+            atomic_write(self.folder / "images.json", to_json(listing))
         self.nets: list[Segmenter] = []
         for k in self.folds:
             start = time.monotonic()
@@ -131,17 +130,16 @@ class SegmentTask(Task[SegmentConfig]):
         record["gates"] = {kind: whole.to_dict() for kind, (whole, _) in gates.items()}
         record["measured_on"] = "out-of-fold images" if self.crossed else "validation images"
         first = self.nets[0].net
-        wiring = wiring_of(first)
         record["model"] = {
             "preset": config.preset,
             "parameters": sum(p.numel() for p in first.parameters()),
             "neuron": config.neuron,
-            "wiring": json.loads(wiring.to_json()) if wiring else None,
+            "wiring": learned_skips(first),
         }
         shape = (record["data"]["channels"], *config.shape)
         for entry, net in zip(record["folds"], self.nets, strict=True):
-            if (own := wiring_of(net.net)) is not None:
-                entry["wiring"] = json.loads(own.to_json())
+            if (own := learned_skips(net.net)) is not None:
+                entry["wiring"] = own
             save_net(net, self.folder / f"model-{entry['fold']}.safetensors")
             if config.onnx:
                 entry["onnx_difference"] = export(net, self.folder / f"model-{entry['fold']}.onnx", shape)

@@ -81,6 +81,7 @@ class Gate:
         p = np.asarray(p, np.float64)
         if self.kind == "expected":
             s = np.zeros_like(p) if soft_dice is None else np.asarray(soft_dice, np.float64)
+            # An empty mask scores 1 with probability 1 - p, the other the Dice with probability p; a tie is answered.
             return 1 - p > p * np.clip(self.expected_dice + self.dice_slope * s, 0, 1)
         return p < self.threshold if self.kind == "threshold" else np.zeros(p.shape, bool)
 
@@ -94,6 +95,7 @@ class Gate:
         Shape:
             (N, H, W), (N,) -> (N, H, W).
         """
+        # In float32, as `overlaps` compares: a pixel on the threshold is inside in the choice and in the use alike.
         cut = np.float32(self.mask_threshold)
         q = np.asarray(probability, np.float32)
         masks = q >= cut
@@ -229,7 +231,8 @@ def overlaps(
         if q.shape != inside.shape:
             raise ValueError(f"a map of {q.shape} and a mask of {inside.shape}")
         values = np.asarray(q, np.float32).ravel()
-        bin_of = np.searchsorted(edges, values, side="right")
+        bin_of = np.searchsorted(edges, values, side="right")  # right: a value on a threshold is above it
+        # One count for both kinds of pixels: those of the target stand `bins` further on.
         hits = np.bincount(bin_of + bins * (np.ravel(inside) > 0), minlength=2 * bins).reshape(2, bins)
         weight = np.bincount(bin_of, values, minlength=bins)
         if not np.isfinite(weight).all():
@@ -258,6 +261,7 @@ def platt(logits: Floats, present: NDArray[np.bool_]) -> tuple[float, float]:
     """
     positives = int(present.sum())
     target = np.where(present, (positives + 1) / (positives + 2), 1 / (len(present) - positives + 2))
+    # Centred and scaled, or L-BFGS stops early where logits are large; undone at the end.
     middle, scale = float(logits.mean()), float(logits.std()) or 1.0
     z = (logits - middle) / scale
 
@@ -268,6 +272,7 @@ def platt(logits: Floats, present: NDArray[np.bool_]) -> tuple[float, float]:
 
     share = float(target.mean())
     start = np.array([1.0, np.log(share / (1 - share))])
+    # Below 0 it would answer the images that the net thinks empty, which a few odd images can suggest.
     fit = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None), (None, None)], options={"ftol": 1e-14})
     slope = float(fit.x[0]) / scale
     return slope, float(fit.x[1]) - slope * middle
@@ -289,6 +294,7 @@ def dice_line(soft: Floats, dice: Floats, groups: Sequence[Hashable]) -> tuple[f
     if len(number) < 2 * _FOLDS:
         return mean
     errors = np.zeros(2)
+    # Across groups: two images of one patient would praise a line that says nothing of the next.
     for k in range(_FOLDS):
         fit, test = part != k, part == k
         for j, (a, b) in enumerate(((float(dice[fit].mean()), 0.0), _line(soft[fit], dice[fit]))):
@@ -304,6 +310,7 @@ def choose_cuts(at_cuts: Overlaps, p: Floats, lines: Sequence[tuple[float, float
     answered = (1 - p)[:, None] <= p[:, None] * np.clip(a + b * at_cuts.soft, 0, 1)
     least = sorted({round(share * float(np.median(at_cuts.pixels))) for share in SHARES})
     best, choice = -1.0, (0, 0)
+    # From .5 outwards and from 0 up, a gain must be real: so equals fall to the nearest, whatever their rounding.
     for k in np.argsort(np.abs(at_cuts.cuts - 0.5), kind="stable").tolist():
         for pixels in least:
             shown = answered[:, k] & (at_cuts.area[:, k] >= pixels) & (at_cuts.area[:, k] > 0)

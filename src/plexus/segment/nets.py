@@ -74,17 +74,16 @@ def statistics(split: Split) -> Normalize:
     return Normalize(mean, std.clamp_min(1.0))
 
 
-def wiring_of(net: UNet) -> Wiring | None:
-    """The skip connections with their gates, where they were learned."""
-    return net.wiring() if net.gated else None
+def learned_skips(net: UNet) -> dict[str, Any] | None:
+    """The skip connections with their gates, where they were learned, in JSON's own types."""
+    return json.loads(net.wiring().to_json()) if net.gated else None
 
 
 def save_net(net: Segmenter, path: Path) -> None:
     """Write the U-Net's own `state_dict`; how to build and feed it stands in the file's metadata."""
-    wiring = wiring_of(net.net)
     facts: dict[str, Any] = {
         "unet": net.net.options,
-        "wiring": json.loads(wiring.to_json()) if wiring else None,
+        "wiring": learned_skips(net.net),
         "mean": net.normalize.mean.flatten().tolist(),
         "std": net.normalize.std.flatten().tolist(),
     }
