@@ -26,6 +26,7 @@ class EpochSampler(Sampler[int]):
         shuffle: False keeps 0..n-1 in every epoch.
         rank: this process.
         world: the number of processes.
+        first: epochs of the same orders that came before; epoch 0 is the one after them.
 
     Raises:
         ConfigError: no images, or a rank outside 0..world-1.
@@ -36,13 +37,15 @@ class EpochSampler(Sampler[int]):
         [1, 3, 0]
     """
 
-    def __init__(self, n: int, seed: int, *, shuffle: bool = True, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self, n: int, seed: int, *, shuffle: bool = True, rank: int = 0, world: int = 1, first: int = 0
+    ) -> None:
         if n < 1:
             raise ConfigError(f"n={n}: there is nothing to sample")
         if not 0 <= rank < world:
             raise ConfigError(f"rank={rank} is outside 0..{world - 1}")
         self.n, self.seed, self.shuffle, self.rank, self.world = n, seed, shuffle, rank, world
-        self.epoch = 0
+        self.first, self.epoch = first, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order the next iteration gives; Lightning calls it before every epoch."""
@@ -53,7 +56,7 @@ class EpochSampler(Sampler[int]):
         order = np.arange(self.n)
         if self.shuffle:
             # torch's CPU generator keeps 32 bits of a seed, too few for both numbers; this one mixes all bits of both.
-            sequence = np.random.SeedSequence(self.seed & (2**64 - 1), spawn_key=(self.epoch,))
+            sequence = np.random.SeedSequence(self.seed & (2**64 - 1), spawn_key=(self.first + self.epoch,))
             order = np.random.default_rng(sequence).permutation(self.n)
         return iter(np.resize(order, len(self) * self.world)[self.rank :: self.world].tolist())
 
@@ -84,7 +87,7 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def loader(
-    split: Split, batch_size: int, *, seed: int, shuffle: bool, rank: int = 0, world: int = 1
+    split: Split, batch_size: int, *, seed: int, shuffle: bool, rank: int = 0, world: int = 1, first: int = 0
 ) -> DataLoader[tuple[Tensor, Tensor]]:
     """Return a loader of (uint8 images, int64 labels) batches in the order of `EpochSampler`.
 
@@ -98,6 +101,7 @@ def loader(
         shuffle: a new order every epoch, or always the split's own.
         rank: this process.
         world: the number of processes.
+        first: see `EpochSampler`.
 
     Raises:
         ConfigError: a batch size below 1, an empty split, or a rank outside 0..world-1.
@@ -109,6 +113,6 @@ def loader(
     """
     if batch_size < 1:
         raise ConfigError(f"batch_size={batch_size}; expected 1 or more")
-    sampler = EpochSampler(len(split), seed, shuffle=shuffle, rank=rank, world=world)
+    sampler = EpochSampler(len(split), seed, shuffle=shuffle, rank=rank, world=world, first=first)
     # Every iteration draws a number for worker processes; its own generator keeps that from torch's global one.
     return DataLoader(_Rows(split), batch_size, sampler=sampler, collate_fn=_as_it_is, generator=torch.Generator())

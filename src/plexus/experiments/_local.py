@@ -8,14 +8,15 @@ import pickle
 import signal
 import threading
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 
 from plexus.experiments._files import Home, home_of
 from plexus.experiments._study import Study
-from plexus.experiments._trial import Event, Failure, Outcome, Task, cores, perform
+from plexus.experiments._trial import Event, Failure, Outcome, Task, perform
+from plexus.record import cores
 
 _SPAWN = multiprocessing.get_context("spawn")
 _AGAIN = 1  # how often a trial is begun anew whose process died
@@ -31,7 +32,7 @@ class Local:
     def __init__(self, jobs: int = 1) -> None:
         self.slots = jobs
 
-    def __call__(self, study: Study, tasks: list[Task]) -> Iterator[Event]:
+    def __call__(self, study: Study, tasks: list[Task]) -> Generator[Event, None, None]:
         """Yield an event as a trial starts and as it ends."""
         if self.slots == 1:
             for task in tasks:
@@ -40,7 +41,7 @@ class Local:
         elif tasks:
             yield from self._spread(study, tasks)
 
-    def _spread(self, study: Study, tasks: list[Task]) -> Iterator[Event]:
+    def _spread(self, study: Study, tasks: list[Task]) -> Generator[Event, None, None]:
         parcel = (home_of(study), pickle.dumps(study))
         waiting, deaths = deque(tasks), Counter[str]()
         idle: list[_Worker] = []

@@ -7,7 +7,7 @@ import os
 import pickle
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, TextIO, cast
 
@@ -39,7 +39,7 @@ class RayEngine:
         self.address, self.cpus, self.gpus = address, cpus, gpus
         self.slots = 1
 
-    def __call__(self, study: Study, tasks: list[Task]) -> Iterator[Event]:
+    def __call__(self, study: Study, tasks: list[Task]) -> Generator[Event, None, None]:
         """Yield an event as a trial may start, and as it ends."""
         if not tasks:
             return
@@ -57,7 +57,7 @@ class RayEngine:
                 for left in under_way:  # of a run that was stopped
                     self.ray.cancel(left, force=True)
 
-    def _follow(self, under_way: dict[Any, Task]) -> Iterator[Event]:
+    def _follow(self, under_way: dict[Any, Task]) -> Generator[Event, None, None]:
         """Ray starts tasks by and by, in the order they came; the first of them count as running."""
         started: set[str] = set()
         while under_way:

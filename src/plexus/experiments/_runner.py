@@ -161,7 +161,7 @@ class _Books:
     def keep(self) -> dict[str, str]:
         """Run the tasks; return which failed, and why."""
         self._tell()
-        with contextlib.closing(self.engine(self.study, self.tasks)) as events:  # type: ignore[type-var]
+        with contextlib.closing(self.engine(self.study, self.tasks)) as events:
             for task, outcome in events:
                 if outcome is None:
                     self.since.setdefault(task.name, time.monotonic())

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import datetime
-import os
-import platform
 import random
-import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
-import plexus
 from plexus.errors import PlexusError
 from plexus.experiments._records import settings
 from plexus.experiments._study import Job, Study
-from plexus.record import TrialRecord, plain
+from plexus.record import TrialRecord, machine, plain, versions
 
 
 @dataclass(frozen=True)
@@ -73,7 +67,7 @@ class Engine(Protocol):
     slots: int
     """How many trials run at once."""
 
-    def __call__(self, study: Study, tasks: list[Task]) -> Iterator[Event]:
+    def __call__(self, study: Study, tasks: list[Task]) -> Generator[Event, None, None]:
         """Closing the iterator stops what is under way."""
         ...
 
@@ -112,7 +106,7 @@ def perform(study: Study, task: Task) -> Outcome:
             settings=settings(job.scale),
             data={"spec": public(job.data), **metrics.pop("data", {})},
             metrics=metrics,
-            versions=dict(versions()),
+            versions=versions("torch", "lightning", "numpy"),
             machine=machine(),
             seconds={"total": seconds},
         )
@@ -123,34 +117,6 @@ def perform(study: Study, task: Task) -> Outcome:
 def public(data: str) -> str:
     """Return the data's spec as records keep it: of a folder its last part only."""
     return Path(data).name if Path(data).is_absolute() or Path(data).exists() else data
-
-
-@cache
-def versions() -> dict[str, str]:
-    """List the libraries a result depends on."""
-    libraries = {"plexus": plexus.__version__, "python": platform.python_version()}
-    for name in ("torch", "lightning", "numpy"):
-        try:
-            libraries[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return libraries
-
-
-def machine() -> dict[str, Any]:
-    """Describe the machine that the trial ran on."""
-    torch = sys.modules.get("torch")
-    facts: dict[str, Any] = {"system": platform.platform(terse=True), "processor": _processor(), "cores": cores()}
-    if torch is not None:
-        facts["threads"] = torch.get_num_threads()
-        if torch.cuda.is_available():
-            facts["gpu"] = torch.cuda.get_device_name()
-    return facts
-
-
-def cores() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _folder(task: Task) -> Path:
@@ -195,12 +161,3 @@ def _where(error: BaseException) -> list[str]:
     """The way to the mistake, without the machine's folders."""
     frames = traceback.extract_tb(error.__traceback__)[1:]
     return [f"{Path(f.filename).name}:{f.lineno} in {f.name}" for f in frames]
-
-
-@cache
-def _processor() -> str:
-    if sys.platform == "linux":
-        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
