@@ -80,6 +80,7 @@ def _run(arguments: list[str], folder: Path, fault: Fault | None, space: int | N
     for number, name in ((1, "out.txt"), (2, "err.txt")):
         os.dup2(os.open(folder / name, os.O_WRONLY | os.O_APPEND), number)
     sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115 - until the end
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with Ctrl-C ignored
     sys.argv = ["plexus", *arguments]
     if fault is not None:
         _arm(*fault)
