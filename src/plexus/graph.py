@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import networkx as nx
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from plexus.errors import ConfigError
 
@@ -51,9 +57,13 @@ class Edge(NamedTuple):
     strength: float = 1.0
 
 
-@dataclass(frozen=True, init=False)
+Maps = Mapping[tuple[str, str], NDArray[np.float32]]
+"""Strengths of the map edges within each edge: (source, target) -> (C,) or (T, C)."""
+
+
+@dataclass(frozen=True, init=False, eq=False)
 class Wiring:
-    """Directed acyclic graph of layers whose edges carry a strength.
+    """Directed acyclic graph of layers whose edges carry a strength, down to single feature maps where it is known.
 
     Nodes are listed in an order in which the net can be computed: every edge points forward in it. A supernet of n
     legos has the nodes `input, lego1, ..., legon, head`; that `lego1` reads the input is not a choice and so no edge.
@@ -61,10 +71,16 @@ class Wiring:
     Args:
         nodes: names, each once.
         edges: (source, target, strength) triples; `Edge` or any sequence of three. Their order does not matter.
+        maps: the strength of every map edge, for all edges or for none; 0 is a map edge that is not there. An array
+            (C,) says which of the source's C maps the whole target reads (map -> layer); (T, C) says it for each of
+            T groups of the target's maps, where those of a group share their sources (map -> map).
+
+    Attributes:
+        granularity: `layer`, `map` (map -> layer) or `mix` (map -> map).
 
     Raises:
-        ConfigError: an empty or repeated name, an unknown node, a repeated edge, a cycle, or a strength that is not a
-            finite number.
+        ConfigError: an empty or repeated name, an unknown node, a repeated edge, a cycle, a strength that is not a
+            finite number, or map edges that fit neither the edges nor each other.
 
     Example:
         >>> w = Wiring(("input", "lego1", "head"), (("input", "head", 0.5), ("lego1", "head", 1.0)))
@@ -72,12 +88,21 @@ class Wiring:
         ('input', 'lego1')
         >>> Wiring.from_json(w.to_json()) == w
         True
+        >>> pruned = Wiring(w.nodes, w.edges[1:], {("lego1", "head"): [0.5, 0.0, 0.25]})
+        >>> pruned.granularity, pruned.count()
+        ('map', 2)
     """
 
     nodes: tuple[str, ...]
     edges: tuple[Edge, ...]
+    maps: Maps
 
-    def __init__(self, nodes: Sequence[str], edges: Iterable[tuple[str, str, float]]) -> None:
+    def __init__(
+        self,
+        nodes: Sequence[str],
+        edges: Iterable[tuple[str, str, float]],
+        maps: Mapping[tuple[str, str], ArrayLike] | None = None,
+    ) -> None:
         nodes = tuple(nodes)
         if not all(isinstance(n, str) and n for n in nodes):
             raise ConfigError(f"wiring: node names must be non-empty strings, got {nodes!r}")
@@ -102,6 +127,28 @@ class Wiring:
         checked.sort(key=lambda e: (order[e.target], order[e.source]))
         object.__setattr__(self, "nodes", nodes)
         object.__setattr__(self, "edges", tuple(checked))
+        object.__setattr__(self, "maps", MappingProxyType(_map_edges(checked, maps) if maps else {}))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Wiring):
+            return NotImplemented
+        same = (self.nodes, self.edges, self.maps.keys()) == (other.nodes, other.edges, other.maps.keys())
+        return same and all(np.array_equal(own, other.maps[pair]) for pair, own in self.maps.items())
+
+    def __hash__(self) -> int:
+        return hash((self.nodes, self.edges, self.map_bytes()))
+
+    def __reduce__(self) -> Any:  # a view of a dict cannot be pickled
+        return Wiring, (self.nodes, self.edges, dict(self.maps))
+
+    @property
+    def granularity(self) -> str:
+        """What an edge joins: `layer`, `map` (map -> layer) or `mix` (map -> map)."""
+        return ("mix" if next(iter(self.maps.values())).ndim == 2 else "map") if self.maps else "layer"
+
+    def count(self) -> int:
+        """Count the edges at the finest granularity known; maps that share their sources count once."""
+        return sum(map(np.count_nonzero, self.maps.values())) if self.maps else len(self.edges)
 
     def sources(self, target: str) -> tuple[str, ...]:
         """List the nodes that `target` reads, in node order."""
@@ -116,16 +163,27 @@ class Wiring:
         wanted, edges = set(pairs), self.strengths()
         for source, target in sorted(wanted - edges.keys()):
             raise ConfigError(f"wiring: there is no edge {source} -> {target} to keep")
-        return Wiring(self.nodes, tuple(e for e in self.edges if (e.source, e.target) in wanted))
+        return Wiring(
+            self.nodes,
+            tuple(e for e in self.edges if (e.source, e.target) in wanted),
+            {pair: strength for pair, strength in self.maps.items() if pair in wanted},
+        )
 
     def to_json(self) -> str:
-        """Write JSON text, the same for equal wirings."""
+        """Write JSON text, the same for equal wirings; of map edges it holds the digest of `map_bytes` alone."""
         edges = [{"source": e.source, "target": e.target, "strength": e.strength} for e in self.edges]
-        return json.dumps({"format": FORMAT, "nodes": list(self.nodes), "edges": edges}, indent=1)
+        raw: dict[str, Any] = {"format": FORMAT, "nodes": list(self.nodes), "edges": edges}
+        if self.maps:
+            raw |= {"granularity": self.granularity, "maps_sha256": hashlib.sha256(self.map_bytes()).hexdigest()}
+        return json.dumps(raw, indent=1)
+
+    def map_bytes(self) -> bytes:
+        """Write the map edges as safetensors, an array for each edge, named `source -> target`; empty without any."""
+        return save({f"{s} -> {t}": strength for (s, t), strength in self.maps.items()}) if self.maps else b""
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Wiring:
-        """Read `to_json`'s text; anything else raises a ConfigError that says what is wrong."""
+    def from_json(cls, text: str | bytes, maps: bytes = b"") -> Wiring:
+        """Read `to_json`'s text, and `map_bytes`' where there are map edges; anything else raises a ConfigError."""
         try:
             raw = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -138,7 +196,16 @@ class Wiring:
         for e in edges:
             if not isinstance(e, dict) or not set(Edge._fields) <= e.keys():
                 raise ConfigError(f'wiring: an edge is {{"source", "target", "strength"}}, got {json.dumps(e)}')
-        return cls(tuple(nodes), tuple(Edge(e["source"], e["target"], e["strength"]) for e in edges))
+        arrays = None
+        if "maps_sha256" in raw or maps:
+            if hashlib.sha256(maps).hexdigest() != raw.get("maps_sha256"):
+                missing = "are missing" if not maps else "are those of another wiring"
+                raise ConfigError(f"wiring: its map edges {missing}; they lie in the safetensors file written with it")
+            try:
+                arrays = {_pair(name): array for name, array in load(maps).items()}
+            except SafetensorError as error:
+                raise ConfigError(f"wiring: its map edges are not safetensors ({error})") from None
+        return cls(tuple(nodes), tuple(Edge(e["source"], e["target"], e["strength"]) for e in edges), arrays)
 
     def to_networkx(self) -> nx.DiGraph:
         """Make a `networkx.DiGraph` with the same nodes and edges; the edge attribute is `strength`."""
@@ -160,6 +227,42 @@ def _edge(raw: Any) -> Edge:
         return Edge(source, target, float(strength) + 0.0)  # -0.0 becomes 0.0
     except OverflowError:
         raise ConfigError(f"wiring: edge {source} -> {target} has a strength too large for a float") from None
+
+
+def _map_edges(edges: Sequence[Edge], maps: Mapping[tuple[str, str], ArrayLike]) -> dict[tuple[str, str], Any]:
+    """Check map edges: all edges have them, all of one granularity, all of one source or target of one size."""
+    pairs = [(e.source, e.target) for e in edges]
+    for source, target in [*(maps.keys() - set(pairs)), *(set(pairs) - maps.keys())]:
+        lack = "is no edge" if (source, target) in maps else "has none"
+        raise ConfigError(f"wiring: map edges are given for all edges or for none, and {source} -> {target} {lack}")
+    checked: dict[tuple[str, str], Any] = {}
+    sizes: dict[tuple[str, str], int] = {}
+    for source, target in pairs:
+        what = f"wiring: the map edges {source} -> {target}"
+        try:
+            array = np.array(maps[source, target], dtype=np.float32) + np.float32(0)  # -0.0 becomes 0.0
+        except (TypeError, ValueError):
+            raise ConfigError(f"{what} must be an array of numbers") from None
+        if array.ndim not in (1, 2) or array.ndim != next(iter(checked.values()), array).ndim:
+            raise ConfigError(f"{what} have shape {array.shape}; all must be (maps,), or all (groups of maps, maps)")
+        if not np.isfinite(array).all():
+            raise ConfigError(f"{what} must be finite")
+        if not array.any():
+            raise ConfigError(f"{what} are all 0; leave the edge out")
+        ends = [("source", source, array.shape[-1]), *([("target", target, len(array))] if array.ndim == 2 else [])]
+        for end, name, size in ends:
+            if sizes.setdefault((end, name), size) != size:
+                raise ConfigError(f"{what} have shape {array.shape}, but another edge has {sizes[end, name]} at {name}")
+        array.setflags(write=False)
+        checked[source, target] = array
+    return checked
+
+
+def _pair(name: str) -> tuple[str, str]:
+    source, arrow, target = name.partition(" -> ")
+    if not arrow:
+        raise ConfigError(f"wiring: map edges are named 'source -> target', got {name!r}")
+    return source, target
 
 
 def _repeated(items: Sequence[Any]) -> Any:
