@@ -143,7 +143,7 @@ class Wiring:
 
     @property
     def granularity(self) -> str:
-        """What an edge joins: `layer`, `map` (map -> layer) or `mix` (map -> map)."""
+        """The granularity of the edges: `layer`, `map` (map -> layer) or `mix` (map -> map)."""
         return ("mix" if next(iter(self.maps.values())).ndim == 2 else "map") if self.maps else "layer"
 
     def count(self) -> int:
