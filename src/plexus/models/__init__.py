@@ -2,7 +2,7 @@
 
 from plexus.models._autoencoder import Autoencoder, read_autoencoder
 from plexus.models._notes import VARIANTS, legos8, mini_vgg, variant
-from plexus.models._presets import PRESETS, Classifier, Preset, blocks, chain_of, deep, dense, head, preset
+from plexus.models._presets import PRESETS, Classifier, Preset, blocks, chain_of, deep, dense, head, mix, preset
 from plexus.models._start import Start, check_start
 from plexus.models._unet import Segmentation, UNet
 
@@ -22,6 +22,7 @@ __all__ = [
     "dense",
     "head",
     "legos8",
+    "mix",
     "mini_vgg",
     "preset",
     "read_autoencoder",

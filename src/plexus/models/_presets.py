@@ -110,6 +110,53 @@ def deep(in_shape: Sequence[int], *, width: int = 16) -> list[nn.Module]:
     return legos
 
 
+def mix(in_shape: Sequence[int], *, width: int = 48) -> list[nn.Module]:
+    """Make stages of depthwise convolutions, which look around, for mixes between them, which choose what to look at.
+
+    The first lego is a full convolution, with stride 2 from 48 pixels on and 4 from 160 on; it and the last of every
+    stage end in a 2x2 max-pool where there is something left to halve. Widths double from stage to stage, and the last
+    stage sees 8 pixels or less, so that every output sees most of the image.
+
+    Args:
+        in_shape: one image's, (C, H, W).
+        width: channels of the first stage; a multiple of 8 runs fastest.
+
+    Returns:
+        The legos; they take (N, C, H, W), the first of the image, all others of as many channels as they give.
+
+    Example:
+        >>> legos = mix((3, 32, 32), width=48)
+        >>> len(legos), legos[-1][0].out_channels
+        (10, 96)
+    """
+    side = min(in_shape[1:])
+    stride = 4 if side >= 160 else 2 if side >= 48 else 1
+    side = -(-side // stride)
+    if side > 20:  # a first stage at full size would take most of the time
+        side //= 2
+        sizes = [side]
+        first = [nn.MaxPool2d(2)]
+    else:
+        sizes, first = [side], []
+    while sizes[-1] > 8:
+        sizes.append(sizes[-1] // 2)
+    if len(sizes) == 1 and side > 3:
+        sizes.append(side // 2)
+    legos: list[nn.Module] = []
+    for stage, size in enumerate(sizes):
+        channels = width * 2**stage
+        count = 5 if size <= 20 else 2
+        for i in range(count):
+            start = not legos
+            inputs = in_shape[0] if start else channels
+            conv = nn.Conv2d(
+                inputs, channels, 3, stride if start else 1, padding=1, groups=1 if start else channels, bias=False
+            )
+            pools: list[nn.Module] = [*(first if start else []), *([nn.MaxPool2d(2)] if i == count - 1 and stage < len(sizes) - 1 else [])]
+            legos.append(nn.Sequential(conv, nn.BatchNorm2d(channels), nn.ReLU(), *pools))
+    return legos
+
+
 def blocks(in_shape: Sequence[int]) -> list[nn.Module]:
     """Make the notes' four convolutions, each one lego with its ReLU, pooling and dropout.
 
@@ -152,6 +199,7 @@ def dense(in_shape: Sequence[int], *, width: int = 64) -> list[nn.Module]:
 
 
 PRESETS = {
+    "mix": Preset(mix, {"merge": "mix"}),
     "deep": Preset(deep, {"merge": "sum", "gate_init": _GATES}),
     "blocks": Preset(blocks, {"merge": "concat"}),
     "legos8": Preset(legos8, {"merge": "concat"}),
@@ -164,7 +212,7 @@ def preset(name: str) -> Preset:
     """Look a preset up by its name.
 
     Args:
-        name: deep | blocks | legos8 | dense.
+        name: mix | deep | blocks | legos8 | dense.
 
     Raises:
         ConfigError: an unknown name.

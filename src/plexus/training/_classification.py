@@ -14,7 +14,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from plexus.data import Split, augment
 from plexus.graph import HEAD, Wiring
-from plexus.nn import Supernet
+from plexus.nn import Connection, Supernet
 from plexus.training._module import Entry, Schedule, TrainingModule, gated
 
 Vary = Callable[[Tensor, torch.Generator], Tensor]
@@ -91,6 +91,7 @@ class ClassificationModule(TrainingModule):
     """
 
     costs: Tensor | None
+    hits = 0.0  # accuracy of the last training batch
     again = "fit anew"
 
     def __init__(
@@ -114,7 +115,9 @@ class ClassificationModule(TrainingModule):
             images = augment(images, generator)
         if self.vary is not None:
             images = self.vary(images.float(), generator)
-        return F.cross_entropy(self(images), targets)
+        logits = self(images)
+        self.hits = logits.detach().argmax(1).eq(targets).double().mean().item()
+        return F.cross_entropy(logits, targets)
 
     def regularization(self) -> Tensor | None:
         if not self.penalty:
@@ -132,8 +135,13 @@ class ClassificationModule(TrainingModule):
     def measured(self) -> Entry:
         figures = self.take(train_loss=self.train_loss, val_loss=self.val_loss, val_accuracy=self.val_accuracy)
         if connections := gated(self.net):
-            figures["gates"] = [g.mean().item() for c in connections for g in c.split_gates()]
+            figures["gates"] = [_size(c, g).item() for c in connections for g in c.split_gates()]
         return figures
+
+
+def _size(connection: Connection, gate: Tensor) -> Tensor:
+    """The one number that tells how wide a connection is open for a source: its gate, or what its weights amount to."""
+    return gate.square().mean().sqrt() if connection.merge == "mix" else gate.mean()
 
 
 class MaskAnnealing(L.Callback):

@@ -12,7 +12,12 @@ from pydantic.dataclasses import dataclass
 from plexus.training._options import ImageOptions, declared, option, read_count
 
 KEEP = 0.3
-"""The share of edges to keep where no budget is chosen."""
+"""The share of edges between layers to keep where no budget is chosen."""
+FAN_IN = 16
+"""The source maps that every group of maps keeps where no budget is chosen."""
+_MERGES = {"mix": "mix", "blocks": "concat", "legos8": "concat"}
+BUDGETS = ("keep", "fan_in", "max_params", "max_macs", "max_ms", "max_kb")
+"""Options that limit what is left; one of them at most is given."""
 
 
 def _count(value: Any) -> Any:
@@ -26,9 +31,9 @@ def _count(value: Any) -> Any:
 class FitConfig(ImageOptions):
     """Options of `plexus fit`; `plexus fit --help` says what each is.
 
-    Training takes `epochs` epochs under one cycle of the learning rate: all edges learn; after `select` of the epochs
-    the edges to keep are chosen and the others fade out; after `cut` of the epochs they are cut, and the plain net
-    trains on to the end. The controls, the chain and the supernet with nothing cut, get as many epochs.
+    Training takes `epochs` epochs under one cycle of the learning rate. All edges are there at first; between a tenth and
+    six tenths of the steps, once the net beats chance clearly, the weakest are cut, a few at a time, until the budget is
+    met; what stays keeps its values and trains on to the end.
 
     Raises:
         ConfigError: options out of range, unknown, or of no effect beside the others; the message lists all of them.
@@ -48,11 +53,14 @@ class FitConfig(ImageOptions):
     start_frozen: bool = option(
         True, "network", "leave the encoder as it is; otherwise it learns, too", needs={"start_from": ...}
     )
-    preset: Literal["deep", "blocks", "legos8", "dense"] = option(
-        "deep", "network", "the stack of legos; at an encoder's Z always dense", needs={"legos": None}
+    preset: Literal["mix", "deep", "blocks", "legos8", "dense"] = option(
+        "mix", "network", "the stack of legos; at an encoder's Z always dense", needs={"legos": None}
     )
     legos: str | None = option(None, "network", "FILE.py:function giving your own legos for an input shape")
-    width: int = option(16, "network", "channels of every lego", ge=1, needs={"preset": "deep", "legos": None})
+    width: int | None = option(
+        None, "network", "channels of the legos (deep), or of the first stage's (mix)", ge=1, needs={"legos": None},
+        default="16 (deep), from the budget (mix)",
+    )  # fmt: skip
     neuron: Literal["plain", "rot8", "rot4", "unit", "spherical"] = option(
         "plain", "network", "neuron of the legos' convolutions"
     )
@@ -63,7 +71,7 @@ class FitConfig(ImageOptions):
     head: Literal["gap", "flatten512"] = option(
         "gap", "network", "global average pooling, or the notes' dense layer of 512"
     )
-    merge: Literal["concat", "sum", "max", "squeeze"] | None = option(
+    merge: Literal["mix", "concat", "sum", "max", "squeeze"] | None = option(
         None, "wiring", "how a lego's inputs become one", default="the preset's"
     )
     gate: Literal["scalar", "channel"] | None = option(
@@ -89,52 +97,53 @@ class FitConfig(ImageOptions):
         default="the preset's",
     )
     epochs: int = option(24, "training", "epochs in all, of the pruned net and of each control", ge=3)
-    select: float = option(
-        0.25, "wiring", "share of the epochs after which the edges are chosen", needs={"anneal": "fade"}
-    )
-    cut: float = option(0.65, "wiring", "share of the epochs after which the other edges are cut")
     warmup: float = option(0.0, "wiring", "share of the steps for which gates stay as they are", ge=0, lt=1)
     penalty: float = option(0.0, "wiring", "weight of gate x cost in the loss, until the choice", ge=0)
     cost: Literal["bytes", "macs", "params"] = option("bytes", "wiring", "what an edge costs")
-    rank: Literal["gate", "strength", "taylor", "ablation"] = option("gate", "wiring", "what decides which edges go")
+    share: Literal[1, 2, 4, 8, 16] = option(8, "wiring", "maps that share their sources, where single maps are mixed")
     keep: float | None = option(
-        None, "wiring", "share of the edges to keep", gt=0, le=1, default=f"{KEEP} without max_params"
+        None, "wiring", "share of the edges to keep", gt=0, le=1, default=f"{KEEP} where layers are joined"
     )
+    fan_in: int | None = option(
+        None, "wiring", "source maps that every group of maps keeps, where single maps are mixed", ge=1,
+        default=f"{FAN_IN} without another budget",
+    )  # fmt: skip
     max_params: Annotated[int | None, BeforeValidator(_count)] = option(
-        None, "wiring", "in place of keep, the most parameters of the result: 200k, 1.5M", ge=1
+        None, "wiring", "the most parameters of the result: 200k, 1.5M", ge=1, default="none"
     )
-    anneal: Literal["fade", "off"] = option(
-        "fade", "wiring", "fade edges out between choice and cut, or choose and cut at once"
+    max_macs: Annotated[int | None, BeforeValidator(_count)] = option(
+        None, "wiring", "the most multiply-adds of the result: 5M", ge=1, default="none"
     )
-    then: Literal["finetune", "retrain"] = option(
-        "finetune", "training", "go on with the weights, or retrain the pattern from fresh ones"
+    max_ms: float | None = option(
+        None, "wiring", "the most milliseconds for one image: onnxruntime, one thread, this machine", gt=0,
+        default="none",
+    )  # fmt: skip
+    max_kb: float | None = option(
+        None, "wiring", "the largest model.onnx, in kilobytes of 1,000 bytes", gt=0, default="none"
     )
-    controls: bool = option(True, "training", "train the chain and the unpruned supernet, to compare with")
+    controls: bool = option(
+        False, "training", "train competitors to compare with: the same net directly, a random wiring, a residual net"
+    )
     lr: float = option(0.006, "training", "peak learning rate (AdamW, one cycle)", gt=0)
-    gate_lr: float = option(0.05, "wiring", "peak learning rate of the gates", ge=0)
+    gate_lr: float | None = option(
+        None, "wiring", "peak learning rate of the gates, or of the weights of a mix", ge=0, default="0.05, or 0.01 (mix)"
+    )
 
-    def __post_init__(self) -> None:
-        if self.keep is None and self.max_params is None:
-            object.__setattr__(self, "keep", KEEP)
-
-    def spans(self) -> tuple[int, int]:
-        """Return the epochs until the choice, and until the cut; at least one before, between and after."""
-        cut = min(max(round(self.cut * self.epochs), 2), self.epochs - 1)
-        return min(max(round(self.select * self.epochs), 1), cut - 1), cut
-
-    def choice(self) -> dict[str, Any]:
-        """Return the options that decide what is cut and what then; what comes before does not depend on them."""
-        return {"keep": self.keep, "max_params": self.max_params, "then": self.then}
+    def budget(self) -> dict[str, Any]:
+        """Return the limit that was chosen, by name; empty for the default."""
+        return {name: value for name in BUDGETS if (value := getattr(self, name)) is not None}
 
     @classmethod
     def between(cls, options: Mapping[str, Any]) -> Iterator[str]:
         """Yield what is wrong between options that are right by themselves."""
-        if options.get("keep") is not None and options.get("max_params") is not None:
-            yield "give one budget: keep or max_params"
+        given = [name for name in BUDGETS if options.get(name) is not None]
+        if len(given) > 1:
+            yield f"give one budget: {' or '.join(given)}"
+        stack = options.get("preset", "mix") if options.get("legos") is None else None
+        if stack == "mix" and options.get("start_from") is None and options.get("merge") not in (None, "mix"):
+            yield f"merge={options['merge']} does not suit the legos of preset=mix; choose preset=deep, or your own legos"
         if options.get("last") is not None and options.get("neuron") == "plain":
             yield f"last={options['last']} counts convolutions that become another neuron; say which with neuron"
-        if {"select", "cut"} <= options.keys() and not 0 < options["select"] < options["cut"] < 1:
-            yield f"select={options['select']} and cut={options['cut']} must be shares of the epochs, select below cut"
 
     @classmethod
     def idle(cls, options: Mapping[str, Any]) -> dict[str, str]:
@@ -145,12 +154,16 @@ class FitConfig(ImageOptions):
         for name in ("preset", "width") if at_z else ():
             if name in chosen and chosen[name] != "dense":
                 sentences[name] = f"{name}={chosen[name]!r} has no effect at an encoder's Z, where legos are dense"
-        stack = "legos" if "legos" in chosen else "dense" if at_z else options.get("preset", "deep")
-        merge = chosen.get("merge", "concat" if stack in ("blocks", "legos8") else "sum")
-        if "project" in chosen and merge not in ("sum", "max"):
-            sentences["project"] = (
-                f"project={chosen['project']!r} belongs to merge=sum and merge=max, not to merge={merge}"
-            )
+        stack = "legos" if "legos" in chosen else "dense" if at_z else options.get("preset", "mix")
+        if "width" in chosen and stack in ("blocks", "legos8"):
+            sentences["width"] = f"width={chosen['width']!r} belongs to preset=mix and preset=deep, not to preset={stack}"
+        merge = chosen.get("merge", _MERGES.get(stack, "sum"))
+        only = {"project": ("sum", "max"), **dict.fromkeys(("share", "fan_in", "max_ms", "max_kb"), ("mix",))}
+        only |= dict.fromkeys(("gate", "gate_init", "activation", "penalty", "cost"), ("concat", "sum", "max", "squeeze"))
+        for name, merges in only.items():
+            if name in chosen and merge not in merges:
+                homes = " and ".join(f"merge={home}" for home in merges)
+                sentences[name] = f"{name}={chosen[name]!r} belongs to {homes}, not to merge={merge}"
         if "resize" in chosen and stack == "dense":
             sentences["resize"] = f"resize={chosen['resize']!r} has no effect on dense legos, all of one size"
         return sentences

@@ -14,6 +14,7 @@ from plexus.errors import ConfigError
 from plexus.graph import Edge, Wiring
 from plexus.models import Autoencoder, Classifier, Preset, Start, check_start, head, preset, read_autoencoder
 from plexus.models import deep as deep_legos
+from plexus.models import mix as mix_legos
 from plexus.nn import (
     DENSE,
     NEURONS,
@@ -32,6 +33,7 @@ from plexus.wiring import rebuild, trace
 
 _CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _OPTIONS = ("merge", "gate", "resize", "activation", "project")
+_WIDTH = {"mix": 48, "deep": 16}
 
 
 class Nets:
@@ -53,6 +55,8 @@ class Nets:
         self.preset = _preset(config)
         self.options: dict[str, Any] = dict(self.preset.options)
         self.options |= {name: getattr(config, name) for name in _OPTIONS if getattr(config, name) is not None}
+        if self.options.get("merge") == "mix":
+            self.options["share"] = config.share
         if config.gate_init is not None:
             start = config.gate_init
             self.options["gate_init"] = start[0] if len(start) == 1 else start
@@ -110,8 +114,9 @@ def _preset(config: FitConfig) -> Preset:
     if config.start_from is not None and config.start_at == "z":
         return preset("dense")
     chosen = preset(config.preset)
-    if config.preset == "deep" and config.width != FitConfig.width:
-        return Preset(partial(deep_legos, width=config.width), chosen.options)
+    if config.width is not None:
+        make = {"mix": mix_legos, "deep": deep_legos}[config.preset]
+        return Preset(partial(make, width=config.width), chosen.options)
     return chosen
 
 

@@ -1,0 +1,151 @@
+"""Cutting while the net learns: the weakest edges go a few at a time, and what stays keeps its values."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from plexus.nn import Connection, Supernet
+from plexus.wiring import importance, prune
+
+EVERY = 10
+"""Steps between two cuts: Adam's moments have moved on by then, and ranking all edges costs next to nothing."""
+MEMORY = 0.98
+"""Of the running mean of the accuracy: it looks back over some fifty batches."""
+MEMORY = 0.98
+"""Of the running mean of the accuracy: it looks back over some fifty batches."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is to be left of a wiring: as many sources for every group of maps, or as many edges in all.
+
+    Args:
+        fan_in: source maps that every group of a mix keeps.
+        edges: edges that are kept in all, of whatever granularity.
+
+    Example:
+        >>> Target(fan_in=16).fan_in
+        16
+    """
+
+    fan_in: int | None = None
+    edges: int | None = None
+
+
+class GradualCut(L.Callback):
+    r"""Cut the weakest edges while the net trains, ever fewer at a time, until the target is reached.
+
+    .. math:: k(t) = K + (N - K) (1 - u)^3, \quad u = (t - t_0) / (t_1 - t_0)
+
+    of N edges are left after step t; with a `fan_in`, of the N sources of every group. An edge is as strong as its gate,
+    a map edge as the root mean square of the weights that are cut together. What is cut stays cut.
+
+    The first cut waits until the net beats chance clearly, as before that the weights say nothing about the images: its
+    running accuracy on training batches must exceed the share of the commonest class by a tenth of what is left to 1.
+
+    Args:
+        body: the supernet whose masks are set.
+        target: what is left at the end.
+        steps: optimiser steps of the training.
+        chance: the accuracy of always giving the commonest class.
+        first, last: t_0 and t_1 as fractions of the steps. Where the net takes longer than t_0 to beat chance, cutting
+            takes as many steps from then on, but ends at `latest` at the latest.
+        latest: fraction of the steps at which all is cut, whatever the accuracy.
+
+    Attributes:
+        began: the step of the first cut; None before it.
+        blind: whether the net had not beaten chance when cutting had to begin.
+
+    Source: Zhu and Gupta 2017, To prune, or not to prune (the cubic schedule).
+
+    Example:
+        >>> body = Supernet([torch.nn.Conv2d(1, 8, 3, padding=1)], (1, 4, 4), merge="mix")
+        >>> cut = GradualCut(body, Target(fan_in=4), steps=100, chance=0.5)
+        >>> cut.apply(1.0)
+        >>> int(body.connections[0].mask.sum())
+        4
+    """
+
+    def __init__(
+        self, body: Supernet, target: Target, steps: int,
+        *, chance: float, first: float = 0.1, last: float = 0.6, latest: float = 0.85,
+    ) -> None:  # fmt: skip
+        self.body, self.target, self.steps = body, target, steps
+        self.bar = chance + 0.1 * (1 - chance)
+        self.first, self.span, self.latest = first * steps, (last - first) * steps, latest * steps
+        self.began: int | None = None
+        self.blind = False
+        self._seen = [0.0, 0.0]  # a running mean of the batches' accuracy, and its weight
+        self._whole = importance(body, method="gate").count()
+
+    @property
+    def state_key(self) -> str:
+        return "GradualCut"
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"began": self.began, "blind": self.blind, "seen": self._seen}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.began, self.blind, self._seen = state_dict["began"], state_dict["blind"], state_dict["seen"]
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        step: int = trainer.global_step
+        if self.began is None:
+            self._seen = [MEMORY * old + (1 - MEMORY) * new for old, new in zip(self._seen, (module.hits, 1.0), strict=True)]
+        if step % EVERY and step != self.steps:
+            return
+        if self.began is None and step >= self.first:
+            sees = self._seen[0] > self.bar * self._seen[1]
+            if sees or step >= self.latest - self.span / 2:
+                self.began, self.blind = step, not sees
+        if self.began is not None:
+            end = max(min(self.began + self.span, self.latest), self.began + 1.0)
+            self.apply(min(1.0, (step - self.began) / (end - self.began)))
+
+    @torch.no_grad()
+    def apply(self, progress: float) -> None:
+        """Cut down to what is left at u = `progress`, 0 to 1."""
+        left = (1 - progress) ** 3
+        if self.target.fan_in is not None:
+            for connection in self.body.connections:
+                keep_strongest(connection, self.target.fan_in, left)
+            return
+        assert self.target.edges is not None
+        count = math.ceil(self.target.edges + (self._whole - self.target.edges) * left)
+        self.body.set_wiring(prune(importance(self.body, method="gate"), edges=count))
+
+
+def keep_strongest(connection: Connection, fan_in: int, left: float = 0.0) -> None:
+    """Cut a mix so that every group of its maps keeps its strongest sources, in place.
+
+    Args:
+        connection: a mix.
+        fan_in: sources that every group keeps; all, where there are fewer.
+        left: the fraction of the others that stays, too.
+
+    Example:
+        >>> mix = Connection([8], merge="mix")
+        >>> keep_strongest(mix, 3)
+        >>> mix.mask.sum(1).tolist()
+        [3.0]
+    """
+    strength = map_strength(connection)
+    sources = strength.shape[1]
+    count = min(sources, fan_in + math.ceil(max(0, sources - fan_in) * left))
+    # -1 marks what is cut already: a weight that happens to be 0 still comes before it
+    best = strength.masked_fill(connection.mask == 0, -1.0).topk(count, 1).indices
+    connection.mask.copy_(torch.zeros_like(connection.mask).scatter_(1, best, 1.0) * connection.mask)
+
+
+def map_strength(connection: Connection) -> Tensor:
+    """The root mean square of the weights that every entry of a mix's mask cuts, (groups, sources)."""
+    return connection.weight.detach().unflatten(0, (-1, connection.share)).square().mean(1).sqrt()
+
