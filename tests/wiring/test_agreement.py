@@ -142,7 +142,7 @@ def test_chance_within_strata_is_that_of_their_densities() -> None:
         (observed - by_count) / (1 - by_count)
     )
     for chance in ("fan_in", "profile", None):
-        got = agreement([first, second], chance=chance, resamples=9)  # type: ignore[arg-type]
+        got = agreement([first, second], chance=chance, resamples=9)
         assert got.kappa == pytest.approx((observed - by_group) / (1 - by_group))
 
 
