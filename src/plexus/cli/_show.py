@@ -136,12 +136,20 @@ def fit_line(entry: Entry) -> str:
 
 def fit_summary(record: Any, page: Path) -> None:
     """The networks of a fit, and where to look."""
-    rows = [
-        (row.label, f"{row.accuracy:.1%}", interval(*row.ci) if row.ci else "-", f"{row.parameters:,}", f"{row.macs:,}")
-        for row in record.results
-    ]
-    kept = f"kept {sum(edge.kept is True for edge in record.edges)} of {len(record.edges)} connections"
-    table(("network", "test accuracy", "95 %", "parameters", "multiply-adds"), rows, f"{kept}; ", page)
+    rows = []
+    for row in record.results:
+        measured = row.accuracy is not None
+        rows.append((
+            row.label,
+            f"{row.accuracy:.1%}" if measured else "-",
+            interval(*row.ci) if measured and row.ci else "-",
+            f"{row.parameters:,}",
+            f"{row.macs:,}",
+            "-" if row.latency_ms is None else f"{row.latency_ms:.3f}",
+            "-" if row.kb is None else f"{row.kb:,.0f}",
+        ))  # fmt: skip
+    titles = ("network", "test accuracy", "95 %", "parameters", "multiply-adds", "ms", "kB")
+    table(titles, rows, f"{record.plan.note}\n" if record.plan.note else "", page)
 
 
 def interval(low: float, high: float) -> str:

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 import plexus.training
 from plexus.cli._options import Config, Data, PrintConfig, Resume, Run, option_class, train_or_resume
-from plexus.training import FitConfig
+from plexus.training import BUDGETS, FitConfig
 
 Options = option_class(FitConfig, __name__)
 NONE = Options()
@@ -23,9 +23,9 @@ def fit(
     print_config: PrintConfig = False,
     options: Annotated[Options, Parameter(name="*")] = NONE,  # type: ignore[valid-type]
 ) -> None:
-    """Learn how layers should be connected, from images.
+    """Learn how a network should be wired, from images, and cut what it does not need.
 
-    Trains every connection at once, each with a gate; fades out and cuts the weakest; trains on; and leaves
+    Trains with every connection there at first; cuts the weakest while it learns; trains on; and leaves
     `model.safetensors`, `model.py`, `model.onnx`, `wiring.json`, `record.json` and `report.html` in a run folder.
 
     Parameters
@@ -35,5 +35,5 @@ def fit(
     """
     train_or_resume(
         "fit", FitConfig, plexus.training, plexus.training.fit, data=data, options=options, file=config, run=run,
-        resume=resume, print_config=print_config, either=("keep", "max_params"),
+        resume=resume, print_config=print_config, either=BUDGETS,
     )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from plexus.cli._options import OUTPUT, TRAINING, WIRING, command
+from plexus.cli._options import OUTPUT, WIRING, command
 from plexus.cli._show import trained
 
 
@@ -13,12 +13,15 @@ def prune(
     source: Path,
     /,
     *,
-    keep: Annotated[float | None, WIRING("Share of the edges to keep.")] = None,
-    max_params: Annotated[str | None, WIRING("In place of keep, the most parameters, such as 200k.")] = None,
-    then: Annotated[str | None, TRAINING("finetune or retrain.", default="as in the run")] = None,
+    keep: Annotated[float | None, WIRING("Share of the edges to keep, of all that the net had at first.")] = None,
+    fan_in: Annotated[int | None, WIRING("Source maps that every group of maps keeps.")] = None,
+    max_params: Annotated[str | None, WIRING("The most parameters, such as 200k.")] = None,
+    max_macs: Annotated[str | None, WIRING("The most multiply-adds of one image, such as 5M.")] = None,
+    max_ms: Annotated[float | None, WIRING("The most milliseconds for one image: onnxruntime, one thread.")] = None,
+    max_kb: Annotated[float | None, WIRING("The largest model.onnx, in kilobytes.")] = None,
     run: Annotated[Path | None, OUTPUT("The new run folder.", default="beside RUN, named by the budget")] = None,
 ) -> None:
-    """Cut the network that RUN learned to another budget and train on; the learning itself is not done again.
+    """Cut the network that RUN learned further, to a smaller budget, and train on for the rest of the cycle.
 
     Parameters
     ----------
@@ -27,7 +30,9 @@ def prune(
     """
     from plexus.training import reprune
 
-    budget = {"keep": keep, "max_params": max_params, "then": then}
+    budget = {
+        "keep": keep, "fan_in": fan_in, "max_params": max_params, "max_macs": max_macs, "max_ms": max_ms, "max_kb": max_kb
+    }  # fmt: skip
     trained(
         "fit",
         lambda listen: reprune(source, **budget, run=run, command=command(), listen=listen, progress=True),  # type: ignore[arg-type]

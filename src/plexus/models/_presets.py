@@ -152,7 +152,10 @@ def mix(in_shape: Sequence[int], *, width: int = 48) -> list[nn.Module]:
             conv = nn.Conv2d(
                 inputs, channels, 3, stride if start else 1, padding=1, groups=1 if start else channels, bias=False
             )
-            pools: list[nn.Module] = [*(first if start else []), *([nn.MaxPool2d(2)] if i == count - 1 and stage < len(sizes) - 1 else [])]
+            pools: list[nn.Module] = [
+                *(first if start else []),
+                *([nn.MaxPool2d(2)] if i == count - 1 and stage < len(sizes) - 1 else []),
+            ]
             legos.append(nn.Sequential(conv, nn.BatchNorm2d(channels), nn.ReLU(), *pools))
     return legos
 

@@ -51,6 +51,8 @@ class FitRecord(Record):
         kept: list[int] = []
         parameters: Count = None
         macs: Count = None
+        latency_ms: Number = None
+        kb: Number = None
         val_accuracy: Number = None
 
     class Result(Part):
@@ -64,6 +66,15 @@ class FitRecord(Record):
         parameters: Count = None
         macs: Count = None
         latency_ms: Number = None
+        kb: Number = None
+
+    class Plan(Part):
+        """What was decided before the first epoch."""
+
+        width: Count = None
+        fan_in: Count = None
+        edges: Count = None
+        note: str = ""
 
     class Gap(Part):
         """Accuracy of one split before and after cutting."""
@@ -89,6 +100,7 @@ class FitRecord(Record):
     budgets: list[Budget] = []
     chosen: int | None = None
     results: list[Result] = []
+    plan: Plan = Field(default_factory=Plan)
     gap: Gap = Field(default_factory=Gap)
     then: str = ""
     confusion: list[list[int]] = []

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
         logits_of,
         set_masks,
     )
-    from plexus.training._config import FitConfig
+    from plexus.training._config import BUDGETS, FitConfig
+    from plexus.training._cut import GradualCut, Target, keep_strongest
     from plexus.training._fit import finished, fit, open_run, reprune, resume
     from plexus.training._loop import Batches, Loop, Machine, check_devices, wait
     from plexus.training._module import (
@@ -47,7 +48,8 @@ __getattr__, __dir__, __all__ = attach(
         "_classification": [
             "ClassificationModule", "MaskAnnealing", "Normalize", "accuracy", "device", "logits_of", "set_masks",
         ],
-        "_config": ["FitConfig"],
+        "_config": ["BUDGETS", "FitConfig"],
+        "_cut": ["GradualCut", "Target", "keep_strongest"],
         "_fit": ["finished", "fit", "open_run", "reprune", "resume"],
         "_loop": ["Batches", "Loop", "Machine", "check_devices", "wait"],
         "_module": [

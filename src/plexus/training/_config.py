@@ -31,9 +31,9 @@ def _count(value: Any) -> Any:
 class FitConfig(ImageOptions):
     """Options of `plexus fit`; `plexus fit --help` says what each is.
 
-    Training takes `epochs` epochs under one cycle of the learning rate. All edges are there at first; between a tenth and
-    six tenths of the steps, once the net beats chance clearly, the weakest are cut, a few at a time, until the budget is
-    met; what stays keeps its values and trains on to the end.
+    Training takes `epochs` epochs under one cycle of the learning rate. All edges are there at first; between a tenth
+    and six tenths of the steps, once the net beats chance clearly, the weakest are cut, a few at a time, until the
+    budget is met; what stays keeps its values and trains on to the end.
 
     Raises:
         ConfigError: options out of range, unknown, or of no effect beside the others; the message lists all of them.
@@ -126,7 +126,11 @@ class FitConfig(ImageOptions):
     )
     lr: float = option(0.006, "training", "peak learning rate (AdamW, one cycle)", gt=0)
     gate_lr: float | None = option(
-        None, "wiring", "peak learning rate of the gates, or of the weights of a mix", ge=0, default="0.05, or 0.01 (mix)"
+        None,
+        "wiring",
+        "peak learning rate of the gates, or of the weights of a mix",
+        ge=0,
+        default="0.05, or 0.01 (mix)",
     )
 
     def budget(self) -> dict[str, Any]:
@@ -141,7 +145,7 @@ class FitConfig(ImageOptions):
             yield f"give one budget: {' or '.join(given)}"
         stack = options.get("preset", "mix") if options.get("legos") is None else None
         if stack == "mix" and options.get("start_from") is None and options.get("merge") not in (None, "mix"):
-            yield f"merge={options['merge']} does not suit the legos of preset=mix; choose preset=deep, or your own legos"
+            yield f"merge={options['merge']} does not suit preset=mix; choose preset=deep, or your own legos"
         if options.get("last") is not None and options.get("neuron") == "plain":
             yield f"last={options['last']} counts convolutions that become another neuron; say which with neuron"
 
@@ -156,10 +160,14 @@ class FitConfig(ImageOptions):
                 sentences[name] = f"{name}={chosen[name]!r} has no effect at an encoder's Z, where legos are dense"
         stack = "legos" if "legos" in chosen else "dense" if at_z else options.get("preset", "mix")
         if "width" in chosen and stack in ("blocks", "legos8"):
-            sentences["width"] = f"width={chosen['width']!r} belongs to preset=mix and preset=deep, not to preset={stack}"
+            sentences["width"] = (
+                f"width={chosen['width']!r} belongs to preset=mix and preset=deep, not to preset={stack}"
+            )
         merge = chosen.get("merge", _MERGES.get(stack, "sum"))
         only = {"project": ("sum", "max"), **dict.fromkeys(("share", "fan_in", "max_ms", "max_kb"), ("mix",))}
-        only |= dict.fromkeys(("gate", "gate_init", "activation", "penalty", "cost"), ("concat", "sum", "max", "squeeze"))
+        only |= dict.fromkeys(
+            ("gate", "gate_init", "activation", "penalty", "cost"), ("concat", "sum", "max", "squeeze")
+        )
         for name, merges in only.items():
             if name in chosen and merge not in merges:
                 homes = " and ".join(f"merge={home}" for home in merges)

@@ -10,6 +10,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from plexus.graph import Wiring
 from plexus.nn import Connection, Supernet
 from plexus.wiring import importance, prune
 
@@ -43,8 +44,8 @@ class GradualCut(L.Callback):
 
     .. math:: k(t) = K + (N - K) (1 - u)^3, \quad u = (t - t_0) / (t_1 - t_0)
 
-    of N edges are left after step t; with a `fan_in`, of the N sources of every group. An edge is as strong as its gate,
-    a map edge as the root mean square of the weights that are cut together. What is cut stays cut.
+    of N edges are left after step t; with a `fan_in`, of the N sources of every group. An edge is as strong as its
+    gate, a map edge as the root mean square of the weights that are cut together. What is cut stays cut.
 
     The first cut waits until the net beats chance clearly, as before that the weights say nothing about the images: its
     running accuracy on training batches must exceed the share of the commonest class by a tenth of what is left to 1.
@@ -99,7 +100,9 @@ class GradualCut(L.Callback):
     ) -> None:
         step: int = trainer.global_step
         if self.began is None:
-            self._seen = [MEMORY * old + (1 - MEMORY) * new for old, new in zip(self._seen, (module.hits, 1.0), strict=True)]
+            self._seen = [
+                MEMORY * old + (1 - MEMORY) * new for old, new in zip(self._seen, (module.hits, 1.0), strict=True)
+            ]
         if step % EVERY and step != self.steps:
             return
         if self.began is None and step >= self.first:
@@ -149,3 +152,30 @@ def map_strength(connection: Connection) -> Tensor:
     """The root mean square of the weights that every entry of a mix's mask cuts, (groups, sources)."""
     return connection.weight.detach().unflatten(0, (-1, connection.share)).square().mean(1).sqrt()
 
+
+def left(ranked: Wiring, body: Supernet) -> Wiring:
+    """Keep of a wiring what the masks of a supernet leave.
+
+    Args:
+        ranked: all edges of the net, with strengths.
+        body: the supernet.
+
+    Returns:
+        The edges that are there; a layer that nobody reads is gone with all its inputs.
+
+    Example:
+        >>> body = Supernet([torch.nn.Conv2d(1, 1, 1)], (1, 4, 4))
+        >>> body.connections[0].mask[0] = 0
+        >>> left(importance(body, method="gate"), body).edges[0].source
+        'lego1'
+    """
+    if ranked.maps:
+        return prune(ranked, keep=1.0)  # what is cut has strength 0, and is no map edge
+    names = body.node_names()
+    there = [
+        (names[k], target)
+        for target, connection in zip(names[2:], body.connections, strict=True)
+        for k in range(len(connection.channels))
+        if connection.mask[connection.entries(k)].any()
+    ]
+    return prune(ranked.keep(there), keep=1.0)

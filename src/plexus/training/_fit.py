@@ -9,7 +9,7 @@ from typing import Any
 from plexus.errors import ConfigError, RunError
 from plexus.record import FitRecord, atomic_write
 from plexus.training import engine
-from plexus.training._config import FitConfig
+from plexus.training._config import BUDGETS, FitConfig
 from plexus.training.engine import Kind, Listener
 
 FIT = Kind(
@@ -120,28 +120,29 @@ def open_run(folder: str | Path) -> tuple[FitConfig, FitRecord]:
 def reprune(
     source: str | Path,
     *,
-    keep: float | None = None,
-    max_params: int | str | None = None,
-    then: str | None = None,
     run: str | Path | None = None,
     command: str = "",
     listen: Listener | None = None,
     progress: bool = False,
+    **budget: Any,
 ) -> Path:
-    """Cut the supernet that a run learned to another budget and train on, in a new run folder.
+    """Cut the net of a run further, to a smaller budget, and train on, in a new run folder.
+
+    Training takes up the cycle of the learning rate where it has fallen to a good half of its peak; what was learned is
+    not learned again. Edges that are gone do not come back: a larger budget needs another `fit`.
 
     Args:
-        source: a run folder whose learning is done.
-        keep, max_params: the new budget; exactly one of them.
-        then: finetune | retrain; by default as in that run.
+        source: a run folder whose training is done.
         run: the new run folder; by default beside the old one, named by the budget.
         command, listen, progress: as for `fit`.
+        **budget: one of keep (a share of the edges that the net had at first), fan_in, max_params, max_macs, max_ms and
+            max_kb, as for `FitConfig`.
 
     Returns:
         The new run folder.
 
     Raises:
-        ConfigError: not exactly one budget, or one out of range.
+        ConfigError: not exactly one budget, one out of range, or one that cannot be met.
         RunError: the source has not finished learning, what it was started with has changed, or the new folder exists.
 
     Example:
@@ -150,21 +151,24 @@ def reprune(
         plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one of `plexus fit`
     """
     source = Path(source)
-    config, _ = open_run(source)
-    if (keep is None) == (max_params is None):
-        raise ConfigError("give one budget: --keep or --max-params")
-    budget: dict[str, Any] = {"keep": keep, "max_params": max_params, "then": then or config.then}
-    config = replace(config, **FitConfig.from_mapping(budget, name="options").choice())
-    if not _done(source, "learn"):
+    config, record = open_run(source)
+    chosen = {name: value for name, value in budget.items() if value is not None}
+    if len(chosen) != 1 or not chosen.keys() <= set(BUDGETS):
+        options = " or ".join(f"--{name.replace('_', '-')}" for name in BUDGETS)
+        raise ConfigError(f"give one budget: {options}")
+    values = FitConfig.from_mapping(chosen, name="options").budget()
+    width = config.width if record.plan.width is None else record.plan.width
+    config = replace(config, **{**dict.fromkeys(BUDGETS), **values, "width": width})
+    if not _done(source, "fit"):
         raise RunError(f"{source}: the learning is not done; finish it with `plexus fit --resume {source}`")
-    name = f"{source.absolute().name}-" + (f"keep-{config.keep:g}" if config.keep else f"max-{config.max_params}")
+    ((name, value),) = values.items()
+    folder = f"{source.absolute().name}-{name.replace('_', '-')}-{value:g}"
 
     def fill(folder: Path) -> None:
-        for phase in ("chain", "learn", "supernet"):
-            _copy(source, folder, phase)
+        _copy(source, folder)
 
     return engine.start(
-        FIT, config, run=source.absolute().with_name(name) if run is None else run, command=command, listen=listen,
+        FIT, config, run=source.absolute().with_name(folder) if run is None else run, command=command, listen=listen,
         progress=progress, origin=source, fill=fill,
     )  # fmt: skip
 
@@ -173,10 +177,9 @@ def _done(folder: Path, phase: str) -> bool:
     return (folder / "checkpoints" / phase / "history.json").is_file()
 
 
-def _copy(source: Path, folder: Path, phase: str) -> None:
-    """Take over a phase that is done; the history comes last, as it says that the rest is there."""
-    if _done(source, phase):
-        to = folder / "checkpoints" / phase
-        to.mkdir(parents=True, exist_ok=True)
-        for name in ("weights.safetensors", "history.json"):
-            atomic_write(to / name, (source / "checkpoints" / phase / name).read_bytes())
+def _copy(source: Path, folder: Path) -> None:
+    """Take over the training as a start; the history comes last, as it says that the rest is there."""
+    to = folder / "checkpoints" / "start"
+    to.mkdir(parents=True, exist_ok=True)
+    for name in ("weights.safetensors", "history.json"):
+        atomic_write(to / name, (source / "checkpoints" / "fit" / name).read_bytes())

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import copy
+import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from plexus.data import load, pixel_statistics
-from plexus.errors import ConfigError
 from plexus.graph import Wiring
-from plexus.training._classification import ClassificationModule, MaskAnnealing, Normalize
+from plexus.record import atomic_write, read_json
+from plexus.training._budget import Plan, plan
+from plexus.training._classification import ClassificationModule, Normalize
 from plexus.training._config import FitConfig
+from plexus.training._cut import GradualCut, left
 from plexus.training._fit import FIT
 from plexus.training._loop import Batches, Loop, check_devices, wait
 from plexus.training._module import Schedule
@@ -23,11 +26,14 @@ from plexus.training.evaluation import Trained, evaluate
 from plexus.training.export import export
 from plexus.training.nets import Nets
 from plexus.training.run_folder import is_rank_zero
-from plexus.wiring import derive, edge_costs, importance, prune, read_wiring, write_wiring
+from plexus.wiring import derive, edge_costs, importance, prune, write_wiring
+
+AGAIN = 0.6
+"""Where in the cycle of the rate a net that is cut further takes it up again, as a fraction."""
 
 
 class FitTask(Task[FitConfig]):
-    """Chain, learn, supernet, anneal, final: see `FitConfig`."""
+    """One cycle in which all edges are there at first, and the weakest go: see `FitConfig`."""
 
     kind = FIT
 
@@ -43,12 +49,24 @@ class FitTask(Task[FitConfig]):
         mean, std = pixel_statistics(self.data.train.images)
         plain = self.config.start_from is None  # an encoder brings its own
         self.normalize = Normalize(mean if plain else mean * 0, std.clamp_min(1.0) if plain else std * 0 + 1)
-        self.nets = Nets(self.config, self.data.in_shape, len(self.data.classes))
+        self.plan = self._plan()
+        config = self.config if self.plan.width is None else replace(self.config, width=self.plan.width)
+        self.nets = Nets(config, self.data.in_shape, len(self.data.classes))
         self.nets.supernet()
         check_devices(self.config)
         self.loop = Loop(
             self.folder, self.config, listen=self.listen, progress=self.progress, logs=("csv", "tensorboard")
         )
+
+    def _plan(self) -> Plan:
+        """The plan, made once: a budget of milliseconds is measured, and no two measurements are the same."""
+        path = self.folder / "checkpoints" / "plan.json"
+        if is_rank_zero() and not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            made = plan(self.config, self.data.in_shape, len(self.data.classes))
+            atomic_write(path, json.dumps(made.to_dict()))
+        wait()
+        return Plan.from_dict(read_json(path, "fit anew"))
 
     def describe(self) -> dict[str, Any]:
         data = self.data
@@ -60,33 +78,45 @@ class FitTask(Task[FitConfig]):
             "counts": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
             "skipped": list(data.skipped),
         }
-        return {"data": facts, "epochs": [], "then": self.config.then}
+        return {"data": facts, "epochs": [], "plan": self.plan.to_dict()}
 
     def train(self) -> None:
         config, whole = self.config, self.config.epochs
-        choice, cut = config.spans()
-        if config.anneal == "off":
-            choice = cut
-        chain = self._phase("chain", self.nets.chain(), self._schedule(0, whole, 1)) if config.controls else None
-        learned = self.nets.supernet()
-        costs = torch.tensor(edge_costs(learned, config.cost))
-        self._phase("learn", learned, self._schedule(0, choice, 2), penalty=config.penalty, costs=costs)
-        supernet = copy.deepcopy(learned)
-        if config.controls:
-            self._phase("supernet", supernet, self._schedule(choice, whole, 2))
-        kept = self._select(learned)
-        faded = copy.deepcopy(learned)
-        if cut > choice:
-            schedule = self._schedule(choice, cut, 2)
-            steps = self._batches(schedule).steps * (cut - choice)
-            fade = MaskAnnealing(faded.body, kept, steps)  # type: ignore[arg-type]
-            self._phase("anneal", faded, schedule, label="learn", callbacks=[fade])
-        plain = derive(faded, kept)
-        if config.then == "finetune":
-            final = self._phase("final", copy.deepcopy(plain), self._schedule(cut, whole, 2))
+        net: Any = self.nets.supernet()
+        if (self.folder / "checkpoints" / "start").exists():  # cut further: what was learned is there
+            self.loop.run(
+                "start", self._module(net, self._schedule(0, whole, 2)), self._batches(self._schedule(0, 1, 2))
+            )
+            first = round(AGAIN * whole)
+            schedule = self._schedule(min(first, whole - 1), whole, 3)
+            bounds = {"first": 0.0, "last": 0.5}
         else:
-            final = self._phase("final", self.nets.pattern(kept), self._schedule(0, whole, 3))
-        self.trained = Trained(chain, learned, supernet, faded, plain, final, kept)
+            schedule, bounds = self._schedule(0, whole, 2), {}
+        steps = self._batches(schedule).steps * schedule.epochs
+        cut = GradualCut(net.body, self.plan.target, steps, chance=self._chance(), **bounds)
+        penalty = (
+            {"penalty": config.penalty, "costs": torch.tensor(edge_costs(net, config.cost))} if config.penalty else {}
+        )
+        self._phase("fit", net, schedule, callbacks=[cut], **penalty)
+        kept = self._kept(net)
+        self.trained = Trained(net, derive(net.eval(), kept), kept, self._controls(kept) if config.controls else [])
+
+    def _chance(self) -> float:
+        """The accuracy of always answering with the commonest class."""
+        labels = self.data.train.labels
+        return labels.bincount().max().item() / len(labels)
+
+    def _kept(self, net: Any) -> Wiring:
+        """The wiring that is left, with the strength of every edge."""
+        kept = left(importance(net, method="gate"), net.body)
+        limit = {name: value for name, value in self.config.budget().items() if name in ("max_params", "max_macs")}
+        if limit and self.nets.options["merge"] != "mix":  # which edges stay decides what they cost
+            kept = prune(kept, **limit, net=net)  # type: ignore[arg-type]
+        return kept
+
+    def _controls(self, kept: Wiring) -> list[tuple[str, str, nn.Module]]:
+        """Competitors: plain nets that are trained as long."""
+        return []
 
     def evaluate(self) -> None:
         nets, data = self.trained, self.data
@@ -122,30 +152,18 @@ class FitTask(Task[FitConfig]):
         size, devices = self.config.batch_size, self.config.devices
         return Batches(self.data.train, self.data.val, size=size, seed=schedule.seed, devices=devices)
 
+    def _module(self, net: nn.Module, schedule: Schedule, **options: Any) -> ClassificationModule:
+        steps = self._batches(schedule).steps
+        return ClassificationModule(net, self.normalize, len(self.data.classes), schedule, steps, **options)
+
     def _phase(
-        self, name: str, net: nn.Module, schedule: Schedule,
-        *, label: str = "", callbacks: Sequence[Any] = (), penalty: float = 0.0, costs: torch.Tensor | None = None,
-    ) -> nn.Module:  # fmt: skip
-        start, batches = time.monotonic(), self._batches(schedule)
-        module = ClassificationModule(
-            net, self.normalize, len(self.data.classes), schedule, batches.steps, penalty=penalty, costs=costs
-        )
-        history = self.loop.run(name, module, batches, tags={"phase": label or name}, callbacks=callbacks)
+        self, name: str, net: nn.Module, schedule: Schedule, *, callbacks: Sequence[Any] = (), **options: Any
+    ) -> nn.Module:
+        start = time.monotonic()
+        module = self._module(net, schedule, **options)
+        history = self.loop.run(
+            name, module, self._batches(schedule), tags={"phase": name}, callbacks=callbacks
+        )  # fmt: skip
         self.record["epochs"] += history
         self.spend(name, start, history)
         return net
-
-    def _select(self, learned: nn.Module) -> Wiring:
-        """The edges to keep; decided once, by one process, and read back ever after."""
-        path = self.folder / "checkpoints" / "kept.json"
-        if is_rank_zero() and not path.exists():
-            ranked = importance(learned, self.ranking(), self.config.rank)
-            limit = {"keep": self.config.keep, "max_params": self.config.max_params}
-            try:
-                kept = prune(ranked, **limit, net=learned)  # type: ignore[arg-type]
-            except ConfigError as error:
-                remedy = f"what was learned is kept: go on with `plexus prune {self.folder} --max-params MORE`"
-                raise ConfigError(f"{error}; {remedy}") from None
-            write_wiring(kept, path)
-        wait()
-        return read_wiring(path)

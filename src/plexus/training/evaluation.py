@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
-import time
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from scipy.stats import binomtest
@@ -18,11 +18,13 @@ from plexus.graph import Wiring
 from plexus.nn import fold
 from plexus.training._classification import Normalize, accuracy, logits_of
 from plexus.training._config import FitConfig
+from plexus.training._module import gated
+from plexus.training.export import milliseconds, to_onnx, with_pixels
 from plexus.training.nets import describe, neurons
 from plexus.wiring import derive, edge_costs, importance, multiply_adds, parameters, prune
 
-BUDGETS = (1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1)
-_WORDS = {"finetune": "fine-tuned", "retrain": "retrained from scratch"}
+SHARES = (1.0, 0.75, 0.5, 0.35, 0.25, 0.15, 0.1)
+"""Of the edges that are kept: the budgets that the page shows."""
 Ranking = Sequence[tuple[Tensor, Tensor]]
 
 
@@ -31,22 +33,16 @@ class Trained:
     """The nets of a fit.
 
     Args:
-        chain: the legos one after the other, where there are controls.
-        learned: the supernet at the choice.
-        supernet: the supernet with nothing cut, trained to the end where there are controls.
-        faded: the supernet when the edges were cut.
-        cut: the plain net just then.
-        final: the plain net at the end.
-        kept: the edges that were chosen.
+        supernet: trained, with masks over what was cut.
+        final: the plain net of what is left.
+        kept: the edges that are left.
+        controls: names, labels and nets to compare with.
     """
 
-    chain: nn.Module | None
-    learned: nn.Module
     supernet: nn.Module
-    faded: nn.Module
-    cut: nn.Module
     final: nn.Module
     kept: Wiring
+    controls: Sequence[tuple[str, str, nn.Module]] = ()
 
 
 def evaluate(
@@ -68,91 +64,85 @@ def evaluate(
     shape = "x".join(map(str, (*data.in_shape[1:], data.in_shape[0])))
     dense = "" if config.dense == "plain" else f"{config.dense} "
     labels = {"input": shape, "head": f"{dense}{config.head}, {len(data.classes)} classes"}
-    budgets = _budgets(nets, config, data, normalize, ranking)
-    before, after = (accuracy(net, normalize, data.val) for net in (nets.faded, nets.cut))
+    edges = _edges(nets, config, ranking[:1])
     logits = logits_of(nets.final, normalize, data.test.images)
     return {
         "nodes": list(body.node_names()),
         "labels": labels | {f"lego{i}": describe(lego) for i, lego in enumerate(body.legos, 1)},
-        "edges": _edges(nets, config, ranking[:1]),
-        "budgets": budgets,
-        "chosen": [b["edges"] for b in budgets].index(len(nets.kept.edges)),
-        "gap": {"before": before, "after": after, "split": "val"},
-        "results": _results(nets, config, data, normalize),
+        "edges": edges,
+        "budgets": _budgets(nets, edges, data, normalize),
+        "chosen": 0,
+        "results": _results(nets, data, normalize),
         "confusion": confusion(logits, data.test.labels, len(data.classes)),
         "mistakes": mistakes(logits, data.test),
     }
 
 
 def _edges(nets: Trained, config: FitConfig, ranking: Ranking) -> list[dict[str, Any]]:
+    """Every edge that the net had at first; those that were cut have no strength left."""
     body: Any = nets.supernet.body
     strength, ablation = (importance(nets.supernet, ranking, how).strengths() for how in ("strength", "ablation"))
-    kept = nets.kept.strengths()
-    return [
-        {
-            "source": e.source,
-            "target": e.target,
-            "gate": e.strength,
-            "strength": strength[e[:2]],
-            "ablation": ablation[e[:2]],
+    gates, kept, names = importance(nets.supernet, method="gate").strengths(), nets.kept, body.node_names()
+    pairs = [(s, t) for i, t in enumerate(names[2:], 2) for s in names[:i]]
+    entries = []
+    for pair, cost in zip(pairs, edge_costs(nets.supernet, config.cost), strict=True):
+        entry = {
+            "source": pair[0],
+            "target": pair[1],
+            "gate": gates.get(pair, 0.0),
+            "strength": strength.get(pair, 0.0),
+            "ablation": ablation.get(pair, 0.0),
             "cost": cost,
-            "kept": e[:2] in kept,
+            "kept": pair in kept.strengths(),
         }
-        for e, cost in zip(body.wiring().edges, edge_costs(nets.supernet, config.cost), strict=True)
-    ]
+        connection, k = body.connections[names.index(pair[1]) - 2], names.index(pair[0])
+        if kept.maps:
+            there = np.count_nonzero(kept.maps[pair]) if pair in kept.maps else 0
+            entry["maps"] = [int(there), connection.mask[connection.entries(k)].numel()]
+        entries.append(entry)
+    return entries
 
 
 def _budgets(
-    nets: Trained, config: FitConfig, data: ImageData, normalize: Normalize, ranking: Ranking
+    nets: Trained, edges: Sequence[dict[str, Any]], data: ImageData, normalize: Normalize
 ) -> list[dict[str, Any]]:
-    """Accuracy on validation images when the supernet is cut to a budget, by one ranking, with no training after."""
-    ranked = importance(nets.learned, ranking, config.rank)
-    index = {e[:2]: i for i, e in enumerate(ranked.edges)}
-    wirings = {len(w.edges): w for keep in reversed(BUDGETS) for w in [prune(ranked, keep=keep)]}
-    wirings[len(nets.kept.edges)] = nets.kept
-    budgets = []
-    for edges, wiring in sorted(wirings.items(), reverse=True):
-        net = derive(nets.supernet, wiring)
-        budgets.append(
-            {
-                "keep": edges / len(ranked.edges),
-                "edges": edges,
-                "kept": sorted(index[e[:2]] for e in wiring.edges),
-                "parameters": parameters(net),
-                "macs": multiply_adds(net, data.in_shape),
-                "val_accuracy": accuracy(net, normalize, data.val),
-            }
-        )
-    return budgets
+    """The net cut further, with no training after: each budget as the plain net that it would be."""
+    index = {(e["source"], e["target"]): i for i, e in enumerate(edges)}
+    whole, budgets = nets.kept.count(), {}
+    for share in SHARES:
+        wiring = nets.kept if share == 1 else prune(nets.kept, keep=share)
+        if wiring.count() in budgets:
+            continue
+        net = nets.final if share == 1 else derive(nets.supernet, wiring)
+        budgets[wiring.count()] = {
+            "keep": wiring.count() / whole,
+            "edges": wiring.count(),
+            "kept": sorted(index[e[:2]] for e in wiring.edges),
+            "val_accuracy": accuracy(net, normalize, data.val),
+            **costs(net, normalize, data.in_shape),
+        }
+    return list(budgets.values())
 
 
-def _results(nets: Trained, config: FitConfig, data: ImageData, normalize: Normalize) -> list[dict[str, Any]]:
-    """Every net on the test images, which nothing was chosen by."""
-    body: Any = nets.supernet.body
-    whole = derive(nets.supernet, body.wiring())
-    note = "" if config.controls else " (stopped at the choice)"
-    rows = [
-        ("chain", "chain", nets.chain),
-        ("supernet", f"supernet, all edges{note}", whole),
-        ("pruned", "pruned, when cut", nets.cut),
-        ("final", f"pruned, {_WORDS[config.then]}", nets.final),
-    ]
+def _results(nets: Trained, data: ImageData, normalize: Normalize) -> list[dict[str, Any]]:
+    """Every net on the test images, which nothing was chosen by; the uncut one was not trained to its end."""
+    whole = copy.deepcopy(nets.supernet)
+    for connection in gated(whole):
+        connection.mask.fill_(1)
+    uncut = derive(whole, importance(whole, method="gate"))
+    rows: list[tuple[str, str, nn.Module]] = [("final", "learned wiring", nets.final), *nets.controls]
     results = []
     for name, label, net in rows:
-        if net is not None:
-            entry = result(name, label, net, normalize, data.test, data.in_shape)
-            results.append(entry | ({"neurons": words} if (words := neurons(net)) else {}))
-    return results
+        entry = result(name, label, net, normalize, data.test, data.in_shape)
+        results.append(entry | ({"neurons": words} if (words := neurons(net)) else {}))
+    entry = {"name": "uncut", "label": "nothing cut", **costs(uncut, normalize, data.in_shape)}
+    return [*results, entry]
 
 
 def result(
     name: str, label: str, net: nn.Module, normalize: Normalize, split: Split, in_shape: Sequence[int]
 ) -> dict[str, Any]:
-    """One row of the results: accuracy with its 95 % Wilson interval, parameters, multiply-adds, latency.
-
-    Unit and spherical layers are folded before they are timed, as they are in the files that a run leaves.
-    """
-    plain = fold(net)
+    """One row of the results: accuracy with its 95 % Wilson interval, and what the net costs."""
     right = int(logits_of(net, normalize, split.images).argmax(1).eq(split.labels).sum())
     ci = binomtest(right, len(split)).proportion_ci(method="wilson")
     return {
@@ -160,28 +150,24 @@ def result(
         "label": label,
         "accuracy": right / len(split),
         "ci": [ci.low, ci.high],
-        "parameters": parameters(net),
-        "macs": multiply_adds(plain, in_shape),
-        "latency_ms": latency(plain, in_shape),
+        **costs(net, normalize, in_shape),
     }
 
 
-@torch.no_grad()
-def latency(net: nn.Module, in_shape: Sequence[int], *, runs: int = 30) -> float:
-    """Milliseconds for one image, the median of `runs` after a warm-up."""
-    training = net.training
-    net.eval()
-    at = next(net.parameters()).device
-    x = torch.zeros(1, *in_shape, device=at).contiguous(memory_format=torch.channels_last)
-    times = []
-    for _ in range(runs + 5):
-        start = time.perf_counter()
-        net(x)
-        if at.type == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-    net.train(training)
-    return 1000 * statistics.median(times[5:])
+def costs(net: nn.Module, normalize: nn.Module, in_shape: Sequence[int]) -> dict[str, Any]:
+    """What a net costs as the file that a run leaves, its unit and spherical layers folded.
+
+    Returns:
+        parameters, macs (multiply-adds of one image), latency_ms (onnxruntime, one thread), kb (of the file); the last
+        two are None where ONNX cannot express the net.
+    """
+    plain = fold(net)
+    figures = {"parameters": parameters(net), "macs": multiply_adds(plain, in_shape)}
+    try:
+        model = to_onnx(with_pixels(net, normalize).eval(), in_shape)
+    except Exception:  # the exporter meets layers of the user's, and raises whatever it likes
+        return figures | {"latency_ms": None, "kb": None}
+    return figures | {"latency_ms": milliseconds(model, in_shape), "kb": len(model) / 1000}
 
 
 def confusion(logits: Tensor, labels: Tensor, classes: int) -> list[list[int]]:

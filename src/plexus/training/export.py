@@ -6,11 +6,14 @@ import contextlib
 import copy
 import io
 import logging
+import statistics
+import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import onnxruntime
 import torch
 from safetensors.torch import load, save
@@ -164,6 +167,39 @@ def to_onnx(
         finally:
             logging.disable(before)
         return file.read_bytes()
+
+
+def milliseconds(model: bytes, in_shape: Sequence[int], *, rounds: int = 9, least: float = 0.005) -> float:
+    """Measure how long onnxruntime takes for one image on one thread.
+
+    Args:
+        model: ONNX.
+        in_shape: of the image, or of whatever the model reads.
+        rounds: measurements, of which the median counts; each repeats the call.
+        least: seconds that a measurement takes at least.
+
+    Returns:
+        Milliseconds of a call, after a warm-up.
+
+    Example:
+        >>> milliseconds(to_onnx(nn.Flatten(), (1, 2, 2)), (1, 2, 2)) > 0
+        True
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    feed = {session.get_inputs()[0].name: np.zeros((1, *in_shape), dtype=np.float32)}
+
+    def timed(calls: int) -> float:
+        start = time.perf_counter()
+        for _ in range(calls):
+            session.run(None, feed)
+        return (time.perf_counter() - start) / calls
+
+    timed(10)
+    calls = max(1, round(least / timed(10)))
+    return 1000 * statistics.median(timed(calls) for _ in range(rounds))
 
 
 def _check_source(source: str, weights: bytes, pixels: torch.Tensor, expected: torch.Tensor) -> None:
