@@ -7,7 +7,6 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import networkx as nx
@@ -127,7 +126,7 @@ class Wiring:
         checked.sort(key=lambda e: (order[e.target], order[e.source]))
         object.__setattr__(self, "nodes", nodes)
         object.__setattr__(self, "edges", tuple(checked))
-        object.__setattr__(self, "maps", MappingProxyType(_map_edges(checked, maps) if maps else {}))
+        object.__setattr__(self, "maps", _map_edges(checked, maps) if maps else {})
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Wiring):
@@ -138,12 +137,9 @@ class Wiring:
     def __hash__(self) -> int:
         return hash((self.nodes, self.edges, self.map_bytes()))
 
-    def __reduce__(self) -> Any:  # a view of a dict cannot be pickled
-        return Wiring, (self.nodes, self.edges, dict(self.maps))
-
     @property
     def granularity(self) -> str:
-        """What an edge joins: `layer`, `map` (map -> layer) or `mix` (map -> map)."""
+        """The granularity of the edges: `layer`, `map` (map -> layer) or `mix` (map -> map)."""
         return ("mix" if next(iter(self.maps.values())).ndim == 2 else "map") if self.maps else "layer"
 
     def count(self) -> int:

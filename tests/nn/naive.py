@@ -61,6 +61,13 @@ def widened(x: Tensor, channels: int) -> Tensor:
 
 def naive_connection(connection: Connection, sources: Sequence[Tensor]) -> Tensor:
     """Resize, multiply, merge."""
+    if connection.merge == "mix":
+        size = [min(x.shape[axis] for x in sources) for axis in range(2, sources[0].dim())]
+        if connection.size == "largest":
+            size = [max(x.shape[axis] for x in sources) for axis in range(2, sources[0].dim())]
+        joined = torch.cat([brought_to(x, size, connection) for x in sources], 1)
+        rows = [w * connection.mask[m // connection.share] for m, w in enumerate(connection.weight)]
+        return torch.einsum("mc,nc...->nm...", torch.stack(rows), joined)
     gates = 1 / (1 + torch.exp(-connection.weight)) if connection.activation == "sigmoid" else connection.weight
     gates = gates * connection.mask
     counts = [1 if connection.gate == "scalar" else c for c in connection.channels]

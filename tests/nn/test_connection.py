@@ -73,6 +73,7 @@ def test_it_resizes_multiplies_and_merges(merge: str, project: str, gate: str, a
         {"merge": "max", "resize": "bilinear"},
         {"merge": "max", "project": "conv"},
         {"merge": "squeeze", "squeeze_to": 4},
+        {"merge": "mix", "mix_to": 4, "share": 2},
     ],
     ids=lambda o: "-".join(map(str, o.values())),
 )
@@ -141,6 +142,44 @@ def test_missing_maps_count_as_zero() -> None:
     largest = Connection((1, 2), merge="max", activation="none", init=1.0)(given)
     assert total[0, :, 0].tolist() == [-8, -5]
     assert largest[0, :, 0].tolist() == [-3, 0]
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_a_mix_weighs_every_map_for_every_map(axes: int) -> None:
+    given, draw = sources(axes), torch.Generator().manual_seed(4)
+    for size, resize in WAYS:
+        if resize == "bicubic" and axes != 2:
+            continue
+        connection = Connection(CHANNELS, merge="mix", mix_to=6, share=3, size=size, resize=resize).double()
+        connection.mask.copy_((torch.rand(2, 10, generator=draw) < 0.6).double())
+        got = connection(given)
+        torch.testing.assert_close(got, naive_connection(connection, given), rtol=1e-12, atol=1e-12)
+        got.square().sum().backward()
+        assert connection.weight.grad is not None
+        cut = connection.mask.repeat_interleave(3, 0) == 0
+        assert torch.equal(connection.weight.grad == 0, cut)
+
+
+def test_a_mix_starts_with_hes_weights_and_nothing_cut() -> None:
+    connection = Connection([100, 300], merge="mix", mix_to=200, generator=torch.Generator().manual_seed(0))
+    assert connection.weight.std().item() == pytest.approx(math.sqrt(2 / 400), rel=0.02)
+    assert connection.weight.mean().item() == pytest.approx(0, abs=1e-3)
+    assert connection.mask.shape == (25, 400)
+    assert bool((connection.mask == 1).all())
+    assert (connection.out_channels, connection.activation) == (200, "none")
+    again = Connection([100, 300], merge="mix", mix_to=200, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(connection.weight, again.weight)
+    assert Connection([3, 16], merge="mix").out_channels == 16
+    assert "[3, 16] -> 16, merge=mix, share=8, size=smallest" in repr(Connection([3, 16], merge="mix"))
+
+
+def test_blocks_of_a_mix_are_addressed_by_source() -> None:
+    connection = Connection(CHANNELS, merge="mix", mix_to=6, share=3)
+    connection.mask[connection.entries(1)] = 0
+    blocks = connection.split_gates()
+    assert [tuple(block.shape) for block in blocks] == [(6, 3), (6, 5), (6, 2)]
+    assert not blocks[1].any()
+    assert torch.equal(blocks[2], connection.weight[connection.entries(2)])
 
 
 @pytest.mark.parametrize("merge", ["concat", "sum", "max", "squeeze"])
@@ -227,6 +266,12 @@ def test_one_source_is_last_and_first_at_once() -> None:
         ({"gate_init": "ab"}, "gate_init='ab' must be"),
         ({"squeeze_to": 3}, 'squeeze_to=3 needs merge="squeeze"'),
         ({"squeeze_to": 0, "merge": "squeeze"}, "squeeze_to=0 needs"),
+        ({"mix_to": 8}, 'mix_to=8 needs merge="mix"'),
+        ({"merge": "mix"}, "share=8 must divide the 2 channels of the mix"),
+        ({"merge": "mix", "mix_to": 0}, "must divide the 0 channels"),
+        ({"merge": "mix", "mix_to": 8, "share": 0}, "share=0 must divide"),
+        ({"merge": "mix", "mix_to": 8, "gate": "channel"}, 'merge="mix" has no gates'),
+        ({"merge": "mix", "mix_to": 8, "gate_init": 0.5}, 'merge="mix" has no gates'),
         ({"channels": []}, "channels=\\[\\] must list at least one source"),
         ({"channels": [3, 0]}, "channels=\\[3, 0\\] must list"),
     ],

@@ -13,7 +13,7 @@ from plexus.errors import ConfigError
 from plexus.nn import functional as PF
 
 _CHOICES = {
-    "merge": ("concat", "sum", "max", "squeeze"),
+    "merge": ("concat", "sum", "max", "squeeze", "mix"),
     "gate": ("scalar", "channel"),
     "size": ("smallest", "largest"),
     "resize": ("area", "nearest", "bilinear", "bicubic"),
@@ -28,12 +28,17 @@ class Connection(nn.Module):
     y = merge_k(g_k * fit(x_k)),  g = sigmoid(w) * mask
 
     where `fit` brings every source to one spatial size. `mask` is a buffer of ones; setting an entry to 0 cuts that
-    source, exactly as a gate of 0 would.
+    source, exactly as a gate of 0 would. `mix` weighs every map for every map instead,
+
+    y = (w * mask) cat_k(fit(x_k)),  w of shape (M, C), signed,
+
+    with one entry of the mask, (M / share, C), for a source map and a group of `share` neighbouring maps of the result.
 
     Args:
         channels: of each source, in order.
         merge: `concat` | `sum` | `max` (both elementwise; missing channels count as zero or are projected) | `squeeze`
-            (concat, then a 1x1 convolution without bias to `squeeze_to` channels).
+            (concat, then a 1x1 convolution without bias to `squeeze_to` channels) | `mix` (the weights are the edges;
+            there are no gates, and so none of their options).
         gate: one per source (`scalar`) or one per channel (`channel`).
         size: resample all to the `smallest` source, or zero-pad all to the `largest`, centred; axis by axis.
         resize: `area` | `nearest` | `bilinear` | `bicubic` (2-D only), for `smallest`.
@@ -44,10 +49,12 @@ class Connection(nn.Module):
         project: for sum and max, how sources with fewer channels reach the widest: zero `pad`, or a 1x1 `conv`
             without bias.
         squeeze_to: channels that `squeeze` leaves; by default as many as the last source has.
-        generator: for `gaussian`.
+        mix_to: M, the channels that `mix` makes; by default as many as the last source has.
+        share: how many neighbouring channels of a mix are cut from a source map together; divides M.
+        generator: for `gaussian`, and for a mix, which starts N(0, 2 / C).
 
     Attributes:
-        weight: w, of shape (sources,) or (sum of channels,).
+        weight: w, of shape (sources,), (sum of channels,) or (M, sum of channels).
         out_channels: channels of the result.
 
     Shape:
@@ -81,6 +88,8 @@ class Connection(nn.Module):
         activation: str = "sigmoid",
         project: str = "pad",
         squeeze_to: int | None = None,
+        mix_to: int | None = None,
+        share: int = 8,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -94,15 +103,24 @@ class Connection(nn.Module):
             )
         if squeeze_to is not None and (merge != "squeeze" or squeeze_to < 1):
             raise ConfigError(f'Connection: squeeze_to={squeeze_to} needs merge="squeeze" and at least 1 channel')
+        if mix_to is not None and merge != "mix":
+            raise ConfigError(f'Connection: mix_to={mix_to} needs merge="mix"')
         self.merge, self.gate, self.size, self.resize = merge, gate, size, resize
-        self.activation, self.project = activation, project
-        start = _start(
-            self.channels if gate == "channel" else [1] * len(self.channels), init, gate_init, activation, generator
-        )
-        self.weight = nn.Parameter(start)
-        self.register_buffer("mask", torch.ones_like(start))
+        self.activation, self.project, self.share = activation, project, share
         total, widest = sum(self.channels), max(self.channels)
-        self.out_channels = {"concat": total, "squeeze": squeeze_to or self.channels[-1]}.get(merge, widest)
+        if merge == "mix":
+            if gate != "scalar" or init != 0.5 or gate_init is not None:
+                raise ConfigError('Connection: merge="mix" has no gates; leave out gate, init and gate_init')
+            self.activation = "none"
+            start, mask = _mix_start(self.channels[-1] if mix_to is None else mix_to, total, share, generator)
+        else:
+            counts = self.channels if gate == "channel" else [1] * len(self.channels)
+            start = _start(counts, init, gate_init, activation, generator)
+            mask = torch.ones_like(start)
+        self.weight = nn.Parameter(start)
+        self.register_buffer("mask", mask)
+        widths = {"concat": total, "squeeze": squeeze_to or self.channels[-1], "mix": len(start)}
+        self.out_channels = widths.get(merge, widest)
         # 1x1 convolutions are kept as linear layers: one kernel (M, C) serves feature maps of one to three axes
         self.squeeze = nn.Linear(total, self.out_channels, bias=False) if merge == "squeeze" else None
         needs = merge in ("sum", "max") and project == "conv"
@@ -111,16 +129,22 @@ class Connection(nn.Module):
         )
 
     def gates(self) -> Tensor:
-        """Return the gates g, shaped like `weight`."""
+        """Return the gates g, shaped like `weight`; of a mix the weights that are not cut."""
+        if self.merge == "mix":
+            return self.weight * self.mask.repeat_interleave(self.share, 0)
         return (torch.sigmoid(self.weight) if self.activation == "sigmoid" else self.weight) * self.mask
 
     def split_gates(self) -> tuple[Tensor, ...]:
-        """Return the gates by source: shape () each, or (C_k,) each."""
+        """Return the gates by source: shape () each, or (C_k,) each, or (M, C_k) of a mix."""
         gates = self.gates()
+        if self.merge == "mix":
+            return gates.split(self.channels, 1)
         return gates.unbind() if self.gate == "scalar" else gates.split(self.channels)
 
-    def entries(self, k: int) -> slice:
+    def entries(self, k: int) -> slice | tuple[slice, slice]:
         """Return the place of source k's gates in `weight`, `mask` and `gates()`."""
+        if self.merge == "mix":
+            return slice(None), self.maps(k)
         return slice(k, k + 1) if self.gate == "scalar" else self.maps(k)
 
     def maps(self, k: int) -> slice:
@@ -139,10 +163,15 @@ class Connection(nn.Module):
     def forward(self, sources: Sequence[Tensor]) -> Tensor:
         self._check(sources)
         size = self.target_size([x.shape[2:] for x in sources])
-        return self.join([self.fit(x, size) for x in sources], self.split_gates())
+        fitted = [self.fit(x, size) for x in sources]
+        return self.mixed(fitted) if self.merge == "mix" else self.join(fitted, self.split_gates())
+
+    def mixed(self, fitted: Sequence[Tensor]) -> Tensor:
+        """Merge sources of one size by the weights of `mix`."""
+        return PF.pointwise(torch.cat(list(fitted), 1), self.gates())
 
     def join(self, fitted: Sequence[Tensor], gates: Sequence[Tensor]) -> Tensor:
-        """Merge sources of one size: y = merge_k(g_k * x_k)."""
+        """Merge sources of one size: y = merge_k(g_k * x_k); not for `mix`."""
         if self.merge in ("sum", "max"):
             fitted, gates = self._projected(fitted, gates)
             if self.merge == "sum":
@@ -192,7 +221,8 @@ class Connection(nn.Module):
             raise ConfigError(f"Connection: sources must agree in batch size and number of axes, got {shapes}")
 
     def extra_repr(self) -> str:
-        return f"{list(self.channels)} -> {self.out_channels}, merge={self.merge}, gate={self.gate}, size={self.size}"
+        kind = f"share={self.share}" if self.merge == "mix" else f"gate={self.gate}"
+        return f"{list(self.channels)} -> {self.out_channels}, merge={self.merge}, {kind}, size={self.size}"
 
 
 def _start(
@@ -219,3 +249,13 @@ def _start(
     if not isinstance(init, int | float) or not math.isfinite(init):
         raise ConfigError(f"Connection: init={init!r} is unknown; give a finite number, 'gaussian' or 'chain'")
     return torch.full((sum(counts),), float(init))
+
+
+def _mix_start(outputs: int, inputs: int, share: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    """Return w and the mask of a mix at the start: He's normal weights, with nothing cut."""
+    if outputs < 1 or share < 1 or outputs % share:
+        raise ConfigError(
+            f"Connection: share={share} must divide the {outputs} channels of the mix; choose another share or mix_to"
+        )
+    weight = torch.randn(outputs, inputs, generator=generator) * math.sqrt(2 / inputs)
+    return weight, torch.ones(outputs // share, inputs)

@@ -10,14 +10,15 @@ from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from plexus.errors import ConfigError
 from plexus.graph import Edge, Wiring, stack_nodes
 from plexus.nn import functional as PF
 from plexus.nn._connection import Connection
-from plexus.nn._modules import evaluating
+from plexus.nn._modules import evaluating, is_chain
 from plexus.nn._sums import Bank, Form
-from plexus.nn.scaling import Scaled, run_scaled
+from plexus.nn.scaling import Scaled, passes_scale, run_scaled
 
 # legos that some supernet has sized: a second one that they do not fit can say so
 _ADOPTED: WeakSet[nn.Module] = WeakSet()
@@ -31,13 +32,15 @@ class Supernet(nn.Module):
 
     Each source is resampled once per size it is needed at. Gates of `concat` and `squeeze` are folded into the next
     kernel, conv(cat(g_k x_k)) = conv(cat(x_k), W with slices g_k W_k), and carried through pooling, dropout and ReLU
-    until they meet one; gates of `sum` are applied while adding up.
+    until they meet one; gates of `sum` are applied while adding up. With `merge="mix"` the edges join single maps.
 
     Args:
         legos: ordinary modules taking and giving (N, C, *spatial). As with `nn.Sequential` they become parts of this
             net, not copies; lazy modules are sized here, so another net needs fresh ones.
         in_shape: one image's shape, (C, *spatial), with one to three spatial axes.
-        **connection_options: as for `Connection`, the same for every connection.
+        **connection_options: as for `Connection`, the same for every connection; `mix_to` may also be a list, with one
+            number for each. By default a mix makes as many channels as the layer that reads it asks for, and where that
+            is free (no layer, a lazy one) as its last source has.
 
     Attributes:
         legos, connections: `nn.ModuleList`s of equal length.
@@ -141,14 +144,91 @@ class Supernet(nn.Module):
         return self._sizes[tuple(size)]
 
     def wiring(self) -> Wiring:
-        """Return every edge with its gate as strength (the mean over channels for channel gates)."""
+        """Return every edge with its gate as strength (the mean over channels for channel gates).
+
+        Of a mix, an edge and the map edges within it are as strong as the root mean square of their weights, those of a
+        map edge being the `share` weights that are cut together; edges that are cut altogether are left out.
+        """
         names = self.node_names()
-        edges = [
-            Edge(source, target, gate.mean().item())
+        blocks = [
+            (source, target, gate.detach(), connection)
             for target, connection in zip(names[2:], self.connections, strict=True)
             for source, gate in zip(names, connection.split_gates(), strict=False)
         ]
-        return Wiring(names, tuple(edges))
+        if self.connections[0].merge != "mix":
+            return Wiring(names, [Edge(source, target, gate.mean().item()) for source, target, gate, _ in blocks])
+        edges, maps = [], {}
+        for source, target, weight, connection in blocks:
+            squares = weight.double().square()  # in double, in which no square of a float vanishes
+            groups = squares.unflatten(0, (-1, connection.share)).mean(1).sqrt().float()
+            if groups.any():
+                edges.append(Edge(source, target, squares.mean().sqrt().item()))
+                maps[source, target] = groups.numpy(force=True)
+        return Wiring(names, edges, maps)
+
+    def reads(self, wiring: Wiring) -> list[Tensor]:
+        """Tell for every connection which of its source maps a wiring has.
+
+        Args:
+            wiring: of this net; a layer that it does not name reads nothing.
+
+        Returns:
+            A bool tensor (groups, sum of channels) for each connection: the groups of maps that share their sources in
+            a mix, one group for other merges. An edge without map edges has all of its source's maps.
+
+        Raises:
+            ConfigError: the wiring names a node or an edge the net lacks, or its map edges have another shape.
+        """
+        names = self.node_names()
+        for name in wiring.nodes:
+            if name not in names:
+                raise ConfigError(f"the wiring's node {name!r} is not in the net, which has {', '.join(names)}")
+        order = {name: i for i, name in enumerate(names)}
+        masks = [c.mask for c in self.connections]
+        tables = [
+            torch.zeros(mask.shape[0] if mask.dim() == 2 else 1, sum(c.channels), dtype=torch.bool, device=mask.device)
+            for c, mask in zip(self.connections, masks, strict=True)
+        ]
+        for source, target, _ in wiring.edges:
+            k, i = order[source], order[target] - 2
+            if k >= order[target] or i < 0:
+                raise ConfigError(f"the net has no connection {source} -> {target}")
+            block = tables[i][:, self.connections[i].maps(k)]
+            strengths = wiring.maps.get((source, target))
+            if strengths is not None and strengths.shape not in (block.shape, block.shape[1:]):
+                got, wanted = strengths.shape, tuple(block.shape if len(block) > 1 else block.shape[1:])
+                raise ConfigError(f"the wiring's map edges {source} -> {target} have shape {got}, the net's {wanted}")
+            block[:] = True if strengths is None else torch.from_numpy(strengths != 0)
+        return tables
+
+    @torch.no_grad()
+    def set_wiring(self, wiring: Wiring) -> None:
+        """Set every mask so that exactly the edges of a wiring are there, down to single maps; in place.
+
+        Args:
+            wiring: of this net; its strengths are not read, except that a map edge of strength 0 is none.
+
+        Raises:
+            ConfigError: a wiring of another net, or map edges where there is one gate for a whole source.
+
+        Example:
+            >>> net = Supernet([nn.Conv2d(3, 4, 3, padding=1)], (3, 8, 8), merge="mix", share=2)
+            >>> net.set_wiring(net.wiring().keep([("lego1", "head")]))
+            >>> net.connections[0].mask.tolist()[0]
+            [0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]
+        """
+        masks = []
+        for connection, table in zip(self.connections, self.reads(wiring), strict=True):
+            if connection.mask.dim() == 1:
+                table = table[0]
+                if connection.gate == "scalar":
+                    parts = table.split(connection.channels)
+                    if any(part.any() != part.all() for part in parts):
+                        raise ConfigError('Supernet: map edges need a gate for each map; build it with gate="channel"')
+                    table = torch.stack([part.all() for part in parts])
+            masks.append(table)
+        for connection, mask in zip(self.connections, masks, strict=True):
+            connection.mask.copy_(mask)
 
     def node_names(self) -> tuple[str, ...]:
         """Return `input, lego1, ..., legon, head`."""
@@ -161,13 +241,14 @@ class Supernet(nn.Module):
         In evaluation mode, so that batch norms keep their statistics and nothing is drawn at random.
         """
         connections = nn.ModuleList()
+        widths = _mix_widths(self.legos, options)
         here = torch.zeros(2, *self.in_shape)
         sources = [here]
         with evaluating(self):
             for i, lego in enumerate(self.legos, 1):
                 sources.append(_try(lego, here, f"lego{i}"))
                 _ADOPTED.add(lego)
-                connection = Connection([s.shape[1] for s in sources], **options)
+                connection = Connection([s.shape[1] for s in sources], **{**options, "mix_to": widths[i - 1]})
                 connections.append(connection)
                 here = connection(sources)
         self._overwrites = _overwrites(self.legos[0], self.in_shape)
@@ -199,6 +280,8 @@ def _merge(connection: Connection, sources: Sequence[Scaled], fitted: Fitted, *,
     """Join sources that may owe a factor; what a lego will `read` may go on owing its gates, the last result not."""
     size = connection.target_size([s.x.shape[2:] for s in sources])
     maps = [fitted.get(connection, k, source.x, size) for k, source in enumerate(sources)]
+    if connection.merge == "mix":  # no gates, and so no factors that a lego could have left
+        return Scaled(connection.mixed(maps))
     gates = connection.split_gates()
     if connection.merge in ("sum", "max"):  # here maps of several sources meet in one channel: factors are due
         owed = [g if s.scale is None else g * s.scale for g, s in zip(gates, sources, strict=True)]
@@ -209,6 +292,30 @@ def _merge(connection: Connection, sources: Sequence[Scaled], fitted: Fitted, *,
     # plain copies: the gates wait for the next kernel, where they cost a product per weight and not per pixel
     joined = torch.cat(maps, 1)
     return Scaled(joined, scale) if connection.squeeze is None else Scaled(connection.squeezed(joined, scale))
+
+
+def _mix_widths(legos: Sequence[nn.Module], options: dict[str, Any]) -> list[int | None]:
+    """Return `mix_to` of every connection; None leaves it to the connection."""
+    given = options.get("mix_to")
+    if isinstance(given, Sequence):
+        if len(given) != len(legos):
+            raise ConfigError(f"Supernet: mix_to={list(given)} must have one number for each of {len(legos)} legos")
+        return list(given)
+    if given is not None or options.get("merge") != "mix":
+        return [given] * len(legos)
+    return [*(_asked_for(lego) for lego in legos[1:]), None]
+
+
+def _asked_for(lego: nn.Module) -> int | None:
+    """Return the only number of channels that a lego can read; None if any will do, or nobody knows."""
+    if is_chain(lego):
+        first = next((part for part in lego if is_chain(part) or not passes_scale(part, positive=True)), None)
+        return None if first is None else _asked_for(first)
+    if isinstance(lego, LazyModuleMixin):
+        groups = getattr(lego, "groups", 1)
+        return groups if groups > 1 else None
+    width = getattr(lego, "in_channels", getattr(lego, "num_features", None))
+    return width if isinstance(width, int) else None
 
 
 def _try(lego: nn.Module, x: Tensor, name: str) -> Tensor:
