@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses import FakeTensorMode
 
 from plexus.errors import ConfigError
 from plexus.nn import functional as PF
@@ -82,6 +84,11 @@ def test_maps_of_one_and_three_axes(size: Sequence[int]) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 1)])
 def test_maps_smaller_than_a_vector(size: Sequence[int]) -> None:
     assert_like_plain(*drawn(size=size))
+
+
+def test_tensors_without_memory() -> None:
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        assert PF.mix([torch.zeros(2, 3, 8, 8)], torch.zeros(8, 3), torch.zeros(1, 3)).shape == (2, 8, 8, 8)
 
 
 def test_empty_batches() -> None:
@@ -223,18 +230,6 @@ def stack(sources: Sequence[Tensor], weights: Sequence[Tensor], masks: Sequence[
     return seen[-1]
 
 
-class Bank:
-    """Mixes through one bank, in the manner of a function."""
-
-    def __init__(self) -> None:
-        self.bank = PF.MixBank()
-
-    def __call__(self, sources: Sequence[Tensor], weight: Tensor, mask: Tensor) -> Tensor:
-        for x in sources[len(self.bank) :]:
-            self.bank.put(x)
-        return self.bank.mix(weight, mask)
-
-
 def layered(**options: Any) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     sources, weights, masks = drawn(**options)[0], [], []
     for i in range(3):
@@ -248,7 +243,7 @@ def test_mixes_through_a_bank_equal_the_plain_ones() -> None:
     sources, weights, masks = layered()
     leaves = [*sources, *weights]
     expected = stack(sources, weights, masks, plain)
-    out = stack(sources, weights, masks, Bank())
+    out = stack(sources, weights, masks, partial(PF.mix, bank=PF.MixBank()))
     for got, exact in zip((out, *gradients(out, leaves)), (expected, *gradients(expected, leaves)), strict=True):
         torch.testing.assert_close(got.double(), exact.double(), rtol=1e-4, atol=1e-4)
 
@@ -256,7 +251,7 @@ def test_mixes_through_a_bank_equal_the_plain_ones() -> None:
 def test_graphs_walked_twice_and_in_part() -> None:
     sources, weights, masks = layered()
     leaves = [*sources, *weights]
-    loss = stack(sources, weights, masks, Bank()).square().sum()
+    loss = stack(sources, weights, masks, partial(PF.mix, bank=PF.MixBank())).square().sum()
     whole = torch.autograd.grad(loss, leaves, retain_graph=True)
     again = torch.autograd.grad(loss, leaves, retain_graph=True)
     assert all(torch.equal(a, b) for a, b in zip(whole, again, strict=True))
@@ -272,7 +267,7 @@ def test_nothing_refers_in_a_circle_so_that_memory_is_freed_at_once() -> None:
             sources, weights, masks = layered()
             inside = [x * 1.0 for x in sources]
             seen = [weakref.ref(x) for x in inside]
-            out = stack(inside, weights, masks, Bank())
+            out = stack(inside, weights, masks, partial(PF.mix, bank=PF.MixBank()))
             del inside
             if backward:
                 out.sum().backward()

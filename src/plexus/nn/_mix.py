@@ -22,7 +22,7 @@ from plexus.nn._sums import may_fuse
 from plexus.nn.kernels import Edges, gather, mixable, scatter, weigh
 
 
-def mix(sources: Sequence[Tensor], weight: Tensor, mask: Tensor) -> Tensor:
+def mix(sources: Sequence[Tensor], weight: Tensor, mask: Tensor, bank: MixBank | None = None) -> Tensor:
     """Mix the maps of several sources by a sparse signed matrix, as a 1x1 convolution of all of them would.
 
     y_m = sum_c mask_tc weight_mc x_c over all maps c of all sources, where t is the group of target map m: groups are
@@ -33,6 +33,7 @@ def mix(sources: Sequence[Tensor], weight: Tensor, mask: Tensor) -> Tensor:
         sources: feature maps of one spatial size, each (N, C_k, *spatial).
         weight: (M, sum C_k).
         mask: (T, sum C_k), T a divisor of M; 0 where a group does not read a map.
+        bank: that of earlier mixes of the first of these sources, where several mixes read them; the others join it.
 
     Returns:
         (N, M, *spatial).
@@ -45,8 +46,8 @@ def mix(sources: Sequence[Tensor], weight: Tensor, mask: Tensor) -> Tensor:
         >>> mix(x, weight, torch.tensor([[1.0, 0.0, 1.0]]))[0, 0, 0]
         tensor([4., 4., 4., 4.])
     """
-    bank = MixBank()
-    for x in sources:
+    bank = MixBank() if bank is None else bank
+    for x in sources[len(bank) :]:
         bank.put(x)
     return bank.mix(weight, mask)
 
@@ -59,11 +60,9 @@ class MixBank:
     node of source k runs after the nodes of its readers, which add to dx_k in a ledger they share.
 
     Example:
-        >>> bank = MixBank()
-        >>> bank.put(torch.ones(1, 3, 4, 4))
-        >>> y = bank.mix(torch.ones(8, 3), torch.ones(1, 3))
-        >>> bank.put(y)
-        >>> bank.mix(torch.ones(8, 11), torch.ones(1, 11)).shape, len(bank)
+        >>> bank, sources = MixBank(), [torch.ones(1, 3, 4, 4)]
+        >>> sources.append(mix(sources, torch.ones(8, 3), torch.ones(1, 3), bank))
+        >>> mix(sources, torch.ones(8, 11), torch.ones(1, 11), bank).shape, len(bank)
         (torch.Size([1, 8, 4, 4]), 2)
     """
 
@@ -78,7 +77,11 @@ class MixBank:
         return len(self._given)
 
     def put(self, x: Tensor) -> None:
-        """Add a source, (N, C, *spatial)."""
+        """Add a source.
+
+        Args:
+            x: feature maps, (N, C, *spatial), not to be changed until the backward pass is over.
+        """
         k = len(self._given)
         self._given.append(x)
         if self._fused and x.device.type == "cpu":
@@ -89,7 +92,18 @@ class MixBank:
             self._tokens.append(_Put.apply(self._ledger, k, x))
 
     def mix(self, weight: Tensor, mask: Tensor) -> Tensor:
-        """Mix all sources so far, as `plexus.nn.functional.mix` says."""
+        """Mix all sources so far, as `plexus.nn.functional.mix` does.
+
+        Args:
+            weight: (M, sum C_k).
+            mask: (T, sum C_k).
+
+        Returns:
+            (N, M, *spatial).
+
+        Raises:
+            ConfigError: sources, weight and mask that do not fit each other.
+        """
         _check(self._given, weight, mask)
         if self._fused and weight.device.type == "cpu" and weight.dtype == torch.float32:
             return _Mix.apply(self._ledger, weight, mask, *self._sources, *self._tokens)

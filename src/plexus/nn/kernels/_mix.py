@@ -39,7 +39,13 @@ def mixable(x: Tensor) -> bool:
     """Tell whether the loops can work on maps, (N, C, *spatial)."""
     from plexus.nn.kernels._vector import LANES
 
-    plain = x.device.type == "cpu" and x.dtype == torch.float32 and x.is_contiguous()
+    # tensors of other types may have no memory at all
+    plain = (
+        type(x) in (Tensor, torch.nn.Parameter)
+        and x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and x.is_contiguous()
+    )
     return plain and x.numel() > 0 and _pixels(x) >= LANES
 
 
