@@ -56,10 +56,6 @@ class Edge(NamedTuple):
     strength: float = 1.0
 
 
-Maps = Mapping[tuple[str, str], NDArray[np.float32]]
-"""Strengths of the map edges within each edge: (source, target) -> (C,) or (T, C)."""
-
-
 @dataclass(frozen=True, init=False, eq=False)
 class Wiring:
     """Directed acyclic graph of layers whose edges carry a strength, down to single feature maps where it is known.
@@ -94,7 +90,7 @@ class Wiring:
 
     nodes: tuple[str, ...]
     edges: tuple[Edge, ...]
-    maps: Maps
+    maps: Mapping[tuple[str, str], NDArray[np.float32]]
 
     def __init__(
         self,
