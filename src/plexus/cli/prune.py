@@ -30,9 +30,8 @@ def prune(
     """
     from plexus.training import reprune
 
-    budget = {
-        "keep": keep, "fan_in": fan_in, "max_params": max_params, "max_macs": max_macs, "max_ms": max_ms, "max_kb": max_kb
-    }  # fmt: skip
+    budget = {"keep": keep, "fan_in": fan_in, "max_params": max_params, "max_macs": max_macs}
+    budget |= {"max_ms": max_ms, "max_kb": max_kb}
     trained(
         "fit",
         lambda listen: reprune(source, **budget, run=run, command=command(), listen=listen, progress=True),  # type: ignore[arg-type]

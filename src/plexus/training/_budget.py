@@ -124,8 +124,8 @@ def cut_at_random(net: nn.Module, fan_in: int) -> nn.Module:
 _MEASURES: dict[str, Callable[[nn.Module, Sequence[int]], float]] = {
     "max_params": lambda net, _: parameters(net),
     "max_macs": multiply_adds,
-    "max_ms": lambda net, in_shape: milliseconds(to_onnx(net, in_shape), in_shape),
-    "max_kb": lambda net, in_shape: len(to_onnx(net, in_shape)) / 1000,
+    "max_ms": lambda net, in_shape: milliseconds(to_onnx(net, in_shape, quick=True), in_shape),
+    "max_kb": lambda net, in_shape: len(to_onnx(net, in_shape, quick=True)) / 1000,
 }
 
 

@@ -28,6 +28,8 @@ from plexus.training.nets import Nets
 from plexus.training.run_folder import is_rank_zero
 from plexus.wiring import derive, edge_costs, importance, prune, write_wiring
 
+GATE_LR = (0.05, 0.01)
+"""Peak rate of gates, and of the weights of a mix, which are a layer's."""
 AGAIN = 0.6
 """Where in the cycle of the rate a net that is cut further takes it up again, as a fraction."""
 
@@ -141,7 +143,7 @@ class FitTask(Task[FitConfig]):
             whole=config.epochs,
             first=first,
             lr=config.lr,
-            gate_lr=config.gate_lr,
+            gate_lr=GATE_LR[self.nets.options["merge"] == "mix"] if config.gate_lr is None else config.gate_lr,
             weight_decay=config.weight_decay,
             warmup=config.warmup,
             seed=config.seed * 10 + branch,
