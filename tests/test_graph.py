@@ -1,10 +1,14 @@
 """A wiring is an acyclic graph, says what is wrong with anything else, and survives JSON."""
 
+import copy
 import json
 import math
+import pickle
 import random
+from typing import Any
 
 import networkx as nx
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -170,3 +174,69 @@ def test_text_that_is_no_wiring_is_refused_in_one_line(text: str | bytes, messag
     with pytest.raises(ConfigError, match=message) as caught:
         Wiring.from_json(text)
     assert "\n" not in str(caught.value)
+
+
+MAPS = {("input", "head"): [0.5, 0.0, -0.25], ("lego1", "head"): [0.0, 1.0]}
+MIX = {("input", "head"): [[0.5, 0.0, -0.25], [0.0, 0.0, 1.0]], ("lego1", "head"): [[0.0, 1.0], [2.0, 3.0]]}
+
+
+@pytest.mark.parametrize(("maps", "granularity", "count"), [(None, "layer", 2), (MAPS, "map", 3), (MIX, "mix", 6)])
+def test_edges_are_counted_at_the_finest_granularity_known(maps: Any, granularity: str, count: int) -> None:
+    wiring = Wiring(NODES, EDGES, maps)
+    assert (wiring.granularity, wiring.count()) == (granularity, count)
+
+
+@pytest.mark.parametrize("maps", [MAPS, MIX])
+def test_map_edges_are_part_of_the_value(maps: Any) -> None:
+    wiring = Wiring(NODES, EDGES, maps)
+    same = Wiring(NODES, reversed(EDGES), {pair: np.float64(array) for pair, array in reversed(maps.items())})
+    assert (wiring, hash(wiring), wiring.to_json(), wiring.map_bytes()) == (
+        same,
+        hash(same),
+        same.to_json(),
+        same.map_bytes(),
+    )
+    assert wiring != Wiring(NODES, EDGES)
+    changed = {pair: np.multiply(array, 1 + (pair == ("lego1", "head"))) for pair, array in maps.items()}
+    assert wiring != Wiring(NODES, EDGES, changed)
+    for again in (
+        pickle.loads(pickle.dumps(wiring)),
+        copy.deepcopy(wiring),
+        Wiring.from_json(wiring.to_json(), wiring.map_bytes()),
+    ):
+        assert again == wiring
+    assert wiring.keep([("lego1", "head")]) == Wiring(NODES, EDGES[1:], {("lego1", "head"): maps["lego1", "head"]})
+    with pytest.raises(ValueError, match="read-only"):
+        wiring.maps["lego1", "head"][..., 0] = 1
+
+
+@pytest.mark.parametrize(
+    ("maps", "message"),
+    [
+        ({("input", "head"): [1.0]}, "given for all edges or for none, and lego1 -> head has none"),
+        (MAPS | {("input", "lego1"): [1.0]}, "given for all edges or for none, and input -> lego1 is no edge"),
+        (MAPS | {("lego1", "head"): [0.0, 0.0]}, "the map edges lego1 -> head are all 0; leave the edge out"),
+        (MAPS | {("lego1", "head"): [math.nan, 0.0]}, "the map edges lego1 -> head must be finite"),
+        (MAPS | {("lego1", "head"): ["a"]}, "the map edges lego1 -> head must be an array of numbers"),
+        (MAPS | {("lego1", "head"): [[1.0]]}, "the map edges lego1 -> head have shape \\(1, 1\\); all must be"),
+        (MAPS | {("lego1", "head"): 1.0}, "the map edges lego1 -> head have shape \\(\\); all must be"),
+        (MIX | {("lego1", "head"): [[1.0]]}, "lego1 -> head have shape \\(1, 1\\), but another edge has 2 at head"),
+    ],
+)
+def test_map_edges_that_do_not_fit_are_refused(maps: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Wiring(NODES, EDGES, maps)
+
+
+@pytest.mark.parametrize(
+    ("maps", "message"),
+    [
+        (b"", "its map edges are missing"),
+        (Wiring(NODES, EDGES, MAPS).map_bytes(), "its map edges are those of another wiring"),
+    ],
+)
+def test_text_without_its_map_edges_is_refused(maps: bytes, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Wiring.from_json(Wiring(NODES, EDGES, MIX).to_json(), maps)
+    with pytest.raises(ConfigError, match="its map edges are those of another wiring"):
+        Wiring.from_json(Wiring(NODES, EDGES).to_json(), Wiring(NODES, EDGES, MIX).map_bytes())

@@ -7,7 +7,6 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import networkx as nx
@@ -57,10 +56,6 @@ class Edge(NamedTuple):
     strength: float = 1.0
 
 
-Maps = Mapping[tuple[str, str], NDArray[np.float32]]
-"""Strengths of the map edges within each edge: (source, target) -> (C,) or (T, C)."""
-
-
 @dataclass(frozen=True, init=False, eq=False)
 class Wiring:
     """Directed acyclic graph of layers whose edges carry a strength, down to single feature maps where it is known.
@@ -95,7 +90,7 @@ class Wiring:
 
     nodes: tuple[str, ...]
     edges: tuple[Edge, ...]
-    maps: Maps
+    maps: Mapping[tuple[str, str], NDArray[np.float32]]
 
     def __init__(
         self,
@@ -127,7 +122,7 @@ class Wiring:
         checked.sort(key=lambda e: (order[e.target], order[e.source]))
         object.__setattr__(self, "nodes", nodes)
         object.__setattr__(self, "edges", tuple(checked))
-        object.__setattr__(self, "maps", MappingProxyType(_map_edges(checked, maps) if maps else {}))
+        object.__setattr__(self, "maps", _map_edges(checked, maps) if maps else {})
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Wiring):
@@ -138,9 +133,6 @@ class Wiring:
     def __hash__(self) -> int:
         return hash((self.nodes, self.edges, self.map_bytes()))
 
-    def __reduce__(self) -> Any:  # a view of a dict cannot be pickled
-        return Wiring, (self.nodes, self.edges, dict(self.maps))
-
     @property
     def granularity(self) -> str:
         """The granularity of the edges: `layer`, `map` (map -> layer) or `mix` (map -> map)."""
@@ -148,7 +140,7 @@ class Wiring:
 
     def count(self) -> int:
         """Count the edges at the finest granularity known; maps that share their sources count once."""
-        return sum(map(np.count_nonzero, self.maps.values())) if self.maps else len(self.edges)
+        return sum(int(np.count_nonzero(array)) for array in self.maps.values()) if self.maps else len(self.edges)
 
     def sources(self, target: str) -> tuple[str, ...]:
         """List the nodes that `target` reads, in node order."""

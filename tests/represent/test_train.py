@@ -15,10 +15,12 @@ from safetensors.torch import load_file
 
 from plexus.data import load
 from plexus.errors import ConfigError, DataError, PlexusError, RunError
+from plexus.graph import Wiring
 from plexus.models import read_autoencoder
 from plexus.represent import RepresentConfig, finished, resume, train
 from plexus.represent.images import load_images
 from plexus.represent.space import Space, digests, encode, units_in_use
+from plexus.wiring import write_wiring
 from tests.represent.shapes import KINDS, read_record, small, write_flat, write_shapes
 
 KEYS = {
@@ -265,7 +267,11 @@ def test_a_limit_keeps_so_many(shapes: Path) -> None:
         ({"classes": ("bar", "moon")}, ConfigError, "'moon' is none of .*: it has bar, cross, disc, rows, tee"),
         ({"classes": ("bar",)}, ConfigError, "name two classes or more"),
         ({"dim": 145}, ConfigError, "dim=145 must be between 1 and the 144 numbers of an image"),
-        ({"wiring": "none.json"}, ConfigError, "none.json: No such file or directory; name a wiring.json, or learn"),
+        (
+            {"wiring": "none.json"},
+            ConfigError,
+            "none.json: cannot read the wiring: No such file or directory; name a wiring.json, or learn",
+        ),
         ({"strategy": "none-such"}, PlexusError, "strategy='none-such'"),
     ],
 )
@@ -299,6 +305,13 @@ def test_wirings_that_are_none(shapes: Path, tmp_path: Path, content: str) -> No
     (tmp_path / "w.json").write_text(content)
     with pytest.raises(ConfigError, match=r"w\.json: not a wiring: "):
         train(small(shapes, wiring=str(tmp_path / "w.json")), run=tmp_path / "run")
+
+
+def test_a_wiring_of_maps_is_refused(shapes: Path, tmp_path: Path) -> None:
+    pair = ("lego1", "head")
+    path = write_wiring(Wiring(("input", *pair), [(*pair, 1.0)], {pair: [1.0, 2.0]}), tmp_path / "w.json")
+    with pytest.raises(ConfigError, match=r"w\.json: it joins maps, an encoder's joins layers; name another, or learn"):
+        train(small(shapes, wiring=str(path)), run=tmp_path / "run")
 
 
 def test_a_posterior_that_collapses_is_flagged(shapes: Path, tmp_path: Path) -> None:

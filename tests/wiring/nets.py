@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import math
 import random
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from plexus.graph import Wiring
+from plexus.graph import Wiring, stack_nodes
 from plexus.models import Classifier, deep, head, preset
 from plexus.nn import DENSE, NEURONS, UNIT_LAYERS, Supernet, convert
 from plexus.wiring import derive
@@ -119,3 +122,28 @@ def assert_derives(net: Gated | Supernet, x: Tensor, *, fold: bool = True, seeds
         with torch.no_grad():
             assert_same(plain.train()(x), gated.train()(x))
             assert_same(plain.eval()(x), gated.eval()(x))
+
+
+def map_wiring(
+    legos: int, granularity: str, strength: Callable[[], float], *, share: float = 1.0, seed: int = 0
+) -> Wiring:
+    """A wiring of legos of two to four maps, with map edges; each is there with probability `share`, one in each group.
+
+    Nodes and edges are those of a supernet; an edge without map edges is left out.
+    """
+    draw = random.Random(seed)
+    nodes, size = stack_nodes(legos), {}
+    for name in nodes:
+        size[name] = draw.randint(2, 4)
+    pairs = [(s, t) for j, t in enumerate(nodes[2:], 2) for s in nodes[:j]]
+    maps = {}
+    groups = {t: draw.randint(1, 3) for t in nodes}
+    for s, t in pairs:
+        shape = (groups[t], size[s]) if granularity == "mix" else (size[s],)
+        maps[s, t] = np.array([strength() * (draw.random() < share) for _ in range(math.prod(shape))]).reshape(shape)
+    for t in nodes[2:]:  # nothing without an input
+        for row in range(groups[t] if granularity == "mix" else 1):
+            if not any(np.atleast_2d(maps[s, t])[row].any() for s in nodes[: nodes.index(t)]):
+                np.atleast_2d(maps[nodes[nodes.index(t) - 1], t])[row, 0] = 0.5
+    maps = {pair: array for pair, array in maps.items() if array.any()}
+    return Wiring(nodes, [(*pair, float(np.sqrt((array**2).mean()))) for pair, array in maps.items()], maps)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import spearmanr
 from sklearn.metrics import cohen_kappa_score
 
 from plexus.errors import ConfigError
 from plexus.graph import Wiring, stack_nodes
-from plexus.wiring import agreement, prune
+from plexus.wiring import agreement, prune, random_maps
 
 
 def complete(legos: int) -> list[tuple[str, str]]:
@@ -100,6 +102,85 @@ def test_legos_that_pruning_lost_are_known_by_their_numbers() -> None:
     assert agreement([pruned, Wiring(stack_nodes(3), edges)]).kappa < 1
 
 
+def all_maps(legos: int, kind: str) -> Wiring:
+    """Every map edge of legos of 12 maps, in four groups."""
+    pairs = complete(legos)
+    size = {"input": 3}
+    maps = {(s, t): np.ones((4, size.get(s, 12)) if kind == "mix" else size.get(s, 12)) for s, t in pairs}
+    return Wiring(stack_nodes(legos), [(*pair, 1.0) for pair in pairs], maps)
+
+
+def drawn_maps(share: float, seed: int, kind: str = "mix") -> Wiring:
+    """Map edges there or not by chance, with any strengths."""
+    rng, whole = np.random.default_rng(seed), all_maps(3, kind)
+    maps = {pair: rng.random(array.shape) * (rng.random(array.shape) < share) for pair, array in whole.maps.items()}
+    maps = {pair: array for pair, array in maps.items() if array.any()}
+    return Wiring(whole.nodes, [(*pair, 1.0) for pair in maps], maps)
+
+
+@pytest.mark.parametrize("kind", ["map", "mix"])
+def test_of_map_edges_both_measures_are_the_textbooks(kind: str) -> None:
+    wirings = [drawn_maps(share, seed, kind) for seed, share in enumerate((0.3, 0.5, 0.8))]
+    shapes = {pair: array.shape for pair, array in all_maps(3, kind).maps.items()}
+    strength = [np.concatenate([w.maps.get(p, np.zeros(n)).ravel() for p, n in shapes.items()]) for w in wirings]
+    got = agreement(wirings, chance="count", resamples=20)
+    both = list(combinations(range(3), 2))
+    assert got.kappa == pytest.approx(np.mean([cohen_kappa_score(strength[a] != 0, strength[b] != 0) for a, b in both]))
+    assert got.spearman == pytest.approx(np.mean([spearmanr(strength[a], strength[b])[0] for a, b in both]))
+    assert got.edges == len(strength[0])
+
+
+def test_chance_within_strata_is_that_of_their_densities() -> None:
+    # of four maps the first group reads three in both wirings, two of them the same; the second one, another
+    nodes, pair = ("input", "lego1", "head"), ("lego1", "head")
+    first = Wiring(nodes, [(*pair, 1.0)], {pair: [[1, 1, 1, 0], [1, 0, 0, 0]]})
+    second = Wiring(nodes, [(*pair, 1.0)], {pair: [[0, 1, 1, 1], [0, 1, 0, 0]]})
+    observed = 4 / 8
+    by_count = 0.5 * 0.5 + 0.5 * 0.5
+    by_group = 0.75**2 + 0.25**2  # of either
+    assert agreement([first, second], chance="count", resamples=9).kappa == pytest.approx(
+        (observed - by_count) / (1 - by_count)
+    )
+    for chance in ("fan_in", "profile", None):
+        got = agreement([first, second], chance=chance, resamples=9)
+        assert got.kappa == pytest.approx((observed - by_group) / (1 - by_group))
+
+
+@pytest.mark.parametrize("chance", ["count", "fan_in", "block", "profile"])
+def test_equal_map_edges_agree_wholly_under_any_chance(chance: Any) -> None:
+    wiring = drawn_maps(0.4, 0)
+    got = agreement([wiring, wiring, wiring], chance=chance, resamples=50)
+    assert (got.kappa, got.kappa_ci) == (1, (1, 1))
+    assert got.spearman == pytest.approx(1)
+
+
+def test_random_maps_of_equal_fan_in_agree_as_by_chance_only_if_chance_knows_it() -> None:
+    whole, draw = all_maps(8, "mix"), torch.Generator().manual_seed(0)
+    wirings = [random_maps(whole, draw, fan_in=8) for _ in range(12)]
+    got = agreement(wirings, resamples=50)
+    assert abs(got.kappa) < 0.01
+    assert got.kappa_ci[0] < 0.01
+    assert agreement(wirings, chance="count", resamples=50).kappa_ci[0] > 0.05
+
+
+@pytest.mark.parametrize("same", ["block", "profile"])
+def test_random_maps_of_one_profile_agree_as_by_chance_only_if_chance_knows_it(same: Any) -> None:
+    whole, draw = all_maps(6, "mix"), torch.Generator().manual_seed(0)
+    # what lies near is read more than what lies far
+    reach = {(s, t): stack_nodes(6).index(t) - stack_nodes(6).index(s) for s, t in whole.maps}
+    maps = {p: a * (np.arange(a.size).reshape(a.shape) % (reach[p] + 1) == 0) for p, a in whole.maps.items()}
+    like = Wiring(whole.nodes, whole.edges, maps)
+    wirings = [random_maps(whole, draw, like=like, same=same) for _ in range(12)]
+    assert abs(agreement(wirings, chance=same, resamples=9).kappa) < 0.01
+    assert agreement(wirings, chance="fan_in", resamples=9).kappa > 0.05
+
+
+def test_layers_that_no_wiring_reads_are_not_among_the_possible_map_edges() -> None:
+    pair = ("lego2", "head")
+    lost = Wiring(("input", "lego2", "head"), [(*pair, 1.0)], {pair: [0.0, 1.0, 2.0]})
+    assert agreement([lost, lost], resamples=9).edges == 3
+
+
 @pytest.mark.parametrize(
     ("wirings", "message"),
     [
@@ -111,6 +192,11 @@ def test_legos_that_pruning_lost_are_known_by_their_numbers() -> None:
             "edge b -> a does not fit the order input, a, b, head",
         ),
         ([drawn(3, 0.5, 0), Wiring(stack_nodes(3), [("input", "lego1", 1.0)])], "edge input -> lego1 does not fit"),
+        ([drawn(3, 0.5, 0), drawn_maps(0.5, 0)], "wirings of one granularity can be compared, got layer, mix"),
+        (
+            [Wiring(("input", "a", "head"), [("a", "head", 1.0)], {("a", "head"): np.ones(n)}) for n in (2, 3)],
+            "a has 2 maps in one wiring, 3 in another",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_told(wirings: list[Wiring], message: str) -> None:

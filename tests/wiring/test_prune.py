@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from plexus.errors import ConfigError
 from plexus.graph import Edge, Wiring, stack_nodes
@@ -153,14 +154,18 @@ def test_parameters_meet_their_limit_and_nothing_larger_would(kind: str) -> None
 @pytest.mark.parametrize(
     ("limits", "message"),
     [
-        ({}, "exactly one of keep, threshold and max_params, got none"),
+        ({}, "exactly one of keep, fan_in, edges, threshold, max_params and max_macs, got none"),
         ({"keep": 0.5, "threshold": 0.1}, "exactly one .* got keep, threshold"),
         ({"keep": 0.5, "max_params": 3}, "exactly one .* got keep, max_params"),
         ({"keep": 1.5}, "keep=1.5 must be a share"),
         ({"keep": -0.1}, "keep=-0.1 must be a share"),
         ({"keep": math.nan}, "keep=nan must be a share"),
         ({"threshold": math.nan}, "threshold is not a number"),
-        ({"max_params": 10}, "max_params needs net="),
+        ({"max_params": 10}, "max_params needs net=, the supernet whose parameters are counted"),
+        ({"max_macs": 10}, "max_macs needs net=, the supernet whose multiply-adds are counted"),
+        ({"fan_in": 0}, "fan_in=0 must be 1 or more"),
+        ({"edges": 1}, "edges=1 cannot be met, the smallest wiring has 2"),
+        ({"max_params": 10, "net": nn.Identity(), "by": "size"}, "by='size' is unknown; choose edges or fan_in"),
     ],
 )
 def test_limits_out_of_range_are_named(limits: dict[str, float], message: str) -> None:

@@ -166,9 +166,9 @@ class Connection(nn.Module):
         fitted = [self.fit(x, size) for x in sources]
         return self.mixed(fitted) if self.merge == "mix" else self.join(fitted, self.split_gates())
 
-    def mixed(self, fitted: Sequence[Tensor]) -> Tensor:
-        """Merge sources of one size by the weights of `mix`."""
-        return PF.pointwise(torch.cat(list(fitted), 1), self.gates())
+    def mixed(self, fitted: Sequence[Tensor], bank: PF.MixBank | None = None) -> Tensor:
+        """Merge sources of one size by the weights of `mix`; `bank` is that of other connections that read them."""
+        return PF.mix(fitted, self.weight, self.mask, bank)
 
     def join(self, fitted: Sequence[Tensor], gates: Sequence[Tensor]) -> Tensor:
         """Merge sources of one size: y = merge_k(g_k * x_k); not for `mix`."""

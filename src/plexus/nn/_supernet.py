@@ -260,6 +260,11 @@ class Fitted:
 
     def __init__(self) -> None:
         self._resampled: dict[tuple[int, tuple[int, ...]], Tensor] = {}
+        self._banks: dict[tuple[int, ...], PF.MixBank] = {}
+
+    def bank(self, size: tuple[int, ...]) -> PF.MixBank:
+        """Return the bank of the sources at this size, for connections that mix their maps."""
+        return self._banks.setdefault(size, PF.MixBank())
 
     def get(self, connection: Connection, k: int, x: Tensor, size: tuple[int, ...]) -> Tensor:
         """Return source k, which is `x`, at this size."""
@@ -281,7 +286,7 @@ def _merge(connection: Connection, sources: Sequence[Scaled], fitted: Fitted, *,
     size = connection.target_size([s.x.shape[2:] for s in sources])
     maps = [fitted.get(connection, k, source.x, size) for k, source in enumerate(sources)]
     if connection.merge == "mix":  # no gates, and so no factors that a lego could have left
-        return Scaled(connection.mixed(maps))
+        return Scaled(connection.mixed(maps, fitted.bank(size)))
     gates = connection.split_gates()
     if connection.merge in ("sum", "max"):  # here maps of several sources meet in one channel: factors are due
         owed = [g if s.scale is None else g * s.scale for g, s in zip(gates, sources, strict=True)]

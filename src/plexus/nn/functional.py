@@ -8,14 +8,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plexus.errors import ConfigError
+from plexus.nn._mix import MixBank, mix
 from plexus.nn._rotation import ring_rotate, rot_backend, rot_conv2d
 from plexus.nn._sums import may_fuse, pad_channels, per_map, weighted_cat, weighted_sum
 from plexus.nn._unit import norm_penalty, unit_weight
 
 __all__ = [
+    "MixBank",
     "divides",
     "interpolation",
     "may_fuse",
+    "mix",
     "norm_penalty",
     "pad_channels",
     "pad_to",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import time
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from plexus.data import Split, data_uri, pixel_statistics
-from plexus.errors import ConfigError
+from plexus.errors import ConfigError, RunError
 from plexus.graph import Wiring
 from plexus.models import Autoencoder
 from plexus.nn import fold
@@ -27,7 +26,7 @@ from plexus.represent.space import MOST, Space, digests, encode, nearest, scores
 from plexus.represent.variation import as_bytes, grid, interpolation, principal_axes, small, traversal
 from plexus.training import Batches, Loop, Schedule, check_devices, export_onnx, is_rank_zero, reduce_seed, wait
 from plexus.training.engine import Task
-from plexus.wiring import importance, prune
+from plexus.wiring import importance, prune, read_wiring, write_wiring
 
 _LEARN = 0.35
 """Fraction of the epochs that learn a wiring, before what is kept trains anew for all of them."""
@@ -71,7 +70,7 @@ class RepresentTask(Task[RepresentConfig]):
         self.record["model"] = {
             "parameters": sum(p.numel() for p in net.model.parameters()),
             "encoder": sum(p.numel() for part in (net.model.trunk, net.model.to_z) for p in part.parameters()),
-            "wiring": None if wiring is None else asdict(wiring),
+            "wiring": None if wiring is None else {"nodes": wiring.nodes, "edges": wiring.edges},
         }
 
     def evaluate(self) -> None:
@@ -117,9 +116,9 @@ class RepresentTask(Task[RepresentConfig]):
         body = net.model.with_every_connection()
         self._phase("learn", net, min(max(1, round(_LEARN * self.config.epochs)), self.config.epochs))
         if is_rank_zero() and not path.exists():
-            atomic_write(path, prune(importance(body, method="gate"), keep=self.config.keep, net=body).to_json())
+            write_wiring(prune(importance(body, method="gate"), keep=self.config.keep), path)
         wait()
-        return Wiring.from_json(path.read_text())
+        return read_wiring(path)
 
     def _phase(self, name: str, net: Trained, epochs: int) -> None:
         start, config, data = time.monotonic(), self.config, self.images.data
@@ -151,12 +150,13 @@ def _read_wiring(config: RepresentConfig) -> Wiring | None:
     if config.wiring in (None, "learn"):
         return None
     try:
-        return Wiring.from_json(Path(str(config.wiring)).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not text"
+        wiring = read_wiring(str(config.wiring))
+    except RunError as error:
+        reason = str(error).removeprefix(f"{config.wiring}: ").partition(";")[0]
         raise ConfigError(f"wiring={config.wiring}: {reason}; name a wiring.json, or learn") from None
-    except Exception as error:
-        raise ConfigError(f"wiring={config.wiring}: not a wiring: {str(error).splitlines()[0]}") from None
+    if wiring.maps:
+        raise ConfigError(f"wiring={config.wiring}: it joins maps, an encoder's joins layers; name another, or learn")
+    return wiring
 
 
 def _pictures(model: Autoencoder, space: Space, train: Split, test: Split) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from torch import nn
 from plexus.data import load, pixel_statistics
 from plexus.errors import ConfigError
 from plexus.graph import Wiring
-from plexus.record import atomic_write
 from plexus.training._classification import ClassificationModule, MaskAnnealing, Normalize
 from plexus.training._config import FitConfig
 from plexus.training._fit import FIT
@@ -24,7 +23,7 @@ from plexus.training.evaluation import Trained, evaluate
 from plexus.training.export import export
 from plexus.training.nets import Nets
 from plexus.training.run_folder import is_rank_zero
-from plexus.wiring import derive, edge_costs, importance, prune
+from plexus.wiring import derive, edge_costs, importance, prune, read_wiring, write_wiring
 
 
 class FitTask(Task[FitConfig]):
@@ -94,7 +93,7 @@ class FitTask(Task[FitConfig]):
         self.record |= evaluate(nets, self.config, data, self.normalize, self.ranking())
         body: Any = nets.supernet.body
         kept = tuple(edge for edge in body.wiring().edges if edge[:2] in nets.kept.strengths())
-        atomic_write(self.folder / "wiring.json", Wiring(nets.kept.nodes, kept).to_json())
+        write_wiring(Wiring(nets.kept.nodes, kept, nets.kept.maps), self.folder / "wiring.json")
         facts = export(nets.final, self.normalize, self.folder, data.in_shape, data.classes)
         if "model.py" in facts:
             self.record["machine"]["model.py"] = facts["model.py"]
@@ -147,6 +146,6 @@ class FitTask(Task[FitConfig]):
             except ConfigError as error:
                 remedy = f"what was learned is kept: go on with `plexus prune {self.folder} --max-params MORE`"
                 raise ConfigError(f"{error}; {remedy}") from None
-            atomic_write(path, kept.to_json())
+            write_wiring(kept, path)
         wait()
-        return Wiring.from_json(path.read_text())
+        return read_wiring(path)

@@ -1,58 +1,17 @@
-"""Wirings to compare with, random and residual, and how alike several wirings are, beyond chance."""
+"""Likeness of several wirings, beyond chance."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
 
 import numpy as np
-import torch
-from scipy.stats import rankdata
 
 from plexus.errors import ConfigError
-from plexus.graph import HEAD, INPUT, Edge, Wiring, stack_nodes
-
-
-def random_wiring(legos: int, edges: int, generator: torch.Generator) -> Wiring:
-    """Make the chain and random skips, `edges` connections in all, every choice of skips equally likely.
-
-    Args:
-        legos: how many legos the stack has.
-        edges: connections wanted: at least one per lego, at most legos (legos + 3) / 2.
-        generator: source of randomness.
-
-    Raises:
-        ConfigError: `edges` out of range.
-
-    Example:
-        >>> len(random_wiring(9, 20, torch.Generator().manual_seed(0)).edges)
-        20
-    """
-    nodes = stack_nodes(legos)
-    chain = list(pairwise(nodes[1:]))
-    skips = [(s, t) for j, t in enumerate(nodes[2:], 2) for s in nodes[: j - 1]]
-    if not legos <= edges <= legos + len(skips):
-        raise ConfigError(f"random_wiring: {edges} edges do not fit {legos} legos; {legos} to {legos + len(skips)} do")
-    picked = torch.randperm(len(skips), generator=generator)[: edges - legos].tolist()
-    return Wiring(nodes, tuple(Edge(s, t) for s, t in chain + [skips[i] for i in picked]))
-
-
-def residual_wiring(legos: int) -> Wiring:
-    """Make the chain with a skip over every pair of legos, as in a residual net.
-
-    Args:
-        legos: how many layers.
-
-    Example:
-        >>> len(residual_wiring(15).edges)
-        22
-    """
-    nodes = stack_nodes(legos)
-    pairs = list(pairwise(nodes[1:]))
-    pairs += [(nodes[i - 2], nodes[i + 1]) for i in range(3, legos + 1, 2)]
-    return Wiring(nodes, tuple(Edge(s, t) for s, t in pairs))
+from plexus.graph import HEAD, INPUT, Wiring, stack_nodes
+from plexus.wiring._edges import Floats, Ints, Strata, strata
 
 
 @dataclass(frozen=True)
@@ -82,23 +41,36 @@ class Agreement:
     wirings: int
 
 
-def agreement(wirings: Sequence[Wiring], *, resamples: int = 1000, seed: int = 0) -> Agreement:
-    """Compare wirings of one stack of legos, for instance from several seeds.
+def agreement(
+    wirings: Sequence[Wiring], *, chance: Strata | None = None, resamples: int = 1000, seed: int = 0
+) -> Agreement:
+    """Compare wirings of one stack of legos, for instance from several seeds, edge by edge or map edge by map edge.
 
     kappa = (p_o - p_e) / (1 - p_e), with p_o the fraction of possible edges on which two wirings agree and p_e the
-    fraction expected from their edge counts alone. Two wirings that both have all edges, or none, count as kappa 1
-    (they agree and could not otherwise); a wiring whose strengths are all equal has no ranks, and counts as correlation
-    0, or 1 if the other's are all equal too.
+    fraction expected by chance, which is: both as dense as they are in every stratum of the edges, but drawn
+    independently. With `count` all edges are one stratum, so that p_e follows from the edge counts alone. But in a
+    wiring of equal fan-in an early layer reads most of the few maps before it, and a late one a small part of many;
+    two such wirings drawn at random agree more often than their counts say, and have kappa 0 only with `fan_in`, where
+    each group of maps that share their sources (each layer, where maps are read by layers) is a stratum. `block` makes
+    one of each pair of layers and `profile` one of each group and source layer: then kappa 0 says that beyond how much
+    is read from where, the maps that are read agree as by chance. `random_maps` draws by the same four.
+
+    Two wirings that both have all edges, or none, in every stratum count as kappa 1 (they agree and could not
+    otherwise); a wiring whose strengths are all equal has no ranks, and counts as correlation 0, or 1 if the other's
+    are all equal too. The correlation is not corrected for chance.
 
     Args:
-        wirings: two or more; legos that a pruned wiring lost may be missing, and are known by their numbers.
+        wirings: two or more, all with map edges or none; legos that a pruned wiring lost may be missing, and are known
+            by their numbers. Map edges of a lego that no wiring reads are not among the possible ones.
+        chance: `count` | `fan_in` | `block` | `profile`; by default `fan_in` for map edges, else `count`.
         resamples: bootstrap samples.
         seed: of the bootstrap.
 
     Raises:
         ConfigError: fewer than two wirings, or wirings of different stacks.
 
-    Source: Cohen 1960, A coefficient of agreement for nominal scales.
+    Source: Cohen 1960, A coefficient of agreement for nominal scales; strata: Barlow et al. 1991, A comparison of
+        methods for calculating a stratified kappa.
 
     Example:
         >>> w = Wiring(("input", "lego1", "head"), (("lego1", "head", 1.0),))
@@ -107,18 +79,101 @@ def agreement(wirings: Sequence[Wiring], *, resamples: int = 1000, seed: int = 0
     """
     if len(wirings) < 2:
         raise ConfigError(f"agreement: give at least two wirings, got {len(wirings)}")
+    layout = _laid_out(wirings, chance)
+    kappa, spearman = layout.measure(np.ones(layout.edges))
+    random, n = np.random.default_rng(seed), layout.edges
+    # a sample with replacement is a number of times for each edge: nothing as large as the sample has to be copied
+    draws = (np.bincount(random.integers(0, n, n), minlength=n).astype(float) for _ in range(resamples))
+    samples = np.array([layout.measure(times) for times in draws])
+    low, high = np.percentile(samples, [2.5, 97.5], axis=0).tolist()
+    return Agreement(kappa, (low[0], high[0]), spearman, (low[1], high[1]), n, len(wirings))
+
+
+class _Layout:
+    """All possible edges of several wirings, stratum by stratum, as arrays (wirings, edges)."""
+
+    def __init__(self, present: Floats, strength: Floats, stratum: Ints) -> None:
+        self.edges = len(stratum)
+        order = np.argsort(stratum, kind="stable")
+        self._present = present[:, order]
+        self._starts = np.flatnonzero(np.diff(stratum[order], prepend=-1))
+        self._pairs = np.triu_indices(len(present), 1)
+        self._sorted = [_ties(row) for row in strength[:, order]]
+
+    def measure(self, times: Floats) -> tuple[float, float]:
+        """Average kappa and correlation over pairs of wirings, with every edge counted so many times."""
+        kappa, spearman = self._kappa(times), self._spearman(times)
+        return float(kappa[self._pairs].mean()), float(spearman[self._pairs].mean())
+
+    def _kappa(self, times: Floats) -> Floats:
+        total, counted = times.sum(), self._present * times
+        both, own = counted @ self._present.T, counted.sum(1)
+        observed = (total - own[:, None] - own + 2 * both) / total
+        size = np.add.reduceat(times, self._starts)
+        there = np.add.reduceat(counted, self._starts, axis=1)
+        absent, size = size - there, np.maximum(size, 1)  # a stratum may be left out of a bootstrap sample
+        expected = ((there / size) @ there.T + (absent / size) @ absent.T) / total
+        certain = expected == 1
+        return np.where(certain, 1.0, (observed - expected) / np.where(certain, 1.0, 1 - expected))
+
+    def _spearman(self, times: Floats) -> Floats:
+        total = times.sum()
+        ranks = np.empty((len(self._sorted), self.edges))
+        for row, (order, starts, lengths) in zip(ranks, self._sorted, strict=True):
+            size = np.add.reduceat(times[order], starts)
+            rank = np.cumsum(size) - size / 2  # mean rank of equal strengths less 1/2; so the mean of all is total / 2
+            row[order] = np.repeat(rank - total / 2, lengths)
+        products = (ranks * times) @ ranks.T
+        squares = np.diag(products)
+        lengths, both_flat = np.sqrt(np.outer(squares, squares)), np.add.outer(squares, squares) == 0
+        return np.where(lengths == 0, both_flat, products / np.where(lengths == 0, 1.0, lengths))
+
+
+def _ties(strength: Floats) -> tuple[Ints, Ints, Ints]:
+    """Sort strengths; give the order, where each run of equal ones starts in it, and how long it is."""
+    order = np.argsort(strength, kind="stable")
+    starts = np.flatnonzero(np.diff(strength[order], prepend=-np.inf))
+    return order, starts, np.diff(starts, append=len(order))
+
+
+def _laid_out(wirings: Sequence[Wiring], chance: Strata | None) -> _Layout:
+    """Lay all possible edges, or map edges, of the wirings out."""
     pairs = _possible(wirings)
-    if not pairs:
+    grain = {w.granularity for w in wirings}
+    if len(grain) > 1:
+        raise ConfigError(f"agreement: wirings of one granularity can be compared, got {', '.join(sorted(grain))}")
+    maps = grain != {"layer"}
+    number = {name: i for i, name in enumerate(dict.fromkeys(name for pair in pairs for name in pair))}
+    sizes = _sizes(wirings)
+    shapes = {(s, t): (sizes["reads", t], sizes["gives", s]) if maps else (1, 1) for s, t in pairs
+              if not maps or {("reads", t), ("gives", s)} <= sizes.keys()}  # fmt: skip
+    if not shapes:
         raise ConfigError("agreement: these wirings have no possible edges")
-    strengths = [w.strengths() for w in wirings]
-    present = np.array([[p in edges for p in pairs] for edges in strengths], dtype=float)
-    strength = np.array([[edges.get(p, 0.0) for p in pairs] for edges in strengths])
-    kappa, spearman = _measure(present, strength)
-    drawn = np.random.default_rng(seed).integers(0, len(pairs), (resamples, len(pairs)))
-    intervals = [
-        np.percentile(samples, [2.5, 97.5]).tolist() for samples in _measure(present[:, drawn], strength[:, drawn])
-    ]
-    return Agreement(float(kappa), tuple(intervals[0]), float(spearman), tuple(intervals[1]), len(pairs), len(wirings))
+    present, strength = [], []
+    for w in wirings:
+        arrays = w.maps if maps else {pair: np.full((1, 1), value) for pair, value in w.strengths().items()}
+        flat = [np.ravel(arrays[pair]) if pair in arrays else np.zeros(math.prod(shapes[pair])) for pair in shapes]
+        strength.append(np.concatenate(flat))
+        there = [np.full(math.prod(shapes[pair]), pair in arrays) for pair in shapes]
+        present.append(strength[-1] != 0 if maps else np.concatenate(there))
+    lengths = [math.prod(shape) for shape in shapes.values()]
+    source, target = (np.repeat([number[pair[end]] for pair in shapes], lengths) for end in (0, 1))
+    row = np.concatenate([np.repeat(np.arange(groups), channels) for groups, channels in shapes.values()])
+    stratum = strata(chance or ("fan_in" if maps else "count"), source, target, row)
+    return _Layout(np.array(present, float), np.array(strength, float), stratum)
+
+
+def _sizes(wirings: Sequence[Wiring]) -> dict[tuple[str, str], int]:
+    """Count the maps that each layer gives, and the groups of those that it reads."""
+    sizes: dict[tuple[str, str], int] = {}
+    for w in wirings:
+        for (source, target), array in w.maps.items():
+            groups, channels = np.atleast_2d(array).shape
+            for key, size in ((("gives", source), channels), (("reads", target), groups)):
+                if sizes.setdefault(key, size) != size:
+                    what = "maps" if key[0] == "gives" else "groups of maps"
+                    raise ConfigError(f"agreement: {key[1]} has {sizes[key]} {what} in one wiring, {size} in another")
+    return sizes
 
 
 def _possible(wirings: Sequence[Wiring]) -> list[tuple[str, str]]:
@@ -137,26 +192,3 @@ def _possible(wirings: Sequence[Wiring]) -> list[tuple[str, str]]:
             if (e.source, e.target) not in pairs:
                 raise ConfigError(f"agreement: edge {e.source} -> {e.target} does not fit the order {', '.join(nodes)}")
     return pairs
-
-
-def _measure(present: np.ndarray, strength: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Average kappa and correlation over pairs of wirings; arrays of (wirings, ..., edges) give (...)."""
-    ranks = rankdata(strength, axis=-1)
-    both = list(combinations(range(len(present)), 2))
-    kappa = sum(_kappa(present[a], present[b]) for a, b in both)
-    spearman = sum(_correlation(ranks[a], ranks[b]) for a, b in both)
-    return np.asarray(kappa / len(both)), np.asarray(spearman / len(both))
-
-
-def _kappa(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    observed, rate_a, rate_b = (a == b).mean(-1), a.mean(-1), b.mean(-1)
-    expected = rate_a * rate_b + (1 - rate_a) * (1 - rate_b)
-    certain = expected == 1
-    return np.where(certain, 1.0, (observed - expected) / np.where(certain, 1.0, 1 - expected))
-
-
-def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    a, b = a - a.mean(-1, keepdims=True), b - b.mean(-1, keepdims=True)
-    lengths = np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
-    both_flat = ~a.any(-1) & ~b.any(-1)
-    return np.where(lengths == 0, both_flat, (a * b).sum(-1) / np.where(lengths == 0, 1.0, lengths))

@@ -32,6 +32,7 @@ _CENTRE = 4
 _F32, _I8, _I32, _I64 = ir.FloatType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
 _VECTOR, _BYTES, _WORDS = ir.VectorType(_F32, LANES), ir.VectorType(_I8, LANES), ir.VectorType(_I32, LANES)
 _SIZE = 4 * LANES
+_LINE = 64
 
 
 def product(rows: int, columns: int, *, more: bool) -> Any:
@@ -145,6 +146,131 @@ def given_back(rotations: int) -> Any:
     return _instruction(3, codegen)
 
 
+def gathered(rows: int, columns: int) -> Any:
+    """Make f(table, offset, weights, step, count, out, out_row): out[r] = sum_j w[j, r] * x[j].
+
+    x[j] is `columns` vectors at the address that stands at table + 8 j, plus offset; w[j, r] is the float at
+    weights + j * step + 4 r; out[r] is as many vectors at out + r * out_row. All sums stay in registers.
+    """
+
+    def codegen(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        table, offset, weights, step, count, out, out_row = args
+        cells = [(r, c) for r in range(rows) for c in range(columns)]
+
+        def body(index: ir.Value, sums: Sequence[ir.Value]) -> list[ir.Value]:
+            x = builder.add(_address(builder, builder.add(table, builder.mul(index, _I64(8))), 0), offset)
+            w = builder.add(weights, builder.mul(index, step))
+            vectors = [_load(builder, x, c) for c in range(columns)]
+            spread = [_splat(builder, _scalar(builder, builder.add(w, _I64(4 * r)))) for r in range(rows)]
+            return [_fma(builder, spread[r], vectors[c], s) for (r, c), s in zip(cells, sums, strict=True)]
+
+        sums = _loop(builder, count, [_constant(_VECTOR, 0.0)] * len(cells), body)
+        for (r, c), total in zip(cells, sums, strict=True):
+            _store(builder, total, _moved(builder, out, out_row, r), c)
+        return context.get_dummy_value()
+
+    return _instruction(7, codegen)
+
+
+def scattered(rows: int, columns: int) -> Any:
+    """Make f(table, offset, weights, step, count, grad, grad_row, skip): x[j] += sum_r w[j, r] * grad[r].
+
+    The counterpart of `gathered`. The first `skip` lanes of the first vector of each gradient count as 0: a row whose
+    length is no multiple of LANES ends with a vector that overlaps the one before.
+    """
+
+    def codegen(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        table, offset, weights, step, count, grad, grad_row, skip = args
+        dy = [_masked_row(builder, _moved(builder, grad, grad_row, r), columns, skip) for r in range(rows)]
+
+        def body(index: ir.Value, _: Sequence[ir.Value]) -> list[ir.Value]:
+            x = builder.add(_address(builder, builder.add(table, builder.mul(index, _I64(8))), 0), offset)
+            w = builder.add(weights, builder.mul(index, step))
+            sums = [_load(builder, x, c) for c in range(columns)]
+            for r in range(rows):
+                spread = _splat(builder, _scalar(builder, builder.add(w, _I64(4 * r))))
+                sums = [_fma(builder, spread, dy[r][c], s) for c, s in enumerate(sums)]
+            for c, total in enumerate(sums):
+                _store(builder, total, x, c)
+            return []
+
+        _loop(builder, count, [], body)
+        return context.get_dummy_value()
+
+    return _instruction(8, codegen)
+
+
+def dotted(rows: int, columns: int) -> Any:
+    """Make f(sources, strides, grad, grad_row, grad_stride, images, vectors, last, skip, out, step).
+
+    out[c, r] += sum over images and pixels of x[c] * grad[r], for `columns` sources. Source c of the first image is at
+    the address at sources + 8 c, those of the others follow at the distance that stands at strides + 8 c; gradients
+    likewise. Each has so many whole vectors, and one more at the offset `last` unless that is 0, of which the first
+    `skip` lanes do not count. out[c, r] is the float at out + c * step + 4 r.
+    """
+
+    def codegen(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        sources, strides, grad, grad_row, grad_stride, images, vectors, last, skip, out, step = args
+        cells = [(r, c) for r in range(rows) for c in range(columns)]
+        starts = [_address(builder, sources, c) for c in range(columns)]
+        apart = [_address(builder, strides, c) for c in range(columns)]
+
+        def image(n: ir.Value, sums: Sequence[ir.Value]) -> list[ir.Value]:
+            xs = [builder.add(s, builder.mul(a, n)) for s, a in zip(starts, apart, strict=True)]
+            first = builder.add(grad, builder.mul(grad_stride, n))
+            gs = [_moved(builder, first, grad_row, r) for r in range(rows)]
+
+            def at(offset: ir.Value, sums: Sequence[ir.Value], skip: ir.Value | None) -> list[ir.Value]:
+                x = [_load(builder, builder.add(a, offset), 0) for a in xs]
+                g = [_masked_row(builder, builder.add(a, offset), 1, skip)[0] for a in gs]
+                return [_fma(builder, g[r], x[c], s) for (r, c), s in zip(cells, sums, strict=True)]
+
+            def whole(i: ir.Value, sums: Sequence[ir.Value]) -> list[ir.Value]:
+                return at(builder.mul(i, _I64(_SIZE)), sums, None)
+
+            def rest(_: ir.Value, sums: Sequence[ir.Value]) -> list[ir.Value]:
+                return at(last, sums, skip)
+
+            once = builder.zext(builder.icmp_signed("!=", last, _I64(0)), _I64)
+            return _loop(builder, once, _loop(builder, vectors, sums, whole), rest)
+
+        sums = _loop(builder, images, [_constant(_VECTOR, 0.0)] * len(cells), image)
+        for (r, c), total in zip(cells, sums, strict=True):
+            target = builder.inttoptr(builder.add(_moved(builder, out, step, c), _I64(4 * r)), _F32.as_pointer())
+            builder.store(builder.fadd(builder.load(target), _across(builder, total)), target)
+        return context.get_dummy_value()
+
+    return _instruction(11, codegen)
+
+
+def _touch(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+    address, size = args
+    kind = ir.FunctionType(ir.VoidType(), [_I8.as_pointer(), _I32, _I32, _I32])
+    prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+
+    def body(index: ir.Value, _: Sequence[ir.Value]) -> list[ir.Value]:
+        place = builder.inttoptr(builder.add(address, builder.mul(index, _I64(_LINE))), _I8.as_pointer())
+        # to be read, into the second level: the first holds less than the maps of one image
+        builder.call(prefetch, [place, _I32(0), _I32(2), _I32(1)])
+        return []
+
+    _loop(builder, builder.udiv(size, _I64(_LINE)), [], body)
+    return context.get_dummy_value()
+
+
+def _clear(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+    address, size = args
+    zero = _constant(_VECTOR, 0.0)
+
+    def body(index: ir.Value, _: Sequence[ir.Value]) -> list[ir.Value]:
+        _store(builder, zero, builder.add(address, builder.mul(index, _I64(_SIZE))), 0)
+        return []
+
+    _loop(builder, builder.udiv(size, _I64(_SIZE)), [], body)
+    _store(builder, zero, builder.add(address, builder.sub(size, _I64(_SIZE))), 0)
+    return context.get_dummy_value()
+
+
 def _transpose(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
     source, source_row, target, target_row = args
     rows = [_load(builder, _moved(builder, source, source_row, r), 0) for r in range(LANES)]
@@ -183,8 +309,68 @@ transpose = _instruction(4, _transpose)
 """f(source, source_row, target, target_row): a square of LANES x LANES floats, rows to columns."""
 
 
+touch = _instruction(2, _touch)
+"""f(address, size): ask for so many bytes, which will be read soon."""
+
+
+clear = _instruction(2, _clear)
+"""f(address, size): fill so many bytes with zeros, a vector or more."""
+
+
 copy = _instruction(2, _copy)
 """f(source, target): one float."""
+
+
+def _loop(
+    builder: ir.IRBuilder,
+    count: ir.Value,
+    start: Sequence[ir.Value],
+    body: Callable[[ir.Value, Sequence[ir.Value]], Sequence[ir.Value]],
+) -> list[ir.Value]:
+    """Do body(index, values) -> values so often, none at all for 0; the values live in phi nodes, so in registers."""
+    before = builder.block
+    inside, after = builder.append_basic_block("loop"), builder.append_basic_block("done")
+    builder.cbranch(builder.icmp_signed(">", count, _I64(0)), inside, after)
+    builder.position_at_end(inside)
+    index = _phi(builder, _I64, _I64(0), before)
+    values = [_phi(builder, value.type, value, before) for value in start]
+    new = body(index, values)
+    follow, end = builder.add(index, _I64(1)), builder.block  # the body may have ended in another block
+    for phi, value in zip([index, *values], [follow, *new], strict=True):
+        phi.add_incoming(value, end)
+    builder.cbranch(builder.icmp_signed("<", follow, count), inside, after)
+    builder.position_at_end(after)
+    results = [_phi(builder, value.type, value, before) for value in start]
+    for phi, value in zip(results, new, strict=True):
+        phi.add_incoming(value, end)
+    return results
+
+
+def _fma(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+    kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{LANES}f32"), [a, b, c])
+
+
+def _masked_row(builder: ir.IRBuilder, address: ir.Value, columns: int, skip: ir.Value | None) -> list[ir.Value]:
+    """Load so many vectors, the first `skip` lanes of the first as 0."""
+    vectors = [_load(builder, address, c) for c in range(columns)]
+    if skip is not None:
+        narrow = builder.trunc(skip, _I32)
+        one = builder.insert_element(ir.Constant(_WORDS, ir.Undefined), narrow, _I32(0))
+        spread = builder.shuffle_vector(one, ir.Constant(_WORDS, ir.Undefined), _constant(_WORDS, 0))
+        counts = builder.icmp_signed(">=", ir.Constant(_WORDS, list(range(LANES))), spread)
+        vectors[0] = builder.select(counts, vectors[0], _constant(_VECTOR, 0.0))
+    return vectors
+
+
+def _across(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
+    """Add up the lanes of a vector, halves first."""
+    half = LANES // 2
+    while half:
+        order = [(c + half) % LANES for c in range(LANES)]
+        other = builder.shuffle_vector(value, ir.Constant(_VECTOR, ir.Undefined), ir.Constant(_WORDS, order))
+        value, half = builder.fadd(value, other), half // 2
+    return builder.extract_element(value, _I32(0))
 
 
 def _load(builder: ir.IRBuilder, address: ir.Value, index: int) -> ir.Value:
@@ -216,7 +402,7 @@ def _moved(builder: ir.IRBuilder, address: ir.Value, stride: ir.Value, times: in
     return builder.add(address, builder.mul(stride, _I64(times)))
 
 
-def _constant(kind: ir.VectorType, value: int) -> ir.Constant:
+def _constant(kind: ir.VectorType, value: float) -> ir.Constant:
     return ir.Constant(kind, [value] * LANES)
 
 
