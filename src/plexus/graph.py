@@ -140,7 +140,7 @@ class Wiring:
 
     def count(self) -> int:
         """Count the edges at the finest granularity known; maps that share their sources count once."""
-        return sum(map(np.count_nonzero, self.maps.values())) if self.maps else len(self.edges)
+        return sum(int(np.count_nonzero(array)) for array in self.maps.values()) if self.maps else len(self.edges)
 
     def sources(self, target: str) -> tuple[str, ...]:
         """List the nodes that `target` reads, in node order."""

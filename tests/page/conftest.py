@@ -51,9 +51,19 @@ def bare() -> FitRecord:
     )
 
 
+def mapped() -> FitRecord:
+    """A run whose edges join maps: some keep a few of theirs, those that are cut none."""
+    whole = make_record(15)
+    edges = [
+        edge.model_copy(update={"maps": [(1 + i % 192 if edge.kept else 0), 192]}) for i, edge in enumerate(whole.edges)
+    ]
+    return make_record(15, edges=edges)
+
+
 PAGES: dict[str, Callable[[], Record | Mapping[str, Any]]] = {
     "nine": lambda: make_record(9),
     "fifteen": lambda: make_record(15),
+    "mapped": mapped,
     "one": lambda: make_record(1),
     "empty": FitRecord,
     "hostile": hostile_record,

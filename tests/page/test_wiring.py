@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.page.conftest import Opener
+from tests.page.conftest import Opener, mapped
 from tests.report.pages import THIN
 from tests.report.records import make_record
 
@@ -202,6 +202,19 @@ def test_pointing_at_a_connection_tells_its_figures(opened: Opener) -> None:
     expect(page.locator("#tip")).to_contain_text("input \u2192 lego6")
     expect(page.locator("#tip")).to_contain_text(f"gate{record.edges[i].gate:.2f}")
     expect(page.locator(".arc.lit")).to_have_count(1)
+
+
+def test_a_line_is_as_faint_as_few_of_its_map_edges_are_kept(opened: Opener) -> None:
+    page, record = opened("mapped"), mapped()
+    for i, edge in enumerate(record.edges):
+        kept, possible = edge.maps or (0, 1)
+        opacity = page.locator(f'.arc[data-edge="{i}"]').get_attribute("stroke-opacity")
+        assert float(opacity or 1) == pytest.approx(0.2 + 0.8 * kept / possible, abs=0.006)
+    page.locator(".hit:not(.off)").first.dispatch_event("pointerenter")
+    expect(page.locator("#tip")).to_contain_text(re.compile(r"map edges kept\d+ of 192"))
+    first = next(edge for edge in record.edges if edge.kept)
+    assert first.maps is not None
+    expect(page.locator("#connections")).to_contain_text(f"{first.maps[0]} of 192")
 
 
 def test_a_run_under_way_shows_its_latest_gates(opened: Opener) -> None:

@@ -338,3 +338,12 @@ def test_importance_has_a_point_per_ablated_connection() -> None:
     edge = record.edges[10]
     text = f"{edge.source} to {edge.target}: gate {edge.gate:.2f}, loss {edge.ablation:.4f}"
     assert labels[0] == text.replace("loss -", f"loss {MINUS}")
+
+
+def test_map_edges_are_told_where_a_run_has_them(made: str) -> None:
+    edges = [edge.model_copy(update={"maps": [7, 96]}) for edge in make_record(9).edges]
+    page = render(make_record(9, **QUIET, edges=edges))
+    assert {tuple(edge["maps"]) for edge in embedded(page)["edges"]} == {(7, 96)}
+    assert said(page).count("7 of 96") == len(edges)
+    assert "map edges" in said(page)
+    assert "map edges" not in said(made)

@@ -33,7 +33,7 @@ class FitRecord(Record):
     """
 
     class Edge(Part):
-        """One connection: its gate after learning, its importance, what it costs, and whether it was kept."""
+        """One connection: gate after learning, importance, cost, whether it was kept; map edges kept, and possible."""
 
         source: str
         target: str
@@ -42,6 +42,7 @@ class FitRecord(Record):
         ablation: Number = None
         cost: Number = None
         kept: bool | None = None
+        maps: list[int] | None = Field(default=None, min_length=2, max_length=2)
 
     class Budget(Part):
         """One way to cut, and what it left."""

@@ -57,6 +57,7 @@ def sections(record: FitRecord) -> dict[str, Any]:
         "gate_charts": _gate_charts(record, gates),
         "importance_chart": _importance_chart(record),
         "connections": _connections(record, gates),
+        "mapped": any(edge.maps for edge in record.edges),
         "confusion": _confusion(record),
         "mistakes": [
             (entry, _class_name(record, entry.true), _class_name(record, entry.predicted), percent(entry.probability))
@@ -156,6 +157,7 @@ def _drawing(record: FitRecord) -> dict[str, Any]:
                 "strength": rounded(edge.strength),
                 "ablation": rounded(edge.ablation, 6),
                 "kept": edge.kept is not False,
+                "maps": edge.maps,
             }
             for i, edge in enumerate(record.edges)
         ],

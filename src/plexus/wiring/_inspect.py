@@ -45,10 +45,19 @@ def unchained(module: nn.Module) -> list[nn.Module]:
 
 def first_kernel(lego: nn.Module | None) -> Tensor | None:
     """Return the kernel that a factor per input channel would be folded into, (O, I, ...), if there is one."""
-    for layer in unchained(lego) if lego is not None else []:
-        if takes_scale(layer):
-            return kernel_of(layer)
-        if not passes_scale(layer, positive=True):
+    layer = passed_to(lego)
+    return None if layer is None else kernel_of(layer)
+
+
+def passed_to(module: nn.Module | None, *, flat: bool = False) -> nn.Module | None:
+    """Find the layer whose kernel a factor per channel meets first; with `flat` also a linear one behind a Flatten."""
+    flattened = False
+    for layer in unchained(module) if module is not None else []:
+        if takes_scale(layer) or (flattened and isinstance(layer, nn.Linear)):
+            return layer
+        if flat and type(layer) is nn.Flatten and layer.start_dim == 1:
+            flattened = True
+        elif not passes_scale(layer, positive=True):
             return None
     return None
 

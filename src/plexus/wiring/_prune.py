@@ -220,6 +220,9 @@ def budget_range(wiring: Wiring, net: nn.Module | None = None, in_shape: Sequenc
         net: the supernet; without it, parameters and multiply-adds are not counted.
         in_shape: one image's, where `net` has a `.start`; else it is the supernet's.
 
+    Raises:
+        ConfigError: the wiring does not fit the net, or the shape of one image is missing.
+
     Example:
         >>> maps = {("input", "head"): [0.5, 0.25, 0.125]}
         >>> budget_range(Wiring(("input", "head"), [("input", "head", 1.0)], maps))

@@ -23,6 +23,7 @@ function build(width) {
   for (const i of order) {
     const d = paths[i];
     const arc = make("path", { class: `arc reach-${edges[i].reach}`, d, "data-edge": i });
+    if (edges[i].maps) arc.setAttribute("stroke-opacity", (0.2 + (0.8 * edges[i].maps[0]) / Math.max(1, edges[i].maps[1])).toFixed(2));
     const hit = make("path", { class: "hit", d });
     hit.addEventListener("pointerenter", (event) => pointAtArc(i, event));
     hit.addEventListener("pointerleave", release);

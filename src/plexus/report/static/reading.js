@@ -44,6 +44,7 @@ function pointAtArc(k, event) {
   if (!view.kept.has(k)) return;
   light([k], [edge.source, edge.target]);
   const facts = [["gate", decimal(edge.gate)], ["strength", decimal(edge.strength)], ["loss when cut", known(edge.ablation) ? signed(edge.ablation, 4) : NONE]];
+  if (edge.maps) facts.push(["map edges kept", `${whole(edge.maps[0])} of ${whole(edge.maps[1])}`]);
   const rows = facts.map(([name, value]) => make("li", {}, make("span", {}, name), make("span", {}, value)));
   const title = `${data.nodes[edge.source].name} \u2192 ${data.nodes[edge.target].name}`;
   showTip(new DOMRect(event.clientX, event.clientY - 6, 0, 12), "above", make("b", {}, title), make("ul", { class: "pairs" }, ...rows));
