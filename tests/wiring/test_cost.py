@@ -33,15 +33,29 @@ EXPECTED = {
     ("squeeze", "params"): [3 * 4, 4 * 4, 3 * 5, 4 * 5, 5 * 5],
     ("squeeze", "macs"): [16 * 3 * 4, 16 * 4 * 4, 16 * 3 * 5, 16 * 4 * 5, 16 * 5 * 5],
     ("sum", "params"): [1, 1, 1, 1, 1],
+    ("mix", "bytes"): BYTES,
+    ("mix", "params"): [3 * 4, 4 * 4, 3 * 5, 4 * 5, 5 * 5],
+    ("mix", "macs"): [16 * 3 * 4, 16 * 4 * 4, 16 * 3 * 5, 16 * 4 * 5, 16 * 5 * 5],
 }
 
 
 @pytest.mark.parametrize(("merge", "kind"), EXPECTED, ids=["-".join(key) for key in EXPECTED])
 def test_costs_of_edges(merge: str, kind: str) -> None:
-    net, expected = two_legos(merge=merge), EXPECTED[merge, kind]
+    net, expected = two_legos(merge=merge, share=1), EXPECTED[merge, kind]
     costs = edge_costs(net, kind)
     assert costs == pytest.approx([5 * cost / sum(expected) for cost in expected])
     assert sum(costs) / len(costs) == pytest.approx(1)
+
+
+def test_costs_of_a_mix_are_those_of_what_is_not_cut() -> None:
+    net = two_legos(merge="mix", share=2, mix_to=4)
+    first, last = net.connections
+    first.mask[:, 0] = 0
+    first.mask[0, 1] = 0
+    last.mask[last.entries(1)] = 0
+    expected = [2 * 3, 4 * 4, 3 * 4, 5 * 4]
+    assert edge_costs(net, "params") == pytest.approx([4 * cost / sum(expected) for cost in expected])
+    assert len(edge_costs(net, "bytes")) == len(net.wiring().edges) == 4
 
 
 def test_the_kernel_that_a_pool_leads_to_is_counted() -> None:

@@ -52,7 +52,17 @@ def is_chain(module: nn.Module) -> TypeGuard[nn.Sequential]:
 
 
 def has_hooks(module: nn.Module) -> bool:
-    """Tell whether somebody watches this module's calls, so that it must be called as it is."""
+    """Tell whether somebody watches this module's calls, so that it must be called as it is.
+
+    Args:
+        module: any module; what it contains is not looked at.
+
+    Example:
+        >>> layer = nn.ReLU()
+        >>> handle = layer.register_forward_hook(print)
+        >>> has_hooks(layer), has_hooks(nn.ReLU())
+        (True, False)
+    """
     return bool(
         module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
     )

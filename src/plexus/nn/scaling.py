@@ -14,7 +14,7 @@ from plexus.nn._spherical import SphericalConv2d
 from plexus.nn._unit import UnitConv2d, UnitLinear, unit_weight
 from plexus.nn.functional import per_map
 
-__all__ = ["Scaled", "is_chain", "keeps_scale", "kernel_of", "passes_scale", "run_scaled", "takes_scale"]
+__all__ = ["Scaled", "has_hooks", "is_chain", "keeps_scale", "kernel_of", "passes_scale", "run_scaled", "takes_scale"]
 
 _CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 # f(s * x) = s * f(x) for any s: a factor passes through

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,6 +44,11 @@ class Value:
         return self.index is not None or self.scale is not None
 
     @property
+    def present(self) -> tuple[int, ...]:
+        """The channels that are there, of those it stands for."""
+        return tuple(range(self.channels)) if self.index is None else self.index
+
+    @property
     def size(self) -> tuple[int, ...]:
         """The spatial size."""
         return tuple(self.example.shape[2:])
@@ -55,16 +60,19 @@ class Builder:
     Args:
         example: the blank batch, (N, C, *spatial).
         redrawn: all weights will be drawn anew, so that what they are now need not be kept.
+        mix: how mixes are to be executed: `auto` | `fastest` | `dense` | `grouped`.
 
     Attributes:
         input: the images.
+        mixes: the convolutions that stand for mixes, each with the standard deviation of its weights at the start.
         parts: modules and constants by name.
         resized: (node, size) -> what was brought to that size already, so that no source is resampled twice.
         shared: nodes that somebody reads later, too, so that nobody may write into them.
     """
 
-    def __init__(self, example: Tensor, *, redrawn: bool = False) -> None:
-        self.redrawn = redrawn
+    def __init__(self, example: Tensor, *, redrawn: bool = False, mix: str = "auto") -> None:
+        self.redrawn, self.mix = redrawn, mix
+        self.mixes: list[tuple[nn.Module, Tensor]] = []
         self.graph = fx.Graph()
         self.parts: dict[str, Any] = {}
         self.resized: dict[tuple[fx.Node, tuple[int, ...]], Value] = {}
@@ -85,6 +93,26 @@ class Builder:
         """Add layer(x), which leaves the channels and their debts as they are."""
         name = self.hold(layer, name)
         return replace(x, node=self.graph.call_module(name, (x.node,)), example=layer(x.example))
+
+    def pick(self, x: Value, places: Sequence[int], name: str) -> Value:
+        """Take the channels at these places of those that are there; the result owes nothing."""
+        places, have = list(places), x.example.shape[1]
+        first, count = places[0], len(places)
+        if places == list(range(have)):
+            return Value.exact(x.node, x.example)
+        if places == list(range(first, first + count)):  # a view, where gathering would copy
+            node = self.graph.call_function(torch.narrow, (x.node, 1, first, count))
+            return Value.exact(node, x.example.narrow(1, first, count))
+        order = torch.tensor(places, device=x.example.device)
+        node = self.graph.call_function(torch.index_select, (x.node, 1, self.constant(order, name)))
+        return Value.exact(node, x.example.index_select(1, order))
+
+    def join(self, parts: Sequence[Value]) -> Value:
+        """Set values side by side as they are; the result owes nothing."""
+        if len(parts) == 1:
+            return Value.exact(parts[0].node, parts[0].example)
+        node = self.graph.call_function(torch.cat, ([x.node for x in parts], 1))
+        return Value.exact(node, torch.cat([x.example for x in parts], 1))
 
     def constant(self, value: Tensor, name: str) -> fx.Node:
         """Add a tensor that the net holds as a buffer."""

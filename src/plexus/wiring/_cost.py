@@ -22,9 +22,10 @@ def edge_costs(net: nn.Module, kind: str = "bytes") -> list[float]:
     """Measure the cost of every edge relative to the mean edge, in the order of `Supernet.wiring().edges`.
 
     - `bytes`: numbers moved: the source read at its own size, and the merged channels touched at the target's.
-    - `macs`: multiply-adds: one per number added up (sum, max), or those of the kernel slices the edge owns (concat);
-      a rotation-max convolution counts as one plain convolution.
-    - `params`: parameters of those kernel slices; a sum owns none, and where no edge owns any, all cost the same.
+    - `macs`: multiply-adds: one per number added up (sum, max), or those of the kernel slices the edge owns (concat)
+      or of its weights that are not cut (mix); a rotation-max convolution counts as one plain convolution.
+    - `params`: parameters of those kernel slices or weights; a sum owns none, and where no edge owns any, all cost the
+      same.
 
     Args:
         net: a `Supernet`, or a classifier with one as `.body` and a `.head`.
@@ -52,12 +53,17 @@ def edge_costs(net: nn.Module, kind: str = "bytes") -> list[float]:
         if connection.merge == "concat":
             kernel = first_kernel(lego)
         pixels = prod(target)
+        mixed = connection.split_gates() if connection.merge == "mix" else None
         for k, channels in enumerate(connection.channels):
             slices = kernel[:, :channels].numel() if kernel is not None else 0
+            if mixed is not None:
+                if not mixed[k].any():
+                    continue  # the wiring has no such edge
+                slices = int(connection.mask[connection.entries(k)].count_nonzero()) * connection.share
             if kind == "bytes":
                 costs[i, k] = channels * (prod(sizes[k]) + pixels)
             elif kind == "macs":
-                costs[i, k] = slices * pixels if kernel is not None else channels * pixels
+                costs[i, k] = slices * pixels if kernel is not None or mixed is not None else channels * pixels
             else:
                 costs[i, k] = slices
     mean = sum(costs.values()) / len(costs) or 1.0

@@ -1,7 +1,8 @@
 """From a trained supernet and a wiring to a plain torch module.
 
-The steps: which layers the head depends on and what each reads (`_reads`); a walk over these in order, in which every
-layer is put into a graph with what its readers can take over for it (`_fold`); the graph as a module, traced.
+The steps: backwards from the head, which layers it depends on and which channels of each (`_needs`); a walk over these
+in order, in which every layer is put into a graph with what its readers can take over for it (`_fold`); the graph as a
+module, traced.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from plexus.errors import ConfigError
 from plexus.graph import HEAD, INPUT, Wiring
@@ -19,24 +20,36 @@ from plexus.nn import Supernet, evaluating
 from plexus.wiring._builder import Builder, Value
 from plexus.wiring._fold import apply, merge
 from plexus.wiring._inspect import blank_batch, connections, split_head, trace
+from plexus.wiring._mix import PLANS
+from plexus.wiring._needs import needs
+
+Mixes = list[tuple[nn.Module, Tensor]]
+"""The convolutions that stand for mixes, each with the standard deviation of its weights at the start."""
 
 
-def derive(net: nn.Module, wiring: Wiring, *, fold: bool = True) -> nn.Module:
+def derive(net: nn.Module, wiring: Wiring, *, fold: bool = True, mix: str = "auto") -> nn.Module:
     """Make the net that a wiring picks from a supernet of plain modules: no gates, no class of plexus but its neurons.
 
     A cut edge counts as a gate of 0, so with nothing cut the result computes what the supernet does (to about 1e-6 in
-    float32). Layers that do not reach the head are left out. Weights are copied. Without a head the result has all
-    channels of the supernet's, those that were cut as zeros.
+    float32). What nobody reads is left out: layers, and single filters with all that belongs to their channels, as far
+    as the layers between keep channels apart. Weights are copied. Without a head the result has all channels of the
+    supernet's, those that were cut as zeros.
 
     With `fold`, gates go into the kernel slices of the next convolution or linear layer, through max-pool,
     average-pool, ReLU and dropout on the way (they commute with factors >= 0); a sum keeps one factor per source but
     the first. What is left is multiplied in as a constant, as before unit and spherical layers, whose kernels stay of
     length 1; `plexus.nn.fold` makes plain layers of these.
 
+    A mix becomes `dense`, one 1x1 convolution over all source maps that are still read, with weights of 0 where a group
+    of maps does not read one; or `grouped`, a gather and a convolution in groups, in which groups with fewer sources
+    repeat one with weight 0. So both have the wiring until they are trained on: then these zeros move, too.
+
     Args:
         net: a `Supernet`, or a classifier with one as `.body`, a `.head`, and perhaps a `.start`.
-        wiring: which edges stay; strengths are not read.
+        wiring: which edges stay, down to single maps; strengths are not read, but a map edge of strength 0 is none.
         fold: False multiplies every gate in where it stands.
+        mix: `dense` | `grouped` | `auto`, for each mix the one that moves and multiplies less | `fastest`, for each mix
+            the one that takes less time here, measured.
 
     Returns:
         A `torch.fx.GraphModule`, in the training or evaluation mode of `net`, trainable, exportable. A module of the
@@ -44,7 +57,8 @@ def derive(net: nn.Module, wiring: Wiring, *, fold: bool = True) -> nn.Module:
         things in training than in evaluation.
 
     Raises:
-        ConfigError: the wiring names a node or an edge the net lacks, or leaves a layer that is read without an input.
+        ConfigError: the wiring names a node or an edge the net lacks, or leaves a layer that is read without an input;
+            or an unknown `mix`.
 
     Example:
         >>> from plexus.nn import Supernet
@@ -54,7 +68,9 @@ def derive(net: nn.Module, wiring: Wiring, *, fold: bool = True) -> nn.Module:
         >>> torch.allclose(plain(x), net(x), atol=1e-6)
         True
     """
-    plain: nn.Module = _build(net, wiring, fold=fold)
+    if mix not in PLANS:
+        raise ConfigError(f"derive: mix={mix!r} is unknown; choose from {', '.join(PLANS)}")
+    plain: nn.Module = _build(net, wiring, fold=fold, mix=mix)[0]
     start = getattr(net, "start", None)
     if start is not None:
         plain = trace(nn.Sequential(copy.deepcopy(start), plain))
@@ -65,6 +81,8 @@ def rebuild(
     legos: Sequence[nn.Module], wiring: Wiring, in_shape: Sequence[int], **connection_options: Any
 ) -> nn.Module:
     """Build a wiring as a net of its own, with fresh weights and every gate at 1: "try it exclusively".
+
+    The weights of a mix start N(0, 2 / fan-in), the fan-in being the source maps that are left.
 
     Args:
         legos: the stack the wiring was found on, `lego1` first; copied, resized to what they still read, and
@@ -86,11 +104,19 @@ def rebuild(
         torch.Size([1, 4, 6, 6])
     """
     options = {k: v for k, v in connection_options.items() if k not in ("init", "gate_init", "activation", "gate")}
-    body = Supernet(copy.deepcopy(list(legos)), in_shape, activation="none", init=1.0, **options)
+    if options.get("merge") != "mix":
+        options |= {"activation": "none", "init": 1.0}
+    body = Supernet(copy.deepcopy(list(legos)), in_shape, **options)
     # Twice: a module of the user's can draw its own weights only while it is whole, before it is traced into pieces;
     # the rest again afterwards, when kernels have the size that stays and start values follow from it.
     fresh(body)
-    return fresh(_build(body, wiring, fold=True, redrawn=True).train())
+    # in groups, so that there are no weights but the wiring's
+    plain, mixes = _build(body, wiring, fold=True, mix="grouped", redrawn=True)
+    fresh(plain.train())
+    with torch.no_grad():
+        for conv, std in mixes:
+            conv.get_parameter("weight").normal_().mul_(std.view_as(conv.get_parameter("weight")))
+    return plain
 
 
 def fresh(net: nn.Module) -> nn.Module:
@@ -116,56 +142,37 @@ def fresh(net: nn.Module) -> nn.Module:
     return net
 
 
-def _reads(body: Supernet, wiring: Wiring) -> dict[str, tuple[str, ...]]:
-    """Map each layer the head depends on to the sources it reads; refuse a wiring of another net."""
-    names = body.node_names()
-    for name in wiring.nodes:
-        if name not in names:
-            raise ConfigError(f"derive: the wiring's node {name!r} is not in the net, which has {', '.join(names)}")
-    order, first = {name: i for i, name in enumerate(names)}, names[1]
-    for e in wiring.edges:
-        if order[e.source] >= order[e.target] or e.target == first:
-            raise ConfigError(f"derive: the net has no connection {e.source} -> {e.target}")
-    reads: dict[str, tuple[str, ...]] = {}
-    todo = [HEAD]
-    while todo:
-        name = todo.pop()
-        if name == INPUT or name in reads:
-            continue
-        # that the first lego reads the images is no choice, and so no edge
-        reads[name] = (INPUT,) if name == first else wiring.sources(name)
-        if not reads[name]:
-            raise ConfigError(f"derive: {name} is read but has no input in this wiring; keep at least one edge into it")
-        todo += reads[name]
-    return reads
-
-
 @torch.no_grad()
-def _build(net: nn.Module, wiring: Wiring, *, fold: bool, redrawn: bool = False) -> fx.GraphModule:
+def _build(
+    net: nn.Module, wiring: Wiring, *, fold: bool, mix: str = "auto", redrawn: bool = False
+) -> tuple[fx.GraphModule, Mixes]:
     """Build the net, in evaluation mode; `redrawn` says that its weights will be, and asks for no zeros at the end."""
     body, head = split_head(net)
-    reads, names = _reads(body, wiring), body.node_names()
+    needed, names = needs(body, head, wiring), body.node_names()
     with evaluating(net):
         blank = blank_batch(body)
         result = body(blank)  # so that `body.sizes` knows this size, and what is lazy gets its own
         if head is not None:
             head(result)
-        builder = Builder(blank, redrawn=redrawn)
+        builder = Builder(blank, redrawn=redrawn, mix=mix)
         outputs: dict[str, Value] = {INPUT: builder.input}
-        if names[1] in reads:
-            outputs[names[1]] = apply(builder, body.legos[0], builder.input, names[1])
+        if names[1] in needed:
+            outputs[names[1]] = apply(builder, body.legos[0], builder.input, needed[names[1]].layers, names[1])
         for (target, connection, lego), size in zip(connections(body), body.sizes(blank.shape[2:]), strict=True):
-            if target not in reads:
+            need = needed.get(target)
+            if need is None:
                 continue
             # Later layers may read any of these, and a connection over one source with a gate of 1 hands the very node
             # on: whoever overwrites its input has to copy it first.
             builder.shared = {value.node for value in outputs.values()}
             # A cut source still counts for its place among the channels and for the size that all are brought to.
-            sources = [outputs[n] if n in reads[target] else None for n in names[: len(connection.channels)]]
-            merged = merge(builder, connection, sources, size, target)
+            read = [bool(part.any()) for part in need.columns.split(connection.channels, 1)]
+            sources = [outputs[name] if reads else None for name, reads in zip(names, read, strict=False)]
+            merged = merge(builder, connection, sources, need, size, target)
             if not fold:
                 merged = builder.pay_scale(merged, target)
             reader = lego if lego is not None else head
-            outputs[target] = merged if reader is None else apply(builder, reader, merged, target)
+            outputs[target] = merged if reader is None else apply(builder, reader, merged, need.layers, target)
         answer = outputs[HEAD]
-        return builder.finish(builder.pay_scale(answer, "out") if redrawn else builder.pay(answer, "out"))
+        plain = builder.finish(builder.pay_scale(answer, "out") if redrawn else builder.pay(answer, "out"))
+        return plain, builder.mixes

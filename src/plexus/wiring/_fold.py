@@ -2,6 +2,7 @@
 
 A gate is a factor per channel and a cut channel is a factor of 0, so both commute with whatever treats channels one by
 one (pooling, dropout; ReLU for factors >= 0), and a kernel takes both in: conv(s * x, W) = conv(x, W with slices s W).
+A channel that nobody reads is not even zero: its filter goes, and its entries in whatever treats channels one by one.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from plexus.nn import functional as PF
 from plexus.nn.scaling import keeps_scale, kernel_of, passes_scale
 from plexus.wiring._builder import Builder, Value, is_uniform
 from plexus.wiring._inspect import is_layer, trace, unchained
+from plexus.wiring._mix import PLANS, choose
+from plexus.wiring._needs import CONVS, NORMS, Channels, Need, is_dense, keeps_apart
 
 Kept = list[tuple[int, Value]]
 """The sources of a connection that stay, each with its number in it, all of one spatial size."""
@@ -32,7 +35,12 @@ _SHORTEST = 1e-2  # biases are divided by the lengths of slices
 
 
 def merge(
-    builder: Builder, connection: Connection, sources: Sequence[Value | None], size: tuple[int, ...], name: str
+    builder: Builder,
+    connection: Connection,
+    sources: Sequence[Value | None],
+    need: Need,
+    size: tuple[int, ...],
+    name: str,
 ) -> Value:
     """Put a connection into the graph, over the sources that stay.
 
@@ -40,6 +48,7 @@ def merge(
         builder: the graph under construction.
         connection: says how; its gates are taken as they are now.
         sources: in its order; None marks a cut one, which counts as a gate of 0.
+        need: which of their channels are read, and which of the merged ones.
         size: the spatial size that all sources together, the cut ones too, ask for.
         name: of what is added to the graph.
 
@@ -48,16 +57,51 @@ def merge(
     """
     gates = [g.detach() for g in connection.split_gates()]  # constants from here on
     kept = [(k, _resize(builder, connection, x, size)) for k, x in enumerate(sources) if x is not None]
-    if connection.merge == "sum":
-        return _sum(builder, connection, kept, gates, name)
-    if connection.merge == "max":
-        return _max(builder, connection, kept, gates, name)
-    joined = _concat(builder, connection, kept, gates)
+    if connection.merge in ("sum", "max"):
+        for k, _ in kept:
+            read = need.columns[0, connection.maps(k)]
+            gates[k] = gates[k] if read.all() else gates[k] * read.to(gates[k])
+        together = _sum if connection.merge == "sum" else _max
+        return together(builder, connection, kept, gates, name)
+    kept = _with_something_read(builder, connection, kept, need.columns, name)
+    if connection.merge == "mix":
+        return _mix(builder, connection, kept, need, name)
+    joined = _concat(builder, connection, kept, gates, need.columns[0], name)
     if connection.squeeze is None:
         return joined
     conv = _with_debts(_pointwise(connection.squeeze.weight, len(size)), joined)
-    out = builder.call_module(conv, joined, f"{name}_squeeze")
-    return Value.exact(out.node, out.example)
+    return _filtered(builder, conv, joined, need.layers[0], f"{name}_squeeze")
+
+
+def _with_something_read(builder: Builder, connection: Connection, kept: Kept, columns: Tensor, name: str) -> Kept:
+    """Leave out sources of which nothing that is there is read; if that is all of them, one stays, with its zeros."""
+
+    def is_read(k: int, x: Value) -> bool:
+        return bool(columns[:, connection.maps(k)][:, list(x.present)].any())
+
+    read = [(k, x) for k, x in kept if is_read(k, x)]
+    if read:
+        return read
+    k, x = kept[0]
+    return [(k, builder.pay(x, f"{name}_zeros"))]
+
+
+def _mix(builder: Builder, connection: Connection, kept: Kept, need: Need, name: str) -> Value:
+    """Mix the source maps that are read, in the way that the builder asks for; factors go into the weights."""
+    places = [connection.maps(k).start + c for k, x in kept for c in x.present]
+    weight, live = connection.weight.detach().cpu()[:, places], need.columns[:, places]
+    factors = [x.example.new_ones(len(x.present)) if x.scale is None else x.scale for _, x in kept]
+    wanted = sorted(range(connection.out_channels) if need.layers[0] is None else need.layers[0])
+    counts, sources = [len(x.present) for _, x in kept], [x for _, x in kept]
+    plans = [
+        plan(weight * torch.cat(factors).to(weight), live, counts, wanted, connection.share)
+        for plan in PLANS[builder.mix]
+    ]
+    plan = plans[0] if len(plans) == 1 else choose(plans, sources, builder.mix)
+    conv, out = plan.emit(builder, sources, name)
+    builder.mixes.append((conv, plan.std()))
+    index = None if len(plan.rows) == connection.out_channels else plan.rows
+    return Value(out.node, out.example, connection.out_channels, index)
 
 
 def _resize(builder: Builder, connection: Connection, x: Value, size: tuple[int, ...]) -> Value:
@@ -87,23 +131,27 @@ def _area(builder: Builder, x: Value, size: tuple[int, ...]) -> Value:
     return builder.call(_ADAPTIVE[len(size)], x, list(size))
 
 
-def _concat(builder: Builder, connection: Connection, kept: Kept, gates: Sequence[Tensor]) -> Value:
+def _concat(
+    builder: Builder, connection: Connection, kept: Kept, gates: Sequence[Tensor], read: Tensor, name: str
+) -> Value:
     """Set sources side by side. All is left owing: gates as factors, cut sources and cut channels as an index."""
     index: list[int] = []
     scales: list[Tensor] = []
+    parts: list[Value] = []
     for k, x in kept:
-        own = list(x.index or range(x.channels))  # a source may have lost channels of its own further up
-        index += [connection.maps(k).start + c for c in own]
+        first = connection.maps(k).start
+        # a source may have lost channels of its own further up, and others may read more of it
+        places = [place for place, c in enumerate(x.present) if read[first + c]]
+        own = [x.present[place] for place in places]
+        parts.append(builder.pick(x, places, f"{name}_from{k}"))
+        index += [first + c for c in own]
         gate = gates[k].expand(connection.channels[k])[own]
-        scales.append(gate if x.scale is None else gate * x.scale)
-    parts = [x for _, x in kept]
-    nodes = [x.node for x in parts]
-    node = nodes[0] if len(nodes) == 1 else builder.graph.call_function(torch.cat, (nodes, 1))
+        scales.append(gate if x.scale is None else gate * x.scale[places])
+    joined = builder.join(parts)
     scale, total = torch.cat(scales), sum(connection.channels)
-    return Value(
-        node,
-        torch.cat([x.example for x in parts], 1),
-        total,
+    return replace(
+        joined,
+        channels=total,
         index=None if len(index) == total else tuple(index),
         scale=None if bool((scale == 1).all()) else scale,
     )
@@ -153,38 +201,43 @@ def _max(builder: Builder, connection: Connection, kept: Kept, gates: Sequence[T
     return builder.call(F.relu, total) if len(kept) < len(connection.channels) else total
 
 
-def apply(builder: Builder, module: nn.Module, x: Value, name: str) -> Value:
+def apply(builder: Builder, module: nn.Module, x: Value, asked: Sequence[Channels], name: str) -> Value:
     """Put a lego or head into the graph, on channels that may owe something; its layers are copied.
 
     Factors and missing channels go into the first kernel they meet; layers they commute with are passed. Before a unit
     or spherical layer factors are multiplied in, as its kernel has length 1; missing channels take their slices along.
+    Filters that nobody asks for are left out, and what belongs to their channels further on.
 
     Args:
         builder: the graph under construction.
         module: the lego or head, in evaluation mode.
         x: what it reads.
+        asked: the channels asked of what it reads, then of the output of each of its layers.
         name: of its layers in the graph.
 
     Returns:
         Its output.
     """
     for i, leaf in enumerate(unchained(module)):  # layer by layer, since debts go into the first that can take them
-        x = _layer(builder, copy.deepcopy(leaf), x, name if leaf is module else f"{name}_{i}")
+        x = _layer(builder, copy.deepcopy(leaf), x, asked[i : i + 2], name if leaf is module else f"{name}_{i}")
     return x
 
 
-def _layer(builder: Builder, leaf: nn.Module, x: Value, name: str) -> Value:
+def _layer(builder: Builder, leaf: nn.Module, x: Value, asked: Sequence[Channels], name: str) -> Value:
     layer = is_layer(leaf)
     if layer and hasattr(leaf, "inplace"):
         vars(leaf)["inplace"] = False  # a lego with one source reads it as it is, and so may others
+    # A linear layer reads the last axis, which are the channels only where nothing spatial is left.
+    takes_debts = keeps_scale(leaf) or (type(leaf) is nn.Linear and x.example.dim() == 2)
+    if is_dense(leaf) or (x.owes and takes_debts):
+        return _filtered(builder, _with_debts(leaf, x) if x.owes else leaf, x, asked[1], name)
     if x.owes:
         positive = x.scale is None or bool((x.scale >= 0).all())
-        # A linear layer reads the last axis, which are the channels only where nothing spatial is left.
-        if keeps_scale(leaf) or (type(leaf) is nn.Linear and x.example.dim() == 2):
-            out = builder.call_module(_with_debts(leaf, x), x, name)
-            return Value.exact(out.node, out.example)
         if passes_scale(leaf, positive=positive):
             return builder.call_module(leaf, x, name)
+        if x.index is not None and asked[0] is not None and asked[0] <= set(x.index) and keeps_apart(leaf):
+            # what is missing was not cut to zero but is asked for by nobody, so that its part of the layer can go
+            return _narrowed_layer(builder, leaf, builder.pay_scale(x, name), name)
         if type(leaf) is nn.Flatten and leaf.start_dim == 1 and leaf.end_dim in (-1, x.example.dim() - 1):
             return builder.call_module(leaf, _flattened(x), name)
         if type(leaf) in UNIT_LAYERS and x.index and (cut := _narrowed(leaf, x.index, redrawn=builder.redrawn)):
@@ -198,6 +251,46 @@ def _layer(builder: Builder, leaf: nn.Module, x: Value, name: str) -> Value:
         out = builder.call_module(leaf, x, name)
         return Value.exact(out.node, out.example)
     return _custom(builder, leaf, x, name)
+
+
+def _filtered(builder: Builder, layer: nn.Module, x: Value, asked: Channels, name: str) -> Value:
+    """Add a layer that reads `x` as it is, without the filters that nobody asks for, where these stand apart."""
+    if asked is None or not is_dense(layer):
+        out = builder.call_module(layer, x, name)
+        return Value.exact(out.node, out.example)
+    index, channels = sorted(asked), int(layer.out_channels)  # type: ignore[arg-type]
+    _take(layer, ("weight", "bias"), index)
+    vars(layer)["out_channels"] = len(index)
+    out = builder.call_module(layer, x, name)
+    return Value(out.node, out.example, channels, tuple(index))
+
+
+def _narrowed_layer(builder: Builder, layer: Any, x: Value, name: str) -> Value:
+    """Add a layer that treats channels one by one, or in groups, for those that are there."""
+    assert x.index is not None
+    if not isinstance(layer, CONVS):
+        if isinstance(layer, NORMS):
+            _take(layer, ("weight", "bias", "running_mean", "running_var"), x.index)
+            layer.num_features = len(x.index)
+        return builder.call_module(layer, x, name)
+    takes, gives, there = layer.in_channels // layer.groups, layer.out_channels // layer.groups, set(x.index)
+    groups = [g for g in range(layer.groups) if there.issuperset(range(g * takes, (g + 1) * takes))]
+    places = [place for place, c in enumerate(x.index) if c // takes in groups]
+    index, channels = [g * gives + i for g in groups for i in range(gives)], layer.out_channels
+    _take(layer, ("weight", "bias"), index)
+    layer.groups, layer.in_channels, layer.out_channels = len(groups), len(groups) * takes, len(index)
+    out = builder.call_module(layer, builder.pick(x, places, f"{name}_channels"), name)
+    return Value(out.node, out.example, channels, tuple(index))
+
+
+def _take(layer: nn.Module, names: Sequence[str], index: Sequence[int]) -> None:
+    """Leave of these parameters and buffers the entries of some channels."""
+    for name in names:
+        value = getattr(layer, name)
+        if isinstance(value, nn.Parameter):
+            setattr(layer, name, nn.Parameter(value.detach()[list(index)].clone(), requires_grad=value.requires_grad))
+        elif value is not None:
+            setattr(layer, name, value[list(index)].clone())
 
 
 def _flattened(x: Value) -> Value:

@@ -213,20 +213,39 @@ def _rms(body: Supernet, batches: Sequence[Batch]) -> tuple[dict[str, float], di
 
 @torch.enable_grad()
 def _taylor(net: nn.Module, body: Supernet, batches: Sequence[Batch], loss: Callable[..., Tensor]) -> Measured:
-    """Differentiate by the masks: mask * dL/dmask = g dL/dg, since g = activation(w) * mask."""
+    """Differentiate by the masks: mask * dL/dmask = g dL/dg, since g = activation(w) * mask; a mix by its weights."""
     values: dict[Pair, float] = defaultdict(float)
     maps: dict[Pair, Tensor] = {}
     for x, y in batches:
-        with _masks(body) as masks:
-            for connection, mask in masks.items():
-                connection.mask = mask.clone().requires_grad_()
-            leaves = [c.mask for c in body.connections]
-            slopes = dict(zip(body.connections, torch.autograd.grad(loss(net(x), y), leaves), strict=True))
-            for source, target, connection, _, k in _edges(body):
-                change = (connection.mask * slopes[connection])[connection.entries(k)].detach()
-                values[source, target] += change.sum().abs().item() / len(batches)
-                maps[source, target] = maps.get((source, target), 0) + change.abs() / len(batches)
+        with _leaves(body) as leaves:
+            slopes = torch.autograd.grad(loss(net(x), y), list(leaves.values()))
+        changes = {}
+        for (connection, leaf), slope in zip(leaves.items(), slopes, strict=True):
+            change = (leaf * slope).detach()
+            mixed = connection.merge == "mix"
+            changes[connection] = change.unflatten(0, (-1, connection.share)).sum(1) if mixed else change
+        for source, target, connection, _, k in _edges(body):
+            change = changes[connection][connection.entries(k)]
+            values[source, target] += change.sum().abs().item() / len(batches)
+            maps[source, target] = maps.get((source, target), 0) + change.abs() / len(batches)
     return {pair: (values[pair], maps[pair]) for pair in maps}
+
+
+@contextmanager
+def _leaves(body: Supernet) -> Iterator[dict[Connection, Tensor]]:
+    """Give what is differentiated by: of each connection the mask, or the weights of a mix, which has no gates."""
+    with _masks(body) as masks:
+        frozen = [c.weight for c in body.connections if not c.weight.requires_grad]
+        for connection, mask in masks.items():
+            if connection.merge == "mix":
+                connection.weight.requires_grad_()
+            else:
+                connection.mask = mask.clone().requires_grad_()
+        try:
+            yield {c: c.weight if c.merge == "mix" else c.mask for c in body.connections}
+        finally:
+            for weight in frozen:
+                weight.requires_grad_(False)
 
 
 @torch.no_grad()

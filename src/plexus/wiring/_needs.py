@@ -1,0 +1,127 @@
+"""The backward half of `derive`: which channels anybody reads, from the head back to the images."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from plexus.errors import ConfigError
+from plexus.graph import HEAD, Wiring
+from plexus.nn import Connection, Supernet
+from plexus.nn.scaling import has_hooks
+from plexus.wiring._inspect import connections, unchained
+
+Channels = frozenset[int] | None
+"""Some channels of a value, by number; None for all of them."""
+
+CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+NORMS = (
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d),
+    *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
+)
+# one channel of the result is a function of one channel of the input, the same function for all
+_ALIKE: tuple[type[nn.Module], ...] = (
+    *(nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, nn.LPPool1d, nn.LPPool2d),
+    *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d),
+    *(nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d),
+    *(nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d),
+    *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.Identity, nn.Upsample),
+    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus),
+    *(nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid, nn.Sigmoid, nn.Tanh),
+)
+
+
+class Need(NamedTuple):
+    """What is asked of a layer that somebody reads, and of the connection before it.
+
+    Args:
+        layers: the channels asked of the lego's input, then of the output of each layer that it is made of.
+        columns: (groups, sum of channels), the source maps that the connection reads for each group of its maps; one
+            group except for a mix, none for the first lego, which has no connection.
+    """
+
+    layers: tuple[Channels, ...]
+    columns: Tensor
+
+
+def needs(body: Supernet, head: nn.Module | None, wiring: Wiring) -> dict[str, Need]:
+    """Find the layers the answer depends on, and the channels that each of them has to give and to read.
+
+    Args:
+        body: the supernet; its own masks count for a mix, where they are the wiring.
+        head: needs all that the last connection gives, as does whoever reads a net without a head.
+        wiring: which edges stay.
+
+    Returns:
+        The needs of every layer that is read, and of `head`, by name.
+
+    Raises:
+        ConfigError: the wiring is another net's, or leaves a layer that is read without an input.
+    """
+    names = body.node_names()
+    asked = {
+        name: torch.zeros(channels, dtype=torch.bool)
+        for name, channels in zip(names, body.connections[-1].channels, strict=False)
+    }
+    found: dict[str, Need] = {}
+    for (target, connection, lego), present in reversed([*zip(connections(body), body.reads(wiring), strict=True)]):
+        if target != HEAD and not asked[target].any():
+            continue
+        layers = _backwards(lego or head, None if target == HEAD else asked[target])
+        present = present.cpu() & (connection.mask.cpu() != 0) if connection.merge == "mix" else present.cpu()
+        if not present.any():
+            raise ConfigError(
+                f"derive: {target} is read but has no input in this wiring; keep at least one edge into it"
+            )
+        columns = _columns(connection, present, layers[0])
+        if not columns.any():  # all that is read of it has been cut from its input: then what is left stands for it
+            layers, columns = _backwards(lego or head, None), present
+        found[target] = Need(layers, columns)
+        for k in range(len(connection.channels)):
+            read = columns[:, connection.maps(k)].any(0)
+            # maps of several sources meet in one map of a sum: there a source has all of them, or is not there
+            asked[names[k]] |= read.any() if connection.merge in ("sum", "max") else read
+    if asked[names[1]].any():
+        found[names[1]] = Need(_backwards(body.legos[0], asked[names[1]]), torch.zeros(0, 0, dtype=torch.bool))
+    return found
+
+
+def is_dense(layer: nn.Module) -> bool:
+    """Tell whether each output channel of a layer is a filter of its own over all input channels."""
+    return bool(type(layer) in CONVS and layer.groups == 1 and not has_hooks(layer))
+
+
+def keeps_apart(layer: nn.Module) -> bool:
+    """Tell whether channels pass through a layer one by one, or in groups, and can be taken out of it."""
+    if has_hooks(layer) or getattr(layer, "return_indices", False):
+        return False
+    return type(layer) in (*_ALIKE, *NORMS) or (isinstance(layer, CONVS) and type(layer) in CONVS and layer.groups > 1)
+
+
+def _columns(connection: Connection, present: Tensor, wanted: Channels) -> Tensor:
+    """Of the source maps that are there, mark those that serve the wanted channels of the result."""
+    if wanted is None or connection.merge not in ("concat", "mix"):
+        return present
+    keep = torch.zeros(connection.out_channels, dtype=torch.bool)
+    keep[list(wanted)] = True
+    return present & (keep.view(len(present), -1).any(1, keepdim=True) if connection.merge == "mix" else keep)
+
+
+def _backwards(module: nn.Module | None, asked: Tensor | None) -> tuple[Channels, ...]:
+    """Walk back through a lego's layers, from the channels asked of its output to those of its input."""
+    whole = asked is None or bool(asked.all())
+    channels: list[Channels] = [None if asked is None or whole else frozenset(asked.nonzero().flatten().tolist())]
+    for layer in reversed(unchained(module) if module is not None else []):
+        channels.append(_asked_of_input(layer, channels[-1]))
+    return tuple(reversed(channels))
+
+
+def _asked_of_input(layer: nn.Module, asked: Channels) -> Channels:
+    if asked is None or not keeps_apart(layer):
+        return None
+    if not isinstance(layer, CONVS):
+        return asked
+    gives, takes = layer.out_channels // layer.groups, layer.in_channels // layer.groups
+    return frozenset(group * takes + i for group in {c // gives for c in asked} for i in range(takes))
