@@ -44,7 +44,6 @@ def test_all_mistakes_are_told_at_once() -> None:
         ({"warmup": 1.0}, "warmup=1.0 must be at least 0 and below 1"),
         ({"epochs": 2}, "epochs=2 must be at least 3"),
         ({"keep": 0.5, "max_params": 100}, "give one budget"),
-        ({"select": 0.7, "cut": 0.7}, "select below cut"),
         ({"test": 0.0}, "test=0.0 must be between 0 and 1"),
         ({"gate_init": (0.5, 0.5, 0.5)}, "gate_init=[0.5, 0.5, 0.5] must be one or two gate values"),
         ({"gate_init": ()}, "gate_init=[] must be one or two gate values"),
@@ -52,6 +51,8 @@ def test_all_mistakes_are_told_at_once() -> None:
         ({"neuron": "rot6"}, "neuron='rot6' is unknown; choose from plain, rot8, rot4, unit, spherical"),
         ({"dense": "rot8"}, "dense='rot8' is unknown; choose from plain, unit, spherical"),
         ({"neuron": "rot8", "last": 0}, "last=0 must be at least 1"),
+        ({"merge": "sum"}, "merge=sum does not suit preset=mix"),
+        ({"preset": "mix", "neuron": "rot8"}, "neuron=rot8 does not suit preset=mix"),
         ({"last": 2}, "last=2 counts convolutions that become another neuron; say which with neuron"),
         ({"epoch": 3}, "unknown option 'epoch'; did you mean 'epochs'?"),
     ],
@@ -65,16 +66,17 @@ def test_a_mistake_is_named(wrong: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"preset": "blocks", "width": 32}, "width=32 belongs to preset=deep, not to preset=blocks"),
+        ({"preset": "blocks", "width": 32}, "width=32 belongs to preset=mix and preset=deep, not to preset=blocks"),
         ({"legos": "a.py:f", "width": 32}, "width=32 has no effect beside legos='a.py:f'"),
         ({"legos": "a.py:f", "preset": "dense"}, "preset='dense' has no effect beside legos='a.py:f'"),
         ({"start_at": "features"}, "start_at='features' needs start_from: a run of `plexus represent train`"),
         ({"start_frozen": False}, "start_frozen=False needs start_from"),
         ({"start_from": "z", "width": 8}, "width=8 has no effect at an encoder's Z"),
         ({"start_from": "z", "preset": "blocks"}, "preset='blocks' has no effect at an encoder's Z"),
-        ({"anneal": "off", "select": 0.1}, "select=0.1 belongs to anneal=fade, not to anneal=off"),
+        ({"preset": "deep", "fan_in": 4}, "fan_in=4 belongs to merge=mix, not to merge=sum"),
+        ({"penalty": 0.1}, "penalty=0.1 belongs to merge=concat and merge=sum"),
         (
-            {"merge": "concat", "project": "pad"},
+            {"preset": "deep", "merge": "concat", "project": "pad"},
             "project='pad' belongs to merge=sum and merge=max, not to merge=concat",
         ),
         ({"preset": "blocks", "project": "conv"}, "project='conv' belongs to merge=sum and merge=max"),
@@ -97,6 +99,7 @@ def test_an_option_of_no_effect_is_refused(options: dict[str, Any], words: str, 
         {"start_from": "z", "start_at": "features", "width": 8},
         {"start_from": "z", "legos": "a.py:f", "resize": "area"},
         {"preset": "blocks", "merge": "max", "project": "conv"},
+        {"legos": "a.py:f", "merge": "mix", "fan_in": 8, "share": 4},
         {"preset": "dense", "width": 16},  # the default
     ],
 )
@@ -113,17 +116,25 @@ def test_unknown_names_come_with_the_nearest_and_with_all_other_mistakes() -> No
     )
 
 
-def test_one_budget_takes_the_place_of_the_other() -> None:
-    assert (FitConfig().keep, FitConfig().max_params) == (0.3, None)
-    assert (FitConfig(max_params=9).keep, FitConfig(max_params=9).max_params) == (None, 9)
-    assert replace(FitConfig(), keep=None, max_params=9) == FitConfig(max_params=9)
+def test_a_budget_is_what_was_chosen() -> None:
+    assert FitConfig().budget() == {}
+    assert FitConfig(max_params=9).budget() == {"max_params": 9}
+
+
+def test_the_stack_of_legos() -> None:
+    assert FitConfig().stack == "mix"
+    assert FitConfig(neuron="rot8").stack == "deep"
+    assert FitConfig(preset="blocks").stack == "blocks"
+    assert FitConfig(start_from="z").stack == "dense"
+    assert FitConfig(start_from="z", start_at="features").stack == "mix"
+    assert FitConfig(legos="a.py:f", start_from="z").stack == "legos"
 
 
 configs = st.builds(
     FitConfig,
     data=st.text(min_size=1).filter(lambda text: text.isprintable()),
     keep=st.one_of(st.none(), st.floats(1e-6, 1)),
-    gate_init=st.one_of(st.none(), st.tuples(st.floats(0.01, 0.99), st.floats(0.01, 0.99))),
+    gate_lr=st.one_of(st.none(), st.floats(0, 10)),
     lr=st.floats(1e-30, 1e30),
     augment=st.one_of(st.none(), st.booleans()),
     seed=st.integers(0, 2**63 - 1),
@@ -170,19 +181,6 @@ def test_numbers_as_yaml_and_people_write_them() -> None:
 def test_what_is_no_count(text: str) -> None:
     with pytest.raises(ConfigError, match="max_params="):
         FitConfig.from_mapping({"max_params": text})
-
-
-@given(epochs=st.integers(3, 200), select=st.floats(0.001, 0.99), cut=st.floats(0.002, 0.999))
-def test_there_is_an_epoch_before_between_and_after(epochs: int, select: float, cut: float) -> None:
-    if select >= cut:
-        select, cut = cut / 2, cut
-    choice, end = FitConfig(epochs=epochs, select=select, cut=cut).spans()
-    assert 1 <= choice < end < epochs
-
-
-def test_spans_are_the_shares() -> None:
-    assert FitConfig(epochs=24).spans() == (6, 16)
-    assert FitConfig(epochs=100, select=0.1, cut=0.9).spans() == (10, 90)
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def plan(config: FitConfig, in_shape: Sequence[int], classes: int) -> Plan:
     def need(width: int | None, fan_in: int) -> float:
         return cost(cut_at_random(Nets(replace(config, width=width), in_shape, classes).supernet(), fan_in), in_shape)
 
-    fixed = config.width is not None or config.legos is not None or config.preset != "mix"
+    fixed = config.width is not None or config.stack != "mix"
     most = max(sum(c.channels) for c in body.connections)
     choices = [(config.width, k) for k in _fan_ins(most)] if fixed else [(w, FAN_IN) for w in WIDTHS]
     if not fixed and need(*choices[0]) > limit:

@@ -53,9 +53,10 @@ class FitConfig(ImageOptions):
     start_frozen: bool = option(
         True, "network", "leave the encoder as it is; otherwise it learns, too", needs={"start_from": ...}
     )
-    preset: Literal["mix", "deep", "blocks", "legos8", "dense"] = option(
-        "mix", "network", "the stack of legos; at an encoder's Z always dense", needs={"legos": None}
-    )
+    preset: Literal["mix", "deep", "blocks", "legos8", "dense"] | None = option(
+        None, "network", "the stack of legos; at an encoder's Z always dense", needs={"legos": None},
+        default="mix, or deep for other neurons than plain",
+    )  # fmt: skip
     legos: str | None = option(None, "network", "FILE.py:function giving your own legos for an input shape")
     width: int | None = option(
         None, "network", "channels of the legos (deep), or of the first stage's (mix)", ge=1, needs={"legos": None},
@@ -133,6 +134,11 @@ class FitConfig(ImageOptions):
         default="0.05, or 0.01 (mix)",
     )
 
+    @property
+    def stack(self) -> str:
+        """The stack of legos that these options ask for: a preset, or `legos` for the user's own."""
+        return _stack(vars(self))
+
     def budget(self) -> dict[str, Any]:
         """Return the limit that was chosen, by name; empty for the default."""
         return {name: value for name in BUDGETS if (value := getattr(self, name)) is not None}
@@ -143,9 +149,11 @@ class FitConfig(ImageOptions):
         given = [name for name in BUDGETS if options.get(name) is not None]
         if len(given) > 1:
             yield f"give one budget: {' or '.join(given)}"
-        stack = options.get("preset", "mix") if options.get("legos") is None else None
-        if stack == "mix" and options.get("start_from") is None and options.get("merge") not in (None, "mix"):
-            yield f"merge={options['merge']} does not suit preset=mix; choose preset=deep, or your own legos"
+        stack, merge = _stack(options), options.get("merge")
+        if stack == "mix" and merge not in (None, "mix"):
+            yield f"merge={merge} does not suit preset=mix; choose preset=deep, or your own legos"
+        if stack == "mix" and options.get("neuron", "plain") != "plain":
+            yield f"neuron={options['neuron']} does not suit preset=mix, whose convolutions are depthwise; choose preset=deep"
         if options.get("last") is not None and options.get("neuron") == "plain":
             yield f"last={options['last']} counts convolutions that become another neuron; say which with neuron"
 
@@ -154,11 +162,11 @@ class FitConfig(ImageOptions):
         """Return the options that would have no effect beside the others, each with a sentence that says so."""
         sentences = super().idle(options)
         chosen = {name: value for name, value in options.items() if value not in (None, declared(cls)[name].value)}
-        at_z = "start_from" in chosen and options.get("start_at", "z") == "z" and "legos" not in chosen
+        stack = _stack(options)
+        at_z = stack == "dense" and chosen.get("preset") != "dense"
         for name in ("preset", "width") if at_z else ():
-            if name in chosen and chosen[name] != "dense":
+            if name in chosen:
                 sentences[name] = f"{name}={chosen[name]!r} has no effect at an encoder's Z, where legos are dense"
-        stack = "legos" if "legos" in chosen else "dense" if at_z else options.get("preset", "mix")
         if "width" in chosen and stack in ("blocks", "legos8"):
             sentences["width"] = (
                 f"width={chosen['width']!r} belongs to preset=mix and preset=deep, not to preset={stack}"
@@ -175,3 +183,13 @@ class FitConfig(ImageOptions):
         if "resize" in chosen and stack == "dense":
             sentences["resize"] = f"resize={chosen['resize']!r} has no effect on dense legos, all of one size"
         return sentences
+
+
+def _stack(options: Mapping[str, Any]) -> str:
+    """The stack of legos that options ask for."""
+    if options.get("legos") is not None:
+        return "legos"
+    if options.get("start_from") is not None and options.get("start_at", "z") == "z":
+        return "dense"
+    plain = options.get("neuron", "plain") == "plain"
+    return str(options.get("preset") or ("mix" if plain else "deep"))

@@ -111,11 +111,9 @@ def _encoder(config: FitConfig, in_shape: Sequence[int]) -> Autoencoder | None:
 def _preset(config: FitConfig) -> Preset:
     if config.legos is not None:
         return Preset(_function(config.legos), {"merge": "sum", "gate_init": (0.95, 0.27)})
-    if config.start_from is not None and config.start_at == "z":
-        return preset("dense")
-    chosen = preset(config.preset)
+    chosen = preset(config.stack)
     if config.width is not None:
-        make = {"mix": mix_legos, "deep": deep_legos}[config.preset]
+        make = {"mix": mix_legos, "deep": deep_legos}[config.stack]
         return Preset(partial(make, width=config.width), chosen.options)
     return chosen
 
