@@ -153,7 +153,7 @@ class FitConfig(ImageOptions):
         if stack == "mix" and merge not in (None, "mix"):
             yield f"merge={merge} does not suit preset=mix; choose preset=deep, or your own legos"
         if stack == "mix" and options.get("neuron", "plain") != "plain":
-            yield f"neuron={options['neuron']} does not suit preset=mix, whose convolutions are depthwise; choose preset=deep"
+            yield f"neuron={options['neuron']} does not suit the depthwise legos of preset=mix; choose preset=deep"
         if options.get("last") is not None and options.get("neuron") == "plain":
             yield f"last={options['last']} counts convolutions that become another neuron; say which with neuron"
 
