@@ -41,6 +41,9 @@ def mix(sources: Sequence[Tensor], weight: Tensor, mask: Tensor, bank: MixBank |
     Raises:
         ConfigError: sources, weight and mask that do not fit each other.
 
+    Source: sparse 1x1 convolutions channels first (Elsen et al. 2019, Fast Sparse ConvNets); groups that share their
+    sources (Huang et al. 2018, CondenseNet).
+
     Example:
         >>> x, weight = [torch.ones(1, 2, 4, 4), torch.ones(1, 1, 4, 4)], torch.tensor([[1.0, 2.0, 3.0]])
         >>> mix(x, weight, torch.tensor([[1.0, 0.0, 1.0]]))[0, 0, 0]

@@ -9,15 +9,19 @@ from torch import Tensor
 
 from plexus.errors import ConfigError
 from plexus.nn._mix import MixBank, mix
+from plexus.nn._planes import depthwise_norm, max_halved, mean_halved, run_planes
 from plexus.nn._rotation import ring_rotate, rot_backend, rot_conv2d
 from plexus.nn._sums import may_fuse, pad_channels, per_map, weighted_cat, weighted_sum
 from plexus.nn._unit import norm_penalty, unit_weight
 
 __all__ = [
     "MixBank",
+    "depthwise_norm",
     "divides",
     "interpolation",
+    "max_halved",
     "may_fuse",
+    "mean_halved",
     "mix",
     "norm_penalty",
     "pad_channels",
@@ -29,6 +33,7 @@ __all__ = [
     "ring_rotate",
     "rot_backend",
     "rot_conv2d",
+    "run_planes",
     "unit_weight",
     "weighted_cat",
     "weighted_sum",
@@ -66,6 +71,8 @@ def resize(x: Tensor, size: Sequence[int], mode: str = "area") -> Tensor:
     if mode == "area":
         if divides(size, here):  # the same means from windows of one size
             factors = [a // b for a, b in zip(here, size, strict=True)]
+            if factors == [2, 2]:
+                return mean_halved(x)
             return _AVG_POOL[len(size)](x, factors)
         return F.interpolate(x, size=size, mode="area")
     if mode == "nearest":
