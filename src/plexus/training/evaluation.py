@@ -64,7 +64,10 @@ def evaluate(
     shape = "x".join(map(str, (*data.in_shape[1:], data.in_shape[0])))
     dense = "" if config.dense == "plain" else f"{config.dense} "
     labels = {"input": shape, "head": f"{dense}{config.head}, {len(data.classes)} classes"}
-    edges = _edges(nets, config, ranking[:1])
+    uncut = copy.deepcopy(nets.supernet)
+    for connection in gated(uncut):
+        connection.mask.fill_(1)
+    edges = _edges(nets, uncut, config, ranking[:1])
     logits = logits_of(nets.final, normalize, data.test.images)
     return {
         "nodes": list(body.node_names()),
@@ -72,20 +75,20 @@ def evaluate(
         "edges": edges,
         "budgets": _budgets(nets, edges, data, normalize),
         "chosen": 0,
-        "results": _results(nets, data, normalize),
+        "results": _results(nets, uncut, data, normalize),
         "confusion": confusion(logits, data.test.labels, len(data.classes)),
         "mistakes": mistakes(logits, data.test),
     }
 
 
-def _edges(nets: Trained, config: FitConfig, ranking: Ranking) -> list[dict[str, Any]]:
+def _edges(nets: Trained, uncut: nn.Module, config: FitConfig, ranking: Ranking) -> list[dict[str, Any]]:
     """Every edge that the net had at first; those that were cut have no strength left."""
     body: Any = nets.supernet.body
     strength, ablation = (importance(nets.supernet, ranking, how).strengths() for how in ("strength", "ablation"))
     gates, kept, names = importance(nets.supernet, method="gate").strengths(), nets.kept, body.node_names()
     pairs = [(s, t) for i, t in enumerate(names[2:], 2) for s in names[:i]]
     entries = []
-    for pair, cost in zip(pairs, edge_costs(nets.supernet, config.cost), strict=True):
+    for pair, cost in zip(pairs, edge_costs(uncut, config.cost), strict=True):
         entry = {
             "source": pair[0],
             "target": pair[1],
@@ -124,18 +127,15 @@ def _budgets(
     return list(budgets.values())
 
 
-def _results(nets: Trained, data: ImageData, normalize: Normalize) -> list[dict[str, Any]]:
+def _results(nets: Trained, uncut: nn.Module, data: ImageData, normalize: Normalize) -> list[dict[str, Any]]:
     """Every net on the test images, which nothing was chosen by; the uncut one was not trained to its end."""
-    whole = copy.deepcopy(nets.supernet)
-    for connection in gated(whole):
-        connection.mask.fill_(1)
-    uncut = derive(whole, importance(whole, method="gate"))
+    whole = derive(uncut, importance(uncut, method="gate"))
     rows: list[tuple[str, str, nn.Module]] = [("final", "learned wiring", nets.final), *nets.controls]
     results = []
     for name, label, net in rows:
         entry = result(name, label, net, normalize, data.test, data.in_shape)
         results.append(entry | ({"neurons": words} if (words := neurons(net)) else {}))
-    entry = {"name": "uncut", "label": "nothing cut", **costs(uncut, normalize, data.in_shape)}
+    entry = {"name": "uncut", "label": "nothing cut", **costs(whole, normalize, data.in_shape)}
     return [*results, entry]
 
 
