@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
@@ -42,6 +42,14 @@ class FitConfig(ImageOptions):
         >>> FitConfig(keep=0.2).data
         'digits'
     """
+
+    gone: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(
+            ("select", "cut", "anneal"), "edges are cut while the net learns, between .1 and .6 of the steps"
+        ),
+        "rank": "edges are as strong as their gate or their weights",
+        "then": "what stays keeps its values and trains on",
+    }
 
     augment: bool | None = option(None, "data", "shift by up to 10 % and flip", default="all data but digits")
     start_from: str | None = option(

@@ -18,8 +18,6 @@ EVERY = 10
 """Steps between two cuts: Adam's moments have moved on by then, and ranking all edges costs next to nothing."""
 MEMORY = 0.98
 """Of the running mean of the accuracy: it looks back over some fifty batches."""
-MEMORY = 0.98
-"""Of the running mean of the accuracy: it looks back over some fifty batches."""
 
 
 @dataclass(frozen=True)
@@ -103,27 +101,31 @@ class GradualCut(L.Callback):
             self._seen = [
                 MEMORY * old + (1 - MEMORY) * new for old, new in zip(self._seen, (module.hits, 1.0), strict=True)
             ]
-        if step % EVERY and step != self.steps:
+        last = step == self.steps
+        if step % EVERY and not last:
             return
-        if self.began is None and step >= self.first:
-            sees = self._seen[0] > self.bar * self._seen[1]
-            if sees or step >= self.latest - self.span / 2:
+        if self.began is None and (step >= self.first or last):
+            # each process has seen other images; the first one decides for all, and its state is in the checkpoint
+            sees = trainer.strategy.broadcast(self._seen[0] > self.bar * self._seen[1])
+            if sees or last or step >= self.latest - self.span / 2:
                 self.began, self.blind = step, not sees
         if self.began is not None:
             end = max(min(self.began + self.span, self.latest), self.began + 1.0)
-            self.apply(min(1.0, (step - self.began) / (end - self.began)))
+            self.apply(1.0 if last else min(1.0, (step - self.began) / (end - self.began)))
 
     @torch.no_grad()
     def apply(self, progress: float) -> None:
         """Cut down to what is left at u = `progress`, 0 to 1."""
-        left = (1 - progress) ** 3
+        open_ = (1 - progress) ** 3
         if self.target.fan_in is not None:
             for connection in self.body.connections:
-                keep_strongest(connection, self.target.fan_in, left)
+                keep_strongest(connection, self.target.fan_in, open_)
             return
         assert self.target.edges is not None
-        count = math.ceil(self.target.edges + (self._whole - self.target.edges) * left)
-        self.body.set_wiring(prune(importance(self.body, method="gate"), edges=count))
+        count = math.ceil(self.target.edges + (self._whole - self.target.edges) * open_)
+        ranked = left(importance(self.body, method="gate"), self.body)  # what is cut does not come back
+        # by `keep`, which is met as far as every layer keeps an input; the half makes the rounding exact
+        self.body.set_wiring(prune(ranked, keep=min(1.0, (count + 0.5) / ranked.count())))
 
 
 def keep_strongest(connection: Connection, fan_in: int, left: float = 0.0) -> None:

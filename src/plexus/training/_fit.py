@@ -10,6 +10,7 @@ from plexus.errors import ConfigError, RunError
 from plexus.record import FitRecord, atomic_write
 from plexus.training import engine
 from plexus.training._config import BUDGETS, FitConfig
+from plexus.training._options import read_yaml
 from plexus.training.engine import Kind, Listener
 
 FIT = Kind(
@@ -77,6 +78,8 @@ def resume(run: str | Path, *, listen: Listener | None = None, progress: bool = 
         Traceback (most recent call last):
         plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one of `plexus fit`
     """
+    if not finished(run):
+        _refuse_earlier(Path(run))
     return engine.resume(FIT, run, listen=listen, progress=progress)
 
 
@@ -142,7 +145,7 @@ def reprune(
         The new run folder.
 
     Raises:
-        ConfigError: not exactly one budget, one out of range, or one that cannot be met.
+        ConfigError: not exactly one budget, one out of range, one that cannot be met, or one that is met already.
         RunError: the source has not finished learning, what it was started with has changed, or the new folder exists.
 
     Example:
@@ -159,9 +162,11 @@ def reprune(
     values = FitConfig.from_mapping(chosen, name="options").budget()
     width = config.width if record.plan.width is None else record.plan.width
     config = replace(config, **{**dict.fromkeys(BUDGETS), **values, "width": width})
+    _refuse_earlier(source)
     if not _done(source, "fit"):
         raise RunError(f"{source}: the learning is not done; finish it with `plexus fit --resume {source}`")
     ((name, value),) = values.items()
+    _refuse_idle(source, record, name, value)
     folder = f"{source.absolute().name}-{name.replace('_', '-')}-{value:g}"
 
     def fill(folder: Path) -> None:
@@ -171,6 +176,34 @@ def reprune(
         FIT, config, run=source.absolute().with_name(folder) if run is None else run, command=command, listen=listen,
         progress=progress, origin=source, fill=fill,
     )  # fmt: skip
+
+
+def _refuse_earlier(folder: Path) -> None:
+    """Refuse to train on in a run of the versions that trained in phases, choice, fading and cut."""
+    if FitConfig.gone.keys() & read_yaml(folder / "config.yaml").keys():
+        raise RunError(f"{folder}: the run is of an earlier version of plexus, which trained in other phases; fit anew")
+
+
+def _refuse_idle(source: Path, record: FitRecord, name: str, value: float) -> None:
+    """Refuse a budget that the net meets already; an unfinished run has not measured all of them."""
+    final = next((row for row in record.results if row.name == "final"), None)
+    maps = [edge.maps for edge in record.edges if edge.maps]
+    kept, whole = (
+        map(sum, zip(*maps, strict=True)) if maps else (sum(bool(e.kept) for e in record.edges), len(record.edges))
+    )
+    needs = {
+        "keep": kept / whole if whole else None,
+        "fan_in": record.plan.fan_in,
+        "max_params": final and final.parameters,
+        "max_macs": final and final.macs,
+        "max_ms": final and final.latency_ms,
+        "max_kb": final and final.kb,
+    }[name]
+    if needs is not None and needs <= value:
+        raise ConfigError(
+            f"{name}={value:g} is met by {source} already, which has {needs:.4g}: nothing would be cut; "
+            "choose less, or fit anew with more"
+        )
 
 
 def _done(folder: Path, phase: str) -> bool:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
 
 import yaml
 from pydantic import ConfigDict, Field, ValidationError, model_validator
@@ -73,6 +73,9 @@ class Options:
         plexus.errors.ConfigError: val=2 must be between 0 and 1; epochs=0 must be at least 1
     """
 
+    gone: ClassVar[Mapping[str, str]] = {}
+    """Options of earlier versions, each with what took its place; they are no fields."""
+
     data: str = option("", "data", "the images")
     seed: int = option(0, "training", "seed of the split, the weights, the order and the augmentation", ge=0, le=SEEDS)
     val: float = option(0.15, "data", "share of the training images held out for validation", gt=0, lt=1)
@@ -125,6 +128,8 @@ class Options:
     def _fault(cls, name: str, value: Any, error: ErrorDetails) -> str:
         """Say what pydantic found as `name=value` and what is allowed."""
         field = declared(cls).get(name)
+        if name in cls.gone:
+            return f"option {name!r} is gone: {cls.gone[name]}"
         if field is None:
             near = difflib.get_close_matches(name.replace("-", "_"), declared(cls), n=1)
             return f"unknown option {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
@@ -188,7 +193,7 @@ class Options:
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
-        """Read the options of a run folder; what had no effect in an old run is left at its default.
+        """Read the options of a run folder; what an old run had that is gone or had no effect is left out.
 
         Args:
             path: its config.yaml.
@@ -199,7 +204,7 @@ class Options:
         raw = read_yaml(path)
         values = cls._read_values(raw)
         unused = cls.idle({name: values.get(name, field.value) for name, field in declared(cls).items()})
-        return cls.from_mapping({k: v for k, v in raw.items() if k not in unused}, name=str(path))
+        return cls.from_mapping({k: v for k, v in raw.items() if k not in unused and k not in cls.gone}, name=str(path))
 
     @classmethod
     def _read_values(cls, raw: Mapping[str, Any]) -> dict[str, Any]:

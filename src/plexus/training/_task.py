@@ -23,7 +23,7 @@ from plexus.training._loop import Batches, Loop, check_devices, wait
 from plexus.training._module import Schedule
 from plexus.training.engine import Task
 from plexus.training.evaluation import Trained, evaluate
-from plexus.training.export import export
+from plexus.training.export import export, milliseconds
 from plexus.training.nets import Nets
 from plexus.training.run_folder import is_rank_zero
 from plexus.wiring import derive, edge_costs, importance, prune, write_wiring
@@ -127,6 +127,8 @@ class FitTask(Task[FitConfig]):
         kept = tuple(edge for edge in body.wiring().edges if edge[:2] in nets.kept.strengths())
         write_wiring(Wiring(nets.kept.nodes, kept, nets.kept.maps), self.folder / "wiring.json")
         facts = export(nets.final, self.normalize, self.folder, data.in_shape, data.classes)
+        model = (self.folder / "model.onnx").read_bytes()
+        self.record["results"][0] |= {"latency_ms": milliseconds(model, data.in_shape), "kb": len(model) / 1000}
         if "model.py" in facts:
             self.record["machine"]["model.py"] = facts["model.py"]
 

@@ -33,7 +33,6 @@ from plexus.wiring import rebuild, trace
 
 _CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _OPTIONS = ("merge", "gate", "resize", "activation", "project")
-_WIDTH = {"mix": 48, "deep": 16}
 
 
 class Nets:
