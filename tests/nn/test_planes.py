@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from plexus.errors import ConfigError
 from plexus.nn import functional as PF
 
 SIZES = [(4, 4), (2, 9), (9, 2), (5, 7), (8, 8), (7, 7), (16, 16), (14, 14), (3, 40)]
@@ -23,7 +24,7 @@ def drawn(size: Sequence[int] = (8, 8), *, batch: int = 3, channels: int = 5) ->
     return [torch.randn(shape, generator=g).add_(0.3).requires_grad_() for shape in shapes]
 
 
-def plain(x: Tensor, kernel: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5, relu: bool = True) -> Tensor:
+def plain(x: Tensor, kernel: Tensor, weight: Tensor, bias: Tensor, *, relu: bool = True) -> Tensor:
     """The definition, in float64."""
     x, kernel, weight, bias = (t.double() for t in (x, kernel, weight, bias))
     wide = F.pad(x, (1, 1, 1, 1))
@@ -33,7 +34,7 @@ def plain(x: Tensor, kernel: Tensor, weight: Tensor, bias: Tensor, eps: float = 
         for b in range(3)
     )
     assert isinstance(z, Tensor)
-    normed = (z - z.mean((0, 2, 3), keepdim=True)) / (z.var((0, 2, 3), correction=0, keepdim=True) + eps).sqrt()
+    normed = (z - z.mean((0, 2, 3), keepdim=True)) / (z.var((0, 2, 3), correction=0, keepdim=True) + 1e-5).sqrt()
     y = weight[:, None, None] * normed + bias[:, None, None]
     return y.clamp(min=0) if relu else y
 
@@ -122,6 +123,13 @@ def test_what_is_not_a_number_stays_seen() -> None:
             assert not torch.isfinite(var[2])
 
 
+def test_misfits_are_told() -> None:
+    x, kernel, weight, bias = drawn()
+    for misfit in ((kernel[:4], weight, bias), (kernel, weight[:4], bias), (kernel[..., :2], weight, bias)):
+        with pytest.raises(ConfigError, match=r"5 maps need kernels \(5, 1, 3, 3\)"):
+            PF.depthwise_norm(x, *misfit)
+
+
 # --- layers
 
 
@@ -175,8 +183,8 @@ def test_chains_of_layers(name: str) -> None:
         ours, theirs = gradients(got, [x, *layer.parameters()]), gradients(expected, [x, *twin.parameters()])
         for a, b in zip(ours, theirs, strict=True):
             assert_near(a, b, 2e-5)
-    for ours, theirs in zip(layer.buffers(), twin.buffers(), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+    for own, exact in zip(layer.buffers(), twin.buffers(), strict=True):
+        torch.testing.assert_close(own, exact, rtol=1e-5, atol=1e-6)
 
 
 def test_layers_with_hooks_are_called() -> None:

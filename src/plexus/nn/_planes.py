@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from plexus.errors import ConfigError
 from plexus.nn import kernels
 from plexus.nn._modules import has_hooks, is_chain
 from plexus.nn._sums import may_fuse
@@ -36,6 +37,9 @@ def depthwise_norm(
     Returns:
         y, (N, C, H, W); the mean and the biased variance of z by channel, (C,), without gradients.
 
+    Raises:
+        ConfigError: kernels, weight or bias of another number of maps.
+
     Source: Ioffe and Szegedy 2015, behind the depthwise convolution of Howard et al. 2017.
 
     Example:
@@ -44,7 +48,12 @@ def depthwise_norm(
         >>> y.mean().abs() < 1e-6, y.std(correction=0).round(decimals=3)
         (tensor(True), tensor(1.))
     """
-    tensors = (kernel, weight, bias)
+    tensors, c = (kernel, weight, bias), x.shape[1]
+    if [tuple(t.shape) for t in tensors] != [(c, 1, 3, 3), (c,), (c,)]:
+        raise ConfigError(
+            f"depthwise_norm: {c} maps need kernels ({c}, 1, 3, 3) and a weight and a bias ({c},), "
+            f"got {', '.join(str(tuple(t.shape)) for t in tensors)}"
+        )
     if may_fuse() and kernels.planar(x) and all(t.dtype == x.dtype and t.device == x.device for t in tensors):
         return _DepthwiseNorm.apply(x, kernel, weight, bias, eps, relu)
     z = F.conv2d(x, kernel, padding=1, groups=len(kernel))
@@ -103,6 +112,9 @@ def run_planes(layer: nn.Module, x: Tensor) -> Tensor:
     Returns:
         What it gives, and statistics of batch norms updated as it does.
 
+    Raises:
+        ConfigError: weights of another shape than their layer was made with.
+
     Example:
         >>> layer = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False), nn.BatchNorm2d(4), nn.ReLU())
         >>> run_planes(layer, torch.randn(2, 4, 8, 8)).shape, layer[1].num_batches_tracked
@@ -115,7 +127,7 @@ def run_planes(layer: nn.Module, x: Tensor) -> Tensor:
     parts = list(layer)
     while parts:
         conv, norm = parts[0], parts[1] if len(parts) > 1 else None
-        if isinstance(norm, nn.BatchNorm2d) and kernels.planar(x) and _fits(conv, norm):
+        if isinstance(norm, nn.BatchNorm2d) and kernels.planar(x) and _fits(x, conv, norm):
             relu = len(parts) > 2 and type(parts[2]) is nn.ReLU and not has_hooks(parts[2])
             x, parts = _normed(x, conv, norm, relu), parts[3 if relu else 2 :]
         else:
@@ -123,12 +135,12 @@ def run_planes(layer: nn.Module, x: Tensor) -> Tensor:
     return x
 
 
-def _fits(conv: nn.Module, norm: nn.BatchNorm2d) -> bool:
+def _fits(x: Tensor, conv: nn.Module, norm: nn.BatchNorm2d) -> bool:
     """Tell whether two layers are what `depthwise_norm` computes."""
     return (
         type(conv) is nn.Conv2d
         and type(norm) is nn.BatchNorm2d
-        and conv.in_channels == conv.out_channels == conv.groups == norm.num_features
+        and x.shape[1] == conv.in_channels == conv.out_channels == conv.groups == norm.num_features
         and (conv.kernel_size, conv.stride, conv.dilation) == ((3, 3), (1, 1), (1, 1))
         and (conv.padding, conv.padding_mode, conv.bias) == ((1, 1), "zeros", None)
         and norm.training
@@ -139,7 +151,7 @@ def _fits(conv: nn.Module, norm: nn.BatchNorm2d) -> bool:
     )
 
 
-def _normed(x: Tensor, conv: Any, norm: nn.BatchNorm2d, relu: bool) -> Tensor:
+def _normed(x: Tensor, conv: Any, norm: Any, relu: bool) -> Tensor:
     """Run both layers, and move the statistics."""
     y, mean, var = depthwise_norm(x, conv.weight, norm.weight, norm.bias, eps=norm.eps, relu=relu)
     if norm.track_running_stats:
@@ -157,7 +169,7 @@ def _halves(layer: nn.Module) -> bool:
     return (
         type(layer) is nn.MaxPool2d
         and all(value in (2, (2, 2)) for value in (layer.kernel_size, layer.stride))
-        and all(value in (0, (0, 0)) for value in (layer.padding,))
+        and layer.padding in (0, (0, 0))
         and layer.dilation in (1, (1, 1))
         and not layer.ceil_mode
         and not layer.return_indices
@@ -200,7 +212,8 @@ class _Largest(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        return kernels.largest_back(grad.contiguous(), *ctx.saved_tensors, ctx.shape)
+        (winner,) = ctx.saved_tensors
+        return kernels.largest_back(grad.contiguous(), winner, ctx.shape)
 
 
 class _Average(torch.autograd.Function):

@@ -71,8 +71,6 @@ def resize(x: Tensor, size: Sequence[int], mode: str = "area") -> Tensor:
     if mode == "area":
         if divides(size, here):  # the same means from windows of one size
             factors = [a // b for a, b in zip(here, size, strict=True)]
-            if factors == [2, 2]:
-                return mean_halved(x)
             return _AVG_POOL[len(size)](x, factors)
         return F.interpolate(x, size=size, mode="area")
     if mode == "nearest":
