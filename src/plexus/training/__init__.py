@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lazy_loader import attach
 
 if TYPE_CHECKING:
+    from plexus.training._budget import Plan, plan
     from plexus.training._classification import (
         ClassificationModule,
         Normalize,
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
         device,
         logits_of,
     )
-    from plexus.training._budget import Plan, plan
     from plexus.training._config import BUDGETS, FitConfig
     from plexus.training._cut import GradualCut, Target, keep_strongest
     from plexus.training._fit import finished, fit, open_run, reprune, resume
