@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import weakref
 from collections.abc import Sequence
@@ -10,11 +11,13 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 
 from plexus.errors import ConfigError
+from plexus.nn import Supernet
 from plexus.nn import functional as PF
+from tests.nn.naive import naive_supernet
 
 
 def drawn(
@@ -285,3 +288,50 @@ def test_a_source_changed_after_the_fact_is_noticed() -> None:
         inside[0].add_(1.0)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         out.sum().backward()
+
+
+# --- nets
+
+
+def legos(width: int, count: int) -> list[nn.Module]:
+    def lego(i: int) -> nn.Module:
+        conv = (
+            nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False) if i else nn.Conv2d(3, width, 3, padding=1)
+        )
+        return nn.Sequential(conv, nn.BatchNorm2d(width), nn.ReLU(), *[nn.MaxPool2d(2)] * (i % 2))
+
+    return [lego(i) for i in range(count)]
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_net_of_depthwise_legos_trains_as_its_plain_port(layout: torch.memory_format) -> None:
+    torch.manual_seed(0)
+    net = Supernet(legos(16, 4), (3, 16, 16), merge="mix")
+    for connection in net.connections:
+        connection.mask.copy_(torch.rand(connection.mask.shape) < 0.5)
+    net.to(memory_format=layout)  # type: ignore[call-overload]
+    twin, x = copy.deepcopy(net), torch.randn(6, 3, 16, 16).contiguous(memory_format=layout).requires_grad_()
+    for _ in range(2):
+        got, expected = net(x), naive_supernet(twin, x)
+        assert fused(got)
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
+        direction = torch.randn(got.shape)
+        ours = torch.autograd.grad(got, [x, *net.parameters()], direction)
+        theirs = torch.autograd.grad(expected, [x, *twin.parameters()], direction)
+        for a, b in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4 * (1 + b.abs().max().item()))
+    for a, b in zip(net.buffers(), twin.buffers(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_a_net_lets_go_of_its_sources_at_once() -> None:
+    net, seen = Supernet(legos(8, 3), (3, 8, 8), merge="mix"), list[weakref.ref[Tensor]]()
+    for lego in net.legos:
+        lego.register_forward_hook(lambda _, __, out: seen.append(weakref.ref(out)))
+    gc.disable()
+    try:
+        net(torch.randn(4, 3, 8, 8)).sum().backward()
+        assert len(seen) == 3
+        assert [ref for ref in seen if ref() is not None] == []
+    finally:
+        gc.enable()

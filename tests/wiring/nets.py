@@ -46,6 +46,19 @@ def classifier(kind: str = "small", end: str = "gap", *, seed: int = 0, **option
     return net
 
 
+def mix(seed: int = 0, **options: Any) -> Gated:
+    """Depthwise legos of six maps whose mixes are cut in groups of two, with a head, as if trained."""
+    torch.manual_seed(seed)
+    legos = [
+        nn.Sequential(nn.Conv2d(6 if i else 3, 6, 3, padding=1, groups=6 if i else 1), nn.BatchNorm2d(6), nn.ReLU())
+        for i in range(3)
+    ]
+    body = Supernet(legos, (3, 8, 8), merge="mix", share=2, **options)
+    net = Gated(body, head("gap", body.out_channels, 5))
+    disturb(net, seed)
+    return net
+
+
 def disturb(net: Gated, seed: int) -> None:
     """The net as if trained: gates between 0 and 1, statistics and scales of normalization away from 0 and 1."""
     draw = torch.Generator().manual_seed(seed + 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,23 +14,8 @@ from plexus.graph import stack_nodes
 from plexus.models import Classifier, head
 from plexus.nn import Supernet
 from plexus.wiring import importance, prune, random_maps
-from tests.wiring.nets import Gated, classifier, disturb
+from tests.wiring.nets import Gated, classifier, mix
 from tests.wiring.test_importance import METHODS, batches, mean_loss
-
-FEW = 3  # legos of the mix
-
-
-def mix(seed: int = 0, **options: Any) -> Gated:
-    """Depthwise legos of six maps whose mixes are cut in groups of two, with a head, as if trained."""
-    torch.manual_seed(seed)
-    legos = [
-        nn.Sequential(nn.Conv2d(6 if i else 3, 6, 3, padding=1, groups=6 if i else 1), nn.BatchNorm2d(6), nn.ReLU())
-        for i in range(FEW)
-    ]
-    body = Supernet(legos, (3, 8, 8), merge="mix", share=2, **options)
-    net = Gated(body, head("gap", body.out_channels, 5))
-    disturb(net, seed)
-    return net
 
 
 def blocks(net: Gated) -> dict[tuple[str, str], tuple[int, int]]:

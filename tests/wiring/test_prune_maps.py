@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 
 from plexus.errors import ConfigError
 from plexus.graph import Wiring, stack_nodes
-from plexus.wiring import budget_range, prune, prune_to, steps
-from tests.wiring.nets import classifier, map_wiring
+from plexus.wiring import budget_range, derive, importance, multiply_adds, parameters, prune, prune_to, steps
+from tests.wiring.nets import classifier, map_wiring, mix
 
 Key = tuple[str, str, int, int]
 KINDS = ("map", "mix")
@@ -181,6 +182,26 @@ def test_the_ends_of_budgets_are_those_of_the_way(wiring: Wiring) -> None:
     if ends.fan_in[1] > 1:
         assert prune(wiring, fan_in=ends.fan_in[1] - 1).count() < wiring.count()
     assert prune(wiring, fan_in=ends.fan_in[0]) == prune(wiring, keep=0)
+
+
+@pytest.mark.parametrize("by", ["edges", "fan_in"])
+@pytest.mark.parametrize("kind", ["concat", "mix"])
+def test_parameters_and_multiply_adds_are_met_by_cutting_maps(kind: str, by: Any) -> None:
+    net = mix() if kind == "mix" else classifier(merge="concat")
+    wiring = importance(net, maps=True)
+    ends, way = budget_range(wiring, net), list(steps(wiring, by=by))
+
+    def cost(name: str, smaller: Wiring) -> int:
+        plain = derive(net, smaller)
+        return parameters(plain) if name == "max_params" else multiply_adds(plain, net.body.in_shape)
+
+    for name, pair in (("max_params", ends.parameters), ("max_macs", ends.macs)):
+        assert pair == (cost(name, way[-1]), cost(name, way[0]))
+        assert pair[0] < pair[1]
+        assert prune(wiring, **{name: pair[1]}, net=net, by=by) == way[0]  # type: ignore[arg-type]
+        most = round(0.4 * pair[0] + 0.6 * pair[1])
+        pruned = prune(wiring, **{name: most}, net=net, by=by)  # type: ignore[arg-type]
+        assert cost(name, pruned) <= most < cost(name, way[way.index(pruned) - 1])
 
 
 def test_the_ends_of_budgets_are_counted_on_the_derived_nets() -> None:

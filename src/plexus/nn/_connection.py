@@ -158,6 +158,9 @@ class Connection(nn.Module):
 
     def fit(self, x: Tensor, size: Sequence[int]) -> Tensor:
         """Resample or pad one source to `size`."""
+        halves = [2 * n for n in size] == list(x.shape[2:]) and len(size) == 2
+        if self.merge == "mix" and halves and (self.size, self.resize) == ("smallest", "area"):
+            return PF.mean_halved(x)  # the same up to rounding, and several times faster where maps are channels first
         return PF.resize(x, size, self.resize) if self.size == "smallest" else PF.pad_to(x, size)
 
     def forward(self, sources: Sequence[Tensor]) -> Tensor:

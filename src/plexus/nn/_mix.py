@@ -8,7 +8,6 @@ the sources and to their gradients, to which each reader adds what it read, tile
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -40,6 +39,9 @@ def mix(sources: Sequence[Tensor], weight: Tensor, mask: Tensor, bank: MixBank |
 
     Raises:
         ConfigError: sources, weight and mask that do not fit each other.
+
+    Source: sparse 1x1 convolutions channels first (Elsen et al. 2019, Fast Sparse ConvNets); groups that share their
+    sources (Huang et al. 2018, CondenseNet).
 
     Example:
         >>> x, weight = [torch.ones(1, 2, 4, 4), torch.ones(1, 1, 4, 4)], torch.tensor([[1.0, 2.0, 3.0]])
@@ -88,6 +90,7 @@ class MixBank:
             x = x.contiguous()
         self._fused = self._fused and mixable(x)
         if self._fused:
+            self._ledger.ends.append(self._ledger.ends[-1] + x.shape[1])
             self._sources.append(x.detach())
             self._tokens.append(_Put.apply(self._ledger, k, x))
 
@@ -137,27 +140,32 @@ class _Ledger:
     """
 
     def __init__(self) -> None:
-        self._pass, self._grads = -1, dict[int, tuple[Tensor, np.ndarray]]()
+        self.ends = [0]  # of the sources' maps, in the order of all
+        self._pass, self._grads = -1, dict[int, Tensor]()
+        self._fresh = np.empty(0, np.bool_)
 
-    def of(self, k: int, like: Tensor) -> tuple[Tensor, np.ndarray]:
-        """Return dx_k so far in the backward pass under way, and which of its maps hold nothing yet.
+    def open(self) -> np.ndarray:
+        """Return which maps have no gradient yet in the backward pass under way, and forget what an earlier pass left.
 
-        What an earlier pass left is forgotten: a graph may be walked again (`retain_graph`), or in part, and the number
-        of autograd's task tells passes apart.
+        A graph may be walked again (`retain_graph`), or in part: the number of autograd's task tells passes apart.
         """
         task = torch._C._current_graph_task_id()
         if task != self._pass:
-            self._pass, self._grads = task, {}
+            self._pass, self._grads, self._fresh = task, {}, np.ones(self.ends[-1], np.bool_)
+        return self._fresh
+
+    def of(self, k: int, like: Tensor) -> Tensor:
+        """Return dx_k, after `open`."""
         if k not in self._grads:
-            self._grads[k] = torch.empty_like(like), np.ones(like.shape[1], np.bool_)
+            self._grads[k] = torch.empty_like(like)
         return self._grads[k]
 
     def take(self, k: int) -> Tensor | None:
-        """Return dx_k, which nobody needs any more; None if nobody read source k in this pass."""
+        """Return dx_k, which nobody needs any more; None if no mix came before in this pass."""
         if torch._C._current_graph_task_id() != self._pass or k not in self._grads:
             return None
-        grad, fresh = self._grads.pop(k)
-        for c in fresh.nonzero()[0].tolist():
+        grad, fresh = self._grads.pop(k), self._fresh[self.ends[k] : self.ends[k + 1]]
+        for c in fresh.nonzero()[0].tolist():  # nobody read these
             grad[:, c] = 0
         return grad
 
@@ -190,13 +198,8 @@ class _Mix(torch.autograd.Function):
         mask, *sources = ctx.saved_tensors
         edges, grad, wanted = ctx.edges, grad.contiguous(), ctx.needs_input_grad[-len(sources) :]
         if any(wanted):
-            ends = list(accumulate(x.shape[1] for x in sources))
-            reads = np.bincount(np.searchsorted(ends, edges.columns, side="right"), minlength=len(sources))
-            into: list[Tensor | int] = [x.shape[1] for x in sources]
-            fresh = [np.zeros(x.shape[1], np.bool_) for x in sources]
-            for k, x in enumerate(sources):
-                if wanted[k] and reads[k]:
-                    into[k], fresh[k] = ctx.ledger.of(k, x)
+            fresh = ctx.ledger.open()[: ctx.ledger.ends[len(sources)]]
+            into = [ctx.ledger.of(k, x) if wanted[k] else x.shape[1] for k, x in enumerate(sources)]
             scatter(grad, edges, into, fresh)
         dweight = weigh(sources, grad, edges, mask.float().contiguous()) if ctx.needs_input_grad[1] else None
         return None, dweight, *(None,) * (len(ctx.needs_input_grad) - 2)

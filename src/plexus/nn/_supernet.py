@@ -92,7 +92,10 @@ class Supernet(nn.Module):
         sources, fitted, met = [Scaled(x)], Fitted(), []
         here = Scaled(self.first_input(x))
         for lego, connection in zip(self.legos, self.connections, strict=True):
-            sources.append(run_scaled(lego, here, positive=positive))
+            # mixes leave maps channels first and owe no factors
+            mixed = connection.merge == "mix"
+            out = Scaled(PF.run_planes(lego, here.x)) if mixed else run_scaled(lego, here, positive=positive)
+            sources.append(out)
             here = _merge(connection, sources, fitted, read=connection is not self.connections[-1])
             met.append(tuple(here.x.shape[2:]))
         if not torch.compiler.is_compiling():  # a compiled pass must leave no trace on the module

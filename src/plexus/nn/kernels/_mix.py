@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -60,30 +60,26 @@ def gather(sources: Sequence[Tensor], edges: Edges) -> Tensor:
 
     x = sources[0]
     pixels, target = _pixels(x), (len(edges.starts) - 1) * edges.packed.shape[1]
-    out = x.new_empty(len(x), target, *x.shape[2:])
+    out = x.new_empty(x.shape[0], target, *x.shape[2:])
     call = (*_addresses(sources), pixels, *edges, out.data_ptr())
-    in_parts(lambda part, first, last: forward(first, last, *call), len(x))
+    in_parts(lambda part, first, last: forward(first, last, *call), x.shape[0])
     return out
 
 
-def scatter(grad: Tensor, edges: Edges, into: Sequence[Tensor | int], fresh: Sequence[np.ndarray]) -> None:
+def scatter(grad: Tensor, edges: Edges, into: Sequence[Tensor | int], fresh: np.ndarray) -> None:
     """dx[n, columns[j]] += sum_r packed[j, r] * dy[n, t * share + r].
 
     Args:
         grad: dy, (N, T * share, *spatial), `mixable`.
         edges: as in `gather`.
         into: dx of each source, (N, C_k, *spatial); or C_k where none is wanted.
-        fresh: (C_k,) for each source: gradients of maps that hold nothing yet. Those written to are so no more.
+        fresh: (sum C_k,): gradients of maps that hold nothing yet. Those of the edges do so afterwards.
     """
     from plexus.nn.kernels._mix_loops import backward
 
-    flags = np.concatenate(fresh)
-    call = (*_addresses(into), _pixels(grad), *edges, flags, grad.data_ptr())
-    in_parts(lambda part, first, last: backward(first, last, *call), len(grad))
-    flags[edges.columns] = False
-    ends = np.cumsum([len(own) for own in fresh])
-    for own, now in zip(fresh, np.split(flags, ends[:-1]), strict=True):
-        own[:] = now
+    call = (*_addresses(into), _pixels(grad), *edges, fresh, grad.data_ptr())
+    in_parts(lambda part, first, last: backward(first, last, *call), grad.shape[0])
+    fresh[edges.columns] = False
 
 
 def weigh(sources: Sequence[Tensor], grad: Tensor, edges: Edges, mask: Tensor) -> Tensor:
@@ -104,16 +100,14 @@ def _pixels(x: Tensor) -> int:
     return prod(x.shape[2:])
 
 
-def _addresses(tensors: Sequence[Tensor | int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the address of every map in the first image, 0 for those of a mere number of maps, and the bytes to the
-    same map in the next image."""
-    maps, strides = [], []
-    for x in tensors:
-        if isinstance(x, int):
-            maps.append(np.zeros(x, np.int64))
-            strides.append(np.zeros(x, np.int64))
-            continue
-        row = x.stride(1) * 4
-        maps.append(x.data_ptr() + row * np.arange(x.shape[1], dtype=np.int64))
-        strides.append(np.full(x.shape[1], x.stride(0) * 4, np.int64))
-    return np.concatenate(maps), np.concatenate(strides)
+def _addresses(tensors: Sequence[Tensor | int]) -> Any:
+    """Return the address of every map in the first image, and the bytes to the same map in the next image.
+
+    Maps of which only the number is given have the address 0.
+    """
+    from plexus.nn.kernels._mix_loops import places
+
+    rows = [
+        (0, 0, 0, x) if isinstance(x, int) else (x.data_ptr(), x.stride(1), x.stride(0), x.shape[1]) for x in tensors
+    ]
+    return places(np.array(rows, np.int64))

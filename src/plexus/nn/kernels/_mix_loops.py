@@ -27,6 +27,22 @@ _dot_tall3, _dot_tall1, _dot_one3, _dot_one1 = (dotted(r, c) for r in (_TALL, 1)
 
 
 @nb.njit(nogil=True, cache=True)
+def places(sources):
+    """Return the address of every map in the first image, and the bytes to the same map in the next image.
+
+    Args:
+        sources: (K, 4): the address of each, floats from map to map and from image to image, and the number of maps.
+    """
+    maps, strides = np.empty(sources[:, 3].sum(), np.int64), np.empty(sources[:, 3].sum(), np.int64)
+    c = 0
+    for address, row, apart, count in sources:
+        for i in range(count):
+            maps[c], strides[c] = address + 4 * row * i, 4 * apart
+            c += 1
+    return maps, strides
+
+
+@nb.njit(nogil=True, cache=True)
 def pack(weight, mask, starts, columns, packed):
     """Bring a weight (M, C) into the order (edges, share): group by group, edge by edge.
 

@@ -18,7 +18,7 @@ BLOCK = 4096  # floats: 16 KiB, half of a common first-level cache
 # Sums may be reordered, or LLVM would not vectorise them. `fastmath=True` also promises that no NaN and no infinity
 # come; sums and products let them through all the same, so that a run that diverges is seen (a test watches this).
 # Comparisons and divisions might not: their loops do without that promise.
-_REORDERED = {"reassoc", "contract", "nsz", "arcp"}
+REORDERED = {"reassoc", "contract", "nsz", "arcp"}
 
 
 def _to_pointer(typing: Any, address: Any) -> Any:
@@ -68,7 +68,7 @@ def unmix_kernel(first, last, x, grads, weights, out, partial):
             partial[block, j] = inner
 
 
-@nb.njit(fastmath=_REORDERED, error_model="numpy", nogil=True, cache=True)
+@nb.njit(fastmath=REORDERED, error_model="numpy", nogil=True, cache=True)
 def unit_kernel(first, last, weight, eps, unit, lengths):
     """u = w / |w| for rows first .. last; a row no longer than eps stays as it is and counts as of length 1."""
     for o in range(first, last):
@@ -85,7 +85,7 @@ def unit_kernel(first, last, weight, eps, unit, lengths):
             u[i] = w[i] * scale
 
 
-@nb.njit(fastmath=_REORDERED, error_model="numpy", nogil=True, cache=True)
+@nb.njit(fastmath=REORDERED, error_model="numpy", nogil=True, cache=True)
 def unit_back_kernel(first, last, grad, unit, lengths, out):
     """(g - u <u, g>) / |w| for rows first .. last."""
     for o in range(first, last):
