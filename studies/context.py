@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from plexus.data import ImageData, Split, load, pixel_statistics
 from plexus.errors import TrainingError
 from plexus.experiments import Job
-from plexus.graph import Wiring
+from plexus.graph import HEAD, Wiring
 from plexus.models import Classifier, head
 from plexus.nn import Supernet
 from plexus.training import (
@@ -369,3 +369,17 @@ def drops(losses: list[float], patience: int = 5) -> int:
         if waited == patience:
             times, waited = times + 1, 0
     return times
+
+
+class MaskAnnealing(L.Callback):
+    """Take the edges that will be cut to 0, step by step: their mask falls linearly to 0 over 60 % of the steps."""
+
+    def __init__(self, body: Supernet, kept: Wiring, steps: int) -> None:
+        self.body, self.kept, self.span = body, set(kept.strengths()), max(1.0, 0.6 * steps)
+
+    def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch: Any, index: int) -> None:
+        names, mask = self.body.node_names(), max(0.0, 1 - (trainer.global_step + 1) / self.span)
+        for target, connection in zip([*names[2:-1], HEAD], gated(self.body), strict=True):
+            for k in range(len(connection.channels)):
+                if (names[k], target) not in self.kept:
+                    connection.mask[connection.entries(k)] = mask

@@ -4,7 +4,7 @@ The default legos (`deep`: conv, batch norm, ReLU; 15 of them on 32x32 images), 
 kept, 45 of 135: the chain, so that no lego goes and all nets have the same parameters, and the strongest skips.
 
 - `full`: every edge with its learned gate, nothing cut;
-- `finetuned`: as `plexus fit` does it: learn for 25 % of the epochs, choose by gate, let the others fade, cut them
+- `finetuned`: in one training: learn for 25 % of the epochs, choose by gate, let the others fade, cut them
   after 65 %, train on;
 - `retrained`: `full`, then its strongest edges by gate, trained anew from fresh weights with gates at 1;
 - `ablation`: the same, but the first net has all gates fixed at 1 and its edges are ranked by the rise of the
@@ -74,8 +74,9 @@ def full(context: TrialContext) -> Found:
 
 def finetuned(context: TrialContext) -> Found:
     """Learn, choose, fade, cut and go on, all in the epochs of one training."""
-    from plexus.training import MaskAnnealing
     from plexus.wiring import derive
+
+    from .context import MaskAnnealing
 
     whole = context.job.scale.epochs
     cut = min(max(round(CUT * whole), 2), whole - 1)

@@ -12,9 +12,8 @@ import torch
 from torch import nn
 
 from plexus.errors import RunError, TrainingError
-from plexus.graph import Wiring
 from plexus.nn import SphericalConv2d, SphericalLinear, convert
-from plexus.training import Loop, MaskAnnealing, gated
+from plexus.training import Loop
 from tests.training.nets import batches, learn, schedule, supernet
 
 
@@ -116,27 +115,6 @@ def test_another_net_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "checkpoints" / "other" / "last.ckpt").write_bytes(b"cut short")
     with pytest.raises(RunError, match=r"last.ckpt: broken"):
         learn(work, "other", supernet(), schedule())
-
-
-def test_fading_ends_at_exactly_0_and_leaves_the_others(tmp_path: Path) -> None:
-    net = supernet()
-    names = net.body.node_names()  # type: ignore[operator]
-    kept = Wiring(names, (("lego1", "lego2", 1.0), ("lego2", "lego3", 1.0), ("lego3", "head", 1.0)))
-    work = Loop(tmp_path)
-    seen = []
-
-    class Watch(L.Callback):
-        def on_train_batch_end(self, *_: Any) -> None:
-            seen.append(gated(net)[0].mask.tolist())
-
-    plan = schedule(epochs=2)
-    fade = MaskAnnealing(net.body, kept, 2 * batches(plan).steps)  # type: ignore[arg-type]
-    learn(work, "anneal", net, plan, callbacks=[fade, Watch()])
-    falling = [max(0.0, 1 - (step + 1) / 3.6) for step in range(6)]
-    assert seen == [pytest.approx([value, 1.0]) for value in falling]
-    assert seen[-1][0] == 0
-    open_edges = [(c.gates() != 0).tolist() for c in gated(net)]
-    assert open_edges == [[False, True], [False, False, True], [False, False, False, True]]
 
 
 def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import nn
+from torch import fx, nn
 
 from plexus.data import Split
 from plexus.training import Normalize, accuracy, logits_of
@@ -43,11 +43,25 @@ def test_a_result_has_wilsons_interval(right: int) -> None:
     pixels = torch.full((20, *SHAPE), 200, dtype=torch.uint8)
     labels = (torch.arange(20) >= right).long()
     split = Split(pixels, labels, ("",) * 20)
-    row = measure.result("a", "b", Brightest(), normalize(), split, SHAPE)
+    row = measure.result("a", "b", fx.symbolic_trace(Brightest()), normalize(), split, SHAPE)
     assert row["accuracy"] == right / 20 == accuracy(Brightest(), normalize(), split)
     assert row["ci"] == pytest.approx(wilson(right, 20), abs=1e-12)
     assert row["parameters"] == 1
     assert row["latency_ms"] > 0
+    assert row["kb"] > 0
+
+
+class Sorted(Brightest):
+    """The exporter has no word for it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(torch.linalg.eigh(x[..., :8])[0][..., None])
+
+
+def test_what_onnx_cannot_express_has_no_file_to_measure() -> None:
+    net = fx.symbolic_trace(Sorted())
+    costs = measure.costs(net, normalize(), SHAPE)
+    assert (costs["parameters"], costs["latency_ms"], costs["kb"]) == (1, None, None)
 
 
 def test_logits_do_not_depend_on_batches_and_modes_stay() -> None:

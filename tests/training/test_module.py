@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from plexus.errors import TrainingError
-from plexus.nn import SphericalLinear, Supernet, UnitConv2d, convert
-from plexus.training import ClassificationModule, Loop, gated, one_cycle, ramp, set_masks, step_seed
+from plexus.nn import SphericalLinear, UnitConv2d, convert
+from plexus.training import ClassificationModule, Loop, gated, one_cycle, ramp, step_seed
 from plexus.wiring import edge_costs
 from tests.training.nets import images, learn, normalize, schedule, supernet
 
@@ -139,19 +139,6 @@ def test_pixels_are_normalized_by_map() -> None:
     pixels = images().train.images
     expected = (pixels.double() - 100) / 50
     torch.testing.assert_close(normalize()(pixels).double(), expected)
-
-
-def test_masks_close_all_other_edges() -> None:
-    body = supernet(merge="concat", gate="channel").body
-    assert isinstance(body, Supernet)
-    kept = {("input", "lego2"), ("lego2", "lego3"), ("lego1", "head")}
-    set_masks(body, kept, 0.25)
-    found = {}
-    for target, connection in zip(("lego2", "lego3", "head"), gated(body), strict=True):
-        for k, source in enumerate(("input", "lego1", "lego2", "lego3")[: len(connection.channels)]):
-            found[source, target] = connection.mask[connection.entries(k)].unique().tolist()
-    assert found == {edge: [1.0] if edge in kept else [0.25] for edge in found}
-    assert len(found) == 9
 
 
 def test_one_image_is_doubled_only_where_the_net_refuses_it() -> None:

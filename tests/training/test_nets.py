@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from plexus.errors import ConfigError
-from plexus.models import Classifier, deep, head
+from plexus.models import Classifier, deep, head, mix
 from plexus.nn import RotConv2d, SphericalConv2d, Supernet, UnitConv2d, UnitLinear
 from plexus.training import FitConfig
 from plexus.training.nets import Nets, describe, neuron, neurons
@@ -19,7 +19,7 @@ SHAPE = (1, 8, 8)
 
 
 def nets(**options: Any) -> Nets:
-    narrow: dict[str, Any] = {} if "legos" in options else {"width": 4}
+    narrow: dict[str, Any] = {} if "legos" in options else {"preset": "deep", "width": 4}
     return Nets(FitConfig(**narrow, **options), SHAPE, 3)
 
 
@@ -65,6 +65,16 @@ def test_plain_nets_are_what_they_were() -> None:
     assert all(torch.equal(state[key], expected[key]) for key in state)
 
 
+def test_the_default_mixes_single_maps() -> None:
+    net = Nets(FitConfig(width=8, share=4, seed=5), SHAPE, 3).supernet()
+    torch.manual_seed(5)
+    body = Supernet(mix(SHAPE, width=8), SHAPE, merge="mix", share=4)
+    expected = Classifier(body, head("gap", body.out_channels, 3)).state_dict()
+    state = net.state_dict()
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(state[key], expected[key]) for key in state)
+
+
 def test_the_seed_decides() -> None:
     one, again, other = (nets(neuron="unit", seed=s).supernet().state_dict() for s in (1, 1, 2))
     assert all(torch.equal(one[key], again[key]) for key in one)
@@ -92,6 +102,14 @@ def test_legos_of_the_users_own(file: Path) -> None:
     assert made(nets(legos=f"{file}:mixed", neuron="unit").chain()) == ["unit"] * 3
     assert made(nets(legos=f"{file}:mixed", neuron="unit", last=2).supernet()) == ["plain", "unit", "unit"]
     assert made(nets(legos=f"{file}:mixed", neuron="rot8").supernet()) == ["rot8", "plain", "rot8"]  # 2x2 stays
+
+
+@pytest.mark.parametrize("options", [{"preset": "deep", "width": 8}, {"preset": "blocks"}, {"legos": "mixed"}])
+def test_single_maps_of_other_legos_can_be_mixed(file: Path, options: dict[str, Any]) -> None:
+    where = {"legos": f"{file}:mixed"} if "legos" in options else options
+    net = Nets(FitConfig(**where, merge="mix", share=4), (1, 12, 12), 3).supernet()
+    assert net(torch.zeros(2, 1, 12, 12)).shape == (2, 3)
+    assert all(connection.merge == "mix" for connection in net.body.connections)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

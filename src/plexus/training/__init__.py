@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 from lazy_loader import attach
 
 if TYPE_CHECKING:
+    from plexus.training._budget import Plan, plan
     from plexus.training._classification import (
         ClassificationModule,
-        MaskAnnealing,
         Normalize,
         accuracy,
         device,
         logits_of,
-        set_masks,
     )
     from plexus.training._config import BUDGETS, FitConfig
     from plexus.training._cut import GradualCut, Target, keep_strongest
@@ -46,8 +45,9 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     submod_attrs={
         "_classification": [
-            "ClassificationModule", "MaskAnnealing", "Normalize", "accuracy", "device", "logits_of", "set_masks",
+            "ClassificationModule", "Normalize", "accuracy", "device", "logits_of",
         ],
+        "_budget": ["Plan", "plan"],
         "_config": ["BUDGETS", "FitConfig"],
         "_cut": ["GradualCut", "Target", "keep_strongest"],
         "_fit": ["finished", "fit", "open_run", "reprune", "resume"],

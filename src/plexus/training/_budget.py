@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import nn
 
 from plexus.errors import ConfigError
 from plexus.training._config import FAN_IN, KEEP, FitConfig
-from plexus.training._cut import Target, keep_strongest
+from plexus.training._cut import Target
 from plexus.training.export import milliseconds, to_onnx
 from plexus.training.nets import Nets
 from plexus.wiring import budget_range, derive, importance, multiply_adds, parameters
@@ -52,7 +53,9 @@ def plan(config: FitConfig, in_shape: Sequence[int], classes: int) -> Plan:
     """Decide width and target from the options of a run.
 
     A wiring of equal fan-in costs the same whichever maps it picks, but for maps that nobody reads in the end, which
-    only make it smaller. So the cost of a mix is measured on random wirings of fresh nets.
+    make it smaller. So the cost of a mix is measured on fresh nets of wirings that read as many maps as they can. Where
+    the budget decides the width, it is the largest at which every group keeps FAN_IN sources; what is left of the
+    budget goes into more of them, or if even the smallest is too large, into fewer.
 
     Args:
         config: options of the run.
@@ -61,6 +64,10 @@ def plan(config: FitConfig, in_shape: Sequence[int], classes: int) -> Plan:
 
     Raises:
         ConfigError: a budget that even the smallest net exceeds; the message says what that needs.
+
+    Example:
+        >>> plan(FitConfig(fan_in=12), (1, 8, 8), 10).target
+        Target(fan_in=12, edges=None)
     """
     nets = Nets(config, in_shape, classes)
     (name, limit), *_ = [*config.budget().items(), ("", 0)]
@@ -68,56 +75,61 @@ def plan(config: FitConfig, in_shape: Sequence[int], classes: int) -> Plan:
         return _layers(nets, config, name, limit)
     if name in ("", "fan_in"):
         return Plan(None, Target(fan_in=limit or FAN_IN))
-    body: Any = nets.supernet().body
     if name == "keep":
-        return Plan(None, Target(edges=max(1, int(limit * importance(body, method="gate").count()))))
-    cost = _MEASURES[name]
+        edges = importance(nets.supernet(), method="gate").count()
+        return Plan(None, Target(edges=max(1, int(limit * edges))))
 
     def need(width: int | None, fan_in: int) -> float:
-        return cost(cut_at_random(Nets(replace(config, width=width), in_shape, classes).supernet(), fan_in), in_shape)
+        net = Nets(replace(config, width=width), in_shape, classes).supernet()
+        return _MEASURES[name](cut_evenly(net, fan_in), in_shape)
 
-    fixed = config.width is not None or config.stack != "mix"
-    most = max(sum(c.channels) for c in body.connections)
-    choices = [(config.width, k) for k in _fan_ins(most)] if fixed else [(w, FAN_IN) for w in WIDTHS]
-    if not fixed and need(*choices[0]) > limit:
-        choices = [(WIDTHS[0], k) for k in range(1, FAN_IN)]
-    best = _largest(choices, need, limit, name)
-    whole = best == choices[-1]
-    note = f"{name}={limit:g} is more than the largest of these nets needs: nothing is cut for it" if whole else ""
-    return Plan(None if fixed else best[0], Target(fan_in=best[1]), note)
+    width = config.width
+    if width is None and config.stack == "mix":
+        widths = [width for width in WIDTHS if width % config.share == 0]
+        width = widths[max(0, _most(lambda i: need(widths[i], FAN_IN), len(widths), limit) - 1)]
+    widest: Any = Nets(replace(config, width=width), in_shape, classes).supernet().body
+    most = max(sum(connection.channels) for connection in widest.connections)
+    fan_in = _most(lambda i: need(width, i + 1), most, limit)
+    if fan_in == 0:
+        raise ConfigError(
+            f"{name}={limit:g} cannot be met: the smallest such net needs {need(width, 1):,.4g}; raise it"
+        )
+    note = f"{name}={limit:g} is more than the whole net needs: nothing is cut for it" if fan_in == most else ""
+    return Plan(None if width == config.width else width, Target(fan_in=fan_in), note)
 
 
-def _fan_ins(most: int) -> list[int]:
-    return sorted({round(2 ** (i / 4)) for i in range(64) if 2 ** (i / 4) < most} | {most})
-
-
-def _largest(
-    choices: Sequence[tuple[int | None, int]], need: Callable[[int | None, int], float], limit: float, name: str
-) -> tuple[int | None, int]:
-    """Bisect: choices are in the order of their costs."""
-    low, high = 0, len(choices)
+def _most(need: Callable[[int], float], count: int, limit: float) -> int:
+    """Bisect: how many of the choices 0 to `count` - 1, in the order of their costs, are within the limit."""
+    low, high = 0, count
     while low < high:
         middle = (low + high) // 2
-        if need(*choices[middle]) <= limit:
+        if need(middle) <= limit:
             low = middle + 1
         else:
             high = middle
-    if low == 0:
-        least = need(*choices[0])
-        raise ConfigError(f"{name}={limit:g} cannot be met: the smallest such net needs {least:,.4g}; raise it")
-    return choices[low - 1]
+    return low
 
 
-def cut_at_random(net: nn.Module, fan_in: int) -> nn.Module:
-    """Give the plain net of a random wiring of equal fan-in; the weights of `net` are random numbers.
+def cut_evenly(net: nn.Module, fan_in: int) -> nn.Module:
+    """Give the plain net of a wiring of equal fan-in in which as many maps as can be are read, which costs the most.
+
+    From the head back every group takes the maps that the fewest have taken, of these the nearest: those have the
+    fewest readers to come.
 
     Args:
         net: a classifier around a supernet of mixes; its masks are set.
         fan_in: sources of every group.
     """
     body: Any = net.body
-    for connection in body.connections:
-        keep_strongest(connection, fan_in)
+    readers = torch.zeros(sum(body.connections[-1].channels))
+    for connection in reversed(body.connections):
+        groups, sources = connection.mask.shape
+        connection.mask.zero_()
+        for group in range(groups):
+            near = torch.linspace(0.5, 0, sources)  # less than one reader
+            best = (readers[:sources] + near).topk(min(fan_in, sources), largest=False).indices
+            connection.mask[group, best] = 1
+            readers[best] += 1
     return derive(net.eval(), body.wiring())
 
 

@@ -1,11 +1,9 @@
-"""Classification: the module that learns logits, the fading of edges, and what logits are worth."""
+"""Classification: the module that learns logits, and what logits are worth."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-import lightning as L
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,8 +11,7 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from plexus.data import Split, augment
-from plexus.graph import HEAD, Wiring
-from plexus.nn import Connection, Supernet
+from plexus.nn import Connection
 from plexus.training._module import Entry, Schedule, TrainingModule, gated
 
 Vary = Callable[[Tensor, torch.Generator], Tensor]
@@ -142,48 +139,6 @@ class ClassificationModule(TrainingModule):
 def _size(connection: Connection, gate: Tensor) -> Tensor:
     """The one number that tells how wide a connection is open for a source: its gate, or what its weights amount to."""
     return gate.square().mean().sqrt() if connection.merge == "mix" else gate.mean()
-
-
-class MaskAnnealing(L.Callback):
-    """Take the edges that will be cut to 0, step by step: their mask falls linearly to 0 over 60 % of the phase.
-
-    Args:
-        body: the supernet.
-        kept: the wiring that stays.
-        steps: optimiser steps of the phase.
-
-    Example:
-        >>> body = Supernet([nn.Conv2d(1, 1, 1)], (1, 4, 4))
-        >>> MaskAnnealing(body, body.wiring(), steps=10).span
-        6.0
-    """
-
-    def __init__(self, body: Supernet, kept: Wiring, steps: int) -> None:
-        self.body, self.kept, self.span = body, set(kept.strengths()), max(1.0, 0.6 * steps)
-
-    def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch: Any, index: int) -> None:
-        set_masks(self.body, self.kept, max(0.0, 1 - (trainer.global_step + 1) / self.span))
-
-
-def set_masks(body: Supernet, kept: set[tuple[str, str]], others: float) -> None:
-    """Set the mask of every edge outside `kept`.
-
-    Args:
-        body: the supernet.
-        kept: (source, target) of the edges that stay as they are.
-        others: the mask of all others, 0 to 1.
-
-    Example:
-        >>> body = Supernet([nn.Conv2d(1, 1, 1)], (1, 4, 4))
-        >>> set_masks(body, {("lego1", "head")}, 0.0)
-        >>> gated(body)[0].mask.tolist()
-        [0.0, 1.0]
-    """
-    names = body.node_names()
-    for target, connection in zip([*names[2:-1], HEAD], gated(body), strict=True):
-        for k in range(len(connection.channels)):
-            if (names[k], target) not in kept:
-                connection.mask[connection.entries(k)] = others
 
 
 @torch.no_grad()

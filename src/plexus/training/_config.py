@@ -162,6 +162,9 @@ class FitConfig(ImageOptions):
             yield f"merge={merge} does not suit preset=mix; choose preset=deep, or your own legos"
         if stack == "mix" and options.get("neuron", "plain") != "plain":
             yield f"neuron={options['neuron']} does not suit the depthwise legos of preset=mix; choose preset=deep"
+        width, share = options.get("width"), options.get("share", 1)
+        if stack == "mix" and width is not None and width % share:
+            yield f"width={width} is no multiple of share={share}, the maps that share their sources; change either"
         if options.get("last") is not None and options.get("neuron") == "plain":
             yield f"last={options['last']} counts convolutions that become another neuron; say which with neuron"
 

@@ -56,6 +56,7 @@ class Nets:
         self.options |= {name: getattr(config, name) for name in _OPTIONS if getattr(config, name) is not None}
         if self.options.get("merge") == "mix":
             self.options["share"] = config.share
+            self.options.pop("gate_init", None)  # of the preset; a mix has no gates
         if config.gate_init is not None:
             start = config.gate_init
             self.options["gate_init"] = start[0] if len(start) == 1 else start
