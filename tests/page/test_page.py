@@ -36,7 +36,7 @@ def test_letters_of_charts_can_be_read_at_any_width(opened: Opener, page: Page, 
 @pytest.mark.parametrize(
     ("name", "place", "what"),
     [
-        ("nine", "#budget-chart .mark-symbol path", "fill"),
+        ("nine", "#cost-charts .mark-symbol path", "fill"),
         ("audit", ".distances .mark-rect path", "fill"),
         ("probe", "#curve .mark-line path[stroke*='learn']", "stroke"),
         ("segment", "#gates [aria-label^='none: 0.601']", "fill"),
@@ -155,7 +155,7 @@ def test_a_refused_clipboard_selects_the_command(opened: Opener, page: Page) -> 
 
 def test_charts_tell_their_points(opened: Opener, page: Page) -> None:
     opened("nine")
-    point = page.locator("#budget-chart [aria-roledescription=point]").first
+    point = page.locator("#cost-charts [aria-roledescription=point]").first
     point.hover()
     expect(page.locator("#tip")).to_contain_text("54 connections: ")
     page.mouse.move(2, 2)

@@ -60,7 +60,7 @@ def test_the_page_opens_at_the_chosen_budget(opened: Opener) -> None:
 def test_the_curve_marks_the_budget_shown(opened: Opener) -> None:
     page, record = opened("nine"), made(9)
     page.locator("#budget").fill("0")
-    here = page.locator("#budget-chart .here")
+    here = page.locator("#cost-charts .here")
     expect(here).to_have_count(1)
     expect(here).to_have_attribute("aria-label", re.compile(rf"^{record.budgets[-1].edges} connections"))
 

@@ -33,7 +33,10 @@ REACHES = ((1, "next layer"), (2, "2"), (4, "3\u20134"), (7, "5\u20137"), (11, "
 """Classes of how many layers a connection spans: upper bound and name."""
 MOST_CLASSES = 20
 """A larger confusion matrix is read as a list of its largest entries."""
-PHASES = {"chain": "chain", "supernet": "supernet", "learn": "learning", "final": "final net"}
+PHASES = {
+    "chain": "chain", "supernet": "supernet", "learn": "learning", "final": "final net", "start": "first training",
+    "fit": "learning and cutting",
+}  # fmt: skip
 CURVES = {"val_accuracy": "validation accuracy", "val_loss": "validation loss", "train_loss": "training loss"}
 Gates = list[list[float | None]]
 
@@ -50,8 +53,8 @@ def sections(record: FitRecord) -> dict[str, Any]:
         "data": drawing,
         "reaches": [(i, name) for i, (_, name) in enumerate(REACHES, 1) if i in {e["reach"] for e in drawing["edges"]}],
         "networks": _networks(record),
-        "budget_chart": _budget_chart(record),
-        "phases": {_phase(epoch) for epoch in record.epochs},
+        "cost_charts": _cost_charts(record),
+        "phases": {epoch.phase for epoch in record.epochs},
         "accuracy_chart": _curves(record, ["val_accuracy"], "Validation accuracy in percent over the epochs"),
         "loss_chart": _curves(record, ["train_loss", "val_loss"], "Training and validation loss over the epochs"),
         "gate_charts": _gate_charts(record, gates),
@@ -68,11 +71,6 @@ def sections(record: FitRecord) -> dict[str, Any]:
     }
 
 
-def _phase(epoch: FitRecord.Epoch) -> str:
-    """The phase of an epoch; one cycle in which edges are cut is learning to its end."""
-    return "learn" if epoch.phase == "fit" else epoch.phase
-
-
 def _result(record: FitRecord, name: str) -> FitRecord.Result | None:
     """The entry of `results` with this name, if its accuracy was measured."""
     return next((r for r in record.results if r.name == name and r.accuracy is not None), None)
@@ -86,7 +84,10 @@ def _headline(record: FitRecord) -> str:
         return f"This run has not finished: {plural(len(record.epochs), 'epoch')} recorded so far."
     if best is None:
         return f"{start}; the net was not tested." if start else "A run without a tested net."
-    chain = _result(record, "chain")
+    chain, uncut = _result(record, "chain"), next((r for r in record.results if r.name == "uncut"), None)
+    if uncut is not None and best.macs and uncut.macs and best.parameters and uncut.parameters:
+        smaller = f"{uncut.macs / best.macs:.1f} times fewer multiply-adds than with nothing cut"
+        return f"{percent(best.accuracy)} of the test images right with {short(best.parameters)} parameters: {smaller}."
     against = f" against {percent(chain.accuracy)} for the chain" if chain else " of the test images right"
     size = f", {short(best.parameters)} parameters" if best.parameters is not None else ""
     return f"{start or 'Trained'}: {percent(best.accuracy)}{against}{size}."
@@ -107,7 +108,12 @@ def _background(record: FitRecord) -> str:
         return ""
     counts, total = record.data.counts, record.seconds.get("total")
     images = f" on {count(counts['train'])} training images" if "train" in counts else ""
-    text = f"A net of {plural(layers, 'layer')} learned{images} which of its connections to keep"
+    maps = (
+        sum(edge.maps[0] for edge in record.edges if edge.maps),
+        sum(edge.maps[1] for edge in record.edges if edge.maps),
+    )
+    of = f": {count(maps[0])} of {count(maps[1])} between its maps" if maps[1] else ""
+    text = f"A net of {plural(layers, 'layer')} learned{images} which of its connections to keep{of}"
     then = {"finetune": "fine-tuned", "retrain": "trained anew from fresh weights"}.get(record.then, "")
     text += f"; the pruned net was then {then}" if then else ""
     if total is not None:
@@ -167,7 +173,14 @@ def _drawing(record: FitRecord) -> dict[str, Any]:
             for i, edge in enumerate(record.edges)
         ],
         "budgets": [
-            {"kept": b.kept, "parameters": b.parameters, "macs": b.macs, "accuracy": b.val_accuracy}
+            {
+                "kept": b.kept,
+                "parameters": b.parameters,
+                "macs": b.macs,
+                "ms": b.latency_ms,
+                "kb": b.kb,
+                "accuracy": b.val_accuracy,
+            }
             for b in record.budgets
         ],
         "chosen": record.chosen,
@@ -177,7 +190,7 @@ def _drawing(record: FitRecord) -> dict[str, Any]:
 
 def _gate_history(record: FitRecord) -> Gates:
     """The gates of every learning epoch; an epoch whose gates do not match the connections is left out."""
-    learning = [epoch.gates for epoch in record.epochs if _phase(epoch) == "learn"]
+    learning = [epoch.gates for epoch in record.epochs if epoch.phase in ("learn", "fit")]
     return [gates for gates in learning if gates and len(gates) == len(record.edges)]
 
 
@@ -188,8 +201,7 @@ def _gate(edge: FitRecord.Edge, i: int, history: Gates) -> float | None:
 
 def _networks(record: FitRecord) -> dict[str, Any]:
     """The rows that compare the networks, and one scale of accuracy for all their intervals."""
-    shown = [(entry, entry.accuracy) for entry in record.results if entry.accuracy is not None]
-    ends = [end for entry, accuracy in shown for end in entry.ci or (accuracy,)]
+    ends = [end for r in record.results if r.accuracy is not None for end in r.ci or (r.accuracy,)]
     if not ends:
         return {"rows": [], "ticks": []}
     low, high, step = _scale(min(ends), max(ends))
@@ -202,15 +214,16 @@ def _networks(record: FitRecord) -> dict[str, Any]:
             "name": entry.name,
             "label": entry.label or entry.name,
             "neurons": entry.neurons,
-            "accuracy": percent(accuracy),
+            "accuracy": percent(entry.accuracy),
             "interval": f"{100 * entry.ci[0]:.1f}{NONE}{100 * entry.ci[1]:.1f}" if entry.ci else "",
             "ends": [across(end) for end in entry.ci or ()],
-            "at": across(accuracy),
+            "at": None if entry.accuracy is None else across(entry.accuracy),
             "parameters": count(entry.parameters),
             "macs": short(entry.macs),
-            "latency": decimal(entry.latency_ms, 2),
+            "latency": decimal(entry.latency_ms, 3),
+            "kb": count(None if entry.kb is None else round(entry.kb)),
         }
-        for entry, accuracy in shown
+        for entry in record.results
     ]
     marks = [low + i * step for i in range(round((high - low) / step) + 1)]
     return {"rows": rows, "ticks": [{"at": across(mark), "text": f"{100 * mark:.3g}"} for mark in marks]}
@@ -318,20 +331,29 @@ def _making(record: FitRecord) -> list[dict[str, Any]]:
     )
 
 
-def _budget_chart(record: FitRecord) -> Markup:
-    """Validation accuracy against connections kept, one point per measured budget; empty for fewer than two."""
-    rows = [
-        {
-            "at": len(budget.kept), "value": 100 * budget.val_accuracy,
-            "line": "", "color": INK, "width": 1.2, "dot": 1,
-            "text": f"{plural(len(budget.kept), 'connection')}: {percent(budget.val_accuracy)}",
-        }
-        for budget in record.budgets
-        if budget.val_accuracy is not None
-    ]  # fmt: skip
-    name = "Validation accuracy in percent against the number of connections kept"
-    across = numbers(6, zero=True, nice=False)
-    return curves(rows, across, numbers(), name, title="connections kept") if len(rows) > 1 else Markup("")
+COSTS = {
+    "latency_ms": ("milliseconds for one image", "ms"), "kb": ("kilobytes of the file", "kB"),
+    "macs": ("multiply-adds", "multiply-adds"),
+}  # fmt: skip
+
+
+def _cost_charts(record: FitRecord) -> list[tuple[str, Markup]]:
+    """Validation accuracy against what each budget costs; against the connections kept where no cost was measured."""
+    measured = [budget for budget in record.budgets if budget.val_accuracy is not None]
+    charts: list[tuple[str, Markup]] = []
+    for field, (title, unit) in COSTS.items():
+        rows = [
+            {
+                "at": cost, "value": 100 * budget.val_accuracy, "line": "", "color": INK, "width": 1.2, "dot": 1,
+                "text": f"{short(cost) if cost >= 1000 else decimal(cost, 3)} {unit}: {percent(budget.val_accuracy)}",
+            }
+            for budget in measured
+            if (cost := getattr(budget, field)) is not None and budget.val_accuracy is not None
+        ]  # fmt: skip
+        if len(rows) > 1 and (field != "macs" or not charts):  # old records know multiply-adds alone
+            name = f"Validation accuracy in percent against {title}"
+            charts.append((title, curves(rows, numbers(6, zero=True, nice=False), numbers(), name, title=title)))
+    return charts
 
 
 def _points(record: FitRecord, keys: Sequence[str]) -> list[dict[str, Any]]:
@@ -340,11 +362,11 @@ def _points(record: FitRecord, keys: Sequence[str]) -> list[dict[str, Any]]:
     The final phase goes on where learning ended, the chain starts beside it, and the supernet with nothing cut counts
     its own epochs: it shares the first ones with learning.
     """
-    learned = sum(_phase(epoch) == "learn" for epoch in record.epochs)
+    learned = sum(epoch.phase == "learn" for epoch in record.epochs)
     seen = dict.fromkeys(PHASES, 0)
     rows = []
     for epoch in record.epochs:
-        phase = _phase(epoch)
+        phase = epoch.phase
         if phase not in seen:
             continue
         seen[phase] += 1

@@ -98,9 +98,8 @@ class GradualCut(L.Callback):
     ) -> None:
         step: int = trainer.global_step
         if self.began is None:
-            self._seen = [
-                MEMORY * old + (1 - MEMORY) * new for old, new in zip(self._seen, (module.hits, 1.0), strict=True)
-            ]
+            hits: float = module.hits  # type: ignore[assignment]
+            self._seen = [MEMORY * old + (1 - MEMORY) * new for old, new in zip(self._seen, (hits, 1.0), strict=True)]
         last = step == self.steps
         if step % EVERY and not last:
             return

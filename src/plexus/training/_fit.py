@@ -194,10 +194,10 @@ def _refuse_idle(source: Path, record: FitRecord, name: str, value: float) -> No
     needs = {
         "keep": kept / whole if whole else None,
         "fan_in": record.plan.fan_in,
-        "max_params": final and final.parameters,
-        "max_macs": final and final.macs,
-        "max_ms": final and final.latency_ms,
-        "max_kb": final and final.kb,
+        "max_params": final.parameters if final else None,
+        "max_macs": final.macs if final else None,
+        "max_ms": final.latency_ms if final else None,
+        "max_kb": final.kb if final else None,
     }[name]
     if needs is not None and needs <= value:
         raise ConfigError(

@@ -113,7 +113,7 @@ class FitTask(Task[FitConfig]):
         kept = left(importance(net, method="gate"), net.body)
         limit = {name: value for name, value in self.config.budget().items() if name in ("max_params", "max_macs")}
         if limit and self.nets.options["merge"] != "mix":  # which edges stay decides what they cost
-            kept = prune(kept, **limit, net=net)  # type: ignore[arg-type]
+            kept = prune(kept, **limit, net=net)
         return kept
 
     def _controls(self, kept: Wiring) -> list[tuple[str, str, nn.Module]]:

@@ -187,7 +187,7 @@ def _bare(model: bytes) -> bytes:
     for function in proto.functions:
         for part in (function, *function.node):
             part.ClearField("metadata_props")
-    return proto.SerializeToString()  # type: ignore[no-any-return]
+    return proto.SerializeToString()
 
 
 def milliseconds(model: bytes, in_shape: Sequence[int], *, rounds: int = 9, least: float = 0.005) -> float:

@@ -11,6 +11,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
+from math import prod
 from typing import Any, cast
 
 import torch
@@ -22,7 +23,7 @@ from plexus.nn import functional as PF
 from plexus.nn.scaling import keeps_scale, kernel_of, passes_scale
 from plexus.wiring._builder import Builder, Value, is_uniform
 from plexus.wiring._inspect import is_layer, trace, unchained
-from plexus.wiring._mix import PLANS, choose
+from plexus.wiring._mix import Mix, choose
 from plexus.wiring._needs import CONVS, NORMS, Channels, Need, is_dense, keeps_apart
 
 Kept = list[tuple[int, Value]]
@@ -92,12 +93,16 @@ def _mix(builder: Builder, connection: Connection, kept: Kept, need: Need, name:
     weight, live = connection.weight.detach().cpu()[:, places], need.columns[:, places]
     factors = [x.example.new_ones(len(x.present)) if x.scale is None else x.scale for _, x in kept]
     wanted = sorted(range(connection.out_channels) if need.layers[0] is None else need.layers[0])
-    counts, sources = [len(x.present) for _, x in kept], [x for _, x in kept]
-    plans = [
-        plan(weight * torch.cat(factors).to(weight), live, counts, wanted, connection.share)
-        for plan in PLANS[builder.mix]
-    ]
-    plan = plans[0] if len(plans) == 1 else choose(plans, sources, builder.mix)
+    sources = [x for _, x in kept]
+    mix = Mix(
+        weight * torch.cat(factors).to(weight),
+        live,
+        [len(x.present) for x in sources],
+        wanted,
+        connection.share,
+        prod(sources[0].size),
+    )
+    plan = choose(mix, sources, builder.mix)
     conv, out = plan.emit(builder, sources, name)
     builder.mixes.append((conv, plan.std()))
     index = None if len(plan.rows) == connection.out_channels else plan.rows

@@ -10,18 +10,55 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
-from statistics import median
 
 import torch
 from torch import Tensor, nn
 
 from plexus.wiring._builder import Builder, Value
 
-# one number moved, in multiply-adds: what a core does in the time it takes to copy a float of a feature map
-_MOVE = 10.0
-_RUNS, _WARM = 7, 2
+# In multiply-adds at the rate of a dense convolution on one core: a number copied, and an operation started. Read off
+# onnxruntime's own profile of nets of 40 maps, where small feature maps cost what it takes to start.
+_MOVE, _START = 5.0, 60_000.0
+_ROUNDS, _WARM = 9, 2
 _CONV: dict[int, type[nn.Conv1d] | type[nn.Conv2d] | type[nn.Conv3d]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+
+
+@dataclass(frozen=True)
+class Mix:
+    """What is to be executed.
+
+    Args:
+        weight: (M, C) over the channels that the sources have, not yet masked; on the CPU.
+        live: (M / share, C), which of them each group of maps reads.
+        counts: channels of each source.
+        rows: which of the M maps are asked for.
+        share: maps of a group.
+        pixels: of one map.
+    """
+
+    weight: Tensor
+    live: Tensor
+    counts: Sequence[int]
+    rows: Sequence[int]
+    share: int
+    pixels: int
+
+    def groups(self) -> list[int]:
+        """List the groups of which some map is asked for."""
+        return sorted({row // self.share for row in self.rows})
+
+    def joined(self) -> tuple[list[list[int]], list[int]]:
+        """Choose what to take of every source before they are joined; say which of all C channels that makes."""
+        picks, first = [], 0
+        places: list[int] = []
+        for used in self.live[self.groups()].any(0).split(list(self.counts)):
+            some, count = used.nonzero().flatten().tolist(), len(used)
+            # what is picked is copied twice, now and when it is joined, and is one more operation
+            saved = _MOVE * self.pixels * (count - 2 * len(some))
+            picks.append(some if saved > _START else list(range(count)))
+            places += [first + place for place in picks[-1]]
+            first += count
+        return picks, places
 
 
 @dataclass(frozen=True)
@@ -32,25 +69,25 @@ class Plan:
         picks: for each source, the channels of it that are joined, by place.
         gather: the channels of these that the convolution reads, by place, group after group.
         weight: its kernel, (rows, inputs of a group).
-        real: which entries of the kernel belong to one, (rows, inputs of a group).
+        real: which entries of the kernel belong to a source map that is read, (rows, inputs of a group).
         groups: of the convolution.
         rows: which maps of the mix it gives.
     """
 
-    picks: tuple[Sequence[int], ...]
+    picks: Sequence[Sequence[int]]
     gather: Sequence[int]
     weight: Tensor
     real: Tensor
     groups: int
     rows: tuple[int, ...]
 
-    def cost(self, channels: Sequence[int], pixels: int) -> float:
+    def cost(self, mix: Mix) -> float:
         """Estimate the time of it, in multiply-adds."""
         joined = sum(map(len, self.picks))
-        moved = sum(len(pick) for pick, have in zip(self.picks, channels, strict=True) if len(pick) < have)
-        moved += joined if len(self.picks) > 1 else 0
-        moved += 0 if list(self.gather) == list(range(joined)) else len(self.gather)
-        return pixels * (_MOVE * moved + self.weight.numel())
+        copies = [len(pick) for pick, count in zip(self.picks, mix.counts, strict=True) if len(pick) < count]
+        copies += [joined] if len(self.picks) > 1 else []
+        copies += [len(self.gather)] if list(self.gather) != list(range(joined)) else []
+        return mix.pixels * (_MOVE * sum(copies) + self.weight.numel()) + _START * (1 + len(copies))
 
     def std(self) -> Tensor:
         """Return the standard deviation of every weight at the start: that of N(0, 2 / fan-in), 0 for repeats."""
@@ -69,72 +106,62 @@ class Plan:
         return conv, Value.exact(out.node, out.example)
 
 
-def dense(weight: Tensor, live: Tensor, counts: Sequence[int], rows: Sequence[int], share: int) -> Plan:
-    """Plan one convolution over the maps that any group reads.
-
-    Args:
-        weight: (M, C) over the channels that the sources have, not yet masked; on the CPU.
-        live: (M / share, C), which of them each group reads.
-        counts: channels of each source.
-        rows: which of the M maps are asked for.
-        share: maps of a group.
-    """
-    owners = torch.tensor([row // share for row in rows])
-    used = live[owners].any(0)
-    places = [part.nonzero().flatten().tolist() for part in used.split(list(counts))]
-    real = live[owners][:, used]
-    kernel = weight[list(rows)][:, used] * real
-    return Plan(tuple(places), range(int(used.sum())), kernel, real, 1, tuple(rows))
+def dense(mix: Mix) -> Plan:
+    """Plan one convolution over the maps that any group reads."""
+    picks, joined = mix.joined()
+    owners = torch.tensor([row // mix.share for row in mix.rows])
+    used = mix.live[owners][:, joined].any(0).nonzero().flatten().tolist()
+    columns = [joined[i] for i in used]
+    real = mix.live[owners][:, columns]
+    return Plan(picks, used, mix.weight[list(mix.rows)][:, columns] * real, real, 1, tuple(mix.rows))
 
 
-def grouped(weight: Tensor, live: Tensor, counts: Sequence[int], rows: Sequence[int], share: int) -> Plan:
-    """Plan a convolution in groups over gathered maps; arguments as for `dense`."""
-    groups = sorted({row // share for row in rows})
-    parts = [used.nonzero().flatten().tolist() for used in live[groups].any(0).split(list(counts))]
-    # what is picked is copied once more when it is joined, so that picking pays for less than half of a source
-    picks = [part if 2 * len(part) < count else list(range(count)) for part, count in zip(parts, counts, strict=True)]
-    joined = [sum(counts[:k]) + place for k, pick in enumerate(picks) for place in pick]
+def grouped(mix: Mix) -> Plan:
+    """Plan a convolution in groups over gathered maps."""
+    picks, joined = mix.joined()
     at = {place: i for i, place in enumerate(joined)}
-    most = max(1, int(live[groups].sum(1).max()))
-    wanted = {group: [row for row in rows if row // share == group] for group in groups}
+    wanted = {group: [row for row in mix.rows if row // mix.share == group] for group in mix.groups()}
+    most = max(1, int(mix.live[list(wanted)].sum(1).max()))
     height = max(map(len, wanted.values()))
     gather: list[int] = []
     kernels, reals, given = [], [], []
-    for group in groups:
+    for group, asked in wanted.items():
         # equal heights, too: maps that nobody asks for fill the group up
-        spare = [row for row in range(group * share, (group + 1) * share) if row not in wanted[group]]
-        members = sorted(wanted[group] + spare[: height - len(wanted[group])])
-        own = live[group].nonzero().flatten().tolist()
+        spare = [row for row in range(group * mix.share, (group + 1) * mix.share) if row not in asked]
+        members = sorted(asked + spare[: height - len(asked)])
+        own = mix.live[group].nonzero().flatten().tolist()
         real = torch.arange(most) < len(own)
         own += (own[:1] or joined[:1]) * (most - len(own))
         gather += [at[place] for place in own]
         given += members
         reals.append(real.expand(height, most))
-        kernels.append(weight[members][:, own] * real)
-    return Plan(tuple(picks), gather, torch.cat(kernels), torch.cat(reals), len(groups), tuple(given))
+        kernels.append(mix.weight[members][:, own] * real)
+    return Plan(picks, gather, torch.cat(kernels), torch.cat(reals), len(wanted), tuple(given))
 
 
 PLANS = {"dense": [dense], "grouped": [grouped], "auto": [dense, grouped], "fastest": [dense, grouped]}
 """The ways to choose between, by the word for it."""
 
 
-def choose(plans: Sequence[Plan], sources: Sequence[Value], choice: str) -> Plan:
-    """Take the cheapest plan by the numbers it moves and multiplies, or the one that is `fastest` here and now."""
-    if choice == "fastest":
-        return min(plans, key=lambda plan: _seconds(plan, sources))
-    channels, pixels = [x.example.shape[1] for x in sources], prod(sources[0].size)
-    return min(plans, key=lambda plan: plan.cost(channels, pixels))
+def choose(mix: Mix, sources: Sequence[Value], choice: str) -> Plan:
+    """Take the plan that is asked for, or that moves and multiplies least, or that is `fastest` here and now."""
+    plans = [plan(mix) for plan in PLANS[choice]]
+    costs = [plan.cost(mix) for plan in plans] if choice != "fastest" else _seconds(plans, sources)
+    return plans[costs.index(min(costs))]
 
 
-def _seconds(plan: Plan, sources: Sequence[Value]) -> float:
-    """Measure the median time of a plan for one image."""
+def _seconds(plans: Sequence[Plan], sources: Sequence[Value]) -> list[float]:
+    """Measure the plans for one image, in turns, so that what else the machine does hits them alike."""
     examples = [torch.randn_like(x.example[:1]) for x in sources]
-    scratch = Builder(examples[0])
-    nodes = [scratch.input.node, *(scratch.graph.placeholder(f"x{i}") for i in range(1, len(sources)))]
-    values = [Value.exact(node, example) for node, example in zip(nodes, examples, strict=True)]
-    net, times = scratch.finish(plan.emit(scratch, values, "part")[1]), []
-    for _ in range(_WARM + _RUNS):
-        start = time.perf_counter()
-        net(*examples)
-        times.append(time.perf_counter() - start)
-    return median(times[_WARM:])
+    nets, times = [], [[] for _ in plans]  # type: ignore[var-annotated]
+    for plan in plans:
+        scratch = Builder(examples[0])
+        nodes = [scratch.input.node, *(scratch.graph.placeholder(f"x{i}") for i in range(1, len(sources)))]
+        values = [Value.exact(node, example) for node, example in zip(nodes, examples, strict=True)]
+        nets.append(scratch.finish(plan.emit(scratch, values, "part")[1]))
+    for _ in range(_WARM + _ROUNDS):
+        for net, taken in zip(nets, times, strict=True):
+            start = time.perf_counter()
+            net(*examples)
+            taken.append(time.perf_counter() - start)
+    return [min(taken[_WARM:]) for taken in times]  # whatever disturbs only adds

@@ -46,6 +46,8 @@ function write(budget, kept) {
   byId("kept").textContent = `${whole(kept)} of ${whole(edges.length)}`;
   byId("parameters").textContent = whole(budget?.parameters);
   byId("macs").textContent = short(budget?.macs);
+  byId("ms").textContent = known(budget?.ms) ? budget.ms.toFixed(3) : "–";
+  byId("kb").textContent = known(budget?.kb) ? whole(Math.round(budget.kb)) : "–";
   const less = budget && known(budget.accuracy) && known(full.accuracy) ? 100 * (budget.accuracy - full.accuracy) : null;
   const text = less !== null && budget !== full ? ` (${signed(less)})` : "";
   byId("accuracy").textContent = percent(budget?.accuracy) + text;
@@ -55,8 +57,8 @@ function write(budget, kept) {
     slider.setAttribute("aria-valuetext", `${kept} of ${edges.length} connections, validation accuracy ${percent(budget.accuracy)}`);
     byId("chosen").textContent = state.budget === data.chosen ? "chosen in this run" : "";
   }
-  for (const chart of document.querySelectorAll("#budget-chart svg")) {
-    chart.querySelectorAll('[aria-roledescription="point"]').forEach((point) => point.classList.toggle("here", point.ariaLabel.startsWith(`${whole(kept)} conn`)));
+  for (const chart of document.querySelectorAll("#cost-charts svg")) {
+    chart.querySelectorAll('[aria-roledescription="point"]').forEach((point, i) => point.classList.toggle("here", i === state.budget));
   }
 }
 
