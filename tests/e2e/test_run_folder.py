@@ -27,7 +27,7 @@ def test_the_record_is_complete(trained: Path) -> None:
     record: Any = FitRecord.read(trained / "record.json")
     assert record.finished
     empty = {part for part, value in record.to_dict().items() if value in ([], {}, "", None)}
-    assert empty <= {"mistakes", "then"}
+    assert empty <= {"mistakes", "then", "gap"}  # the last two are of earlier versions
     assert record.command.startswith("plexus fit images --legos legos.py:three")
     assert record.data.classes == sorted(CLASSES)
     assert record.data.counts == {"train": 41, "val": 7, "test": 12}
@@ -42,7 +42,8 @@ def test_the_record_is_complete(trained: Path) -> None:
     keeps = [budget.edges for budget in record.budgets]
     assert keeps == sorted(keeps, reverse=True)
     assert len(record.edges) == 9
-    assert record.budgets[0].edges == sum(edge.kept for edge in record.edges) == record.plan.edges == 2
+    assert record.budgets[0].edges == sum(edge.kept for edge in record.edges)
+    assert record.plan.edges == 2 <= record.budgets[0].edges <= 3  # as few as leave every layer an input
 
 
 def test_gates_are_recorded_every_epoch_and_end_at_0_where_cut(trained: Path) -> None:
@@ -98,8 +99,8 @@ def test_the_models_hold_the_weights_of_the_training(trained: Path) -> None:
     learned = {value.numpy().tobytes() for value in last.values()}
     handed = load_file(trained / "model.safetensors")
     assert {"pixel_mean", "pixel_std"} < handed.keys()
-    whole = [name for name in handed if name.endswith(("running_mean", "running_var")) or name.startswith("head")]
-    assert len(whole) >= 4
+    whole = [name for name in handed if name.endswith(("running_mean", "running_var"))]
+    assert len(whole) >= 2
     assert all(handed[name].numpy().tobytes() in learned for name in whole)
 
 
