@@ -53,14 +53,14 @@ def unfinished(tmp_path: Path) -> Path:
         (["study", "run", "--seed", "3"], "See `plexus study run --help`"),
         (["predict"], "RUN"),
         (["predict", "runs/try"], "name at least one image or folder: plexus predict runs/try IMAGE..."),
-        (["fit", "--lr", "-1", "--keep", "2", "--rank", "luck"], "rank='luck' is unknown; choose from gate"),
+        (["fit", "--lr", "-1", "--keep", "2", "--merge", "luck"], "merge='luck' is unknown; choose from mix"),
         (["fit", "--keep", ".3", "--max-params", "200k"], "give one budget"),
         (["fit", "--max-params", "some"], "max_params='some' must be a whole number"),
         (["fit", "--config", "nowhere.yaml"], "nowhere.yaml: cannot read the config"),
         (["fit", "nowhere"], "nowhere: no such folder"),
         (["fit", "--preset", "blocks"], "preset=blocks needs images of 10 pixels or more, not 8: pass --size 32"),
         (["fit", "--preset", "legos8"], "preset=legos8 needs images of 10 pixels or more, not 8: pass --size 32"),
-        (["fit", "--preset", "blocks", "--width", "32"], "width=32 belongs to preset=deep, not to preset=blocks"),
+        (["fit", "--preset", "blocks", "--width", "32"], "width=32 belongs to preset=mix and preset=deep, not to"),
         (["fit", "--neuron", "rot6"], "neuron='rot6' is unknown; choose from plain, rot8, rot4, unit, spherical"),
         (["fit", "--neurons", "rot8"], "Did you mean --neuron?"),
         (["fit", "--dense", "rot8"], "dense='rot8' is unknown; choose from plain, unit, spherical"),
@@ -91,7 +91,7 @@ def test_it_is_told_in_one_line(
         ("epochs: many\nkeep: 3\ngate_init: [a, b]\n", ["epochs='many'", "keep=3", "gate_init=['a', 'b']"]),
         ("controls: 1\nseed: true\nlr: .nan\n", ["controls=1 must be true or false", "seed=True", "lr=nan"]),
         ("keep: .3\nmax_params: 5000\n", ["give one budget"]),
-        ("select: .8\ncut: .5\nval: 1\n", ["select=0.8 and cut=0.5", "val=1"]),
+        ("select: .8\nval: 1\n", ["option 'select' is gone: edges are cut while the net learns", "val=1"]),
     ],
 )
 def test_all_mistakes_of_a_config_are_told_at_once(
@@ -105,11 +105,11 @@ def test_all_mistakes_of_a_config_are_told_at_once(
 def test_the_command_line_overrides_the_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "fit.yaml").write_text("lr: 1e-3\nmax_params: 20k\nepochs: 9\n")
     with pytest.raises(SystemExit) as left:
-        main(["fit", "photos", "--config", "fit.yaml", "--keep", ".2", "--gate-init", ".9", ".1", "--print-config"])
+        main(["fit", "photos", "--config", "fit.yaml", "--keep", ".2", "--gate-lr", "1e-2", "--print-config"])
     assert left.value.code == 0
     (tmp_path / "again.yaml").write_text(capsys.readouterr().out)
     config = FitConfig.read(tmp_path / "again.yaml")
-    assert config == FitConfig(data="photos", lr=1e-3, epochs=9, keep=0.2, gate_init=(0.9, 0.1))
+    assert config == FitConfig(data="photos", lr=1e-3, epochs=9, keep=0.2, gate_lr=0.01)
 
 
 def test_a_used_folder_is_left_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_an_unfinished_run_has_nothing_to_give(capsys: pytest.CaptureFixture[str
     assert "give one budget" in told(capsys, "prune", unfinished)
     assert "give one budget" in told(capsys, "prune", unfinished, "--keep", ".2", "--max-params", "9k")
     assert "keep=2.0 must be above 0 and at most 1" in told(capsys, "prune", unfinished, "--keep", "2")
-    assert "then='later' is unknown" in told(capsys, "prune", unfinished, "--keep", ".2", "--then", "later")
+    assert "Unknown option" in told(capsys, "prune", unfinished, "--keep", ".2", "--then", "retrain")
 
 
 def test_a_broken_run_is_named(capsys: pytest.CaptureFixture[str], unfinished: Path) -> None:

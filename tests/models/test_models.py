@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from plexus.errors import ConfigError
-from plexus.models import PRESETS, Classifier, chain_of, head, preset
+from plexus.models import PRESETS, Classifier, chain_of, head, mix, preset
 from plexus.nn import Supernet
 from plexus.wiring import parameters
 from tests.contract import check_layer
@@ -102,7 +102,26 @@ def test_a_classifier_is_a_layer(axes: int, end: str) -> None:
 
 
 def test_unknown_names_are_told() -> None:
-    with pytest.raises(ConfigError, match="preset 'vgg' is unknown; choose from deep, blocks, legos8"):
+    with pytest.raises(ConfigError, match="preset 'vgg' is unknown; choose from mix, deep, blocks, legos8"):
         preset("vgg")
     with pytest.raises(ConfigError, match="head='mean' is unknown; choose gap or flatten512"):
         head("mean", 3, 2)
+
+
+@pytest.mark.parametrize("side", [8, 28, 32, 64, 128, 224])
+def test_the_mix_ends_at_eight_pixels_or_less(side: int) -> None:
+    legos = mix((3, side, side), width=8)
+    body = Supernet(legos, (3, side, side), merge="mix").eval()
+    with torch.no_grad():
+        outputs = [torch.zeros(1, 3, side, side)]
+        for lego in legos:  # each takes as many maps as it gives, of any size
+            maps = outputs[-1]
+            outputs.append(lego(maps if len(outputs) == 1 else maps[:, :1].expand(-1, lego[0].in_channels, -1, -1)))
+        assert body(outputs[0]).shape[0] == 1
+    assert 2 <= outputs[-1].shape[-1] <= 8
+    assert outputs[1].shape[-1] <= 32  # most of the time is not spent at full size
+    assert legos[0][0].groups == 1
+    assert all(lego[0].groups == lego[0].in_channels == lego[0].out_channels for lego in legos[1:])
+    widths = [lego[0].out_channels for lego in legos]
+    assert widths == sorted(widths)
+    assert set(widths) == {8 * 2**k for k in range(len(set(widths)))}

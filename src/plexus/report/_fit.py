@@ -54,7 +54,7 @@ def sections(record: FitRecord) -> dict[str, Any]:
         "reaches": [(i, name) for i, (_, name) in enumerate(REACHES, 1) if i in {e["reach"] for e in drawing["edges"]}],
         "networks": _networks(record),
         "cost_charts": _cost_charts(record),
-        "phases": {epoch.phase for epoch in record.epochs},
+        "phases": {_phase(epoch) for epoch in record.epochs},
         "accuracy_chart": _curves(record, ["val_accuracy"], "Validation accuracy in percent over the epochs"),
         "loss_chart": _curves(record, ["train_loss", "val_loss"], "Training and validation loss over the epochs"),
         "gate_charts": _gate_charts(record, gates),
@@ -69,6 +69,11 @@ def sections(record: FitRecord) -> dict[str, Any]:
         "making": _making(record),
         "skipped": record.data.skipped,
     }
+
+
+def _phase(epoch: FitRecord.Epoch) -> str:
+    """The phase of an epoch; one cycle in which edges are cut is learning to its end."""
+    return "learn" if epoch.phase == "fit" else epoch.phase
 
 
 def _result(record: FitRecord, name: str) -> FitRecord.Result | None:
@@ -190,7 +195,7 @@ def _drawing(record: FitRecord) -> dict[str, Any]:
 
 def _gate_history(record: FitRecord) -> Gates:
     """The gates of every learning epoch; an epoch whose gates do not match the connections is left out."""
-    learning = [epoch.gates for epoch in record.epochs if epoch.phase in ("learn", "fit")]
+    learning = [epoch.gates for epoch in record.epochs if _phase(epoch) == "learn"]
     return [gates for gates in learning if gates and len(gates) == len(record.edges)]
 
 
@@ -362,11 +367,11 @@ def _points(record: FitRecord, keys: Sequence[str]) -> list[dict[str, Any]]:
     The final phase goes on where learning ended, the chain starts beside it, and the supernet with nothing cut counts
     its own epochs: it shares the first ones with learning.
     """
-    learned = sum(epoch.phase == "learn" for epoch in record.epochs)
+    learned = sum(_phase(epoch) == "learn" for epoch in record.epochs)
     seen = dict.fromkeys(PHASES, 0)
     rows = []
     for epoch in record.epochs:
-        phase = epoch.phase
+        phase = _phase(epoch)
         if phase not in seen:
             continue
         seen[phase] += 1
