@@ -33,10 +33,7 @@ REACHES = ((1, "next layer"), (2, "2"), (4, "3\u20134"), (7, "5\u20137"), (11, "
 """Classes of how many layers a connection spans: upper bound and name."""
 MOST_CLASSES = 20
 """A larger confusion matrix is read as a list of its largest entries."""
-PHASES = {
-    "chain": "chain", "supernet": "supernet", "learn": "learning", "final": "final net", "start": "first training",
-    "fit": "learning and cutting",
-}  # fmt: skip
+PHASES = {"chain": "chain", "supernet": "supernet", "learn": "learning", "final": "final net"}
 CURVES = {"val_accuracy": "validation accuracy", "val_loss": "validation loss", "train_loss": "training loss"}
 Gates = list[list[float | None]]
 
