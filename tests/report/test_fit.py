@@ -347,3 +347,16 @@ def test_map_edges_are_told_where_a_run_has_them(made: str) -> None:
     assert said(page).count("7 of 96") == len(edges)
     assert "map edges" in said(page)
     assert "map edges" not in said(made)
+
+
+def test_one_cycle_is_learning_to_its_end() -> None:
+    """Without phases, chain or the accuracy of the uncut net, as `plexus fit` leaves it."""
+    record = make_record(9)
+    epochs = [epoch.model_dump() | {"phase": "fit"} for epoch in record.epochs if epoch.phase == "learn"]
+    uncut = {"name": "uncut", "label": "nothing cut", "parameters": 90_210, "macs": 5_000_000, "kb": 400.0}
+    parts = {"epochs": epochs, "results": [FINAL | {"parameters": 19_226}, uncut], "gap": {}, "then": "", "chosen": 0}
+    text = render(make_record(9, mistakes=[], **parts))
+    assert "97.0 % of the test images right, 19.2 k parameters." in said(text)
+    assert "learning the wiring" in said(text)
+    assert "The accuracy before and after cutting was not measured in this run." in said(text)
+    assert len(embedded(text)["epochs"]) == len(epochs)

@@ -33,10 +33,7 @@ REACHES = ((1, "next layer"), (2, "2"), (4, "3\u20134"), (7, "5\u20137"), (11, "
 """Classes of how many layers a connection spans: upper bound and name."""
 MOST_CLASSES = 20
 """A larger confusion matrix is read as a list of its largest entries."""
-PHASES = {
-    "chain": "chain", "supernet": "supernet", "learn": "learning", "final": "final net", "start": "first training",
-    "fit": "learning and cutting",
-}  # fmt: skip
+PHASES = {"chain": "chain", "supernet": "supernet", "learn": "learning", "final": "final net"}
 CURVES = {"val_accuracy": "validation accuracy", "val_loss": "validation loss", "train_loss": "training loss"}
 Gates = list[list[float | None]]
 
@@ -54,7 +51,7 @@ def sections(record: FitRecord) -> dict[str, Any]:
         "reaches": [(i, name) for i, (_, name) in enumerate(REACHES, 1) if i in {e["reach"] for e in drawing["edges"]}],
         "networks": _networks(record),
         "cost_charts": _cost_charts(record),
-        "phases": {epoch.phase for epoch in record.epochs},
+        "phases": {_phase(epoch) for epoch in record.epochs},
         "accuracy_chart": _curves(record, ["val_accuracy"], "Validation accuracy in percent over the epochs"),
         "loss_chart": _curves(record, ["train_loss", "val_loss"], "Training and validation loss over the epochs"),
         "gate_charts": _gate_charts(record, gates),
@@ -69,6 +66,11 @@ def sections(record: FitRecord) -> dict[str, Any]:
         "making": _making(record),
         "skipped": record.data.skipped,
     }
+
+
+def _phase(epoch: FitRecord.Epoch) -> str:
+    """The phase of an epoch; one cycle in which edges are cut is learning to its end."""
+    return "learn" if epoch.phase == "fit" else epoch.phase
 
 
 def _result(record: FitRecord, name: str) -> FitRecord.Result | None:
@@ -190,7 +192,7 @@ def _drawing(record: FitRecord) -> dict[str, Any]:
 
 def _gate_history(record: FitRecord) -> Gates:
     """The gates of every learning epoch; an epoch whose gates do not match the connections is left out."""
-    learning = [epoch.gates for epoch in record.epochs if epoch.phase in ("learn", "fit")]
+    learning = [epoch.gates for epoch in record.epochs if _phase(epoch) == "learn"]
     return [gates for gates in learning if gates and len(gates) == len(record.edges)]
 
 
@@ -362,11 +364,11 @@ def _points(record: FitRecord, keys: Sequence[str]) -> list[dict[str, Any]]:
     The final phase goes on where learning ended, the chain starts beside it, and the supernet with nothing cut counts
     its own epochs: it shares the first ones with learning.
     """
-    learned = sum(epoch.phase == "learn" for epoch in record.epochs)
+    learned = sum(_phase(epoch) == "learn" for epoch in record.epochs)
     seen = dict.fromkeys(PHASES, 0)
     rows = []
     for epoch in record.epochs:
-        phase = epoch.phase
+        phase = _phase(epoch)
         if phase not in seen:
             continue
         seen[phase] += 1

@@ -25,6 +25,8 @@ from plexus.wiring import derive, edge_costs, importance, multiply_adds, paramet
 
 SHARES = (1.0, 0.75, 0.5, 0.35, 0.25, 0.15, 0.1)
 """Of the edges that are kept: the budgets that the page shows."""
+MEASURED = 1024
+"""Training images that the statistics of batch norms are measured on, where a net is cut further."""
 Ranking = Sequence[tuple[Tensor, Tensor]]
 
 
@@ -109,14 +111,18 @@ def _edges(nets: Trained, uncut: nn.Module, config: FitConfig, ranking: Ranking)
 def _budgets(
     nets: Trained, edges: Sequence[dict[str, Any]], data: ImageData, normalize: Normalize
 ) -> list[dict[str, Any]]:
-    """The net cut further, with no training after: each budget as the plain net that it would be."""
+    """The net cut further, as plain nets, with no training after but for the statistics of batch norms."""
     index = {(e["source"], e["target"]): i for i, e in enumerate(edges)}
     whole, budgets = nets.kept.count(), {}
     for share in SHARES:
         wiring = nets.kept if share == 1 else prune(nets.kept, keep=share)
         if wiring.count() in budgets:
             continue
-        net = nets.final if share == 1 else derive(nets.supernet, wiring)
+        net = (
+            nets.final
+            if share == 1
+            else renormed(derive(nets.supernet, wiring), normalize, data.train.images[:MEASURED])
+        )
         budgets[wiring.count()] = {
             "keep": wiring.count() / whole,
             "edges": wiring.count(),
@@ -125,6 +131,37 @@ def _budgets(
             **costs(net, normalize, data.in_shape),
         }
     return list(budgets.values())
+
+
+@torch.no_grad()
+def renormed(net: nn.Module, normalize: nn.Module, images: Tensor, *, batch: int = 128) -> nn.Module:
+    """Measure the statistics of a net's batch norms anew, as cutting moved the maps that they stand behind; in place.
+
+    Args:
+        net: its weights stay; it ends in evaluation mode.
+        normalize: pixels to the net's input.
+        images: uint8, (N, C, H, W), of the training.
+        batch: images in one forward pass.
+
+    Example:
+        >>> norm = nn.BatchNorm2d(1)
+        >>> _ = renormed(norm, nn.Identity(), torch.full((2, 1, 1, 1), 3.0))
+        >>> norm.running_mean.item()
+        3.0
+    """
+    norms = [m for m in net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
+    momenta = [norm.momentum for norm in norms]
+    net.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean over all batches
+        norm.train()
+    for part in images.split(batch):
+        if len(part) > 1:
+            net(normalize(part).contiguous(memory_format=torch.channels_last))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    return net.eval()
 
 
 def _results(nets: Trained, uncut: nn.Module, data: ImageData, normalize: Normalize) -> list[dict[str, Any]]:
