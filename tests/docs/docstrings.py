@@ -68,7 +68,8 @@ def complaints(name: str, thing: Any) -> list[str]:
 
 def documented(module: ModuleType, name: str) -> bool:
     """Whether a constant has a string below its assignment, where it is defined."""
-    body = ast.parse(inspect.getsource(module)).body
+    whole = ast.parse(inspect.getsource(module)).body
+    body = [part for node in whole for part in (node.body if isinstance(node, ast.If) else [node])]  # lazy packages
     for node, after in zip_longest(body, body[1:]):
         if name in _targets(node):
             return isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)

@@ -22,6 +22,8 @@ from tests.docs.pages import PAGES, ROOT, SHELL, SHOWN, blocks, commands, spans
 
 TEXTS = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in PAGES}
 RUNNING = [name for name, text in TEXTS.items() if any(block.language == "python" for block in blocks(text))]
+HISTORY = ("CHANGELOG.md", "docs/log.md")
+"""Pages that may name what is gone."""
 SHORT: dict[str, Any] = {"limit": 200, "epochs": 4, "controls": False}
 OTHERS = {"cd", "git", "open", "pip", "source"}
 """Programs that a page may name without a check; `make` and `python` are checked."""
@@ -72,7 +74,7 @@ def test_every_block_is_run_or_checked(name: str, capsys: pytest.CaptureFixture[
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_commands_and_options_in_the_text_exist(name: str) -> None:
-    known = options()
+    known = options() | ({f"--{option}" for option in FitConfig.gone} if name in HISTORY else set())
     for span in spans(TEXTS[name]):
         if re.match(r"plexus [a-z]", span):
             assert (wrong := fault(span.split(), values=False)) is None, f"{name}: `{span}`: {wrong}"
@@ -80,7 +82,7 @@ def test_commands_and_options_in_the_text_exist(name: str) -> None:
             assert re.split(r"[ =]", span)[0] in known, f"{name}: there is no option {span}"
 
 
-@pytest.mark.parametrize("name", [name for name in TEXTS if name not in ("CHANGELOG.md", "docs/log.md")])  # history
+@pytest.mark.parametrize("name", [name for name in TEXTS if name not in HISTORY])
 def test_files_that_a_page_names_exist(name: str) -> None:
     assert [path for span in spans(TEXTS[name]) for path in span.split() if not exists(path)] == [], name
 
@@ -138,7 +140,7 @@ def options() -> set[str]:
         ("plexus fit digits --keeep 0.3", "keeep"),
         ("plexus fti digits", "fti"),
         ("plexus fit digits --epochs many", "many"),
-        ("plexus fit digits --rank size", "leaves with 2"),
+        ("plexus fit digits --merge size", "leaves with 2"),
         ("plexus segment train scans --loss none", "leaves with 2"),
         ("make everything", "no target everything"),
         ("python benchmarks/none.py", "there is no benchmarks/none.py"),

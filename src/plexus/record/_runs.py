@@ -21,6 +21,7 @@ class FitRecord(Record):
         budgets: descending keep; each with the indices into `edges` that it keeps.
         chosen: index into `budgets`.
         results: test-set figures of each network; neurons, in words, where not all are plain.
+        plan: width of the net and target of the cutting, decided before the first epoch; a note on the budget.
         gap: accuracy before and after cutting, without any training in between.
         then: "finetune" or "retrain".
         confusion: counts, rows true and columns predicted.
@@ -70,7 +71,7 @@ class FitRecord(Record):
         kb: Number = None
 
     class Plan(Part):
-        """What was decided before the first epoch."""
+        """The decisions that were made before the first epoch."""
 
         width: Count = None
         fan_in: Count = None

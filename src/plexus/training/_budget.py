@@ -23,7 +23,7 @@ WIDTHS = tuple(range(8, 264, 8))
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will train, and what will be left of it; decided before the first epoch.
+    """The width of the net of a run, and what will be left of it; decided before the first epoch.
 
     Args:
         width: channels of the first stage, where the budget decides them.

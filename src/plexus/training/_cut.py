@@ -22,7 +22,7 @@ MEMORY = 0.98
 
 @dataclass(frozen=True)
 class Target:
-    """What is to be left of a wiring: as many sources for every group of maps, or as many edges in all.
+    """The part of a wiring that is to be left: as many sources for every group of maps, or as many edges in all.
 
     Args:
         fan_in: source maps that every group of a mix keeps.
@@ -60,6 +60,9 @@ class GradualCut(L.Callback):
     Attributes:
         began: the step of the first cut; None before it.
         blind: whether the net had not beaten chance when cutting had to begin.
+
+    Raises:
+        ConfigError: a supernet whose edges cannot be ranked by their gates.
 
     Source: Zhu and Gupta 2017, To prune, or not to prune (the cubic schedule).
 

@@ -31,7 +31,7 @@ from plexus.wiring import derive, edge_costs, importance, prune, write_wiring
 GATE_LR = (0.05, 0.01)
 """Peak rate of gates, and of the weights of a mix, which are a layer's."""
 AGAIN = 0.6
-"""Where in the cycle of the rate a net that is cut further takes it up again, as a fraction."""
+"""The fraction of the cycle of the rate at which a net that is cut further takes it up again."""
 
 
 class FitTask(Task[FitConfig]):

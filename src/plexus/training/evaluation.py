@@ -192,7 +192,7 @@ def result(
 
 
 def costs(net: nn.Module, normalize: Normalize, in_shape: Sequence[int]) -> dict[str, Any]:
-    """What a net costs as the file that a run leaves, its unit and spherical layers folded.
+    """The cost of a net as the file that a run leaves, its unit and spherical layers folded.
 
     Returns:
         parameters, macs (multiply-adds of one image), latency_ms (onnxruntime, one thread), kb (of the file); the last
