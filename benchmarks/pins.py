@@ -156,9 +156,9 @@ def fit(*options: object) -> Callable[[Path], dict[str, Any]]:
 def fit_photos(folder: Path) -> dict[str, Any]:
     """A fit of image files in colour, which are augmented; then another budget."""
     classes(folder)
-    options = ("--epochs", 4, "--width", 6, "--batch-size", 16, "--no-controls")
+    options = ("--epochs", 4, "--width", 8, "--batch-size", 16)
     plexus(folder, "fit", "photos", *options, "--run", "run")
-    plexus(folder, "prune", "run", "--keep", 0.15, "--run", "again")
+    plexus(folder, "prune", "run", "--fan-in", 6, "--run", "again")
     return {"run": run_folder(folder / "run"), "again": run_folder(folder / "again")}
 
 
@@ -203,7 +203,7 @@ def audit(folder: Path) -> dict[str, Any]:
 
 def probe(folder: Path) -> dict[str, Any]:
     """A net with rotation neurons at every angle."""
-    options = ("--limit", 200, "--epochs", 3, "--neuron", "rot4", "--last", 2, "--no-controls", "--run", "run")
+    options = ("--limit", 200, "--epochs", 3, "--neuron", "rot4", "--last", 2, "--run", "run")
     plexus(folder, "fit", "digits", *options)
     plexus(folder, "probe", "run", "digits", "--angles", 30, "--images", 40, "--out", "probed")
     return {p.name: figures(p) for p in sorted((folder / "probed").glob("*.json"))}
@@ -224,9 +224,9 @@ def trial(name: str, *variants: str, data: str = "digits") -> Callable[[Path], d
 
 CASES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "fit": fit(),
-    "fit-rot8": fit("--neuron", "rot8", "--last", 2, "--no-controls"),
-    "fit-spherical": fit("--neuron", "spherical", "--dense", "unit", "--no-controls", "--width", 6),
-    "fit-concat": fit("--preset", "blocks", "--size", 16, "--rank", "ablation", "--then", "retrain"),
+    "fit-rot8": fit("--neuron", "rot8", "--last", 2),
+    "fit-spherical": fit("--neuron", "spherical", "--dense", "unit", "--width", 6),
+    "fit-concat": fit("--preset", "blocks", "--size", 16, "--keep", 0.5),
     "fit-photos": fit_photos,
     "represent": represent,
     "represent-contrast": contrast,

@@ -53,7 +53,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-SMALL = ("--legos", "legos.py:three", "--epochs", 4, "--batch-size", 8)
+SMALL = ("--legos", "legos.py:three", "--epochs", 4, "--batch-size", 4)
 
 
 @pytest.fixture(scope="session")

@@ -29,39 +29,44 @@ def fitted(place: Path, name: str, *options: object) -> Any:
 
 def test_max_params_is_met(place: Path) -> None:
     options = ("--legos", "legos.py:three", "--merge", "concat", "--gate", "channel", "--epochs", 3)
-    record = fitted(place, "sized", *options, "--max-params", "0.7k", "--no-controls", "--precision", "bf16-mixed")
+    record = fitted(place, "sized", *options, "--max-params", "0.7k", "--precision", "bf16-mixed")
     assert record.config["keep"] is None
-    whole, *_, final = record.results
-    assert final.parameters <= 700 < whole.parameters
-    assert all(len(e.gates) == len(record.edges) for e in record.epochs if e.phase == "learn")
+    final, uncut = record.results
+    assert final.parameters <= 700 < uncut.parameters
+    assert all(len(e.gates) == len(record.edges) for e in record.epochs)
 
 
-def test_the_notes_own_procedure(place: Path) -> None:
-    """No annealing, no penalty; blocks, flatten512, augmented, retrained."""
-    options = ("--preset", "blocks", "--head", "flatten512", "--size", 32, "--augment", "--anneal", "off")
-    record = fitted(place, "notes", *options, "--penalty", 0, "--then", "retrain", "--epochs", 3, "--no-controls")
-    assert [(e.phase, e.epoch) for e in record.epochs] == [
-        *(("learn", k) for k in (0, 1)),
-        *(("final", k) for k in (0, 1, 2)),
-    ]
-    assert (record.then, record.config["augment"], record.data.in_shape) == ("retrain", True, [3, 32, 32])
-    assert not (place / "notes" / "checkpoints" / "anneal").exists()
-    final = {row.name: row for row in record.results}
-    assert final["final"].parameters < final["supernet"].parameters
+def test_the_notes_own_net(place: Path) -> None:
+    """Blocks, flatten512, augmented, no penalty."""
+    options = ("--preset", "blocks", "--head", "flatten512", "--size", 32, "--augment")
+    record = fitted(place, "notes", *options, "--penalty", 0, "--epochs", 3)
+    assert [(e.phase, e.epoch) for e in record.epochs] == [("fit", k) for k in (0, 1, 2)]
+    assert (record.config["augment"], record.data.in_shape) == (True, [3, 32, 32])
+    final, uncut = record.results
+    assert final.parameters < uncut.parameters
 
 
-def test_an_impossible_budget_keeps_what_was_learned(place: Path) -> None:
-    options = ("--legos", "legos.py:three", "--epochs", 3, "--no-controls", "--max-params", 3)
+def test_an_impossible_budget_is_told_before_anything(place: Path) -> None:
+    options = ("--legos", "legos.py:three", "--epochs", 3, "--max-params", 3)
     done = plexus("fit", "images", *options, "--run", "tight", folder=place)
-    assert done.code == 2
-    assert "max_params=3 cannot be met" in done.err.splitlines()[-1]
-    assert (place / "tight" / "checkpoints" / "learn" / "history.json").is_file()
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+    assert "max_params=3 cannot be met" in done.err
+    assert not (place / "tight").exists()
+
+
+def test_a_budget_that_cuts_nothing_is_told(place: Path) -> None:
+    options = ("--legos", "legos.py:three", "--epochs", 3, "--merge", "concat", "--max-params", "1M")
+    done = plexus("fit", "images", *options, "--run", "ample", folder=place)
+    assert done.code == 0, done.err
+    assert "nothing is cut for it" in " ".join(done.out.split())
+    record: Any = FitRecord.read(place / "ample" / "record.json")
+    assert all(edge.kept for edge in record.edges)
 
 
 def test_two_processes(place: Path) -> None:
     """Data parallel: the second process follows the first one, writes nothing, and ends with it."""
     command = [Path(sys.executable).with_name("plexus")]  # Lightning starts the script again
-    options = ("--devices", "2", "--strategy", "ddp", "--no-controls", "--run", "two")
+    options = ("--devices", "2", "--strategy", "ddp", "--run", "two")
     done = subprocess.run(
         [*command, "fit", "images", *map(str, SMALL), *options],
         cwd=place, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -69,6 +74,6 @@ def test_two_processes(place: Path) -> None:
     assert done.returncode == 0, done.stderr
     record: Any = FitRecord.read(place / "two" / "record.json")
     assert record.finished
-    assert len(done.stdout.split("kept ")) == 2
+    assert len(done.stdout.split("learned wiring")) == 2
     assert [line.split()[0] for line in done.stderr.splitlines()] == [e.phase for e in record.epochs]
     assert not list((place / "two").rglob("*.tmp"))

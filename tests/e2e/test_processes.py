@@ -25,7 +25,7 @@ def test_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
     """Without batch norm, whose statistics each process takes from its own half of a batch, and of an even number of
     images, of which none comes twice then."""
     (tmp_path / "legos.py").write_text(LEGOS)
-    common = ["--legos", "legos.py:plain", "--epochs", "4", "--no-controls", "--limit", "1000"]
+    common = ["--legos", "legos.py:plain", "--epochs", "4", "--limit", "1000"]
     ways = {"one": ["--batch-size", "32"], "two": ["--batch-size", "16", "--devices", "2", "--strategy", "ddp"]}
     for run, options in ways.items():
         command = [str(Path(sys.executable).with_name("plexus")), "fit", "digits", *common, *options, "--run", run]

@@ -148,7 +148,7 @@ def fit_summary(record: Any, page: Path) -> None:
             "-" if row.latency_ms is None else f"{row.latency_ms:.3f}",
             "-" if row.kb is None else f"{row.kb:,.0f}",
         ))  # fmt: skip
-    titles = ("network", "test accuracy", "95 %", "parameters", "multiply-adds", "ms", "kB")
+    titles = ("network", "accuracy", "95 %", "parameters", "mult-adds", "ms", "kB")  # in 80 columns
     table(titles, rows, f"{record.plan.note}\n" if record.plan.note else "", page)
 
 
