@@ -359,7 +359,7 @@ def test_one_cycle_is_learning_to_its_end() -> None:
     record = make_record(9)
     epochs = [epoch.model_dump() | {"phase": "fit"} for epoch in record.epochs if epoch.phase == "learn"]
     uncut = {"name": "uncut", "label": "nothing cut", "parameters": 90_210, "macs": 5_000_000, "kb": 400.0}
-    parts = {
+    parts: dict[str, Any] = {
         "epochs": epochs,
         "results": [FINAL | {"parameters": 19_226, "macs": 500_000}, uncut],
         "gap": {},
