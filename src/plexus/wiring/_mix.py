@@ -25,7 +25,7 @@ _CONV: dict[int, type[nn.Conv1d] | type[nn.Conv2d] | type[nn.Conv3d]] = {1: nn.C
 
 @dataclass(frozen=True)
 class Mix:
-    """What is to be executed.
+    """A mix that is to be executed.
 
     Args:
         weight: (M, C) over the channels that the sources have, not yet masked; on the CPU.

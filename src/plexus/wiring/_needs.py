@@ -34,7 +34,7 @@ _ALIKE: tuple[type[nn.Module], ...] = (
 
 
 class Need(NamedTuple):
-    """What is asked of a layer that somebody reads, and of the connection before it.
+    """Demands on a layer that somebody reads, and of the connection before it.
 
     Args:
         layers: the channels asked of the lego's input, then of the output of each layer that it is made of.
