@@ -35,7 +35,7 @@ _ALIKE: tuple[type[nn.Module], ...] = (
 
 
 class Need(NamedTuple):
-    """Demands on a layer that somebody reads, and of the connection before it.
+    """Demands on a layer that somebody reads, and on the connection before it.
 
     Args:
         layers: the channels asked of the lego's input, then of the output of each layer that it is made of.
