@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -110,7 +112,7 @@ def test_unknown_names_are_told() -> None:
 
 @pytest.mark.parametrize("side", [8, 28, 32, 64, 128, 224])
 def test_the_mix_ends_at_eight_pixels_or_less(side: int) -> None:
-    legos = mix((3, side, side), width=8)
+    legos: list[Any] = list(mix((3, side, side), width=8))
     body = Supernet(legos, (3, side, side), merge="mix").eval()
     with torch.no_grad():
         outputs = [torch.zeros(1, 3, side, side)]

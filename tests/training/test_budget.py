@@ -154,7 +154,7 @@ def test_what_is_met_already_is_refused(run: Path, tmp_path: Path, budget: dict[
 def test_one_budget_is_given_to_cut_further(run: Path, tmp_path: Path) -> None:
     for budget in ({}, {"keep": 0.1, "fan_in": 2}, {"epochs": 3}):
         with pytest.raises(ConfigError, match="give one budget: --keep or --fan-in or --max-params or --max-macs"):
-            reprune(run, **budget, run=tmp_path / "again")  # type: ignore[arg-type]
+            reprune(run, **budget, run=tmp_path / "again")
 
 
 def test_runs_of_earlier_versions_are_read_but_not_gone_on_with(run: Path, tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_it_waits_until_the_net_beats_chance() -> None:
     assert len(set(play(cut, 60, hits=0.54).values())) == 1  # .55 is the bar
     assert cut.began is None
     left = play(cut, 200, hits=1.0, first=61)
-    assert (cut.began, cut.blind) == (70, False)
+    assert [cut.began, cut.blind] == [70, False]
     assert left[169] > left[170] == left[200]
 
 

@@ -12,10 +12,10 @@ from torch import nn
 
 from plexus.errors import ConfigError
 from plexus.training._config import FAN_IN, KEEP, FitConfig
-from plexus.training._cut import Target
+from plexus.training._cut import Target, plain
 from plexus.training.export import milliseconds, to_onnx
 from plexus.training.nets import Nets
-from plexus.wiring import budget_range, derive, importance, multiply_adds, parameters
+from plexus.wiring import budget_range, importance, multiply_adds, parameters
 
 WIDTHS = tuple(range(8, 264, 8))
 """Widths of the first stage to choose from: whole groups of maps, whole vectors of the processor."""
@@ -130,7 +130,7 @@ def cut_evenly(net: nn.Module, fan_in: int) -> nn.Module:
             best = (readers[:sources] + near).topk(min(fan_in, sources), largest=False).indices
             connection.mask[group, best] = 1
             readers[best] += 1
-    return derive(net.eval(), body.wiring())
+    return plain(net.eval(), body.wiring())
 
 
 _MEASURES: dict[str, Callable[[nn.Module, Sequence[int]], float]] = {

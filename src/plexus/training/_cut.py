@@ -8,11 +8,11 @@ from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from plexus.graph import Wiring
 from plexus.nn import Connection, Supernet
-from plexus.wiring import importance, prune
+from plexus.wiring import derive, importance, prune
 
 EVERY = 10
 """Steps between two cuts: Adam's moments have moved on by then, and ranking all edges costs next to nothing."""
@@ -155,6 +155,21 @@ def keep_strongest(connection: Connection, fan_in: int, left: float = 0.0) -> No
 def map_strength(connection: Connection) -> Tensor:
     """The root mean square of the weights that every entry of a mix's mask cuts, (groups, sources)."""
     return connection.weight.detach().unflatten(0, (-1, connection.share)).square().mean(1).sqrt()
+
+
+def plain(net: nn.Module, wiring: Wiring) -> nn.Module:
+    """Make the plain net of a wiring as a run hands it over: `derive`, with channels in whole vectors.
+
+    Args:
+        net: the supernet with its head.
+        wiring: what stays.
+
+    Example:
+        >>> body = Supernet([nn.Conv2d(1, 16, 3)], (1, 4, 4), merge="mix")
+        >>> plain(body, body.wiring())(torch.ones(1, 1, 4, 4)).shape
+        torch.Size([1, 16, 2, 2])
+    """
+    return derive(net, wiring, multiple=8)
 
 
 def left(ranked: Wiring, body: Supernet) -> Wiring:

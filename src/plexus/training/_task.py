@@ -17,7 +17,7 @@ from plexus.record import atomic_write, read_json
 from plexus.training._budget import Plan, plan
 from plexus.training._classification import ClassificationModule, Normalize
 from plexus.training._config import FitConfig
-from plexus.training._cut import GradualCut, left
+from plexus.training._cut import GradualCut, left, plain
 from plexus.training._fit import FIT
 from plexus.training._loop import Batches, Loop, check_devices, wait
 from plexus.training._module import Schedule
@@ -26,7 +26,7 @@ from plexus.training.evaluation import Trained, evaluate
 from plexus.training.export import export, milliseconds
 from plexus.training.nets import Nets
 from plexus.training.run_folder import is_rank_zero
-from plexus.wiring import derive, edge_costs, importance, prune, write_wiring
+from plexus.wiring import edge_costs, importance, prune, write_wiring
 
 GATE_LR = (0.05, 0.01)
 """Peak rate of gates, and of the weights of a mix, which are a layer's."""
@@ -101,7 +101,7 @@ class FitTask(Task[FitConfig]):
         )
         self._phase("fit", net, schedule, callbacks=[cut], **penalty)
         kept = self._kept(net)
-        self.trained = Trained(net, derive(net.eval(), kept), kept, self._controls(kept) if config.controls else [])
+        self.trained = Trained(net, plain(net.eval(), kept), kept, self._controls(kept) if config.controls else [])
 
     def _chance(self) -> float:
         """The accuracy of always answering with the commonest class."""

@@ -18,10 +18,11 @@ from plexus.graph import Wiring
 from plexus.nn import fold
 from plexus.training._classification import Normalize, accuracy, logits_of
 from plexus.training._config import FitConfig
+from plexus.training._cut import plain
 from plexus.training._module import gated
 from plexus.training.export import milliseconds, to_onnx, with_pixels
 from plexus.training.nets import describe, neurons
-from plexus.wiring import derive, edge_costs, importance, multiply_adds, parameters, prune
+from plexus.wiring import edge_costs, importance, multiply_adds, parameters, prune
 
 SHARES = (1.0, 0.75, 0.5, 0.35, 0.25, 0.15, 0.1)
 """Of the edges that are kept: the budgets that the page shows."""
@@ -121,7 +122,7 @@ def _budgets(
         net = (
             nets.final
             if share == 1
-            else renormed(derive(nets.supernet, wiring), normalize, data.train.images[:MEASURED])
+            else renormed(plain(nets.supernet, wiring), normalize, data.train.images[:MEASURED])
         )
         budgets[wiring.count()] = {
             "keep": wiring.count() / whole,
@@ -166,7 +167,7 @@ def renormed(net: nn.Module, normalize: nn.Module, images: Tensor, *, batch: int
 
 def _results(nets: Trained, uncut: nn.Module, data: ImageData, normalize: Normalize) -> list[dict[str, Any]]:
     """Every net on the test images, which nothing was chosen by; the uncut one was not trained to its end."""
-    whole = derive(uncut, importance(uncut, method="gate"))
+    whole = plain(uncut, importance(uncut, method="gate"))
     rows: list[tuple[str, str, nn.Module]] = [("final", "learned wiring", nets.final), *nets.controls]
     results = []
     for name, label, net in rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -46,13 +47,14 @@ class Need(NamedTuple):
     columns: Tensor
 
 
-def needs(body: Supernet, head: nn.Module | None, wiring: Wiring) -> dict[str, Need]:
+def needs(body: Supernet, head: nn.Module | None, wiring: Wiring, multiple: int = 1) -> dict[str, Need]:
     """Find the layers the answer depends on, and the channels that each of them has to give and to read.
 
     Args:
         body: the supernet; its own masks count for a mix, where they are the wiring.
         head: needs all that the last connection gives, as does whoever reads a net without a head.
         wiring: which edges stay.
+        multiple: a lego's channels are rounded up to multiples of this, and to whole groups of a mix.
 
     Returns:
         The needs of every layer that is read, and of `head`, by name.
@@ -69,6 +71,8 @@ def needs(body: Supernet, head: nn.Module | None, wiring: Wiring) -> dict[str, N
     for (target, connection, lego), present in reversed([*zip(connections(body), body.reads(wiring), strict=True)]):
         if target != HEAD and not asked[target].any():
             continue
+        if target != HEAD:
+            _round_up(asked[target], multiple, connection.share if connection.merge == "mix" else 1)
         layers = _backwards(lego or head, None if target == HEAD else asked[target])
         present = present.cpu() & (connection.mask.cpu() != 0) if connection.merge == "mix" else present.cpu()
         if not present.any():
@@ -84,8 +88,24 @@ def needs(body: Supernet, head: nn.Module | None, wiring: Wiring) -> dict[str, N
             # maps of several sources meet in one map of a sum: there a source has all of them, or is not there
             asked[names[k]] |= read.any() if connection.merge in ("sum", "max") else read
     if asked[names[1]].any():
+        _round_up(asked[names[1]], multiple)
         found[names[1]] = Need(_backwards(body.legos[0], asked[names[1]]), torch.zeros(0, 0, dtype=torch.bool))
     return found
+
+
+def _round_up(asked: Tensor, multiple: int, share: int = 1) -> None:
+    """Ask for channels that nobody reads, too, until their number is a multiple; in place.
+
+    Channels that share their sources in a mix come together: a convolution in groups needs groups of one size.
+    """
+    if multiple == 1:
+        return
+    groups = asked.view(-1, share if len(asked) % share == 0 else 1)
+    whole = groups.any(1)
+    spare = (~whole).nonzero().flatten()
+    together = math.lcm(multiple, groups.shape[1]) // groups.shape[1]
+    whole[spare[: -int(whole.sum()) % together]] = True
+    groups[whole] = True
 
 
 def is_dense(layer: nn.Module) -> bool:
