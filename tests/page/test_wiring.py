@@ -62,7 +62,11 @@ def test_the_curve_marks_the_budget_shown(opened: Opener) -> None:
     page.locator("#budget").fill("0")
     here = page.locator("#cost-charts .here")
     expect(here).to_have_count(1)
-    expect(here).to_have_attribute("aria-label", re.compile(rf"^{record.budgets[-1].edges} connections"))
+    least = record.budgets[-1]
+    assert least.macs is not None
+    assert least.val_accuracy is not None
+    text = rf"^{least.macs / 1e6:.2f}\s?M multiply-adds: {100 * least.val_accuracy:.1f}"
+    expect(here).to_have_attribute("aria-label", re.compile(text))
 
 
 def test_width_is_proportional_to_the_measure(opened: Opener) -> None:
