@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from plexus.nn import Connection, Supernet
-from plexus.training import GradualCut, Loop, Target, keep_strongest
+from plexus.training import FitConfig, GradualCut, Loop, Target, fit, keep_strongest, open_run
 from plexus.wiring import importance
 from tests.training.nets import batches, learn, schedule, supernet
 from tests.training.test_loop import Stop, weights
@@ -195,3 +195,16 @@ def test_a_training_goes_on_to_the_same_bits_while_it_cuts(tmp_path: Path, merge
     assert weights(again) == weights(whole)
     assert resumed.state_dict() == cut.state_dict()
     assert any((c.mask == 0).any() for c in whole.body.connections)
+
+
+@pytest.mark.parametrize("preset", ["mix", "deep"])
+def test_the_control_is_a_random_wiring_of_as_many_edges(preset: Any, tmp_path: Path) -> None:
+    config = FitConfig(preset=preset, width=8, limit=200, epochs=3, keep=0.4, controls=True)
+    _, record = open_run(fit(config, run=tmp_path / "run"))
+    rows = {row.name: row for row in record.results}
+    assert list(rows) == ["final", "random", "uncut"]
+    assert rows["random"].accuracy is not None
+    assert [epoch.phase for epoch in record.epochs] == ["fit"] * 3 + ["random"] * 3
+    macs = [rows[name].macs or 0 for name in ("random", "final", "uncut")]
+    assert macs[0] <= macs[2]
+    assert abs(macs[0] - macs[1]) <= 0.3 * macs[1]

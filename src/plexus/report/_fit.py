@@ -33,7 +33,9 @@ REACHES = ((1, "next layer"), (2, "2"), (4, "3\u20134"), (7, "5\u20137"), (11, "
 """Classes of how many layers a connection spans: upper bound and name."""
 MOST_CLASSES = 20
 """A larger confusion matrix is read as a list of its largest entries."""
-PHASES = {"chain": "chain", "supernet": "supernet", "learn": "learning", "final": "final net"}
+PHASES = {
+    "chain": "chain", "supernet": "supernet", "learn": "learning", "final": "final net", "random": "random wiring"
+}  # fmt: skip
 CURVES = {"val_accuracy": "validation accuracy", "val_loss": "validation loss", "train_loss": "training loss"}
 Gates = list[list[float | None]]
 

@@ -131,7 +131,7 @@ class FitConfig(ImageOptions):
         None, "wiring", "the largest model.onnx, in kilobytes of 1,000 bytes", gt=0, default="none"
     )
     controls: bool = option(
-        False, "training", "train competitors to compare with: the same net directly, a random wiring, a residual net"
+        False, "training", "train a random wiring of as many edges for as many epochs, too, to compare with"
     )
     lr: float = option(0.006, "training", "peak learning rate (AdamW, one cycle)", gt=0)
     gate_lr: float | None = option(

@@ -20,13 +20,13 @@ from plexus.training._config import FitConfig
 from plexus.training._cut import GradualCut, left, plain
 from plexus.training._fit import FIT
 from plexus.training._loop import Batches, Loop, check_devices, wait
-from plexus.training._module import Schedule
+from plexus.training._module import Schedule, reduce_seed
 from plexus.training.engine import Task
 from plexus.training.evaluation import Trained, evaluate
 from plexus.training.export import export, milliseconds
 from plexus.training.nets import Nets
 from plexus.training.run_folder import is_rank_zero
-from plexus.wiring import edge_costs, importance, prune, write_wiring
+from plexus.wiring import edge_costs, importance, prune, random_maps, random_wiring, write_wiring
 
 GATE_LR = (0.05, 0.01)
 """Peak rate of gates, and of the weights of a mix, which are a layer's."""
@@ -117,8 +117,16 @@ class FitTask(Task[FitConfig]):
         return kept
 
     def _controls(self, kept: Wiring) -> list[tuple[str, str, nn.Module]]:
-        """Competitors: plain nets that are trained as long."""
-        return []
+        """Competitors, trained for as many epochs: what is the choice of edges worth?"""
+        chance = torch.Generator().manual_seed(reduce_seed(self.config.seed))
+        if kept.maps:
+            wiring = random_maps(importance(self.nets.supernet(), method="gate"), chance, like=kept)
+        else:
+            legos = len(self.nets.legos())
+            most = legos * (legos + 3) // 2
+            wiring = random_wiring(legos, min(max(len(kept.edges), legos), most), chance)
+        net = self._phase("random", self.nets.pattern(wiring), self._schedule(0, self.config.epochs, 4))
+        return [("random", "random wiring", net)]
 
     def evaluate(self) -> None:
         nets, data = self.trained, self.data
