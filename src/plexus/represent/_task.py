@@ -43,6 +43,7 @@ class RepresentTask(Task[RepresentConfig]):
         self.images = image_sets.load_images(self.config)
         mean, std = pixel_statistics(self.images.data.train.images)
         self.scale = {"mean": mean.tolist(), "std": std.clamp_min(1.0).tolist()}
+        self.tell(self.images.data.summary)
         return self.images.data.fingerprint
 
     def check(self) -> None:
@@ -59,6 +60,7 @@ class RepresentTask(Task[RepresentConfig]):
             "counts": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
             "labelled": 0 if config.labels == "none" else self.images.labelled,
             "skipped": list(data.skipped),
+            "notes": list(data.notes),
         }
         return {"data": facts, "epochs": []}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import platform
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -52,7 +53,7 @@ def probe_models(
         mean, std: of pixels 0..255, for models that want them scaled.
         batch_size: images in one forward pass.
         command: the command line that reproduces it.
-        progress: show a bar where stderr is a terminal.
+        progress: say what was read, and show a bar where stderr is a terminal.
         now: the time to stamp it with.
 
     Returns:
@@ -81,6 +82,8 @@ def probe_models(
         raise ConfigError(f"--std {std:g}: give a number above 0")
     opened = [open_model(spec, mean=mean, std=std) for spec in models]
     chosen = choose_images(opened, data, images, seed=seed, size=size)
+    if progress:
+        print(f"plexus: {chosen.summary}; {len(chosen.pixels)} of the test images are turned", file=sys.stderr)
     names = _names(opened)
     pixels = chosen.pixels.float()
     measured: list[dict[str, Any]] = []

@@ -45,6 +45,7 @@ class FitTask(Task[FitConfig]):
             c.data, size=c.size, seed=c.seed, val=c.val, test=c.test, skip_unreadable=c.skip_unreadable, limit=c.limit,
             label=c.label,
         )  # fmt: skip
+        self.tell(self.data.summary)
         return self.data.fingerprint
 
     def check(self) -> None:
@@ -79,6 +80,8 @@ class FitTask(Task[FitConfig]):
             "in_shape": list(data.in_shape),
             "counts": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
             "skipped": list(data.skipped),
+            "notes": list(data.notes),
+            "white": data.white,
         }
         return {"data": facts, "epochs": [], "plan": self.plan.to_dict()}
 

@@ -100,6 +100,11 @@ class Task(ABC, Generic[C]):
     def evaluate(self) -> None:
         """Complete the record, and write the files that the run is made for."""
 
+    def tell(self, line: str) -> None:
+        """Say something on stderr where progress is shown, such as what was read as what."""
+        if self.progress and is_rank_zero():
+            print(f"plexus: {line}", file=sys.stderr, flush=True)
+
     def save(self) -> None:
         """Write the record as it stands."""
         if is_rank_zero():
