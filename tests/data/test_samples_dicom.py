@@ -156,7 +156,7 @@ def test_an_inverse_shape_inverts_once(photometric: str, tmp_path: Path) -> None
 
 def test_windows_follow_their_function(tmp_path: Path) -> None:
     """PS3.3 C.11.2.1.2.1 and C.11.2.1.3: half at centre - 1/2, at the centre, and a logistic curve."""
-    pixels = np.array([[0, 60, 99, 110, 140, 1000]], np.uint16)
+    pixels = np.array([[0, 61, 99, 111, 141, 1000]], np.uint16)
     window: dict[str, Any] = {"WindowCenter": 100, "WindowWidth": 100}
     x = pixels.astype(float)
     expected = {

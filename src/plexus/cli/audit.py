@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group
 
-from plexus.cli._options import DATA, NAME, OUTPUT, Json, Label, Seed, command, in_panel, tell
+from plexus.cli._options import DATA, NAME, OUTPUT, Json, Label, Seed, command, in_panel
 from plexus.cli._show import print_json
 from plexus.errors import ConfigError, RunError, printable
 
@@ -80,7 +80,6 @@ def audit(
     from plexus.report import write
 
     samples = open_samples(data, group_from=group_from, label=label, mask_suffix=mask_suffix, missing_mask=missing_mask)
-    tell(samples.summary)
     for place in (folder, auditing.cache_folder(cache)) if cache is not None else (folder,):
         auditing.check_folder(place)
     if write_clean is not None:

@@ -43,7 +43,7 @@ class RepresentTask(Task[RepresentConfig]):
         self.images = image_sets.load_images(self.config)
         mean, std = pixel_statistics(self.images.data.train.images)
         self.scale = {"mean": mean.tolist(), "std": std.clamp_min(1.0).tolist()}
-        self.tell(self.images.data.summary)
+        self.summary = self.images.data.summary
         return self.images.data.fingerprint
 
     def check(self) -> None:

@@ -82,13 +82,14 @@ def probe_models(
         raise ConfigError(f"--std {std:g}: give a number above 0")
     opened = [open_model(spec, mean=mean, std=std) for spec in models]
     chosen = choose_images(opened, data, images, seed=seed, size=size)
+    for each in opened:
+        _check_logits(each, chosen)
     if progress:
         print(f"plexus: {chosen.summary}; {len(chosen.pixels)} of the test images are turned", file=sys.stderr)
     names = _names(opened)
     pixels = chosen.pixels.float()
     measured: list[dict[str, Any]] = []
     for i, (name, each) in enumerate(zip(names, opened, strict=True)):
-        _check_logits(each, chosen)
         start = time.monotonic()
         curve = rotation(each.model, pixels, chosen.labels, angles, mask, progress=progress, batch_size=batch_size)
         measured.append(

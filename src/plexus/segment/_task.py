@@ -58,7 +58,7 @@ class SegmentTask(Task[SegmentConfig]):
             config.data, masks=True, group_from=config.group_from, mask_suffix=config.mask_suffix,
             missing_mask=config.missing_mask,
         )  # fmt: skip
-        self.tell(samples.summary)
+        self.summary = samples.summary
         self.names = [sample.name for sample in samples.samples]
         samples, self.notes = _for_training(samples, config)
         if config.folds is not None:

@@ -45,7 +45,7 @@ class FitTask(Task[FitConfig]):
             c.data, size=c.size, seed=c.seed, val=c.val, test=c.test, skip_unreadable=c.skip_unreadable, limit=c.limit,
             label=c.label,
         )  # fmt: skip
-        self.tell(self.data.summary)
+        self.summary = self.data.summary
         return self.data.fingerprint
 
     def check(self) -> None:

@@ -73,6 +73,8 @@ class Task(ABC, Generic[C]):
     """
 
     kind: ClassVar[Kind[Any]]
+    summary = ""
+    """What `load` read as what, in a line, which is shown once all is checked."""
 
     def __init__(
         self, folder: Path, config: C, record: dict[str, Any], *, listen: Listener | None, progress: bool
@@ -99,11 +101,6 @@ class Task(ABC, Generic[C]):
     @abstractmethod
     def evaluate(self) -> None:
         """Complete the record, and write the files that the run is made for."""
-
-    def tell(self, line: str) -> None:
-        """Say something on stderr where progress is shown, such as what was read as what."""
-        if self.progress and is_rank_zero():
-            print(f"plexus: {line}", file=sys.stderr, flush=True)
 
     def save(self) -> None:
         """Write the record as it stands."""
@@ -285,6 +282,8 @@ def _prepare(
             f"the images under {config.data} are not those the run started with; bring them back, or {kind.again}"
         )
     task.check()
+    if progress and task.summary and is_rank_zero():
+        print(f"plexus: {task.summary}", file=sys.stderr, flush=True)
     import torch
 
     task.record |= {"config": asdict(config), **task.describe()}
