@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import platform
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from plexus.audit._near import Cluster, NearDuplicates, check, clusters, near_du
 from plexus.audit._threshold import FALSE_POSITIVE_RATE
 from plexus.data import SampleSet
 from plexus.errors import DataError
+from plexus.progress import current
 from plexus.record import AuditRecord
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def audit(
         decisions: see `clean`.
         cache: a folder, or None for none.
         workers: threads; default one for each core.
-        progress: say what was read, and show bars where stderr is a terminal.
+        progress: show bars where stderr is a terminal.
         command: the command line that reproduces it.
         now: the time to stamp it with.
 
@@ -110,8 +110,7 @@ def audit(
     check_folds(k, seed)
     seconds: dict[str, float] = {}
     prints = fingerprint(samples, kind, model=model, cache=cache, workers=workers, progress=progress)
-    if progress:  # only now is it certain that every option and the model can be used
-        print(f"plexus: {samples.summary}", file=sys.stderr, flush=True)
+    current().say(f"data    {samples.summary}")  # only now is it certain that every option and the model can be used
     start = time.monotonic()
     labels = read_labels(samples, cache=cache, workers=workers, progress=progress)
     seconds["masks"] = time.monotonic() - start

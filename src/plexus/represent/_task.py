@@ -30,6 +30,8 @@ from plexus.wiring import importance, prune, read_wiring, write_wiring
 
 _LEARN = 0.35
 """Fraction of the epochs that learn a wiring, before what is kept trains anew for all of them."""
+TITLES = {"learn": "learning connections", "train": "learning"}
+"""Phase -> the part of the progress."""
 _MAP = 600  # images on the map
 _SIDE = 48  # pixels of a picture on the page
 
@@ -43,7 +45,6 @@ class RepresentTask(Task[RepresentConfig]):
         self.images = image_sets.load_images(self.config)
         mean, std = pixel_statistics(self.images.data.train.images)
         self.scale = {"mean": mean.tolist(), "std": std.clamp_min(1.0).tolist()}
-        self.summary = self.images.data.summary
         return self.images.data.fingerprint
 
     def check(self) -> None:
@@ -63,6 +64,16 @@ class RepresentTask(Task[RepresentConfig]):
             "notes": list(data.notes),
         }
         return {"data": facts, "epochs": []}
+
+    def parts(self) -> dict[str, float]:
+        return {title: 80.0 for name, title in TITLES.items() if name == "train" or self.config.wiring == "learn"}
+
+    def header(self) -> list[str]:
+        data, config = self.images.data, self.config
+        return [
+            f"data    {data.summary}",
+            f"net     an autoencoder with {config.dim} numbers in Z; labels: {config.labels}; {config.epochs} epochs",
+        ]
 
     def train(self) -> None:
         wiring = self._learned() if self.config.wiring == "learn" else self.wiring
@@ -132,7 +143,7 @@ class RepresentTask(Task[RepresentConfig]):
         batches = Batches(data.train, data.val, size=config.batch_size, seed=seed, devices=config.devices)
         module = RepresentationModule(net, schedule, batches.steps, config, self.images.few)
         loop = Loop(self.folder, config, listen=self.listen, progress=self.progress)
-        history = loop.run(name, module, batches, tags={"phase": name})
+        history = loop.run(name, module, batches, tags={"phase": name}, title=TITLES[name])
         self.record["epochs"] += history
         self.spend(name, start, history)
 
