@@ -146,6 +146,7 @@ def contradictions(
 
     Example:
         >>> import tempfile
+        >>> from PIL import Image
         >>> from plexus.audit import fingerprint, near_duplicates
         >>> from plexus.data import open_samples
         >>> speckle = np.random.default_rng(0).integers(0, 256, (2, 72, 96), dtype=np.uint8)

@@ -31,8 +31,9 @@ def _popcount(typingctx: Any, value: Any) -> Any:
 def close_sketches(asked, known, first, start, most, own, symmetric, rows, columns):
     """Write pairs of sketches that differ in at most `most` bits; return how many, and the row to go on with.
 
-    `asked` (M, 4) are rows first .. first + M - 1 of the set, `known` (4, N) all of it; or, where not `own`, of
-    another set. Of a symmetric search only the later columns count. A row that might not fit into the buffers is left to the next call.
+    `asked` (M, 4) are rows first .. first + M - 1 of the set, `known` (4, N) all of it; or, where not `own`, of another
+    set. Of a symmetric search only the later columns count. A row that might not fit into the buffers is left to the
+    next call.
     """
     n, count = known.shape[1], 0
     bits = np.empty(BLOCK, np.uint64)

@@ -150,7 +150,9 @@ class Finder:
         second, rectangles = second[self.usable[second]], rectangles[self.usable[second]]
         inner = within(copies, second, rectangles)
         contents = Copies(inner, coarse(inner))
-        a, k = self._close(self.vectors, centred(unit_vectors(contents.squares), self.mean), LOOSE, False, None, own=False)
+        a, k = self._close(
+            self.vectors, centred(unit_vectors(contents.squares), self.mean), LOOSE, False, None, own=False
+        )
         step(len(self.vectors))
         apart = a != second[k]
         top, bottom, left, right = rectangles.T.astype(np.float64)
@@ -178,7 +180,13 @@ class Finder:
         return out
 
     def _close(
-        self, known: F32, asked: F32, least: float, symmetric: bool, step: Callable[[int], None] | None, own: bool = True
+        self,
+        known: F32,
+        asked: F32,
+        least: float,
+        symmetric: bool,
+        step: Callable[[int], None] | None,
+        own: bool = True,
     ) -> tuple[I64, I64]:
         """Indices of known and asked vectors whose product is at least so large; each pair once where symmetric."""
         from plexus.audit._kernels import close_sketches

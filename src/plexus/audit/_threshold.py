@@ -55,7 +55,7 @@ class Tail:
 
     Example:
         >>> round(Tail(start=0.5, rate=10.0, count=1000.0).score(1.0), 3)
-        0.832
+        0.831
     """
 
     start: float
