@@ -208,3 +208,83 @@ def test_importing_loads_nothing_heavy_and_names_everything() -> None:
         assert not heavy, heavy
     """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+class Middle(nn.Module):
+    """Logits that follow the middle of the image, which no turn changes; they expect shades from 0 to 1."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        middle = x[..., 3:5, 3:5].mean((1, 2, 3))
+        return torch.stack([0.5 - middle, middle - 0.5], 1)
+
+
+def dots(count: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    labels = np.arange(count) % 2
+    images = np.zeros((count, SIDE, SIDE))
+    images[:, 3:5, 3:5] = labels[:, None, None]
+    return images, labels
+
+
+def test_a_probe_takes_modules_and_arrays(tmp_path: Path) -> None:
+    found = plexus.probe(Middle(), *dots(6), step=90, out=tmp_path / "probe", progress=False)
+    assert found.record.models[0].curve.summary.groups["exact"].accuracy == 1
+    assert found.record.data.images == 6
+    assert {path.name for path in (tmp_path / "probe").iterdir()} == {"rotation.json", "rotation.html"}
+    assert "Middle" in str(found)
+    for told, arguments in (
+        ("name the images, too", (Middle(),)),
+        ("3 is no model", (3, *dots(4))),
+        ("label '2' is none of the model's 2 classes", (Middle(), dots(3)[0], [0, 1, 2])),
+    ):
+        with pytest.raises(PlexusError, match=told):
+            plexus.probe(*arguments, progress=False)
+    with pytest.raises(ConfigError, match="unknown option 'angle'"):
+        plexus.probe(Middle(), *dots(4), angle=3)
+
+
+def test_a_probe_of_a_run_takes_the_images_it_was_tested_on(run: plexus.Run) -> None:
+    found = plexus.probe(run, step=90, progress=False)
+    assert found.record.data.images == run.record.data.counts["test"]
+    upright = found.record.models[0].curve.summary.groups["upright"]
+    assert upright.accuracy is not None
+    with pytest.raises(DataError, match="its images were in memory: give images"):
+        plexus.probe(run.folder, progress=False)
+
+
+def test_the_rotation_of_arrays_is_that_of_tensors() -> None:
+    from plexus.robustness import rotation
+
+    images, labels = dots(6)
+    stacked = torch.from_numpy(images)[:, None].float()
+    tensors = rotation(Middle(), stacked, torch.from_numpy(labels), range(0, 360, 90), progress=False)
+    arrays = rotation(Middle(), images[:, None], labels, range(0, 360, 90), progress=False)
+    listed = rotation(Middle(), images[:, None], labels.tolist(), range(0, 360, 90), progress=False)
+    np.testing.assert_array_equal(arrays.probability, tensors.probability)
+    np.testing.assert_array_equal(listed.probability, tensors.probability)
+    with pytest.raises(ConfigError, match="images are 'cat'; give a tensor or an array"):
+        rotation(Middle(), "cat", labels)  # type: ignore[arg-type]
+
+
+def test_the_audit_is_a_package_and_can_be_called(tmp_path: Path) -> None:
+    from PIL import Image
+
+    import plexus.audit
+    from plexus.audit import Audit, fingerprint
+
+    assert callable(fingerprint)
+    images = np.random.default_rng(0).integers(0, 256, (5, 72, 96), dtype=np.uint8)
+    images[4] = images[1]
+    paths = [tmp_path / f"{i}.png" for i in range(5)]
+    for path, image in zip(paths, images, strict=True):
+        Image.fromarray(image).save(path)
+    for found in (
+        plexus.audit(images, k=2),  # type: ignore[operator]
+        plexus.audit(paths, k=2),  # type: ignore[operator]
+        plexus.audit(list(map(str, paths)), [0, 1, 0, 1, 1], k=2),  # type: ignore[operator]
+        plexus.audit(tmp_path, k=2),  # type: ignore[operator]
+        plexus.audit.audit((images, list("abbab")), k=2),
+    ):
+        assert isinstance(found, Audit)
+        assert [(pair.a, pair.b, pair.exact) for pair in found.findings.pairs] == [(1, 4, True)]
+    with pytest.raises(DataError, match="17 holds no images"):
+        plexus.audit(17)  # type: ignore[operator]

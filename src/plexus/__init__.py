@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         training,
         wiring,
     )
-    from plexus.run import Results, Run, fit, load
+    from plexus.run import Probe, Results, Run, fit, load, probe
 
 # `audit` is both: a package of functions, and, called, the audit itself; see `plexus.audit`.
 __getattr__, __dir__, __all__ = attach(
@@ -47,5 +47,5 @@ __getattr__, __dir__, __all__ = attach(
         "audit", "data", "errors", "essays", "experiments", "graph", "metrics", "models", "nn", "record", "report",
         "represent", "robustness", "segment", "sklearn", "training", "wiring",
     },
-    submod_attrs={"run": ["Results", "Run", "fit", "load"]},
+    submod_attrs={"run": ["Probe", "Results", "Run", "fit", "load", "probe"]},
 )  # fmt: skip

@@ -6,6 +6,7 @@ import html
 import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -15,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from plexus.data import Memory, SampleSet, in_memory, is_place, open_samples
 from plexus.errors import ConfigError, DataError, RunError, short
-from plexus.record import FitRecord
-from plexus.report import write_run
+from plexus.record import FitRecord, RobustnessRecord
+from plexus.report import rotation_lines, write, write_run
 from plexus.training import MEMORY, FitConfig, declared, open_run, reprune
 from plexus.training import finished as is_finished
 from plexus.training import fit as train
@@ -131,6 +132,121 @@ def load(run: str | Path, *, legos: Legos | None = None) -> Run:
     if not is_finished(run):
         raise RunError(f"{run}: the run is not finished; go on with `plexus fit --resume {run}`")
     return Run(Path(run), {} if legos is None else {"legos": legos})
+
+
+def probe(
+    models: Any, data: Any = None, labels: Any = None, *, out: str | Path | None = None, progress: bool = True,
+    **options: Any,
+) -> Probe:  # fmt: skip
+    """Turn test images through all angles and return how models hold up.
+
+    Args:
+        models: a `Run`, a run folder, an ``.onnx`` file, ``FILE.py:function``, a torch module, or a list of these.
+        data: ``digits``, a folder or a hub id, whose test images are used; or images in memory as `fit` takes them, on
+            the scale that a module takes, which are all used; by default those that the first run was tested on.
+        labels: one class per image, where data does not bring them; for a module, the number of its logit.
+        out: a folder for `rotation.json` and the page `rotation.html`; nothing is written without one.
+        progress: show a bar where stderr is a terminal.
+        **options: of `plexus.robustness.probe_models`: step, images, mask, seed, size, mean, std, batch_size.
+
+    Returns:
+        The probe; prints as its figures.
+
+    Raises:
+        PlexusError: models or data that cannot be used; one line says what to do.
+
+    Example:
+        >>> from torch import nn
+        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+        >>> probe(net, np.ones((4, 8, 8)), [0, 1, 0, 1], step=90).record.models[0].curve.summary.angles
+        [0.0, 90.0, 180.0, 270.0]
+    """
+    from plexus.robustness import probe_models
+
+    several = list(models) if isinstance(models, list | tuple) else [models]
+    given = [model.folder if isinstance(model, Run) else model for model in several]
+    if strange := next((m for m in given if not (isinstance(m, str | Path) or hasattr(m, "state_dict"))), None):
+        raise ConfigError(f"probe: {short(strange)} is no model; give a Run, a run folder, a file or a torch module")
+    if data is None:
+        data = _tested_on(several[0])
+    images = data if is_place(data) or isinstance(data, Memory) else _labelled(in_memory(data, labels))
+    try:
+        record = probe_models(given, images, progress=progress, command="plexus.probe(...)", **options)
+    except TypeError as error:
+        if "unexpected keyword" not in str(error):
+            raise
+        raise ConfigError(
+            f"probe: unknown option {str(error).split()[-1]}; see plexus.robustness.probe_models"
+        ) from None
+    found = Probe(record)
+    if out is not None:
+        Path(out).mkdir(parents=True, exist_ok=True)
+        record.write(Path(out) / "rotation.json")
+        found.report(Path(out) / "rotation.html")
+    return found
+
+
+def _tested_on(model: Any) -> Any:
+    """The data of a run, for a probe that names none."""
+    run = (
+        model
+        if isinstance(model, Run)
+        else load(model)
+        if isinstance(model, str | Path) and Path(model).is_dir()
+        else None
+    )
+    if run is None:
+        raise ConfigError("probe: name the images, too: plexus.probe(model, images, labels)")
+    if run.config.data != MEMORY:
+        return run.config.data
+    memory = run._given.get("data")
+    if memory is None:
+        raise DataError(f"{run.folder}: its images were in memory: give images: plexus.probe(run, images, labels)")
+    from plexus.data import load as load_images
+
+    c = run.config
+    split = load_images(memory.samples, size=c.size, seed=c.seed, val=c.val, test=c.test, limit=c.limit,
+                        skip_unreadable=c.skip_unreadable)  # fmt: skip
+    names = set(split.test.names)
+    rows = [i for i, sample in enumerate(memory.samples.samples) if sample.name in names]
+    return replace(memory, samples=memory.samples.take(rows))
+
+
+class Probe:
+    """Figures of models on turned images; prints as they do on the command line.
+
+    Args:
+        record: of `plexus.robustness.probe_models`.
+
+    Example:
+        >>> from plexus.record import RobustnessRecord
+        >>> Probe(RobustnessRecord()).record.kind
+        'rotation'
+    """
+
+    def __init__(self, record: RobustnessRecord) -> None:
+        self.record = record
+
+    def report(self, path: str | Path) -> Path:
+        """Write the page.
+
+        Args:
+            path: the file.
+
+        Raises:
+            RunError: the file cannot be written.
+        """
+        return write(self.record, path)
+
+    def __str__(self) -> str:
+        """Return the figures in lines."""
+        return "\n".join(rotation_lines(self.record))
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """Show the figures in a notebook."""
+        return f"<pre>{html.escape(str(self))}</pre>"
 
 
 class Run:

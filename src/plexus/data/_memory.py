@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from plexus.data._decode import is_dicom, require_pydicom
+from plexus.data._open import open_samples
 from plexus.data._samples import Entry, Remarks, Sample, SampleSet, Source
 from plexus.data._table import find_columns, table_entries
 from plexus.errors import DataError, short
@@ -61,6 +62,25 @@ def is_place(data: Any) -> bool:
         (True, False)
     """
     return isinstance(data, str | Path)
+
+
+def samples_of(data: Any, labels: Any = None) -> SampleSet:
+    """Return whatever holds images as a set of samples.
+
+    Args:
+        data: a set of samples, the name of a place, see `open_samples`, or images in memory, see `in_memory`.
+        labels: one class per image, where data does not bring them.
+
+    Raises:
+        DataError: no images.
+
+    Example:
+        >>> len(samples_of(np.zeros((2, 8, 8)))), len(samples_of("digits"))
+        (2, 1797)
+    """
+    if isinstance(data, SampleSet):
+        return data
+    return open_samples(data) if is_place(data) else in_memory(data, labels).samples
 
 
 def in_memory(
