@@ -24,7 +24,7 @@ UNFIT_CHECKS: dict[str, str] = {}
 """scikit-learn's estimator checks that images do not allow -> the reason; `expected_failed_checks` takes it."""
 
 
-class PlexusClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class PlexusClassifier(ClassifierMixin, BaseEstimator):
     """A classifier of images with a learned wiring, for scikit-learn.
 
     All images train, but for a share that is held out to follow the learning. What `plexus.fit` measures and writes
@@ -204,7 +204,7 @@ class PlexusClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _config(self, count: int, seed: int) -> FitConfig:
         """The options of the training."""
-        chosen = {
+        chosen: dict[str, Any] = {
             "preset": self.preset,
             "legos": MEMORY if callable(self.legos) or self._is_small() else self.legos,
             "batch_size": min(64, max(4, count // 8)) if self.batch_size is None else self.batch_size,
@@ -214,7 +214,9 @@ class PlexusClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         }
         same = ("epochs", "width", "keep", "fan_in", "max_params", "max_macs", "augment", "lr", "weight_decay")
         chosen |= {name: getattr(self, name) for name in same} | dict(self.options or {})
-        plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in chosen.items()}
+        plain: dict[str, Any] = {
+            name: value.item() if isinstance(value, np.generic) else value for name, value in chosen.items()
+        }
         return FitConfig(**plain)
 
 
@@ -222,7 +224,7 @@ def _whole(in_shape: Sequence[int]) -> list[Any]:
     """Dense legos, the first of which reads the whole image: for images too small to have neighbourhoods."""
     from torch import nn
 
-    kernels = (tuple(in_shape[1:]), 1, 1)
+    kernels: list[Any] = [tuple(in_shape[1:]), 1, 1]
     return [nn.Sequential(nn.LazyConv2d(64, k, bias=False), nn.BatchNorm2d(64), nn.ReLU()) for k in kernels]
 
 
