@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from plexus.data import Memory, SampleSet, in_memory, is_place, open_samples
 from plexus.errors import ConfigError, DataError, RunError, short
+from plexus.progress import whole
 from plexus.record import FitRecord, RobustnessRecord
 from plexus.report import rotation_lines, write, write_run
 from plexus.training import MEMORY, FitConfig, declared, open_run, reprune
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from plexus.graph import Wiring
 
 Legos = Callable[[Sequence[int]], Sequence[Any]]
+WIDEST = 65535
+"""White in 16-bit files that use all of their bits."""
 EXPORTS = ("onnx", "int8", "torch")
 """The forms that a run's net can be written in."""
 
@@ -104,8 +107,10 @@ def fit(
         given["data"] = _labelled(in_memory(data, labels, label=config.label))
     given = {name: value for name, value in given.items() if value is not None}
     called = [repr(str(data)) if is_place(data) else "IMAGES", *(f"{k}={v!r}" for k, v in options.items())]
-    folder = train(config, run=out, command=f"plexus.fit({', '.join(called)})", progress=progress, given=given)
-    write_run(folder)
+    with whole(progress) as shown:
+        folder = train(config, run=out, command=f"plexus.fit({', '.join(called)})", progress=progress, given=given)
+        with shown.part("writing the page"):
+            write_run(folder)
     return Run(folder, given)
 
 
@@ -403,8 +408,10 @@ class Run:
         values = {name: _plain(value) for name, value in budget.items()}
         called = ", ".join(f"{name}={value!r}" for name, value in values.items())
         command = f"plexus.load({str(self.folder)!r}).prune({called})"
-        folder = reprune(self.folder, run=out, command=command, progress=progress, given=given, **values)
-        write_run(folder)
+        with whole(progress) as shown:
+            folder = reprune(self.folder, run=out, command=command, progress=progress, given=given, **values)
+            with shown.part("writing the page"):
+                write_run(folder)
         return Run(folder, given)
 
     def export(self, kind: Literal["onnx", "int8", "torch"], path: str | Path) -> Path:
@@ -464,8 +471,11 @@ class Run:
 
     def _samples(self, images: Any) -> SampleSet:
         if is_place(images):
-            return open_samples(images, masks=False)
-        return in_memory(images, scale=self.scale, trained=True, in_shape=self.in_shape).samples
+            samples = open_samples(images, masks=False)
+        else:
+            samples = in_memory(images, scale=self.scale, trained=True, in_shape=self.in_shape).samples
+        samples.white.value = self.record.data.white or WIDEST  # of 16-bit files: as in the training
+        return samples
 
 
 class Results(Sequence[FitRecord.Result]):

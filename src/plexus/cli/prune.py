@@ -34,5 +34,5 @@ def prune(
     budget |= {"max_ms": max_ms, "max_kb": max_kb}
     trained(
         "fit",
-        lambda listen: reprune(source, **budget, run=run, command=command(), listen=listen, progress=True),
+        lambda: reprune(source, **budget, run=run, command=command(), progress=True),
     )

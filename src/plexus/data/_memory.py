@@ -14,7 +14,7 @@ from PIL import Image
 
 from plexus.data._decode import is_dicom, require_pydicom
 from plexus.data._open import open_samples
-from plexus.data._samples import Entry, Remarks, Sample, SampleSet, Source
+from plexus.data._samples import Entry, Remarks, Sample, SampleSet, Source, White
 from plexus.data._table import find_columns, table_entries
 from plexus.errors import DataError, short
 
@@ -131,8 +131,12 @@ def in_memory(
         require_pydicom(WHERE)
     notes = [] if found is None else [f"numbers from {found[0]:g} to {found[1]:g} are taken as black to white"]
     samples, images, masks = zip(*entries, strict=True)
-    return Memory(SampleSet("arrays" if arrays else "files", WHERE, "arrays", samples, classes, images, masks,
-                            Remarks(notes)), found, numbers)  # fmt: skip
+    remarks = Remarks(notes)
+    white = White(images, remarks)
+    found_set = SampleSet(
+        "arrays" if arrays else "files", WHERE, "arrays", samples, classes, images, masks, remarks, white=white
+    )
+    return Memory(found_set, found, numbers)
 
 
 def channels_first(images: Any) -> NDArray[Any]:
