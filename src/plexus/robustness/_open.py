@@ -155,12 +155,14 @@ class Chosen:
         labels: class indices, (N,).
         names: where each came from.
         facts: of the data, for the record.
+        summary: the data in a line, for people.
     """
 
     pixels: Tensor
     labels: Tensor
     names: tuple[str, ...]
     facts: dict[str, Any]
+    summary: str = ""
 
 
 def choose_images(opened: Sequence[Opened], spec: str | Memory, count: int, *, seed: int, size: int | None) -> Chosen:
@@ -203,7 +205,7 @@ def choose_images(opened: Sequence[Opened], spec: str | Memory, count: int, *, s
         "test": len(test),
         "own": [bool(each.fingerprint) and each.fingerprint == data.fingerprint for each in opened],
     }
-    return Chosen(pixels, test.labels[rows], tuple(test.names[row] for row in rows.tolist()), facts)
+    return Chosen(pixels, test.labels[rows], tuple(test.names[row] for row in rows.tolist()), facts, data.summary)
 
 
 def _all_of(
