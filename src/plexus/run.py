@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from plexus.graph import Wiring
 
-Legos = Callable[[Sequence[int]], Sequence[Any]]
-WIDEST = 65535
+_Legos = Callable[[Sequence[int]], Sequence[Any]]
+_WIDEST = 65535
 """White in 16-bit files that use all of their bits."""
 EXPORTS = ("onnx", "int8", "torch")
 """The forms that a run's net can be written in."""
@@ -59,7 +59,7 @@ def fit(
     labels: Any = None,
     *,
     out: str | Path | None = None,
-    legos: str | Legos | Sequence[nn.Module] | None = None,
+    legos: str | _Legos | Sequence[nn.Module] | None = None,
     progress: bool = True,
     **options: Any,
 ) -> Run:
@@ -114,7 +114,7 @@ def fit(
     return Run(folder, given)
 
 
-def load(run: str | Path, *, legos: Legos | None = None) -> Run:
+def load(run: str | Path, *, legos: _Legos | None = None) -> Run:
     """Open the folder of a finished run of `plexus fit` or `plexus.fit`.
 
     Args:
@@ -382,7 +382,11 @@ class Run:
         return float((answers == truth).mean())
 
     def report(self) -> Path:
-        """Write the page of the run again, and return its path."""
+        """Write the page of the run again, and return its path.
+
+        Raises:
+            RunError: the record is gone or broken, or the page cannot be written.
+        """
         return write_run(self.folder)[1]
 
     def prune(
@@ -474,7 +478,7 @@ class Run:
             samples = open_samples(images, masks=False)
         else:
             samples = in_memory(images, scale=self.scale, trained=True, in_shape=self.in_shape).samples
-        samples.white.value = self.record.data.white or WIDEST  # of 16-bit files: as in the training
+        samples.white.value = self.record.data.white or _WIDEST  # of 16-bit files: as in the training
         return samples
 
 
@@ -580,7 +584,7 @@ def _plain(value: Any) -> Any:
     return tuple(map(_plain, value)) if isinstance(value, list) else value
 
 
-def _legos(legos: Any) -> tuple[str, Legos | None]:
+def _legos(legos: Any) -> tuple[str, _Legos | None]:
     """The name that the options have for legos, and the function, where they were not named."""
     if isinstance(legos, str):
         return legos, None
