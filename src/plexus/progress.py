@@ -14,7 +14,8 @@ from typing import TextIO
 
 from plexus.errors import printable
 
-_Step = Callable[..., None]
+Step = Callable[..., None]
+"""Says how many more steps are done, and what of them."""
 STARTING = "loading PyTorch"
 """The part before there is anything to say."""
 REDRAW = 0.1
@@ -104,7 +105,7 @@ class Progress:
         return self._share
 
     @contextmanager
-    def part(self, title: str, total: float = 1) -> Iterator[_Step]:
+    def part(self, title: str, total: float = 1) -> Iterator[Step]:
         """Run a part of the work; within another part, a step of that one.
 
         Args:
@@ -258,7 +259,7 @@ def current() -> Progress:
 
 
 @contextmanager
-def bar(title: str, total: float, show: bool = True) -> Iterator[_Step]:
+def bar(title: str, total: float, show: bool = True) -> Iterator[Step]:
     """Show a part of the work: of the `whole` that is under way, or by itself.
 
     Args:
