@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from plexus.audit._folds import Folds, check_folds, folds
 from plexus.audit._near import Cluster, NearDuplicates, check, clusters, near_duplicates
 from plexus.audit._poses import KINDS
 from plexus.audit._threshold import FALSE_PAIRS
-from plexus.data import SampleSet
+from plexus.data import SampleSet, samples_of
 from plexus.errors import DataError
 from plexus.progress import current
 from plexus.record import AuditRecord
@@ -53,7 +53,7 @@ class Audit:
 
 
 def audit(
-    samples: SampleSet,
+    samples: SampleSet | Any,
     *,
     kind: str = "thumbnail",
     model: nn.Module | str | Path | None = None,
@@ -75,7 +75,8 @@ def audit(
     """Audit a set: fingerprints, pairs, contradictions, leaks, clusters, what to keep, and folds.
 
     Args:
-        samples: of `plexus.data.open_samples`.
+        samples: of `plexus.data.open_samples`, or whatever that takes; or images in memory, see
+            `plexus.data.in_memory`, such as a list of paths, an array, or a pair (images, labels).
         kind, model: see `fingerprint`.
         threshold, false_pairs, kinds, scope, search: see `near_duplicates`.
         min_dice: see `contradictions`.
@@ -106,6 +107,7 @@ def audit(
         >>> done.findings.summary.exact, done.cleaned.why
         (1, (None, None, None, None, 'copy of 1.png'))
     """
+    samples = samples_of(samples)
     # hours of reading may follow: what can be told now is told now
     check(threshold, false_pairs, scope, search, seed=seed, kinds=kinds, grouped=samples.has_groups)
     check_dice(min_dice)
