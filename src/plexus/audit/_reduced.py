@@ -158,11 +158,12 @@ def _even(values: NDArray[np.int16], axis: int, end: bool) -> NDArray[np.float64
     """The fraction of a side, from one end, in which all values are nearly that of the corner."""
     across = 3 - axis
     corner = values[:, -1 if end else 0, -1 if end else 0][:, None]
-    far = np.maximum(values.max(across) - corner, corner - values.min(across)) > 10
+    far: NDArray[np.bool_] = np.maximum(values.max(across) - corner, corner - values.min(across)) > 10
     if end:
         far = far[:, ::-1]
     length = values.shape[axis]
-    return np.where(far.any(1), far.argmax(1), length) / length
+    edge: NDArray[np.float64] = np.where(far.any(1), far.argmax(1), length) / length
+    return edge
 
 
 def _square(copies: U8, side: int) -> F32:
@@ -174,7 +175,7 @@ def _square(copies: U8, side: int) -> F32:
 
 def _blurred(squares: F32, sigma: float) -> F32:
     blur = _blur(squares.shape[1], sigma)
-    made: F32 = blur @ squares @ blur.T
+    made: F32 = (blur @ squares @ blur.T).astype(np.float32, copy=False)
     return made
 
 
