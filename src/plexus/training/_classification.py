@@ -142,14 +142,14 @@ def _size(connection: Connection, gate: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def logits_of(net: nn.Module, normalize: nn.Module, images: Tensor, *, batch: int = 500) -> Tensor:
+def logits_of(net: nn.Module, normalize: nn.Module, images: Tensor, *, batch: int | None = None) -> Tensor:
     """Return a net's logits in evaluation mode, whatever mode it is in.
 
     Args:
         net: reads what `normalize` gives.
         normalize: pixels to the net's input.
         images: uint8, (N, C, H, W).
-        batch: images in one forward pass.
+        batch: images in one forward pass; by default 500, and fewer of images beyond 64x64.
 
     Returns:
         (N, classes), float32 on the CPU.
@@ -161,6 +161,8 @@ def logits_of(net: nn.Module, normalize: nn.Module, images: Tensor, *, batch: in
     modes = {m: m.training for m in net.modules()}
     net.eval()
     at = next((p.device for p in net.parameters()), torch.device("cpu"))
+    if batch is None:
+        batch = max(8, min(500, 500 * 64 * 64 // max(1, images.shape[2] * images.shape[3])))
     try:
         return torch.cat(
             [

@@ -51,6 +51,14 @@ class FitConfig(ImageOptions):
         "then": "what stays keeps its values and trains on",
     }
 
+    fit: Literal["letterbox", "crop", "squash"] | None = option(
+        None, "data", "how images of another shape come to SIZE x SIZE", needs={"size": ...},
+        default="squash where all have one shape, else letterbox",
+    )  # fmt: skip
+    cache: str | None = option(
+        None, "data", "a folder for decoded images, which are then not held in memory; or none",
+        default="~/.cache/plexus/images for sets over a quarter of the free memory",
+    )  # fmt: skip
     augment: bool | None = option(None, "data", "shift by up to 10 % and flip", default="all data but digits")
     start_from: str | None = option(
         None, "network", "a run of `plexus represent train`, or its model: start from its encoder"
@@ -105,7 +113,7 @@ class FitConfig(ImageOptions):
         must="one or two gate values in (0, 1)",
         default="the preset's",
     )
-    epochs: int = option(24, "training", "epochs in all, of the pruned net and of each control", ge=3)
+    epochs: int = option(24, "training", "epochs in all, of the pruned net and of each control", ge=1)
     warmup: float = option(0.0, "wiring", "share of the steps for which gates stay as they are", ge=0, lt=1)
     penalty: float = option(0.0, "wiring", "weight of gate x cost in the loss, until the choice", ge=0)
     cost: Literal["bytes", "macs", "params"] = option("bytes", "wiring", "what an edge costs")

@@ -48,7 +48,7 @@ class FitTask(Task[FitConfig]):
         c = self.config
         self.data = load(
             c.data, size=c.size, seed=c.seed, val=c.val, test=c.test, skip_unreadable=c.skip_unreadable, limit=c.limit,
-            label=c.label,
+            label=c.label, fit=c.fit or "auto", cache=c.cache,
         )  # fmt: skip
         return self.data.fingerprint
 
@@ -86,6 +86,7 @@ class FitTask(Task[FitConfig]):
             "skipped": list(data.skipped),
             "notes": list(data.notes),
             "white": data.white,
+            "fit": data.fit,
         }
         return {"data": facts, "epochs": [], "plan": self.plan.to_dict()}
 
