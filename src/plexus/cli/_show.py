@@ -112,18 +112,22 @@ def trained(verb: str, work: Callable[[], Path]) -> None:
 def fit_summary(record: Any, page: Path) -> None:
     """The networks of a fit, and where to look."""
     rows = []
+    unequal = any(row.balanced_accuracy is not None for row in record.results)
     for row in record.results:
         measured = row.accuracy is not None
+        balanced = "-" if row.balanced_accuracy is None else f"{row.balanced_accuracy:.1%}"
         rows.append((
             row.label,
             f"{row.accuracy:.1%}" if measured else "-",
+            *([balanced] if unequal else []),
             interval(*row.ci) if measured and row.ci else "-",
             f"{row.parameters:,}",
             f"{row.macs:,}",
             "-" if row.latency_ms is None else f"{row.latency_ms:.3f}",
             "-" if row.kb is None else f"{row.kb:,.0f}",
         ))  # fmt: skip
-    titles = ("network", "accuracy", "95 %", "parameters", "mult-adds", "ms", "kB")  # in 80 columns
+    more = ["balanced"] if unequal else []
+    titles = ("network", "accuracy", *more, "95 %", "parameters", "mult-adds", "ms", "kB")  # in 80 columns
     table(titles, rows, f"{record.plan.note}\n" if record.plan.note else "", page)
 
 
