@@ -66,7 +66,7 @@ class ImageData:
         given: the splits that the data brought, rather than have them chosen.
         notes: files left aside and treatments of all images, one line each.
         fit: what became of images of another aspect ratio: squash | letterbox | crop.
-        white: the value of 16-bit files that became 255, where there were such files and it was not 65535.
+        white: the value of 16-bit files that became 255, where there were such files.
 
     Shape:
         Images are uint8 (N, C, H, W), 0..255, in every split alike.

@@ -78,6 +78,7 @@ class Mapped:
         skipped: ``name: reason`` of those that cannot be read.
         path: of the file.
         reused: it was there and whole.
+        white: of its 16-bit images, where there are any.
     """
 
     images: Tensor
@@ -85,6 +86,7 @@ class Mapped:
     skipped: tuple[str, ...]
     path: Path
     reused: bool
+    white: int | None = None
 
     def take(self, at: Indices) -> Tensor:
         """Return some of all images, mapped too: see `gather`."""
@@ -123,6 +125,7 @@ def read_mapped(
         key = _key(samples, rows, (size, channels, fit))
         with _alone(folder / f"{key}.lock"):
             if (whole := _whole(folder, key)) is not None:
+                samples.white.value = samples.white.value or whole.white
                 return whole
             writer = _Writer(folder, key, channels)
             done = writer.resume()
@@ -130,7 +133,7 @@ def read_mapped(
                 samples, rows[done:], size, channels, fit=fit, skip_unreadable=skip_unreadable, memory=2**63 - 1
             ):
                 writer.add(row, outcome)
-            writer.finish()
+            writer.finish(samples.white.value)
             _tidy(folder, key)
             whole = _whole(folder, key, check=False)
             assert whole is not None
@@ -216,10 +219,10 @@ class _Writer:
         self.log.write_text("".join(json.dumps(block) + "\n" for block in self.blocks))
         self.channels, self.shape = 3, (3, *self.shape[1:]) if self.shape else ()
 
-    def finish(self) -> None:
+    def finish(self, white: int | None) -> None:
         self.flush()
         self.part.replace(self.folder / f"{self.key}.images")
-        atomic_write(self.folder / f"{self.key}.json", json.dumps({"format": _FORMAT, "blocks": self.blocks}))
+        atomic_write(self.folder / f"{self.key}.json", json.dumps({"white": white, "blocks": self.blocks}))
         self.log.unlink(missing_ok=True)
 
 
@@ -227,7 +230,8 @@ def _whole(folder: Path, key: str, *, check: bool = True) -> Mapped | None:
     """Return a set that is there, once every block has the digest that was written down; None where it has not."""
     path, index = folder / f"{key}.images", folder / f"{key}.json"
     try:
-        blocks = json.loads(index.read_text())["blocks"]
+        facts = json.loads(index.read_text())
+        blocks = facts["blocks"]
         with open(path, "rb") as file:
             for block in blocks if check else ():
                 if hashlib.sha256(file.read(int(np.prod(block["shape"])))).hexdigest() != block["sha256"]:
@@ -241,7 +245,7 @@ def _whole(folder: Path, key: str, *, check: bool = True) -> Mapped | None:
         os.utime(index)  # used now: see `_tidy`
     kept = np.array([row for block in blocks for row in block["rows"]], np.int64)
     skipped = tuple(line for block in blocks for line in block["skipped"])
-    return Mapped(images, kept, skipped, path, reused=check)
+    return Mapped(images, kept, skipped, path, reused=check, white=facts["white"])
 
 
 def _map(file: BinaryIO | Any, shape: tuple[int, ...]) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 
 from plexus.data._arrays import ImageData, Split
 from plexus.data._cache import Mapped, cache_home, is_large, read_mapped
-from plexus.data._decode import WIDEST, Pixels, UnreadableError
+from plexus.data._decode import Pixels, UnreadableError
 from plexus.data._open import open_labelled, open_samples
 from plexus.data._pixels import Fit, Size, stack
 from plexus.data._read import read_all
@@ -26,7 +26,7 @@ from plexus.errors import DataError
 
 
 def load(
-    spec: str | Path,
+    spec: str | Path | SampleSet,
     *,
     size: int | tuple[int, int] | None = None,
     channels: int | None = None,
@@ -50,7 +50,8 @@ def load(
 
     Args:
         spec: ``digits`` (scikit-learn's), a folder of class folders (alone or below ``train``, ``val``, ``test``), a
-            folder of parquet files in the Hugging Face image layout, or a hub id such as ``uoft-cs/cifar10``.
+            folder of parquet files in the Hugging Face image layout, a hub id such as ``uoft-cs/cifar10``, or a
+            `SampleSet`.
         size: resize every image to this many rows and columns (antialiased bilinear); one number for squares.
         channels: 1 takes the luminance of colours, 3 repeats greys; by default 3 where an image is in colour.
         seed: chooses the splits; 0 or more.
@@ -80,7 +81,7 @@ def load(
     shape = (size, size) if isinstance(size, int) else size
     _check_arguments(shape, seed, {"val": val, "test": test}, limit)
     asked = _Asked(shape, channels, fit, cache, skip_unreadable)
-    if unlabelled and Path(spec).is_dir():
+    if unlabelled and not isinstance(spec, SampleSet) and Path(spec).is_dir():
         samples = open_samples(spec, masks=False)
         if not samples.has_labels:
             rows = _random_splits(samples, seed, test, val, limit)
@@ -90,7 +91,9 @@ def load(
             fingerprint = _fingerprint(parts, ())
             return _in_order(samples, parts, classes=(), fingerprint=fingerprint, given=given, **facts)
 
-    samples = open_labelled(spec, label)
+    samples = spec if isinstance(spec, SampleSet) else open_labelled(spec, label)
+    if not all(sample.label is not None for sample in samples.samples):
+        raise DataError(f"{samples.where}: no labels: give one class per image")
     labels, rows = _labels(samples), _given_splits(samples)
     given = tuple(split for split in ("val", "test") if split in rows)
     _check_classes(samples, {split: labels[at] for split, at in rows.items()})
@@ -126,8 +129,7 @@ def load(
 
 
 def _in_order(samples: SampleSet, parts: Mapping[str, Split], **facts: Any) -> ImageData:
-    white = samples.white.value
-    facts |= {"skipped": (*samples.left_out, *facts["skipped"]), "white": white if white != WIDEST else None}
+    facts |= {"skipped": (*samples.left_out, *facts["skipped"]), "white": samples.white.value}
     facts["notes"] = (*samples.notes, *facts.get("notes", ()))
     return ImageData(samples.name, parts["train"], parts["val"], parts["test"], **facts)
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from plexus.data._decode import Pixels, UnreadableError, decode, quiet
 from plexus.data._open import open_samples
 from plexus.data._pixels import Fit, Size, stack, to_shape
-from plexus.data._samples import Sample, SampleSet
+from plexus.data._samples import Sample, SampleSet, White
 from plexus.data._split import Indices
 from plexus.errors import ConfigError, DataError, printable
 from plexus.progress import bar
@@ -65,21 +65,24 @@ def read_image(path: str | Path, in_shape: Sequence[int], *, fit: Fit = "squash"
 
 
 def read_batches(
-    specs: Sequence[str | Path],
+    specs: Sequence[str | Path | SampleSet],
     in_shape: Sequence[int],
     *,
     batch_size: int = 256,
     skip_unreadable: bool = False,
     fit: Fit = "squash",
+    white: int | None = None,
 ) -> Iterator[tuple[tuple[Sample, ...], Tensor]]:
     """Read every image of some files, folders, tables or data sets into a model's shape, a batch at a time.
 
     Args:
-        specs: image files, folders of them, CSV or parquet tables, ``digits``, or hub ids: see `open_samples`.
+        specs: image files, folders of them, CSV or parquet tables, ``digits``, hub ids, or sets of samples: see
+            `open_samples`.
         in_shape: channels (1 or 3), rows, columns.
         batch_size: images in a batch, at most.
         skip_unreadable: leave out images that cannot be read.
         fit: what becomes of another aspect ratio: letterbox | crop | squash, see `resize_image`.
+        white: of 16-bit images, as in the training data; by default that of each set.
 
     Returns:
         Batches of samples, their names preceded by the folder or data set, and pixels: uint8, (N, C, H, W).
@@ -97,8 +100,12 @@ def read_batches(
         raise ConfigError("name at least one image, folder or data set")
     channels, *size = in_shape
     for spec in specs:
-        samples = open_samples(spec, masks=False)
-        prefix = "" if Path(spec).is_file() else f"{spec}/"
+        if isinstance(spec, SampleSet):
+            samples, prefix = spec, ""
+        else:
+            samples, prefix = open_samples(spec, masks=False), "" if Path(spec).is_file() else f"{spec}/"
+        if white is not None:
+            samples = replace(samples, white=White(value=white))
         for start in range(0, len(samples), batch_size):
             rows = np.arange(start, min(start + batch_size, len(samples)))
             pixels, kept, _ = read_all(

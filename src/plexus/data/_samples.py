@@ -127,11 +127,12 @@ class White:
     Args:
         images: the place of each image.
         remarks: gets a line where white is not 65535.
+        value: where it is known already.
     """
 
-    def __init__(self, images: Sequence[Source] = (), remarks: Remarks | None = None) -> None:
+    def __init__(self, images: Sequence[Source] = (), remarks: Remarks | None = None, value: int | None = None) -> None:
         self._images, self._remarks, self._lock = tuple(images), remarks, threading.Lock()
-        self.value: int | None = None
+        self.value = value
 
     def __call__(self) -> int:
         """Return it; read all 16-bit images where that was not done yet."""
@@ -149,9 +150,9 @@ class White:
                     self._remarks.state(f"16-bit images hold values up to {highest}: scaled as {bits} bits")
             return self.value
 
-    def __reduce__(self) -> tuple[type[White], tuple[tuple[Source, ...]]]:
+    def __reduce__(self) -> tuple[type[White], tuple[tuple[Source, ...], None, int | None]]:
         """Pickle without the lock."""
-        return White, (self._images,)
+        return White, (self._images, None, self.value)
 
 
 def _highest(source: Source) -> int:
