@@ -18,6 +18,8 @@ FALSE_POSITIVE_RATE = 1e-6
 """Fraction of unrelated pairs that the middle of a distribution alone would call far too near."""
 FEW = 200
 """Fewer unrelated pairs than this tell nothing of their tail."""
+TOP = 400
+"""Scores that give the rate of a tail: fewer are too few, and more reach down to where it is less steep."""
 DEFAULTS = {"thumbnail": 0.35, "embedding": 0.1}
 """Distance by kind that is used then."""
 NOTES = 0.008
@@ -86,7 +88,7 @@ class Tail:
 def tail(scores: F64, scale: float) -> Tail | None:
     """Fit the tail of the scores of unrelated pairs.
 
-    The three tenths on top give the rate; scores that the law expects in less than half a pair are copies that came in
+    The highest 400, at most three tenths, give the rate; scores that the law expects in less than half a pair are copies that came in
     by their likeness to a mirror image, and are left out, again and again.
 
     Args:
@@ -108,7 +110,7 @@ def tail(scores: F64, scale: float) -> Tail | None:
     rate, above = math.log(2) / max(upper - start, 1e-3), len(z) / 2
     for _ in range(50):
         fewer = z[z <= start + math.log(2 * above) / rate]
-        start = float(np.quantile(fewer, 0.7))
+        start = float(np.quantile(fewer, max(0.7, 1 - TOP / max(len(fewer), 1))))
         top = fewer[fewer > start] - start
         if not len(top):  # nearly all are alike, as mirror images of one scene are
             return Tail(start, 1e3, 1.0)
