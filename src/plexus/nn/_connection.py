@@ -95,7 +95,7 @@ class Connection(nn.Module):
     ) -> None:
         super().__init__()
         for name, value in zip(_CHOICES, (merge, gate, size, resize, activation, project), strict=True):
-            if value not in _CHOICES[name]:
+            if not isinstance(value, str) or value not in _CHOICES[name]:
                 raise ConfigError(
                     f"Connection: {name}={short(value)} is unknown; choose from {', '.join(_CHOICES[name])}"
                 )
