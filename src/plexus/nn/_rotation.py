@@ -213,7 +213,7 @@ class RotConv2d(nn.Conv2d):
         _check_rotation(rotations, reduce)
         _check_kernel(kernel_size if isinstance(kernel_size, tuple) else (kernel_size, kernel_size))
         super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode,  # type: ignore[arg-type]
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode,
             device=device, dtype=dtype,
         )  # fmt: skip
         self.rotations, self.reduce = rotations, reduce

@@ -170,7 +170,14 @@ def rotation(
 
 
 def _turned(
-    model: nn.Module, x: Tensor, y: Tensor, first: Tensor, turns: Sequence[float], mask: str | None, a: int, step: Step
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    first: Tensor,
+    turns: Sequence[float],
+    mask: Literal["circle"] | None,
+    a: int,
+    step: Step,
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Yield probability of the true class, prediction and drift of the images at `a` angles at a time, each (a, N)."""
     scale = first.double().norm(dim=1).clamp_min(1e-12)  # zero logits drift far, not by NaN
