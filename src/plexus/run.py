@@ -269,7 +269,7 @@ class Run:
     """
 
     def __init__(self, folder: str | Path, given: dict[str, Any] | None = None) -> None:
-        self.folder = Path(folder)
+        self.folder = Path(folder).absolute()  # the working directory may change
         self._given = given or {}
 
     @cached_property
