@@ -88,8 +88,8 @@ class Tail:
 def tail(scores: F64, scale: float) -> Tail | None:
     """Fit the tail of the scores of unrelated pairs.
 
-    The highest 400, at most three tenths, give the rate; scores that the law expects in less than half a pair are copies that came in
-    by their likeness to a mirror image, and are left out, again and again.
+    The highest 400, at most three tenths, give the rate; scores that the law expects in less than half a pair are
+    copies that came in by their likeness to a mirror image, and are left out, again and again.
 
     Args:
         scores: correlations, (P,).
