@@ -50,7 +50,8 @@ class Connection(nn.Module):
             without bias.
         squeeze_to: channels that `squeeze` leaves; by default as many as the last source has.
         mix_to: M, the channels that `mix` makes; by default as many as the last source has.
-        share: how many neighbouring channels of a mix are cut from a source map together; divides M.
+        share: how many neighbouring channels of a mix are cut from a source map together; divides M. None for all of
+            them: then a map is read for the whole result or not at all.
         generator: for `gaussian`, and for a mix, which starts N(0, 2 / C).
 
     Attributes:
@@ -89,7 +90,7 @@ class Connection(nn.Module):
         project: str = "pad",
         squeeze_to: int | None = None,
         mix_to: int | None = None,
-        share: int = 8,
+        share: int | None = 8,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -106,13 +107,15 @@ class Connection(nn.Module):
         if mix_to is not None and merge != "mix":
             raise ConfigError(f'Connection: mix_to={mix_to} needs merge="mix"')
         self.merge, self.gate, self.size, self.resize = merge, gate, size, resize
-        self.activation, self.project, self.share = activation, project, share
+        self.activation, self.project = activation, project
+        mixed = self.channels[-1] if mix_to is None else mix_to
+        self.share = mixed if share is None else share
         total, widest = sum(self.channels), max(self.channels)
         if merge == "mix":
             if gate != "scalar" or init != 0.5 or gate_init is not None:
                 raise ConfigError('Connection: merge="mix" has no gates; leave out gate, init and gate_init')
             self.activation = "none"
-            start, mask = _mix_start(self.channels[-1] if mix_to is None else mix_to, total, share, generator)
+            start, mask = _mix_start(mixed, total, self.share, generator)
         else:
             counts = self.channels if gate == "channel" else [1] * len(self.channels)
             start = _start(counts, init, gate_init, activation, generator)
