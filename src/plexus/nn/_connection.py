@@ -56,6 +56,7 @@ class Connection(nn.Module):
 
     Attributes:
         weight: w, of shape (sources,), (sum of channels,) or (M, sum of channels).
+        first: of a mix, the first column of `weight` that is within reach; those before it are cut for good.
         out_channels: channels of the result.
 
     Shape:
@@ -120,7 +121,7 @@ class Connection(nn.Module):
             counts = self.channels if gate == "channel" else [1] * len(self.channels)
             start = _start(counts, init, gate_init, activation, generator)
             mask = torch.ones_like(start)
-        self.weight = nn.Parameter(start)
+        self.weight, self.first = nn.Parameter(start), 0
         self.register_buffer("mask", mask)
         widths = {"concat": total, "squeeze": squeeze_to or self.channels[-1], "mix": len(start)}
         self.out_channels = widths.get(merge, widest)
@@ -130,6 +131,12 @@ class Connection(nn.Module):
         self.projections = nn.ModuleList(
             nn.Linear(c, widest, bias=False) if needs and c != widest else nn.Identity() for c in self.channels
         )
+
+    @torch.no_grad()
+    def uncut(self) -> None:
+        """Bring back all that was cut, in place, but for what is out of reach."""
+        self.mask.fill_(1)
+        self.mask[..., : self.first] = 0
 
     def gates(self) -> Tensor:
         """Return the gates g, shaped like `weight`; of a mix the weights that are not cut."""
@@ -149,6 +156,10 @@ class Connection(nn.Module):
         if self.merge == "mix":
             return slice(None), self.maps(k)
         return slice(k, k + 1) if self.gate == "scalar" else self.maps(k)
+
+    def reached(self) -> list[int]:
+        """Return the sources that are within reach."""
+        return [k for k in range(len(self.channels)) if self.maps(k).start >= self.first]
 
     def maps(self, k: int) -> slice:
         """Return the place of source k's channels in the concatenation of all."""

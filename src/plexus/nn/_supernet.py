@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, cast
 from weakref import WeakSet
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
@@ -40,7 +39,8 @@ class Supernet(nn.Module):
 
         s_i = s_{i-1} + norm_i(mix_i(out_{i+1}, ...)),   out_{i+1} = lego_{i+1}(s_{i-1}),
 
-    and which starts anew where size or width change; the last mix is not added, and has no norm. Of such nets only what
+    and which starts anew where size or width change; the last mix is not added, and has no norm. A mix of which all is
+    cut adds nothing. Of such nets only what
     somebody reads is computed, so that a net of which much is cut trains in less time.
 
     Args:
@@ -190,6 +190,8 @@ class Supernet(nn.Module):
                 made = PF.mix(parts, weight, torch.ones_like(weight[:1]))
                 if i < len(self.norms):
                     made = PF.run_planes(self.norms[i], made, rows)
+            else:
+                made = x.new_zeros(len(x), len(weight), *size)
             if not self.adds[i]:
                 here = made
             else:
@@ -202,7 +204,7 @@ class Supernet(nn.Module):
     def live(self) -> Live:
         """Return the channels that somebody reads, by the masks as they are; of a residual net."""
         masks = [connection.mask for connection in self.connections]
-        key = [(mask._version, mask.data_ptr()) for mask in masks]
+        key = [[PF.narrowable(lego) for lego in self.legos], *((mask._version, mask.data_ptr()) for mask in masks)]
         if self._live is None or self._live[0] != key:
             self._live = key, _find_live(self)
         return self._live[1]
@@ -346,10 +348,10 @@ class Supernet(nn.Module):
                 connections.append(connection)
                 far = 0 if reach is None else max(0, i + 1 - reach)  # sources that are out of reach
                 if far:
-                    near = connection.maps(far).start
-                    connection.mask[:, :near] = 0
-                    connection.weight.mul_(math.sqrt(connection.weight.shape[1] / (connection.weight.shape[1] - near)))
-                    connection.weight[:, :near] = 0
+                    columns, connection.first = sum(connection.channels), connection.maps(far).start
+                    connection.weight.mul_(math.sqrt(columns / (columns - connection.first)))  # to its fan-in
+                    connection.weight[:, : connection.first] = 0
+                    connection.uncut()
                 before, here = here, connection(sources)
                 self.adds[i - 1] = self.residual and 1 < i < len(self.legos) and before.shape == here.shape
         self._overwrites = _overwrites(self.legos[0], self.in_shape)

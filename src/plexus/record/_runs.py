@@ -76,6 +76,7 @@ class FitRecord(Record):
         width: Count = None
         fan_in: Count = None
         edges: Count = None
+        channels: Number = None
         note: str = ""
 
     class Gap(Part):

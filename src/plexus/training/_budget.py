@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from plexus.errors import ConfigError
-from plexus.training._config import FAN_IN, KEEP, FitConfig
-from plexus.training._cut import Target, plain
+from plexus.training._config import CHANNELS, FAN_IN, KEEP, FitConfig
+from plexus.training._cut import Target, keep_channels, plain
 from plexus.training.export import milliseconds, to_onnx
 from plexus.training.nets import Nets
 from plexus.wiring import budget_range, importance, multiply_adds, parameters
@@ -41,12 +41,12 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
-        return {"width": self.width, "fan_in": self.target.fan_in, "edges": self.target.edges, "note": self.note}
+        return {"width": self.width, "note": self.note, **asdict(self.target)}
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> Plan:
         """Read what `to_dict` gave."""
-        return cls(raw["width"], Target(raw["fan_in"], raw["edges"]), raw["note"])
+        return cls(raw["width"], Target(raw["fan_in"], raw["edges"], raw["channels"]), raw["note"])
 
 
 def plan(config: FitConfig, in_shape: Sequence[int], classes: int) -> Plan:
@@ -66,11 +66,13 @@ def plan(config: FitConfig, in_shape: Sequence[int], classes: int) -> Plan:
         ConfigError: a budget that even the smallest net exceeds; the message says what that needs.
 
     Example:
-        >>> plan(FitConfig(fan_in=12), (1, 8, 8), 10).target
-        Target(fan_in=12, edges=None)
+        >>> plan(FitConfig(preset="mix", fan_in=12), (1, 8, 8), 10).target
+        Target(fan_in=12, edges=None, channels=None)
     """
     nets = Nets(config, in_shape, classes)
     (name, limit), *_ = [*config.budget().items(), ("", 0)]
+    if nets.options.get("residual"):
+        return _channels(config, in_shape, classes, name, limit)
     if nets.options["merge"] != "mix":
         return _layers(nets, config, name, limit)
     if name in ("", "fan_in"):
@@ -96,6 +98,35 @@ def plan(config: FitConfig, in_shape: Sequence[int], classes: int) -> Plan:
         )
     note = f"{name}={limit:g} is more than the whole net needs: nothing is cut for it" if fan_in == most else ""
     return Plan(None if width == config.width else width, Target(fan_in=fan_in), note)
+
+
+SHARES = 16
+"""Shares of the channels to choose from: one of 16, 2 of 16, ..."""
+
+
+def _channels(config: FitConfig, in_shape: Sequence[int], classes: int, name: str, limit: float) -> Plan:
+    """The plan of a residual net, whose streams are made narrower: what that costs is known to the last weight.
+
+    Where the budget decides the width, it is the largest of which CHANNELS can be kept.
+    """
+    if name in ("", "keep"):
+        return Plan(None, Target(channels=limit or CHANNELS))
+
+    def need(width: int | None, share: float) -> float:
+        net: Any = Nets(replace(config, width=width), in_shape, classes).supernet().eval()
+        keep_channels(net.body, share)
+        return _MEASURES[name](plain(net, net.body.wiring()), in_shape)
+
+    width = config.width
+    if width is None:
+        width = WIDTHS[max(0, _most(lambda i: need(WIDTHS[i], CHANNELS), len(WIDTHS), limit) - 1)]
+    shares = _most(lambda i: need(width, (i + 1) / SHARES), SHARES, limit)
+    if shares == 0:
+        raise ConfigError(
+            f"{name}={limit:g} cannot be met: the smallest such net needs {need(width, 1 / SHARES):,.4g}; raise it"
+        )
+    note = f"{name}={limit:g} is more than the whole net needs: nothing is cut for it" if shares == SHARES else ""
+    return Plan(None if width == config.width else width, Target(channels=shares / SHARES), note)
 
 
 def _most(need: Callable[[int], float], count: int, limit: float) -> int:

@@ -18,7 +18,7 @@ from plexus.graph import Wiring
 from plexus.nn import fold
 from plexus.training._classification import Normalize, accuracy, logits_of
 from plexus.training._config import FitConfig
-from plexus.training._cut import plain
+from plexus.training._cut import keep_channels, left, plain
 from plexus.training._module import gated
 from plexus.training.export import milliseconds, to_onnx, with_pixels
 from plexus.training.nets import describe, neurons
@@ -69,7 +69,7 @@ def evaluate(
     labels = {"input": shape, "head": f"{dense}{config.head}, {len(data.classes)} classes"}
     uncut = copy.deepcopy(nets.supernet)
     for connection in gated(uncut):
-        connection.mask.fill_(1)
+        connection.uncut()
     edges = _edges(nets, uncut, config, ranking[:1])
     logits = logits_of(nets.final, normalize, data.test.images)
     return {
@@ -89,7 +89,9 @@ def _edges(nets: Trained, uncut: nn.Module, config: FitConfig, ranking: Ranking)
     body: Any = nets.supernet.body
     strength, ablation = (importance(nets.supernet, ranking, how).strengths() for how in ("strength", "ablation"))
     gates, kept, names = importance(nets.supernet, method="gate").strengths(), nets.kept, body.node_names()
-    pairs = [(s, t) for i, t in enumerate(names[2:], 2) for s in names[:i]]
+    pairs = [
+        (names[k], t) for t, connection in zip(names[2:], body.connections, strict=True) for k in connection.reached()
+    ]
     entries = []
     for pair, cost in zip(pairs, edge_costs(uncut, config.cost), strict=True):
         entry = {
@@ -116,7 +118,7 @@ def _budgets(
     index = {(e["source"], e["target"]): i for i, e in enumerate(edges)}
     whole, budgets = nets.kept.count(), {}
     for share in SHARES:
-        wiring = nets.kept if share == 1 else prune(nets.kept, keep=share)
+        wiring = nets.kept if share == 1 else _cut_on(nets, share)
         if wiring.count() in budgets:
             continue
         net = (
@@ -132,6 +134,15 @@ def _budgets(
             **costs(net, normalize, data.in_shape),
         }
     return list(budgets.values())
+
+
+def _cut_on(nets: Trained, share: float) -> Wiring:
+    """Keep a share of the edges that are left; in a residual net, of the channels of every stream."""
+    if not nets.supernet.body.residual:  # type: ignore[union-attr]
+        return prune(nets.kept, keep=share)
+    net: Any = copy.deepcopy(nets.supernet)
+    keep_channels(net.body, share, of_left=True)
+    return left(importance(net, method="gate"), net.body)
 
 
 @torch.no_grad()
