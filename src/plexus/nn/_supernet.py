@@ -39,7 +39,7 @@ class Supernet(nn.Module):
 
         s_i = s_{i-1} + norm_i(mix_i(out_{i+1}, ...)),   out_{i+1} = lego_{i+1}(s_{i-1}),
 
-    and which starts anew where size or width change; the last mix is not added, and has no norm. A mix of which all is
+    and which starts anew where size or width change; the last mix is not added. A mix of which all is
     cut adds nothing. Of such nets only what
     somebody reads is computed, so that a net of which much is cut trains in less time.
 
@@ -55,7 +55,7 @@ class Supernet(nn.Module):
 
     Attributes:
         legos, connections: `nn.ModuleList`s of equal length.
-        norms: the batch norms of a residual net, one for each connection but the last; else empty.
+        norms: the batch norms of a residual net, one for each connection; else empty.
         adds: for each connection, whether its result is added to that of the one before.
         out_channels: channels of the result.
 
@@ -110,7 +110,7 @@ class Supernet(nn.Module):
         self.legos = cast(Any, nn.ModuleList(legos))
         self.residual, self.adds = residual, [False] * len(legos)
         self.connections = cast(Any, self._build(connection_options, reach))
-        widths = [c.out_channels for c in self.connections[:-1]] if residual else []
+        widths = [c.out_channels for c in self.connections] if residual else []
         self.norms = cast(Any, nn.ModuleList(map(nn.BatchNorm2d, widths)))
         self.out_channels = self.connections[-1].out_channels
         self._sizes: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
@@ -188,8 +188,7 @@ class Supernet(nn.Module):
                 weight = weight if at is None else weight.index_select(axis, at)
             if parts:
                 made = PF.mix(parts, weight, torch.ones_like(weight[:1]))
-                if i < len(self.norms):
-                    made = PF.run_planes(self.norms[i], made, rows)
+                made = PF.run_planes(self.norms[i], made, rows)
             else:
                 made = x.new_zeros(len(x), len(weight), *size)
             if not self.adds[i]:

@@ -89,7 +89,10 @@ class Nets:
 
     def _headed(self, body: nn.Module, channels: int) -> Classifier:
         start = None if self.encoder is None else self._start(self.encoder)
-        net = Classifier(body, head(self.config.head, channels, self.classes), start)
+        top = head(self.config.head, channels, self.classes)
+        if self.options.get("residual"):  # what comes out of a stream has passed no ReLU
+            top.insert(0, nn.ReLU())
+        net = Classifier(body, top, start)
         with torch.no_grad():
             net.eval()(torch.zeros(2, *self.pixels_shape))
         with_dense(net.head, self.config)

@@ -178,8 +178,8 @@ def _build(
             sources = [outputs[name] if reads else None for name, reads in zip(names, read, strict=False)]
             merged = merge(builder, connection, sources, need, size, target) if any(read) else None
             if body.residual:
-                norm = body.norms[i] if i < len(body.norms) else None
-                merged = stream = carry(builder, merged, norm, stream if body.adds[i] else None, need, target)
+                before = stream if body.adds[i] else None
+                merged = stream = carry(builder, merged, body.norms[i], before, need, target)
                 builder.shared.add(stream.node)
             assert merged is not None, "what is read has an input"
             if not fold:

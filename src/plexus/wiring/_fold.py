@@ -207,7 +207,7 @@ def _max(builder: Builder, connection: Connection, kept: Kept, gates: Sequence[T
 
 
 def carry(
-    builder: Builder, made: Value | None, norm: nn.Module | None, stream: Value | None, need: Need, name: str
+    builder: Builder, made: Value | None, norm: nn.Module, stream: Value | None, need: Need, name: str
 ) -> Value:
     """Add what a mix gives to the stream of a residual net.
 
@@ -222,7 +222,7 @@ def carry(
     Returns:
         The stream behind it, with the channels that are asked for.
     """
-    if made is not None and norm is not None:
+    if made is not None:
         made = apply(builder, norm, made, (need.rows, need.rows), f"{name}_norm")
     if stream is None:
         assert made is not None, "a stream begins with something"
