@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import operator
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple, cast
@@ -108,7 +109,7 @@ class Supernet(nn.Module):
         if reach is not None and (reach < 1 or connection_options.get("merge") != "mix"):
             raise ConfigError(f'Supernet: reach={reach} needs merge="mix", and 1 source or more')
         self.legos = cast(Any, nn.ModuleList(legos))
-        self.residual, self.adds = residual, [False] * len(legos)
+        self.residual, self.adds, self._writers = residual, [False] * len(legos), [False] * len(legos)
         self.connections = cast(Any, self._build(connection_options, reach))
         widths = [c.out_channels for c in self.connections] if residual else []
         self.norms = cast(Any, nn.ModuleList(map(nn.BatchNorm2d, widths)))
@@ -176,8 +177,8 @@ class Supernet(nn.Module):
                 sources.append(here)
             else:
                 some = here if live.inputs[i] is None else here.index_select(1, live.inputs[i])
-                if self.adds[i] and maps is None and live.inputs[i] is None and not PF.narrowable(lego):
-                    some = some.clone()  # the user's layer may write into what it reads, which the stream still needs
+                if self._writers[i] and some is here:
+                    some = some.clone()  # the stream goes on beside the lego
                 sources.append(PF.run_planes(lego, some, maps))
             size = connection.target_size([s.shape[2:] for s in sources])
             met.append(tuple(size))
@@ -203,9 +204,11 @@ class Supernet(nn.Module):
     def live(self) -> Live:
         """Return the channels that somebody reads, by the masks as they are; of a residual net."""
         masks = [connection.mask for connection in self.connections]
-        key = [[PF.narrowable(lego) for lego in self.legos], *((mask._version, mask.data_ptr()) for mask in masks)]
-        if self._live is None or self._live[0] != key:
-            self._live = key, _find_live(self)
+        kinds = [PF.narrowable(lego) for lego in self.legos]
+        # the masks themselves are kept: another tensor may come to lie where one of them was
+        seen = (kinds, [mask._version for mask in masks], masks)
+        if self._live is None or self._live[0][:2] != seen[:2] or any(map(operator.is_not, self._live[0][2], masks)):
+            self._live = seen, _find_live(self, kinds)
         return self._live[1]
 
     def coupled(self) -> list[list[int]]:
@@ -353,6 +356,7 @@ class Supernet(nn.Module):
                     connection.uncut()
                 before, here = here, connection(sources)
                 self.adds[i - 1] = self.residual and 1 < i < len(self.legos) and before.shape == here.shape
+                self._writers[i - 1] = self.adds[i - 1] and _overwrites(lego, before.shape[1:])
         self._overwrites = _overwrites(self.legos[0], self.in_shape)
         return connections
 
@@ -377,10 +381,9 @@ class Live(NamedTuple):
     columns: list[Tensor | None]
 
 
-def _find_live(net: Supernet) -> Live:
+def _find_live(net: Supernet, kinds: Sequence[str]) -> Live:
     """Go from the head back to the images, and ask for what is read."""
     last = len(net.legos) - 1
-    kinds = [PF.narrowable(lego) for lego in net.legos]
     asked = [torch.zeros(c, dtype=torch.bool) for c in net.connections[-1].channels]
     streams = [torch.ones(c.out_channels, dtype=torch.bool) for c in net.connections]
     reads = [connection.mask[0].cpu().bool().split(connection.channels) for connection in net.connections]
