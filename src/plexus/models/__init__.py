@@ -15,6 +15,7 @@ from plexus.models._presets import (
     preset,
     separable,
 )
+from plexus.models._resnet import ResidualBlock, resnet
 from plexus.models._start import Start, check_start
 from plexus.models._unet import Segmentation, UNet
 
@@ -24,6 +25,7 @@ __all__ = [
     "Autoencoder",
     "Classifier",
     "Preset",
+    "ResidualBlock",
     "Segmentation",
     "Start",
     "UNet",
@@ -38,6 +40,7 @@ __all__ = [
     "mix",
     "preset",
     "read_autoencoder",
+    "resnet",
     "separable",
     "variant",
 ]

@@ -110,6 +110,7 @@ class Record(Part):
         val_unexplained: Number = None
         gates: list[Number] | None = None
         seconds: Number = None
+        processor_seconds: Number = None
 
     format: int = FORMAT
     kind: str = ""

@@ -69,6 +69,7 @@ class FitRecord(Record):
         macs: Count = None
         latency_ms: Number = None
         kb: Number = None
+        train_seconds: Number = None
 
     class Plan(Part):
         """The decisions that were made before the first epoch."""

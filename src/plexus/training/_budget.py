@@ -172,6 +172,28 @@ _MEASURES: dict[str, Callable[[nn.Module, Sequence[int]], float]] = {
 }
 
 
+def like_milliseconds(make: Callable[[int], nn.Module], limit: float, in_shape: Sequence[int]) -> int:
+    """Choose the width at which a net takes as many milliseconds as another, or as near to them as can be.
+
+    Args:
+        make: the net of a width, in evaluation mode.
+        limit: milliseconds of the other one.
+        in_shape: one image's, (C, H, W).
+
+    Example:
+        >>> like_milliseconds(lambda width: nn.Conv2d(1, width, 3), 0.0, (1, 8, 8))
+        4
+    """
+    widths = range(4, 132, 2)
+
+    def need(i: int) -> float:
+        return _MEASURES["max_ms"](make(widths[i]), in_shape)
+
+    above = _most(need, len(widths), limit)
+    near = [i for i in (above - 1, above) if 0 <= i < len(widths)]
+    return widths[min(near, key=lambda i: abs(need(i) - limit))]
+
+
 def _layers(nets: Nets, config: FitConfig, name: str, limit: float) -> Plan:
     """The target where layers are joined; a limit on cost is met at the end, when it is known which edges are left."""
     net = nets.supernet()

@@ -139,7 +139,10 @@ class FitConfig(ImageOptions):
         None, "wiring", "the largest model.onnx, in kilobytes of 1,000 bytes", gt=0, default="none"
     )
     controls: bool = option(
-        False, "training", "train a random wiring of as many edges for as many epochs, too, to compare with"
+        False,
+        "training",
+        "train competitors, too: the same net without the cut in as much time (or a random wiring of as many edges), "
+        "and a plain ResNet that takes as many milliseconds",
     )
     lr: float = option(0.006, "training", "peak learning rate (AdamW, one cycle)", gt=0)
     gate_lr: float | None = option(

@@ -208,10 +208,10 @@ class History(L.Callback):
     def __init__(self, tags: Mapping[str, Any], listen: Callable[[Entry], None] | None = None) -> None:
         self.tags, self.listen = dict(tags), listen
         self.epochs: list[Entry] = []
-        self._start = 0.0
+        self._start = self._spent = 0.0
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        self._start = time.monotonic()
+        self._start, self._spent = time.monotonic(), time.process_time()
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert isinstance(module, TrainingModule)
@@ -220,7 +220,8 @@ class History(L.Callback):
         if not math.isfinite(figures[key]):
             raise TrainingError(module.diverged(name, figures[key]))
         epoch = module.schedule.first + trainer.current_epoch
-        entry = {**self.tags, "epoch": epoch, **figures, "seconds": time.monotonic() - self._start}
+        spent = {"seconds": time.monotonic() - self._start, "processor_seconds": time.process_time() - self._spent}
+        entry = {**self.tags, "epoch": epoch, **figures, **spent}
         self.epochs.append(entry)
         if trainer.loggers:
             module.log_dict({k: v for k, v in figures.items() if isinstance(v, float)}, rank_zero_only=True)

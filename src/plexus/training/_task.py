@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,8 +15,9 @@ from torch import nn
 
 from plexus.data import load, pixel_statistics
 from plexus.graph import Wiring
+from plexus.models import resnet
 from plexus.record import atomic_write, read_json
-from plexus.training._budget import Plan, plan
+from plexus.training._budget import Plan, like_milliseconds, plan
 from plexus.training._classification import ClassificationModule, Normalize
 from plexus.training._config import FitConfig
 from plexus.training._cut import GradualCut, left, plain
@@ -22,11 +25,11 @@ from plexus.training._fit import FIT
 from plexus.training._loop import Batches, Loop, check_devices, wait
 from plexus.training._module import Schedule, reduce_seed
 from plexus.training.engine import Task
-from plexus.training.evaluation import Trained, evaluate
+from plexus.training.evaluation import Trained, costs, evaluate
 from plexus.training.export import export, milliseconds
 from plexus.training.nets import Nets
 from plexus.training.run_folder import is_rank_zero
-from plexus.wiring import edge_costs, importance, prune, random_maps, random_wiring, write_wiring
+from plexus.wiring import edge_costs, importance, prune, random_maps, random_wiring, trace, write_wiring
 
 GATE_LR = (0.05, 0.01)
 """Peak rate of gates, and of the weights of a mix, which are a layer's."""
@@ -101,7 +104,8 @@ class FitTask(Task[FitConfig]):
         )
         self._phase("fit", net, schedule, callbacks=[cut], **penalty)
         kept = self._kept(net)
-        self.trained = Trained(net, plain(net.eval(), kept), kept, self._controls(kept) if config.controls else [])
+        final = plain(net.eval(), kept)
+        self.trained = Trained(net, final, kept, self._controls(kept, final) if config.controls else [])
 
     def _chance(self) -> float:
         """The accuracy of always answering with the commonest class."""
@@ -116,8 +120,66 @@ class FitTask(Task[FitConfig]):
             kept = prune(kept, **limit, net=net)
         return kept
 
-    def _controls(self, kept: Wiring) -> list[tuple[str, str, nn.Module]]:
-        """Competitors, trained for as many epochs: what is the choice of edges worth?"""
+    def _controls(self, kept: Wiring, final: nn.Module) -> list[tuple[str, str, nn.Module]]:
+        """Competitors: a random choice of edges, or the same net without the cut; and a plain residual net.
+
+        The net without the cut has the shape that was left, from the first step, and as much processor time. The
+        residual net takes as many milliseconds as the result, and as many epochs.
+        """
+        rows = []
+        if self.nets.options.get("residual"):
+            net = self.nets.pattern(kept)
+            epochs = self._decide("direct", lambda: self._epochs_of(net))
+            label = f"the same net without the cut, {epochs} epochs"
+            rows.append(("direct", label, self._phase("direct", net, self._schedule(0, epochs, 4, whole=epochs))))
+        else:
+            rows.append(("random", "random wiring", self._random(kept)))
+        if self.nets.encoder is None and len(self.data.in_shape) == 3:
+            rows.append(self._resnet(final))
+        return rows
+
+    def _resnet(self, final: nn.Module) -> tuple[str, str, nn.Module]:
+        """A plain residual net that takes as long for an image as the result."""
+        shape, classes = self.data.in_shape, len(self.data.classes)
+        limit = costs(final, self.normalize, shape)["latency_ms"]
+
+        def make(width: int) -> nn.Module:
+            torch.manual_seed(reduce_seed(self.config.seed))
+            return trace(resnet(shape, classes, width=width))
+
+        width = self._decide(
+            "resnet", lambda: like_milliseconds(lambda w: make(w).eval(), limit, shape) if limit else 16
+        )
+        net = make(width).train()
+        return (
+            "resnet",
+            f"ResNet, {width} to {8 * width} channels",
+            self._phase("resnet", net, self._schedule(0, self.config.epochs, 5)),
+        )
+
+    def _decide(self, name: str, choose: Callable[[], int]) -> int:
+        """Choose once: what is measured would come out otherwise when the run is gone on with."""
+        path = self.folder / "checkpoints" / f"{name}.json"
+        if is_rank_zero() and not path.exists():
+            atomic_write(path, json.dumps(choose()))
+        wait()
+        return int(read_json(path, "fit anew"))
+
+    def _epochs_of(self, net: nn.Module) -> int:
+        """The epochs that a net can be trained in the processor time of the fit: a few steps are timed."""
+        spent = sum(entry.get("processor_seconds", 0.0) for entry in self.record["epochs"] if entry["phase"] == "fit")
+        module = self._module(copy.deepcopy(net), self._schedule(0, 1, 4))
+        images, labels = (t[: self.config.batch_size] for t in (self.data.train.images, self.data.train.labels))
+        times = []
+        for _ in range(8):
+            start = time.process_time()
+            module.loss(images, labels, torch.Generator()).backward()
+            times.append(time.process_time() - start)
+        each = statistics.median(times[3:]) * self._batches(self._schedule(0, 1, 4)).steps
+        return max(3, round(spent / each))
+
+    def _random(self, kept: Wiring) -> nn.Module:
+        """A random wiring of as many edges, trained for as many epochs: what is the choice of edges worth?"""
         chance = torch.Generator().manual_seed(reduce_seed(self.config.seed))
         if kept.maps:
             wiring = random_maps(importance(self.nets.supernet(), method="gate"), chance, like=kept)
@@ -125,8 +187,7 @@ class FitTask(Task[FitConfig]):
             legos = len(self.nets.legos())
             most = legos * (legos + 3) // 2
             wiring = random_wiring(legos, min(max(len(kept.edges), legos), most), chance)
-        net = self._phase("random", self.nets.pattern(wiring), self._schedule(0, self.config.epochs, 4))
-        return [("random", "random wiring", net)]
+        return self._phase("random", self.nets.pattern(wiring), self._schedule(0, self.config.epochs, 4))
 
     def evaluate(self) -> None:
         nets, data = self.trained, self.data
@@ -134,6 +195,11 @@ class FitTask(Task[FitConfig]):
         body: Any = nets.supernet.body
         kept = tuple(edge for edge in body.wiring().edges if edge[:2] in nets.kept.strengths())
         write_wiring(Wiring(nets.kept.nodes, kept, nets.kept.maps), self.folder / "wiring.json")
+        spent = {"final": ("start", "fit")}
+        for row in self.record["results"]:
+            phases = spent.get(row["name"], (row["name"],))
+            took = [e.get("processor_seconds", 0.0) for e in self.record["epochs"] if e["phase"] in phases]
+            row["train_seconds"] = sum(took) if took else None
         facts = export(nets.final, self.normalize, self.folder, data.in_shape, data.classes)
         model = (self.folder / "model.onnx").read_bytes()
         self.record["results"][0] |= {"latency_ms": milliseconds(model, data.in_shape), "kb": len(model) / 1000}
@@ -145,12 +211,12 @@ class FitTask(Task[FitConfig]):
         images, labels = self.data.val.images[:most], self.data.val.labels[:most]
         return [(self.normalize(x), y) for x, y in zip(images.split(256), labels.split(256), strict=True)]
 
-    def _schedule(self, first: int, last: int, branch: int) -> Schedule:
-        """The part of the cycle from one epoch to another; `branch` sets the random numbers apart."""
+    def _schedule(self, first: int, last: int, branch: int, *, whole: int | None = None) -> Schedule:
+        """The part of a cycle from one epoch to another; `branch` sets the random numbers apart."""
         config = self.config
         return Schedule(
             epochs=last - first,
-            whole=config.epochs,
+            whole=whole or config.epochs,
             first=first,
             lr=config.lr,
             gate_lr=GATE_LR[self.nets.options["merge"] == "mix"] if config.gate_lr is None else config.gate_lr,

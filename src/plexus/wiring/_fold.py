@@ -206,9 +206,7 @@ def _max(builder: Builder, connection: Connection, kept: Kept, gates: Sequence[T
     return builder.call(F.relu, total) if len(kept) < len(connection.channels) else total
 
 
-def carry(
-    builder: Builder, made: Value | None, norm: nn.Module, stream: Value | None, need: Need, name: str
-) -> Value:
+def carry(builder: Builder, made: Value | None, norm: nn.Module, stream: Value | None, need: Need, name: str) -> Value:
     """Add what a mix gives to the stream of a residual net.
 
     Args:
