@@ -143,18 +143,29 @@ def fit_summary(record: Any, page: Path) -> None:
             row.label,
             f"{row.accuracy:.1%}" if measured else "-",
             interval(*row.ci) if measured and row.ci else "-",
-            f"{row.parameters:,}",
-            f"{row.macs:,}",
+            short(row.parameters),
+            short(row.macs),
             "-" if row.latency_ms is None else f"{row.latency_ms:.3f}",
             "-" if row.kb is None else f"{row.kb:,.0f}",
+            "-" if row.train_seconds is None else f"{row.train_seconds:,.0f}",
         ))  # fmt: skip
-    titles = ("network", "accuracy", "95 %", "parameters", "mult-adds", "ms", "kB")  # in 80 columns
+    titles = ("network", "accuracy", "95 %", "weights", "MACs", "ms", "kB", "train s")  # in 80 columns
     table(titles, rows, f"{record.plan.note}\n" if record.plan.note else "", page)
+
+
+def short(number: float | None) -> str:
+    """A count in three digits: 12.9k, 3.41M."""
+    if number is None:
+        return "-"
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return f"{number:.0f}"
 
 
 def interval(low: float, high: float) -> str:
     """Two shares in percent."""
-    return f"{low:.1%} .. {high:.1%}"
+    return f"{100 * low:.1f} .. {100 * high:.1f}"
 
 
 def segment_line(entry: Entry) -> str:

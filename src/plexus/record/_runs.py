@@ -64,6 +64,7 @@ class FitRecord(Record):
         label: str = ""
         neurons: str = ""
         accuracy: Number = None
+        val_accuracy: Number = None
         ci: list[Real] | None = Field(default=None, min_length=2, max_length=2)
         parameters: Count = None
         macs: Count = None

@@ -183,6 +183,7 @@ def _results(nets: Trained, uncut: nn.Module, data: ImageData, normalize: Normal
     results = []
     for name, label, net in rows:
         entry = result(name, label, net, normalize, data.test, data.in_shape)
+        entry["val_accuracy"] = accuracy(net, normalize, data.val)
         results.append(entry | ({"neurons": words} if (words := neurons(net)) else {}))
     entry = {"name": "uncut", "label": "nothing cut", **costs(whole, normalize, data.in_shape)}
     return [*results, entry]
