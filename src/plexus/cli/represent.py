@@ -26,7 +26,7 @@ from plexus.cli._options import (
     option_class,
     train_or_resume,
 )
-from plexus.cli._show import fewshot_table, listener, one_line, print_json, probe_table, represent_line, write_page
+from plexus.cli._show import fewshot_table, one_line, print_json, probe_table, write_page
 from plexus.represent import RepresentConfig
 
 represent = App(name="represent", help="Learn a small latent Z that reconstructs images and recognises them.")
@@ -206,8 +206,7 @@ def probe(
     data
         Images with classes.
     """
-    listen = listener(represent_line)
-    rows = plexus.represent.probe(run, data, dims=dim, balances=balance, label=label, listen=listen, progress=True)
+    rows = plexus.represent.probe(run, data, dims=dim, balances=balance, label=label, progress=True)
     page = write_page(run)[1]
     if as_json:
         print_json(rows)

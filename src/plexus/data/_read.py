@@ -22,6 +22,7 @@ from plexus.data._pixels import Size, stack, to_shape
 from plexus.data._samples import Sample, SampleSet
 from plexus.data._split import Indices
 from plexus.errors import ConfigError, DataError, printable
+from plexus.progress import bar
 
 _CHUNK = 128
 _LARGE_CHUNK = 8
@@ -33,7 +34,7 @@ Outcome = Pixels | Size | str
 """An image's pixels; its size alone, once sizes are known to differ; or why it cannot be read."""
 
 
-def read_image(path: str | Path, in_shape: Sequence[int]) -> Tensor:
+def read_image(path: str | Path, in_shape: Sequence[int], *, white: int | None = None) -> Tensor:
     """Read an image file into the shape a model was trained on.
 
     Decodes and resizes as `load` does with ``size``; colour becomes luminance where the model wants grey.
@@ -41,6 +42,7 @@ def read_image(path: str | Path, in_shape: Sequence[int]) -> Tensor:
     Args:
         path: the image file.
         in_shape: channels (1 or 3), rows, columns.
+        white: of 16-bit images, as in the training data: see `decode`.
 
     Returns:
         uint8 pixels, (C, H, W), 0..255.
@@ -56,7 +58,7 @@ def read_image(path: str | Path, in_shape: Sequence[int]) -> Tensor:
         ...     read_image(f"{folder}/a.png", (3, 8, 8)).shape
         torch.Size([3, 8, 8])
     """
-    return torch.from_numpy(to_shape(np.asarray(decode(path)), in_shape))
+    return torch.from_numpy(to_shape(np.asarray(decode(path, white=white)), in_shape))
 
 
 def read_batches(
@@ -199,14 +201,12 @@ def _mapped(reader: _Reader, jobs: Sequence[Indices], threads: int) -> Generator
         yield from pool.map(reader, jobs)
 
 
-def _shown(chunks: Iterable[_T], count: int) -> Iterable[_T]:
-    """Draw a progress bar on a terminal."""
-    if not sys.stderr.isatty():
-        return chunks
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(chunks, "Reading images", total=count, console=Console(stderr=True), transient=True)
+def _shown(chunks: Iterable[_T], count: int) -> Iterator[_T]:
+    """Tell the progress: of the run that is under way, or on a terminal."""
+    with bar("reading images", count, sys.stderr.isatty()) as step:
+        for chunk in chunks:
+            yield chunk
+            step()
 
 
 def _text(size: Size) -> str:

@@ -69,6 +69,7 @@ def sections(record: FitRecord) -> dict[str, Any]:
         ],
         "making": _making(record),
         "skipped": record.data.skipped,
+        "notes": record.data.notes,
     }
 
 

@@ -182,9 +182,9 @@ def like_milliseconds(make: Callable[[int], nn.Module], limit: float, in_shape: 
 
     Example:
         >>> like_milliseconds(lambda width: nn.Conv2d(1, width, 3), 0.0, (1, 8, 8))
-        4
+        8
     """
-    widths = range(4, 132, 2)
+    widths = range(8, 132, 2)
 
     def need(i: int) -> float:
         return _MEASURES["max_ms"](make(widths[i]), in_shape)

@@ -87,7 +87,8 @@ class TrainingModule(L.LightningModule, ABC):
     def __init__(self, net: nn.Module, schedule: Schedule, steps: int) -> None:
         super().__init__()
         self.net, self.schedule, self.steps = net, schedule, steps
-        self.layout = torch.channels_last if schedule.channels_last else torch.contiguous_format
+        last = schedule.channels_last and not any(map(_miscomputed, net.modules()))
+        self.layout = torch.channels_last if last else torch.contiguous_format
         self.net.to(memory_format=self.layout)  # type: ignore[call-overload]
         self.train_loss = MeanMetric()
         self._needs_two: bool | None = None
@@ -233,6 +234,19 @@ class History(L.Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.epochs = state["epochs"]
+
+
+def _miscomputed(layer: nn.Module) -> bool:
+    """Tell whether torch writes where it must not: 1x1 convolutions with a stride over fewer than 8 channels, backward.
+
+    Seen with torch 2.13 on CPUs, channels last: the heap is corrupted, and the process dies a few steps later.
+    """
+    return (
+        isinstance(layer, nn.Conv2d)
+        and layer.in_channels < 8
+        and set(layer.kernel_size) == {1}
+        and max(layer.stride) > 1  # type: ignore[type-var]
+    )
 
 
 def reduce_seed(seed: int) -> int:

@@ -14,8 +14,10 @@ import torch
 from torch import nn
 
 from plexus.data import load, pixel_statistics
+from plexus.errors import printable
 from plexus.graph import Wiring
 from plexus.models import resnet
+from plexus.progress import current
 from plexus.record import atomic_write, read_json
 from plexus.training._budget import Plan, like_milliseconds, plan
 from plexus.training._classification import ClassificationModule, Normalize
@@ -25,7 +27,7 @@ from plexus.training._fit import FIT
 from plexus.training._loop import Batches, Loop, check_devices, wait
 from plexus.training._module import Schedule, reduce_seed
 from plexus.training.engine import Task
-from plexus.training.evaluation import Trained, costs, evaluate
+from plexus.training.evaluation import SHARES, Trained, costs, evaluate
 from plexus.training.export import export, milliseconds
 from plexus.training.nets import Nets
 from plexus.training.run_folder import is_rank_zero
@@ -33,6 +35,10 @@ from plexus.wiring import edge_costs, importance, prune, random_maps, random_wir
 
 GATE_LR = (0.05, 0.01)
 """Peak rate of gates, and of the weights of a mix, which are a layer's."""
+CONTROLS = {
+    "random": "training the random wiring", "direct": "training it without the cut", "resnet": "training a ResNet"
+}  # fmt: skip
+"""The part of the progress in which the control is trained."""
 AGAIN = 0.6
 """The fraction of the cycle of the rate at which a net that is cut further takes it up again."""
 
@@ -41,6 +47,7 @@ class FitTask(Task[FitConfig]):
     """One cycle in which all edges are there at first, and the weakest go: see `FitConfig`."""
 
     kind = FIT
+    judged = len(SHARES) + 4
 
     def load(self) -> str:
         c = self.config
@@ -82,8 +89,32 @@ class FitTask(Task[FitConfig]):
             "in_shape": list(data.in_shape),
             "counts": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
             "skipped": list(data.skipped),
+            "notes": list(data.notes),
+            "white": data.white,
         }
         return {"data": facts, "epochs": [], "plan": self.plan.to_dict()}
+
+    def parts(self) -> dict[str, float]:
+        return dict.fromkeys(("learning", *(CONTROLS[name] for name in self._competitors())), 80.0)
+
+    def header(self) -> list[str]:
+        data, config = self.data, self.config
+        layers = len(self.nets.legos())
+        (name, limit), *_ = [*config.budget().items(), ("", 0)]
+        target = self.plan.target
+        if target.channels:
+            left = f"{target.channels:.0%} of the channels left"
+        else:
+            left = (
+                f"{target.fan_in} sources for every group of maps" if target.fan_in else f"{target.edges:,} edges left"
+            )
+        lines = [
+            f"data    {data.summary}",
+            f"net     {config.stack}: {layers} layers"
+            + (f", {self.nets.config.width} channels at first" if self.nets.config.width else ""),
+            f"budget  {f'{name}={limit:g}: ' if name else ''}{left}; {config.epochs} epochs",
+        ]
+        return [printable(line) for line in lines] + ([f"        {self.plan.note}"] if self.plan.note else [])
 
     def train(self) -> None:
         config, whole = self.config, self.config.epochs
@@ -127,16 +158,23 @@ class FitTask(Task[FitConfig]):
         residual net takes as many milliseconds as the result, and as many epochs.
         """
         rows = []
-        if self.nets.options.get("residual"):
+        if "direct" in self._competitors():
             net = self.nets.pattern(kept)
             epochs = self._decide("direct", lambda: self._epochs_of(net))
             label = f"never wider, {epochs} epochs"
             rows.append(("direct", label, self._phase("direct", net, self._schedule(0, epochs, 4, whole=epochs))))
         else:
             rows.append(("random", "random wiring", self._random(kept)))
-        if self.nets.encoder is None and len(self.data.in_shape) == 3:
+        if "resnet" in self._competitors():
             rows.append(self._resnet(final))
         return rows
+
+    def _competitors(self) -> list[str]:
+        """The controls of this run, by name."""
+        if not self.config.controls:
+            return []
+        first = "direct" if self.nets.options.get("residual") else "random"
+        return [first] if self.nets.encoder is not None else [first, "resnet"]
 
     def _resnet(self, final: nn.Module) -> tuple[str, str, nn.Module]:
         """A plain residual net that takes as long for an image as the result."""
@@ -187,7 +225,8 @@ class FitTask(Task[FitConfig]):
             legos = len(self.nets.legos())
             most = legos * (legos + 3) // 2
             wiring = random_wiring(legos, min(max(len(kept.edges), legos), most), chance)
-        return self._phase("random", self.nets.pattern(wiring), self._schedule(0, self.config.epochs, 4))
+        fresh, schedule = self.nets.pattern(wiring), self._schedule(0, self.config.epochs, 4)
+        return self._phase("random", fresh, schedule)
 
     def evaluate(self) -> None:
         nets, data = self.trained, self.data
@@ -195,6 +234,7 @@ class FitTask(Task[FitConfig]):
         body: Any = nets.supernet.body
         kept = tuple(edge for edge in body.wiring().edges if edge[:2] in nets.kept.strengths())
         write_wiring(Wiring(nets.kept.nodes, kept, nets.kept.maps), self.folder / "wiring.json")
+        current().step(1, "writing the models")
         spent = {"final": ("start", "fit")}
         for row in self.record["results"]:
             phases = spent.get(row["name"], (row["name"],))
@@ -240,10 +280,10 @@ class FitTask(Task[FitConfig]):
         self, name: str, net: nn.Module, schedule: Schedule, *, callbacks: Sequence[Any] = (), **options: Any
     ) -> nn.Module:
         start = time.monotonic()
-        module = self._module(net, schedule, **options)
+        module, title = self._module(net, schedule, **options), CONTROLS.get(name, "learning")
         history = self.loop.run(
-            name, module, self._batches(schedule), tags={"phase": name}, callbacks=callbacks
-        )  # fmt: skip
+            name, module, self._batches(schedule), tags={"phase": name}, title=title, callbacks=callbacks
+        )
         self.record["epochs"] += history
         self.spend(name, start, history)
         return net
