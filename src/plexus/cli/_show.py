@@ -140,7 +140,7 @@ def short(number: float | None) -> str:
 
 def interval(low: float, high: float) -> str:
     """Two shares in percent."""
-    return f"{100 * low:.1f} .. {100 * high:.1f}"
+    return f"{100 * low:.1f}..{100 * high:.1f}"
 
 
 def segment_summary(record: Any, page: Path) -> None:

@@ -161,6 +161,8 @@ def reprune(
         raise ConfigError(f"give one budget: {options}")
     values = FitConfig.from_mapping(chosen, name="options").budget()
     width = config.width if record.plan.width is None else record.plan.width
+    if width is None and config.stack in ("separable", "mix"):  # the net's own, which another budget must not change
+        width = {"separable": 32, "mix": 48}[config.stack]
     config = replace(config, **{**dict.fromkeys(BUDGETS), **values, "width": width})
     _refuse_earlier(source)
     if not _done(source, "fit"):
