@@ -98,6 +98,8 @@ class Record(Part):
         white: Count = None
         skipped: list[str] = []
         notes: list[str] = []
+        scale: list[Real] | None = Field(default=None, min_length=2, max_length=2)
+        numbers: bool = False
 
     class Epoch(Part):
         """One epoch of a training; what was not measured is None."""
@@ -111,7 +113,6 @@ class Record(Part):
         val_unexplained: Number = None
         gates: list[Number] | None = None
         seconds: Number = None
-        processor_seconds: Number = None
 
     format: int = FORMAT
     kind: str = ""

@@ -19,6 +19,8 @@ CHANNELS = 0.75
 """The share of the channels of every stream to keep where no budget is chosen."""
 _MERGES = {"separable": "mix", "mix": "mix", "blocks": "concat", "legos8": "concat"}
 _DEPTHWISE = ("separable", "mix")
+MEMORY = "(in memory)"
+"""Names, in options, what was no file: images, or a function that makes legos."""
 BUDGETS = ("keep", "fan_in", "max_params", "max_macs", "max_ms", "max_kb")
 """Options that limit what is left; one of them at most is given."""
 

@@ -14,14 +14,14 @@ import torch
 from torch import nn
 
 from plexus.data import load, pixel_statistics
-from plexus.errors import printable
+from plexus.errors import RunError, printable
 from plexus.graph import Wiring
 from plexus.models import resnet
 from plexus.progress import current
 from plexus.record import atomic_write, read_json
 from plexus.training._budget import Plan, like_milliseconds, plan
 from plexus.training._classification import ClassificationModule, Normalize
-from plexus.training._config import FitConfig
+from plexus.training._config import MEMORY, FitConfig
 from plexus.training._cut import GradualCut, left, plain
 from plexus.training._fit import FIT
 from plexus.training._loop import Batches, Loop, check_devices, wait
@@ -50,10 +50,13 @@ class FitTask(Task[FitConfig]):
     judged = len(SHARES) + 4
 
     def load(self) -> str:
-        c = self.config
+        c, memory = self.config, self.given.get("data")
+        if memory is None and c.data == MEMORY:
+            again = "give them again in Python: plexus.load(RUN).prune(..., data=IMAGES)"
+            raise RunError(f"{self.folder}: the images were in memory; {again}")
         self.data = load(
-            c.data, size=c.size, seed=c.seed, val=c.val, test=c.test, skip_unreadable=c.skip_unreadable, limit=c.limit,
-            label=c.label,
+            c.data if memory is None else memory.samples, size=c.size, seed=c.seed, val=c.val, test=c.test,
+            skip_unreadable=c.skip_unreadable, limit=c.limit, label=c.label,
         )  # fmt: skip
         return self.data.fingerprint
 
@@ -63,7 +66,7 @@ class FitTask(Task[FitConfig]):
         self.normalize = Normalize(mean if plain else mean * 0, std.clamp_min(1.0) if plain else std * 0 + 1)
         self.plan = self._plan()
         config = self.config if self.plan.width is None else replace(self.config, width=self.plan.width)
-        self.nets = Nets(config, self.data.in_shape, len(self.data.classes))
+        self.nets = Nets(config, self.data.in_shape, len(self.data.classes), self.given.get("legos"))
         self.nets.supernet()
         check_devices(self.config)
         self.loop = Loop(
@@ -75,14 +78,14 @@ class FitTask(Task[FitConfig]):
         path = self.folder / "checkpoints" / "plan.json"
         if is_rank_zero() and not path.exists():
             path.parent.mkdir(exist_ok=True)
-            made = plan(self.config, self.data.in_shape, len(self.data.classes))
+            made = plan(self.config, self.data.in_shape, len(self.data.classes), self.given.get("legos"))
             atomic_write(path, json.dumps(made.to_dict()))
         wait()
         return Plan.from_dict(read_json(path, "fit anew"))
 
     def describe(self) -> dict[str, Any]:
         data = self.data
-        facts = {
+        facts: dict[str, Any] = {
             "spec": self.config.data,
             "name": data.name,
             "classes": list(data.classes),
@@ -92,6 +95,9 @@ class FitTask(Task[FitConfig]):
             "notes": list(data.notes),
             "white": data.white,
         }
+        if (memory := self.given.get("data")) is not None:
+            facts |= {"scale": memory.scale and list(memory.scale), "numbers": memory.numbers}
+            facts["notes"] = list(data.notes)
         return {"data": facts, "epochs": [], "plan": self.plan.to_dict()}
 
     def parts(self) -> dict[str, float]:
@@ -205,7 +211,6 @@ class FitTask(Task[FitConfig]):
 
     def _epochs_of(self, net: nn.Module) -> int:
         """The epochs that a net can be trained in the processor time of the fit: a few steps are timed."""
-        spent = sum(entry.get("processor_seconds", 0.0) for entry in self.record["epochs"] if entry["phase"] == "fit")
         module = self._module(copy.deepcopy(net), self._schedule(0, 1, 4))
         images, labels = (t[: self.config.batch_size] for t in (self.data.train.images, self.data.train.labels))
         times = []
@@ -214,7 +219,7 @@ class FitTask(Task[FitConfig]):
             module.loss(images, labels, torch.Generator()).backward()
             times.append(time.process_time() - start)
         each = statistics.median(times[3:]) * self._batches(self._schedule(0, 1, 4)).steps
-        return max(3, round(spent / each))
+        return max(3, round(self.loop.spent["fit"] / each))
 
     def _random(self, kept: Wiring) -> nn.Module:
         """A random wiring of as many edges, trained for as many epochs: what is the choice of edges worth?"""
@@ -235,11 +240,8 @@ class FitTask(Task[FitConfig]):
         kept = tuple(edge for edge in body.wiring().edges if edge[:2] in nets.kept.strengths())
         write_wiring(Wiring(nets.kept.nodes, kept, nets.kept.maps), self.folder / "wiring.json")
         current().step(1, "writing the models")
-        spent = {"final": ("start", "fit")}
         for row in self.record["results"]:
-            phases = spent.get(row["name"], (row["name"],))
-            took = [e.get("processor_seconds", 0.0) for e in self.record["epochs"] if e["phase"] in phases]
-            row["train_seconds"] = sum(took) if took else None
+            row["train_seconds"] = self.loop.spent.get("fit" if row["name"] == "final" else row["name"])
         facts = export(nets.final, self.normalize, self.folder, data.in_shape, data.classes)
         model = (self.folder / "model.onnx").read_bytes()
         measured = {"latency_ms": milliseconds(model, data.in_shape), "kb": len(model) / 1000}
