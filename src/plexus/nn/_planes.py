@@ -137,8 +137,6 @@ def _run(parts: Sequence[nn.Module], x: Tensor, channels: Tensor | None) -> Tens
     parts = list(parts)
     while parts:
         conv, norm = parts[0], parts[1] if len(parts) > 1 else None
-        if may_fuse() and isinstance(norm, nn.BatchNorm2d) and _fits(x, conv, norm, channels):
-            x = x.contiguous()  # a copy costs less than what torch takes in its own format
         planes = may_fuse() and kernels.planar(x)
         if planes and isinstance(norm, nn.BatchNorm2d) and _fits(x, conv, norm, channels):
             relu = len(parts) > 2 and type(parts[2]) is nn.ReLU and not has_hooks(parts[2])

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 from weakref import WeakSet
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
@@ -188,7 +189,10 @@ class Supernet(nn.Module):
             for axis, at in ((0, rows), (1, live.columns[i])):
                 weight = weight if at is None else weight.index_select(axis, at)
             if parts:
-                made = PF.mix(parts, weight, torch.ones_like(weight[:1]))
+                if parts[0].is_contiguous():
+                    made = PF.mix(parts, weight, torch.ones_like(weight[:1]))
+                else:  # channels last, where torch's own are fast, and nothing is sparse but by whole channels
+                    made = F.conv2d(parts[0] if len(parts) == 1 else torch.cat(parts, 1), weight[:, :, None, None])
                 made = PF.run_planes(self.norms[i], made, rows)
             else:
                 made = x.new_zeros(len(x), len(weight), *size)
