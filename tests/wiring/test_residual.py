@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+from typing import Any
 
 import pytest
 import torch
@@ -16,10 +17,10 @@ from plexus.wiring import derive, importance, parameters, prune, rebuild
 from tests.wiring.nets import disturb
 from tests.wiring.test_derive_maps import random_lego
 
-OPTIONS = {"merge": "mix", "share": None, "residual": True}
+OPTIONS: dict[str, Any] = {"merge": "mix", "share": None, "residual": True}
 
 
-def net_of(legos: list[nn.Module], size: int = 12, *, reach: int | None = 1, classes: int = 5) -> Classifier:
+def net_of(legos: list[nn.Module], size: int = 12, *, reach: int | None = 1, classes: int = 5) -> Any:
     torch.manual_seed(0)
     body = Supernet(legos, (3, size, size), reach=reach, **OPTIONS)
     net = Classifier(body, head("gap", body.out_channels, classes))
@@ -94,7 +95,7 @@ def test_derived_net_is_the_masked_one_for_random_legos(seed: int) -> None:
     x = torch.randn(3, 3, 12, 12, dtype=torch.double)
     expected = net(x)
     for fold, multiple in ((True, 1), (True, 8), (False, 1)):
-        plain = derive(net, net.body.wiring(), fold=fold, multiple=multiple)
+        plain: Any = derive(net, net.body.wiring(), fold=fold, multiple=multiple)
         torch.testing.assert_close(plain(x), expected, rtol=1e-9, atol=1e-10)
 
 
@@ -106,7 +107,7 @@ def test_a_mix_of_which_all_is_cut_adds_nothing() -> None:
     body.connections[2].mask.zero_()
     expected = net(x)
     torch.testing.assert_close(formula(body, x), body(x))
-    plain = derive(net, body.wiring())
+    plain: Any = derive(net, body.wiring())
     torch.testing.assert_close(plain(x), expected)
     assert "lego3_0" not in dict(plain.named_modules()), "the lego before it is read by nobody"
 
@@ -119,7 +120,7 @@ def test_cutting_a_stream_leaves_a_narrower_net() -> None:
         for i in group:
             channels = net.body.connections[i].channels[-1]
             net.body.connections[i].mask[0, -channels::2] = 0
-    plain = derive(net, net.body.wiring())
+    plain: Any = derive(net, net.body.wiring())
     half = net_of(separable((3, 12, 12), width=8)).eval()
     ours = parameters(derive(half, half.body.wiring()))
     # all that differs is what the head reads: 32 maps instead of 16, from the last 16
@@ -145,7 +146,7 @@ def test_reach_cuts_what_is_far_for_good() -> None:
 def test_every_importance_ranks_the_maps_of_a_stream(method: str) -> None:
     net = net_of(separable((3, 12, 12), width=16)).eval()
     batches = [(torch.randn(4, 3, 12, 12, dtype=torch.double), torch.arange(4))]
-    ranked = importance(net, batches, method)  # type: ignore[arg-type]
+    ranked = importance(net, batches, method)
     assert [e[:2] for e in ranked.edges] == [e[:2] for e in net.body.wiring().edges]
     kept = prune(ranked, fan_in=3)
     assert all((strengths != 0).sum() == 3 for strengths in kept.maps.values())
@@ -176,7 +177,7 @@ def test_rebuilt_net_is_narrow_and_fresh() -> None:
     for group in body.coupled():
         for i in group:
             body.connections[i].mask[0, -8:] = 0
-    fresh = rebuild(separable((3, 12, 12), width=16), body.wiring(), (3, 12, 12), reach=1, **OPTIONS)
+    fresh: Any = rebuild(separable((3, 12, 12), width=16), body.wiring(), (3, 12, 12), reach=1, **OPTIONS)
     assert fresh(torch.zeros(2, 3, 12, 12)).shape == (2, 32, 6, 6)
     assert parameters(fresh) == parameters(derive(body, body.wiring()))
 
@@ -190,6 +191,6 @@ def test_rebuilt_net_is_narrow_and_fresh() -> None:
         ({"merge": "mix", "reach": 0}, "reach=0"),
     ],
 )
-def test_options_that_do_not_fit_are_refused(options: dict[str, object], says: str) -> None:
+def test_options_that_do_not_fit_are_refused(options: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        Supernet([nn.Conv2d(3, 8, 3)], (3, 8, 8), **options)  # type: ignore[arg-type]
+        Supernet([nn.Conv2d(3, 8, 3)], (3, 8, 8), **options)

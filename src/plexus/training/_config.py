@@ -23,6 +23,8 @@ MEMORY = "(in memory)"
 """Names, in options, what was no file: images, or a function that makes legos."""
 BUDGETS = ("keep", "fan_in", "max_params", "max_macs", "max_ms", "max_kb")
 """Options that limit what is left; one of them at most is given."""
+STACK = ("preset", "legos", "neuron", "start_from", "start_at")
+"""Options that decide which legos there are, and so which budgets suit."""
 
 
 def _count(value: Any) -> Any:
