@@ -103,7 +103,7 @@ def test_a_run_can_be_opened_again_and_pickled(run: plexus.Run) -> None:
 
 def test_results_print_as_a_table(run: plexus.Run) -> None:
     lines = str(run.results).splitlines()
-    assert lines[0].split() == ["network", "accuracy", "95", "%", "parameters", "mult-adds", "ms", "kB"]
+    assert lines[0].split() == ["network", "accuracy", "95", "%", "weights", "MACs", "ms", "kB", "train", "s"]
     assert len({len(line) for line in lines}) == 1
     assert run.results["final"] is run.results[0]
     assert f"{run.results['final'].accuracy:.1%} right of 24 test images" in repr(run)
@@ -136,7 +136,7 @@ def test_pruning_gives_a_smaller_run(run: plexus.Run, tmp_path: Path) -> None:
 
 
 def test_the_command_line_says_where_images_in_memory_are(run: plexus.Run, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "plexus", "prune", str(run.folder), "--fan-in", "2", "--run", str(tmp_path / "no")]
+    command = [sys.executable, "-m", "plexus", "prune", str(run.folder), "--keep", "0.25", "--run", str(tmp_path / "no")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
     assert "the images were in memory; give them again in Python" in done.stderr
