@@ -136,7 +136,17 @@ def test_pruning_gives_a_smaller_run(run: plexus.Run, tmp_path: Path) -> None:
 
 
 def test_the_command_line_says_where_images_in_memory_are(run: plexus.Run, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "plexus", "prune", str(run.folder), "--keep", "0.25", "--run", str(tmp_path / "no")]
+    command = [
+        sys.executable,
+        "-m",
+        "plexus",
+        "prune",
+        str(run.folder),
+        "--keep",
+        "0.25",
+        "--run",
+        str(tmp_path / "no"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
     assert "the images were in memory; give them again in Python" in done.stderr

@@ -66,6 +66,7 @@ class FitRecord(Record):
         accuracy: Number = None
         val_accuracy: Number = None
         ci: list[Real] | None = Field(default=None, min_length=2, max_length=2)
+        balanced_accuracy: Number = None
         parameters: Count = None
         macs: Count = None
         latency_ms: Number = None
