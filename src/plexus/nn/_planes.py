@@ -7,7 +7,7 @@ Where maps are channels first, in float32 on the CPU, these take a quarter of th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -199,8 +199,9 @@ def _is_depthwise(layer: nn.Module) -> bool:
 
 def _narrowed(layer: Any, x: Tensor, channels: Tensor) -> Tensor:
     """Run a convolution or a batch norm for some of its channels."""
-    if isinstance(layer, nn.BatchNorm2d):
-        weight, bias = (None if t is None else t[channels] for t in (layer.weight, layer.bias))
+    weight, bias = (cast(Any, None if t is None else t[channels]) for t in (layer.weight, layer.bias))
+    if type(layer) is nn.BatchNorm2d:
+        layer = cast(Any, layer)
         if layer.running_mean is None:
             return F.batch_norm(x, None, None, weight, bias, True, 0.0, layer.eps)
         mean, var = layer.running_mean[channels], layer.running_var[channels]
@@ -209,9 +210,8 @@ def _narrowed(layer: Any, x: Tensor, channels: Tensor) -> Tensor:
         if layer.training:
             layer.running_mean[channels], layer.running_var[channels] = mean, var
         return y
-    bias = None if layer.bias is None else layer.bias[channels]
     groups = 1 if layer.groups == 1 else len(channels)
-    return F.conv2d(x, layer.weight[channels], bias, layer.stride, layer.padding, layer.dilation, groups)
+    return F.conv2d(x, weight, bias, layer.stride, layer.padding, layer.dilation, groups)
 
 
 def _fits(x: Tensor, conv: nn.Module, norm: nn.BatchNorm2d, channels: Tensor | None) -> bool:

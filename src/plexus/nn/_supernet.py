@@ -173,18 +173,17 @@ class Supernet(nn.Module):
         sources, fitted, met = [x], Fitted(), []
         here, live = self.first_input(x), self.live()
         for i, (lego, connection) in enumerate(zip(self.legos, self.connections, strict=True)):
-            maps, rows = live.maps[i + 1], live.rows[i]
+            maps, rows, read, kept = live.maps[i + 1], live.rows[i], live.inputs[i], live.kept[i]
             if maps is not None and not len(maps):  # nobody reads it: it stands for its size alone
                 sources.append(here)
             else:
-                some = here if live.inputs[i] is None else here.index_select(1, live.inputs[i])
+                some = here if read is None else here.index_select(1, read)
                 if self._writers[i] and some is here:
                     some = some.clone()  # the stream goes on beside the lego
                 sources.append(PF.run_planes(lego, some, maps))
             size = connection.target_size([s.shape[2:] for s in sources])
             met.append(tuple(size))
-            read = live.sources[i]
-            parts = [fitted.get(connection, k, sources[k], size) for k in read]
+            parts = [fitted.get(connection, k, sources[k], size) for k in live.sources[i]]
             weight = connection.weight * connection.mask
             for axis, at in ((0, rows), (1, live.columns[i])):
                 weight = weight if at is None else weight.index_select(axis, at)
@@ -199,7 +198,7 @@ class Supernet(nn.Module):
             if not self.adds[i]:
                 here = made
             else:
-                stream = here if live.kept[i] is None else here.index_select(1, live.kept[i])
+                stream = here if kept is None else here.index_select(1, kept)
                 here = stream + made if parts else stream
         if not torch.compiler.is_compiling():
             self._sizes[tuple(x.shape[2:])] = met

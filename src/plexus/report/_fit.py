@@ -135,10 +135,11 @@ def _verdict(record: FitRecord) -> str:
         return ""
     plain = _result(record, "resnet")
     if plain is not None and plain.latency_ms and final.latency_ms and final.accuracy and plain.accuracy:
-        sizes = f" and {plain.parameters / final.parameters:.1f} times the parameters" if final.parameters else ""
+        sizes = (plain.parameters or 0) / (final.parameters or 1)
+        more = f" and {sizes:.1f} times the parameters" if sizes else ""
         return (
             f"A plain ResNet that takes {decimal(plain.latency_ms, 3)} ms for an image (this net "
-            f"{decimal(final.latency_ms, 3)}) has {percent(plain.accuracy)}{sizes if plain.parameters else ''}: "
+            f"{decimal(final.latency_ms, 3)}) has {percent(plain.accuracy)}{more}: "
             f"this net is {points(final.accuracy - plain.accuracy)} against it."
         )
     if not chain or chain.ci is None:

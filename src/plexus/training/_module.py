@@ -246,7 +246,7 @@ def _miscomputed(layer: nn.Module) -> bool:
         isinstance(layer, nn.Conv2d)
         and layer.in_channels < 8
         and set(layer.kernel_size) == {1}
-        and max(layer.stride) > 1  # type: ignore[type-var]
+        and max(layer.stride) > 1
     )
 
 

@@ -74,14 +74,14 @@ def needs(body: Supernet, head: nn.Module | None, wiring: Wiring, multiple: int 
     stream: Need | None = None  # of the connection behind this one, where this one's result goes on to it
     tables = zip(connections(body), body.reads(wiring), body.adds, strict=True)
     for (target, connection, lego), present, adds in reversed([*tables]):
-        read = target == HEAD or bool(asked[target].any())
-        if not read and stream is None:
+        alive = target == HEAD or bool(asked[target].any())
+        if not alive and stream is None:
             continue
         if target != HEAD:
             grouped = connection.merge == "mix" and connection.share < connection.out_channels
             _round_up(asked[target], multiple, connection.share if grouped else 1)
-        layers = _backwards(lego or head, None if target == HEAD else asked[target]) if read else ()
-        rows = layers[0] if read else frozenset()
+        layers = _backwards(lego or head, None if target == HEAD else asked[target]) if alive else ()
+        rows = layers[0] if alive else frozenset()
         if stream is not None:
             rows = None if rows is None or stream.rows is None else rows | stream.rows
         present = present.cpu() & (connection.mask.cpu() != 0) if connection.merge == "mix" else present.cpu()
