@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Audit:
     """An audit of a set: its findings, its folds, and what to keep.
 
@@ -49,6 +49,15 @@ class Audit:
     findings: AuditRecord
     folds: Folds | None
     cleaned: Cleaned
+
+    def __repr__(self) -> str:
+        """Return what was found, in one line."""
+        found, several = self.findings.summary, sum(self.findings.summary.contradictions.values())
+        return (
+            f"Audit({len(self.findings.images)} images: {found.pairs} near-duplicate pairs, {found.exact} exact, "
+            f"{several} contradictory, {found.leaks} across splits; {found.unreadable} unreadable; "
+            f"{found.kept} to keep, {found.dropped} to drop)"
+        )
 
 
 def audit(
