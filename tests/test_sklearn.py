@@ -124,7 +124,7 @@ def test_it_works_in_cross_validation_and_grid_search() -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"epochs": 1}, "epochs=1 must be at least 3"),
+        ({"epochs": 0}, "epochs=0 must be at least 1"),
         ({"options": {"neurn": "rot8"}}, "unknown option 'neurn'; did you mean 'neuron'"),
         ({"keep": 0.5, "fan_in": 3}, "give one budget"),
     ],
