@@ -143,7 +143,7 @@ def test_reach_cuts_what_is_far_for_good() -> None:
 
 
 @pytest.mark.parametrize("method", ["gate", "strength", "taylor", "ablation"])
-def test_every_importance_ranks_the_maps_of_a_stream(method: str) -> None:
+def test_every_importance_ranks_the_maps_of_a_stream(method: Any) -> None:
     net = net_of(separable((3, 12, 12), width=16)).eval()
     batches = [(torch.randn(4, 3, 12, 12, dtype=torch.double), torch.arange(4))]
     ranked = importance(net, batches, method)
