@@ -11,13 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from plexus.cli import _signals
+from plexus.errors import one_line
+
 Entry = dict[str, Any]
 """The figures of an epoch."""
-
-
-def one_line(text: str) -> str:
-    """Text that stays in its column: what cannot be printed is escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def print_json(value: Any) -> None:
@@ -58,7 +56,7 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]], text: str, page:
         drawn.add_row(*row)
     console = Console(highlight=False)
     console.print(drawn)
-    console.print(f"{escape(text)}open [bold]{escape(str(page))}[/bold]", soft_wrap=True)
+    console.print(f"{escape(text)}open [bold]{escape(one_line(str(page)))}[/bold]", soft_wrap=True)
 
 
 def write_page(run: Path) -> tuple[Any, Path]:
@@ -84,12 +82,15 @@ def or_stopped(verb: str) -> Iterator[None]:
 
     try:
         yield
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not isinstance(error, KeyboardInterrupt) and _signals.STOP.at is None:  # libraries make others of it
+            raise
         folder = last_run()
         if is_rank_zero():
-            hint = f"; go on with `plexus {verb} --resume {shlex.quote(str(folder))}`" if folder else ""
-            print(f"\nplexus: stopped{hint}", file=sys.stderr, flush=True)
-        sys.exit(130)
+            _signals.say(
+                one_line(f"; go on with `plexus {verb} --resume {shlex.quote(str(folder))}`") if folder else ""
+            )
+        sys.exit(_signals.CODE)
 
 
 def listener(line: Callable[[Entry], str]) -> Callable[[Entry], None]:
@@ -165,7 +166,7 @@ def segment_line(entry: Entry) -> str:
 def segment_summary(record: Any, page: Path) -> None:
     """The figures of every gate, and where to look."""
     for note in record.data.notes:
-        print(f"plexus: {note}", file=sys.stderr)
+        print(f"plexus: {one_line(note)}", file=sys.stderr)
     rows = []
     for kind, row in record.results.items():
         dice, present, errors = row.dice, row.dice_present, row.presence

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from plexus.cli._show import write_page
+from plexus.errors import one_line
 
 
 def report(run: Path, /) -> None:
@@ -15,4 +16,4 @@ def report(run: Path, /) -> None:
     run
         A run folder that `plexus fit`, `plexus segment train` or `plexus represent train` made.
     """
-    print(write_page(run)[1])
+    print(one_line(str(write_page(run)[1])))

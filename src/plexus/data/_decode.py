@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from plexus.errors import ConfigError, DataError
+from plexus.record import open_file
 
 FORMATS = ("JPEG", "PNG", "TIFF", "GIF", "BMP", "WEBP", "PPM", "JPEG2000", "AVIF")  # JPEG reads MPO too
 DICOM = ".dcm"
@@ -184,7 +185,7 @@ def _telling() -> Iterator[None]:
 @contextmanager
 def _open(source: str | Path | bytes) -> Iterator[Image.Image]:
     # Never by name: Pillow 13 maps an uncompressed TIFF into memory then, and does not turn it as its EXIF says.
-    with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
+    with io.BytesIO(source) if isinstance(source, bytes) else open_file(source) as file:
         if not file.read(1):
             raise UnreadableError("empty" if isinstance(source, bytes) else "empty file")
         file.seek(0)
@@ -239,7 +240,8 @@ def _read_dicom(path: str) -> Image.Image:
 
     try:
         with quiet():
-            dataset = pydicom.dcmread(path)
+            with open_file(path) as file:
+                dataset = pydicom.dcmread(file)
             frame = pixel_array(dataset, index=0)  # YBR becomes RGB
         if frame.ndim == 3:
             return Image.fromarray(np.ascontiguousarray(frame, np.uint8))

@@ -189,8 +189,8 @@ def _walk(root: Path) -> Iterator[tuple[PurePosixPath, bool]]:
         here = PurePosixPath(Path(folder).relative_to(root).as_posix())
         for name, is_folder in [*((d, True) for d in folders), *((f, False) for f in files if not _hidden(f))]:
             try:
-                name.encode()
-            except UnicodeEncodeError:
+                os.fsencode(name).decode()  # where the locale is ASCII, Python keeps the bytes of such names
+            except UnicodeError:
                 raise DataError(f"{root}: the file name {name!a} is not UTF-8: rename it") from None
             yield here / name, is_folder
 
