@@ -68,7 +68,7 @@ def test_the_page_is_written_again(trained: Path) -> None:
 def test_stopped_by_hand_and_gone_on_with(place: Path, trained: Path) -> None:
     command = Command("segment", "train", "scans", *OPTIONS, "--run", "by hand", folder=place)
     for line in command.lines():
-        if line.startswith("fold 1 epoch   3"):
+        if "fold 1  epoch 3 of" in line:
             command.interrupt()
             break
     stopped = command.wait()

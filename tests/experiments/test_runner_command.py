@@ -9,8 +9,9 @@ import pytest
 from rich.console import Console
 
 from plexus.cli import main
-from plexus.cli.study import Show, duration, line, table
+from plexus.cli.study import Show, line, table
 from plexus.experiments import Progress, run
+from plexus.progress import duration
 from plexus.record import TrialRecord
 from tests.experiments.toy import STUDY
 

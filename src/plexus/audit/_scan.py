@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plexus.errors import ConfigError, DataError
+from plexus.progress import bar
 from plexus.record import atomic_write, cores
 
 Rows = NDArray[Any]
@@ -132,21 +133,6 @@ def pool(workers: int | None) -> Iterator[ThreadPoolExecutor]:
         yield threads
     finally:
         threads.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def bar(title: str, total: int, show: bool) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr, where that is a terminal; yields the function that moves it on."""
-    if not show or not total:
-        yield lambda count: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task(title, total=total)
-        yield lambda count: progress.advance(task, count)
 
 
 def one_line(error: Exception) -> str:

@@ -158,13 +158,13 @@ def train_or_resume(
             raise ConfigError(f"--resume goes on with what {resume} was started with; leave the other options out")
         if package.finished(resume):
             print(f"{one_line(str(resume))}: the run is finished; its report is written again", file=sys.stderr)
-        trained(verb, lambda listen: package.resume(resume, listen=listen, progress=True))
+        trained(verb, lambda: package.resume(resume, progress=True))
         return
     chosen = chosen_config(config, data, options, file, either=either)
     if print_config:
         print(chosen.to_yaml(ascii_only=not says_unicode()), end="")
     else:
-        trained(verb, lambda listen: begin(chosen, run=run, command=command(), listen=listen, progress=True))
+        trained(verb, lambda: begin(chosen, run=run, command=command(), progress=True))
 
 
 def command() -> str:

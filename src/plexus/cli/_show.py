@@ -1,4 +1,4 @@
-"""Printing of the verbs: a line per epoch, how to go on after a stop, tables of figures, and text in one line."""
+"""Printing of the verbs: how to go on after a stop, tables of figures, and text in one line."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from typing import Any
 
 from plexus.cli import _signals
 from plexus.errors import one_line
-
-Entry = dict[str, Any]
-"""The figures of an epoch."""
+from plexus.progress import whole
 
 
 def print_json(value: Any) -> None:
@@ -93,46 +91,22 @@ def or_stopped(verb: str) -> Iterator[None]:
         sys.exit(_signals.CODE)
 
 
-def listener(line: Callable[[Entry], str]) -> Callable[[Entry], None]:
-    """Prints every epoch in a line, where no live progress bar can be shown."""
-    from rich.console import Console
-
-    live = Console(stderr=True).is_terminal
-
-    def listen(entry: Entry) -> None:
-        if not live:
-            print(line(entry), file=sys.stderr, flush=True)
-
-    return listen
-
-
-def trained(verb: str, work: Callable[[Callable[[Entry], None]], Path]) -> None:
+def trained(verb: str, work: Callable[[], Path]) -> None:
     """Run a training, then write its page and print its figures; a stop from the keyboard says how to go on.
 
     Args:
         verb: fit, `segment train` or `represent train`: what goes on with it, and says what is printed.
-        work: trains and gives the run folder; its argument is called with every epoch.
+        work: trains and gives the run folder.
     """
     from plexus.training import is_rank_zero
 
-    line, summary = PRINTED[verb]
-    with or_stopped(verb):
-        folder = work(listener(line))
+    with whole() as progress, or_stopped(verb):
+        folder = work()
         if not is_rank_zero():
             return
-        record, page = write_page(folder)
-    summary(record, page)
-
-
-def epoch_line(start: str, entry: Entry, figure: str) -> str:
-    """An epoch in a line: where it belongs, its losses, and one more figure."""
-    losses = f"loss {entry['train_loss']:.3f}   validation loss {entry['val_loss']:.3f}"
-    return f"{start} epoch {entry['epoch'] + 1:>3}   {losses}   {figure}"
-
-
-def fit_line(entry: Entry) -> str:
-    """An epoch of `plexus fit`."""
-    return epoch_line(f"{entry['phase']:<8}", entry, f"accuracy {entry['val_accuracy']:.1%}")
+        with progress.part("writing the page"):
+            record, page = write_page(folder)
+    SUMMARIES[verb](record, page)
 
 
 def fit_summary(record: Any, page: Path) -> None:
@@ -158,11 +132,6 @@ def interval(low: float, high: float) -> str:
     return f"{low:.1%} .. {high:.1%}"
 
 
-def segment_line(entry: Entry) -> str:
-    """An epoch of `plexus segment train`."""
-    return epoch_line(f"fold {entry['fold']}", entry, f"Dice {entry['val_dice']:.3f}")
-
-
 def segment_summary(record: Any, page: Path) -> None:
     """The figures of every gate, and where to look."""
     for note in record.data.notes:
@@ -182,13 +151,6 @@ def segment_summary(record: Any, page: Path) -> None:
     table(titles, rows, f"{len(record.images)} images, {record.measured_on}; ", page)
 
 
-def represent_line(entry: Entry) -> str:
-    """An epoch of `plexus represent train`."""
-    accuracy = f"   accuracy {entry['val_accuracy']:.1%}" if entry["val_accuracy"] is not None else ""
-    figures = f"loss {entry['train_loss']:.3f}   unexplained {entry['val_unexplained']:.1%}{accuracy}"
-    return f"{entry['phase']:<6} epoch {entry['epoch'] + 1:>3}   {figures}"
-
-
 def represent_summary(record: Any, page: Path) -> None:
     """Reconstruction and recognition of a representation, what of Z is in use, and where to look."""
     results, units = record.results, record.units
@@ -206,12 +168,10 @@ def represent_summary(record: Any, page: Path) -> None:
     table(("on test images", "", "95 %"), rows, text, page)
 
 
-PRINTED: dict[str, tuple[Callable[[Entry], str], Callable[[Any, Path], None]]] = {
-    "fit": (fit_line, fit_summary),
-    "segment train": (segment_line, segment_summary),
-    "represent train": (represent_line, represent_summary),
-}
-"""Verb -> an epoch in a line, and what is printed of the record and the page."""
+SUMMARIES: dict[str, Callable[[Any, Path], None]] = {
+    "fit": fit_summary, "segment train": segment_summary, "represent train": represent_summary,
+}  # fmt: skip
+"""Verb -> what is printed of the record and the page."""
 
 
 def fewshot_table(record: dict[str, Any], page: Path) -> None:

@@ -12,11 +12,13 @@ from cyclopts import Group
 from plexus.cli._options import DATA, NAME, OUTPUT, Json, Label, Seed, command, in_panel
 from plexus.cli._show import print_json
 from plexus.errors import ConfigError, RunError, one_line, printable
+from plexus.progress import whole
 
 if TYPE_CHECKING:
     from plexus.record import AuditRecord
 
 SEARCH = partial(in_panel, Group("Comparison", sort_key=2))
+PARTS = {"reading images": 10.0, "reading masks": 2.0, "comparing images": 4.0, "drawing pictures": 1.0}
 SHOWN = 3
 """Unusable images that are named on the terminal; the files name all."""
 SOURCES = {"data": "threshold from data", "given": "given", "default": "the usual one"}
@@ -89,13 +91,16 @@ def audit(
         raise ConfigError(
             f"--fingerprint {model}: unknown; choose thumbnail, blockhist, FILE.py:function or MODEL.onnx"
         )
-    found = auditing.audit(
-        samples, kind="embedding" if model else fingerprint, model=model, threshold=threshold,
-        false_positive_rate=false_positive_rate, scope=scope, search=search, min_dice=min_dice, k=folds, seed=seed,
-        decisions=auditing.read_decisions(decisions, samples) if decisions is not None else None,
-        cache=auditing.cache_folder(cache), progress=True, command=command(),
-    )  # fmt: skip
-    drawn = auditing.pictures(samples, found.findings, progress=True)  # first: files of two audits never lie together
+    with whole(weights=PARTS):
+        found = auditing.audit(
+            samples, kind="embedding" if model else fingerprint, model=model, threshold=threshold,
+            false_positive_rate=false_positive_rate, scope=scope, search=search, min_dice=min_dice, k=folds, seed=seed,
+            decisions=auditing.read_decisions(decisions, samples) if decisions is not None else None,
+            cache=auditing.cache_folder(cache), progress=True, command=command(),
+        )  # fmt: skip
+        drawn = auditing.pictures(
+            samples, found.findings, progress=True
+        )  # first: files of two audits never lie together
     auditing.write_files(found, folder)
     page = write(found.findings, folder / "audit.html", pictures=drawn)
     if write_clean is not None:

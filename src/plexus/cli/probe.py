@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from plexus.cli._options import DATA, HARDWARE, NAME, OUTPUT, Json, Seed, command
 from plexus.cli._show import print_json
 from plexus.errors import ConfigError, RunError, one_line
+from plexus.progress import STARTING, whole
 
 if TYPE_CHECKING:
     from plexus.record import RobustnessRecord
@@ -47,12 +48,14 @@ def probe(
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder}: is a file; name a folder with --out")
     from plexus.report import rotation_lines, write
-    from plexus.robustness import probe_models
 
-    record = probe_models(
-        models, data, step=angles, images=images, mask=None if mask == "none" else mask, seed=seed, size=size,
-        mean=mean, std=std, batch_size=batch_size, command=command(), progress=True,
-    )  # fmt: skip
+    with whole(weights={STARTING: 1, "loading models and images": 2, "turning images": 20}) as shown:
+        with shown.part(STARTING):
+            from plexus.robustness import probe_models
+        record = probe_models(
+            models, data, step=angles, images=images, mask=None if mask == "none" else mask, seed=seed, size=size,
+            mean=mean, std=std, batch_size=batch_size, command=command(), progress=True,
+        )  # fmt: skip
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

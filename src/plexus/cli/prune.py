@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from plexus.cli._options import OUTPUT, WIRING, command
 from plexus.cli._show import trained
@@ -30,9 +30,9 @@ def prune(
     """
     from plexus.training import reprune
 
-    budget = {"keep": keep, "fan_in": fan_in, "max_params": max_params, "max_macs": max_macs}
+    budget: dict[str, Any] = {"keep": keep, "fan_in": fan_in, "max_params": max_params, "max_macs": max_macs}
     budget |= {"max_ms": max_ms, "max_kb": max_kb}
     trained(
         "fit",
-        lambda listen: reprune(source, **budget, run=run, command=command(), listen=listen, progress=True),
+        lambda: reprune(source, **budget, run=run, command=command(), progress=True),
     )

@@ -26,7 +26,7 @@ from plexus.cli._options import (
     option_class,
     train_or_resume,
 )
-from plexus.cli._show import fewshot_table, listener, print_json, probe_table, represent_line, write_page
+from plexus.cli._show import fewshot_table, print_json, probe_table, write_page
 from plexus.errors import one_line
 from plexus.represent import RepresentConfig
 
@@ -208,8 +208,7 @@ def probe(
     data
         Images with classes.
     """
-    listen = listener(represent_line)
-    rows = plexus.represent.probe(run, data, dims=dim, balances=balance, label=label, listen=listen, progress=True)
+    rows = plexus.represent.probe(run, data, dims=dim, balances=balance, label=label, progress=True)
     page = write_page(run)[1]
     if as_json:
         print_json(rows)

@@ -19,6 +19,7 @@ from rich.table import Table
 from plexus.cli import _signals
 from plexus.cli._options import DATA, HARDWARE, OUTPUT, TRAINING
 from plexus.errors import RunError, one_line
+from plexus.progress import duration
 
 if TYPE_CHECKING:
     from plexus.experiments import Progress, Study
@@ -217,24 +218,6 @@ def table(progress: Progress, since: float = 0.0) -> RenderableType:
         of = f"{seeds} seed{'s' if seeds > 1 else ''}"
         rows.add_row("best so far", escape(f"{name}  {progress.measure} {mean:.2f} ({of})"))
     return Group(rows)
-
-
-def duration(seconds: float | None) -> str:
-    """Say a time in words.
-
-    Args:
-        seconds: None where it is not known.
-
-    Example:
-        >>> duration(0.42), duration(75), duration(7300), duration(None)
-        ('0.4 s', '1 min 15 s', '2 h 1 min', 'not known yet')
-    """
-    if seconds is None:
-        return "not known yet"
-    if seconds < 59.5:
-        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {rest} s"
 
 
 def _some(names: tuple[str, ...], most: int = 4) -> str:

@@ -22,6 +22,7 @@ from plexus.data._pixels import Size, stack, to_shape
 from plexus.data._samples import Sample, SampleSet
 from plexus.data._split import Indices
 from plexus.errors import ConfigError, DataError, printable
+from plexus.progress import bar
 
 _CHUNK = 128
 _LARGE_CHUNK = 8
@@ -199,14 +200,12 @@ def _mapped(reader: _Reader, jobs: Sequence[Indices], threads: int) -> Generator
         yield from pool.map(reader, jobs)
 
 
-def _shown(chunks: Iterable[_T], count: int) -> Iterable[_T]:
-    """Draw a progress bar on a terminal."""
-    if not sys.stderr.isatty():
-        return chunks
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(chunks, "Reading images", total=count, console=Console(stderr=True), transient=True)
+def _shown(chunks: Iterable[_T], count: int) -> Iterator[_T]:
+    """Tell the progress: of the run that is under way, or on a terminal."""
+    with bar("reading images", count, sys.stderr.isatty()) as step:
+        for chunk in chunks:
+            yield chunk
+            step()
 
 
 def _text(size: Size) -> str:

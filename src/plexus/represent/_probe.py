@@ -9,6 +9,7 @@ from typing import Any
 
 from plexus.data import load
 from plexus.errors import ConfigError
+from plexus.progress import bar
 from plexus.represent._config import RepresentConfig
 from plexus.represent._train import finished, open_run, resume, train
 from plexus.represent.space import add_to_record, open_model, scores, turning
@@ -37,7 +38,7 @@ def probe(
         balances: 0 to 1.
         label: the column of the labels, where a table has several.
         listen: called with every epoch of a sibling's training.
-        progress: show live progress bars.
+        progress: show progress on stderr.
 
     Returns:
         One row per model: `dim`, `balance`, `mse`, `unexplained`, `knn`, `linear`, `turning`; also in the run's record.
@@ -66,20 +67,22 @@ def probe(
     if 2 <= len(trained) < len(images.classes):
         images = images.only(trained)
     rows = []
-    for name, sibling in wanted.items():
-        folder = run_folder if name is None else run_folder / "probe" / name
-        if name is not None:
-            _made(sibling, folder, listen, progress)
-        model, space, record = open_model(folder)
-        row: dict[str, Any] = {
-            "dim": sibling.dim,
-            "balance": sibling.balance,
-            "objective": sibling.objective,
-            "own": name is None,
-        }
-        row |= scores(model, space, images.train, images.test)
-        row |= {"turning": turning(model, images.test.images), "active": record["units"]["active"]}
-        rows.append(row)
+    with bar("measuring", len(wanted), progress) as step:
+        for name, sibling in wanted.items():
+            folder = run_folder if name is None else run_folder / "probe" / name
+            if name is not None:
+                _made(sibling, folder, listen, progress)
+            model, space, record = open_model(folder)
+            row: dict[str, Any] = {
+                "dim": sibling.dim,
+                "balance": sibling.balance,
+                "objective": sibling.objective,
+                "own": name is None,
+            }
+            row |= scores(model, space, images.train, images.test)
+            row |= {"turning": turning(model, images.test.images), "active": record["units"]["active"]}
+            rows.append(row)
+            step(1, name or run_folder.name)
     result = {"data": images.name, "test": len(images.test), "rows": rows}
     add_to_record(run_folder, "probe", lambda before: result)
     return rows

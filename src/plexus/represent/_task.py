@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from plexus.data import Split, data_uri, pixel_statistics
-from plexus.errors import ConfigError, RunError
+from plexus.errors import ConfigError, RunError, printable
 from plexus.graph import Wiring
 from plexus.models import Autoencoder
 from plexus.nn import fold
@@ -30,6 +30,8 @@ from plexus.wiring import importance, prune, read_wiring, write_wiring
 
 _LEARN = 0.35
 """Fraction of the epochs that learn a wiring, before what is kept trains anew for all of them."""
+TITLES = {"learn": "learning connections", "train": "learning"}
+"""Phase -> the part of the progress."""
 _MAP = 600  # images on the map
 _SIDE = 48  # pixels of a picture on the page
 
@@ -61,6 +63,20 @@ class RepresentTask(Task[RepresentConfig]):
             "skipped": list(data.skipped),
         }
         return {"data": facts, "epochs": []}
+
+    def parts(self) -> dict[str, float]:
+        return {title: 80.0 for name, title in TITLES.items() if name == "train" or self.config.wiring == "learn"}
+
+    def header(self) -> list[str]:
+        data, config = self.images.data, self.config
+        counts = (
+            f"{len(data.train):,} images to learn from, {len(data.val):,} to validate on, {len(data.test):,} to test"
+        )
+        return [
+            f"data    {printable(data.name)}: {counts}; {len(data.classes)} classes; "
+            f"{'x'.join(map(str, data.in_shape[1:]))} pixels",
+            f"net     an autoencoder with {config.dim} numbers in Z; labels: {config.labels}; {config.epochs} epochs",
+        ]
 
     def train(self) -> None:
         wiring = self._learned() if self.config.wiring == "learn" else self.wiring
@@ -130,7 +146,7 @@ class RepresentTask(Task[RepresentConfig]):
         batches = Batches(data.train, data.val, size=config.batch_size, seed=seed, devices=config.devices)
         module = RepresentationModule(net, schedule, batches.steps, config, self.images.few)
         loop = Loop(self.folder, config, listen=self.listen, progress=self.progress)
-        history = loop.run(name, module, batches, tags={"phase": name})
+        history = loop.run(name, module, batches, tags={"phase": name}, title=TITLES[name])
         self.record["epochs"] += history
         self.spend(name, start, history)
 

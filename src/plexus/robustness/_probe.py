@@ -13,6 +13,7 @@ import torch
 
 import plexus
 from plexus.errors import ConfigError, DataError, PlexusError
+from plexus.progress import bar
 from plexus.record import FORMAT, RobustnessRecord
 from plexus.robustness._curve import RotationCurve
 from plexus.robustness._open import Chosen, Opened, choose_images, open_model
@@ -52,7 +53,7 @@ def probe_models(
         mean, std: of pixels 0..255, for models that want them scaled.
         batch_size: images in one forward pass.
         command: the command line that reproduces it.
-        progress: show a bar where stderr is a terminal.
+        progress: show progress on stderr.
         now: the time to stamp it with.
 
     Returns:
@@ -79,25 +80,28 @@ def probe_models(
             raise ConfigError(f"--{name} {value}: give 1 or more")
     if std <= 0:
         raise ConfigError(f"--std {std:g}: give a number above 0")
-    opened = [open_model(spec, mean=mean, std=std) for spec in models]
-    chosen = choose_images(opened, data, images, seed=seed, size=size)
+    with bar("loading models and images", 1, progress):
+        opened = [open_model(spec, mean=mean, std=std) for spec in models]
+        chosen = choose_images(opened, data, images, seed=seed, size=size)
     names = _names(opened)
     pixels = chosen.pixels.float()
     measured: list[dict[str, Any]] = []
-    for i, (name, each) in enumerate(zip(names, opened, strict=True)):
-        _check_logits(each, chosen)
-        start = time.monotonic()
-        curve = rotation(each.model, pixels, chosen.labels, angles, mask, progress=progress, batch_size=batch_size)
-        measured.append(
-            {
-                "name": name,
-                "source": each.source,
-                "own": chosen.facts["own"][i],
-                "seconds": time.monotonic() - start,
-                "curve": curve.to_dict(),
-                "failures": _failures(each, chosen, curve),
-            }
-        )
+    with bar("turning images", len(opened), progress) as turned:
+        for i, (name, each) in enumerate(zip(names, opened, strict=True)):
+            _check_logits(each, chosen)
+            start = time.monotonic()
+            curve = rotation(each.model, pixels, chosen.labels, angles, mask, progress=False, batch_size=batch_size)
+            measured.append(
+                {
+                    "name": name,
+                    "source": each.source,
+                    "own": chosen.facts["own"][i],
+                    "seconds": time.monotonic() - start,
+                    "curve": curve.to_dict(),
+                    "failures": _failures(each, chosen, curve),
+                }
+            )
+            turned(1, name)
     record = {
         "format": FORMAT,
         "created": f"{now or datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}",

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from plexus.errors import ConfigError
 from plexus.nn import evaluating
+from plexus.progress import Step, bar
 from plexus.robustness._curve import RotationCurve
 
 _SHARED = 8  # angles in one batch: each is one thread's work, and the images of a batch stay in cache
@@ -144,7 +145,7 @@ def rotation(
     n = max(1, min(len(images), batch_size // min(_SHARED, len(turns))))
     answers: list[list[Tensor]] = [[], [], []]
     upright: list[Tensor] = []
-    with evaluating(model), torch.no_grad(), _Step(progress, len(turns) * len(images)) as step:
+    with evaluating(model), torch.no_grad(), bar("turning images", len(turns) * len(images), progress) as step:
         for start in range(0, len(images), n):
             x, y = images[start : start + n].to(chosen), labels[start : start + n].to(chosen, torch.int64)
             first = _logits(model, rotate(x, [0], mask)[0], y)
@@ -165,7 +166,7 @@ def rotation(
 
 
 def _turned(
-    model: nn.Module, x: Tensor, y: Tensor, first: Tensor, turns: Sequence[float], mask: str | None, a: int, step: _Step
+    model: nn.Module, x: Tensor, y: Tensor, first: Tensor, turns: Sequence[float], mask: str | None, a: int, step: Step
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Yield probability of the true class, prediction and drift of the images at `a` angles at a time, each (a, N)."""
     scale = first.double().norm(dim=1).clamp_min(1e-12)  # zero logits drift far, not by NaN
@@ -226,29 +227,3 @@ def _device(model: nn.Module, device: torch.device | str | None) -> torch.device
             f"device={str(device)!r}, but the model is on {first}; move it first: model.to({str(device)!r})"
         )
     return wanted
-
-
-class _Step:
-    """Counts images on a progress bar; without a terminal it does nothing."""
-
-    def __init__(self, show: bool, total: int) -> None:
-        self.show, self.total = show, total
-
-    def __enter__(self) -> _Step:
-        if self.show:
-            from rich.console import Console
-            from rich.progress import Progress
-
-            console = Console(stderr=True)
-            self.bar = Progress(console=console, disable=not console.is_terminal, transient=True)
-            self.task = self.bar.add_task("rotating", total=self.total)
-            self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.show:
-            self.bar.stop()
-
-    def __call__(self, images: int) -> None:
-        if self.show:
-            self.bar.advance(self.task, images)

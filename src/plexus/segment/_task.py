@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plexus.data import SampleSet, SegmentationDataset, load_segmentation, open_samples
-from plexus.errors import DataError
+from plexus.errors import DataError, printable
+from plexus.progress import current
 from plexus.record import atomic_write, to_json
 from plexus.segment._config import SegmentConfig
 from plexus.segment._module import SegmentationModule
@@ -100,6 +101,21 @@ class SegmentTask(Task[SegmentConfig]):
         }
         return {"data": facts, "folds": []}
 
+    def parts(self) -> dict[str, float]:
+        return {self._title(k): 80.0 / len(self.folds) for k in self.folds}
+
+    def header(self) -> list[str]:
+        pairs, config = self.pairs, self.config
+        targets = int(pairs.present.sum())
+        return [
+            f"data    {printable(pairs.source.name)}: {len(pairs):,} images, {targets:,} with a target; "
+            f"{'x'.join(map(str, config.shape))} pixels",
+            f"net     {config.preset}; {len(self.folds)} to train, {config.epochs} epochs each",
+        ]
+
+    def _title(self, k: int) -> str:
+        return f"fold {k}" if self.crossed else "learning"
+
     def train(self) -> None:
         if is_rank_zero():
             pairs = self.pairs
@@ -111,7 +127,8 @@ class SegmentTask(Task[SegmentConfig]):
         for k in self.folds:
             start = time.monotonic()
             learn, held = self._rows(k)
-            net, epochs = self._fold(k, learn, held)
+            with current().part(self._title(k), 2 if self.config.wiring == "skips" else 1):
+                net, epochs = self._fold(k, learn, held)
             self.nets.append(net)
             self.record["folds"].append({"fold": k, "train": len(learn), "validation": len(held), "epochs": epochs})
             self.spend(f"fold {k}", start, epochs)
@@ -171,7 +188,9 @@ class SegmentTask(Task[SegmentConfig]):
             batches = Batches(train, val, size=size, seed=seed, val_size=max(size, 16), devices=devices)
             module = SegmentationModule(net, normalize, schedule, batches.steps, config)
             heard = None if tell is None else lambda entry: tell({"fold": k, "phase": name, **entry})
-            return loop.run(f"fold-{k}-{name}", module, batches, title=f"fold {k}", listen=heard)
+            history = loop.run(f"fold-{k}-{name}", module, batches, title="", listen=heard)
+            current().step(1)
+            return history
 
         cut, epochs = 0, list[dict[str, Any]]()
         if config.wiring == "skips":

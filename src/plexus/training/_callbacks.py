@@ -1,4 +1,4 @@
-"""Lightning beside the training steps: checkpoints that are whole, an early end, a live bar, and silence."""
+"""Lightning beside the training steps: checkpoints that are whole, an early end, progress, and silence."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from plexus.progress import Step, current
 from plexus.training._module import Entry, History
 from plexus.training.run_folder import write_checked
 
@@ -82,12 +82,41 @@ class EarlyEnd(L.Callback):
         trainer.should_stop = self.stop(self.history.epochs)
 
 
-class Bar(RichProgressBar):
-    """Lightning's live bar, named by the phase."""
+class Steps(L.Callback):
+    """Moves the progress on with every batch, and tells the figures of every epoch."""
 
-    def __init__(self, title: str) -> None:
-        super().__init__(leave=True)
-        self.title = title
+    def __init__(self, history: History, step: Step) -> None:
+        self.history, self.step = history, step
+        self.latest = ""  # what the last epoch was measured at
 
-    def _get_train_description(self, current_epoch: int) -> str:
-        return f"{self.title:<8} {super()._get_train_description(current_epoch)}"
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if trainer.global_step:  # an earlier process did them
+            self.step(trainer.global_step, skipped=True)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        words = ""
+        if current().due():  # the loss of a batch may still be on its way from the device
+            words = f"{self._epoch(trainer, module)}  loss {outputs['loss'].item():.3f}{self.latest}"
+        self.step(1, words)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        entry = self.history.epochs[-1]
+        self.latest = "".join(
+            f"  {name} {entry[key]:{form}}" for key, (name, form) in FIGURES.items() if entry.get(key) is not None
+        )
+        current().note(f"{self._epoch(trainer, module)}  loss {entry['train_loss']:.3f}{self.latest}")
+
+    def _epoch(self, trainer: L.Trainer, module: L.LightningModule) -> str:
+        schedule: Any = module.schedule
+        return f"epoch {schedule.first + trainer.current_epoch + 1} of {schedule.first + schedule.epochs}"
+
+
+FIGURES = {
+    "val_loss": ("validation loss", ".3f"),
+    "val_accuracy": ("accuracy", ".1%"),
+    "val_dice": ("Dice", ".3f"),
+    "val_unexplained": ("unexplained", ".1%"),
+}
+"""Figures of an epoch that progress tells, with their names and forms."""

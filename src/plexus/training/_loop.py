@@ -17,7 +17,6 @@ import lightning as L
 import torch
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
-from rich.console import Console
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
@@ -25,7 +24,8 @@ from torch.utils.data import DataLoader
 
 from plexus.data import Split, loader
 from plexus.errors import ConfigError, RunError, TrainingError
-from plexus.training._callbacks import AtomicCheckpoints, Bar, Checkpoints, EarlyEnd, quiet
+from plexus.progress import Step, bar
+from plexus.training._callbacks import AtomicCheckpoints, Checkpoints, EarlyEnd, Steps, quiet
 from plexus.training._module import Entry, History, TrainingModule, exact_state, load_exact
 from plexus.training.run_folder import is_rank_zero, read_checked, write_checked
 
@@ -114,7 +114,7 @@ class Loop:
         folder: of the run, or of a study's trial.
         machine: says devices, strategy and precision; every config of a run does.
         listen: called with every epoch's entry, by one process.
-        progress: show a live progress bar where stderr is a terminal.
+        progress: show progress on stderr, where no other is shown.
         logs: of csv | tensorboard, which to keep under FOLDER/logs.
         save_every: seconds between checkpoints; 0 writes one after every epoch.
 
@@ -163,7 +163,7 @@ class Loop:
             module: what is trained, and how.
             batches: what it is trained on.
             tags: written into every entry.
-            title: of the progress bar; by default the name.
+            title: of the part of the progress; by default the name.
             callbacks: of Lightning, beside history and checkpoints.
             listen: in place of the loop's own.
             stop: asked before every epoch with all entries so far; True ends the phase early.
@@ -177,13 +177,17 @@ class Loop:
             KeyboardInterrupt: stopped by SIGINT or SIGTERM; the last checkpoint is there.
         """
         folder = self._place(name)
-        if not self.done(name):
-            history = History(tags or {}, listen or self.listen)
-            with quiet():
-                self._fit(folder, module, batches, [*callbacks, history], history, title or name, stop)
-            if is_rank_zero():
-                _leave(folder, module.net, history.epochs)
-            wait()
+        steps = module.schedule.epochs * module.steps
+        with bar(name if title is None else title, steps, self.progress) as step:
+            if self.done(name):
+                step(steps, skipped=True)
+            else:
+                history = History(tags or {}, listen or self.listen)
+                with quiet():
+                    self._fit(folder, module, batches, [*callbacks, history], history, step, stop)
+                if is_rank_zero():
+                    _leave(folder, module.net, history.epochs)
+                wait()
         # Read back also by the process that trained: else bits would depend on who did.
         module.cpu()
         return _read_back(folder, module.net)
@@ -193,20 +197,19 @@ class Loop:
 
     def _fit(
         self, folder: Path, module: TrainingModule, batches: Batches, callbacks: list[L.Callback], history: History,
-        title: str, stop: Callable[[Sequence[Entry]], bool] | None,
+        step: Step, stop: Callable[[Sequence[Entry]], bool] | None,
     ) -> None:  # fmt: skip
-        live = self.progress and is_rank_zero() and Console(stderr=True).is_terminal
         checkpoint = folder / "last.ckpt"
         # The history comes before what reads it: Lightning calls callbacks in their order.
         callbacks += [EarlyEnd(history, stop)] if stop else []
-        callbacks += [Checkpoints(checkpoint, self.save_every), *([Bar(title)] if live else [])]
+        callbacks += [Checkpoints(checkpoint, self.save_every), Steps(history, step)]
         trainer = make_trainer(
             self.machine,
             max_epochs=module.schedule.epochs,
             callbacks=callbacks,
             plugins=[AtomicCheckpoints()],
             logger=self._loggers(folder.name),
-            enable_progress_bar=live,
+            enable_progress_bar=False,
             default_root_dir=self.folder,
         )
         if checkpoint.exists():

@@ -12,7 +12,9 @@ import torch
 from torch import nn
 
 from plexus.data import load, pixel_statistics
+from plexus.errors import printable
 from plexus.graph import Wiring
+from plexus.progress import current
 from plexus.record import atomic_write, read_json
 from plexus.training._budget import Plan, plan
 from plexus.training._classification import ClassificationModule, Normalize
@@ -22,7 +24,7 @@ from plexus.training._fit import FIT
 from plexus.training._loop import Batches, Loop, check_devices, wait
 from plexus.training._module import Schedule, reduce_seed
 from plexus.training.engine import Task
-from plexus.training.evaluation import Trained, evaluate
+from plexus.training.evaluation import SHARES, Trained, evaluate
 from plexus.training.export import export, milliseconds
 from plexus.training.nets import Nets
 from plexus.training.run_folder import is_rank_zero
@@ -30,6 +32,8 @@ from plexus.wiring import edge_costs, importance, prune, random_maps, random_wir
 
 GATE_LR = (0.05, 0.01)
 """Peak rate of gates, and of the weights of a mix, which are a layer's."""
+CONTROL = "training the random wiring"
+"""The part of the progress in which the control is trained."""
 AGAIN = 0.6
 """The fraction of the cycle of the rate at which a net that is cut further takes it up again."""
 
@@ -38,6 +42,7 @@ class FitTask(Task[FitConfig]):
     """One cycle in which all edges are there at first, and the weakest go: see `FitConfig`."""
 
     kind = FIT
+    judged = len(SHARES) + 4
 
     def load(self) -> str:
         c = self.config
@@ -82,6 +87,26 @@ class FitTask(Task[FitConfig]):
         }
         return {"data": facts, "epochs": [], "plan": self.plan.to_dict()}
 
+    def parts(self) -> dict[str, float]:
+        return dict.fromkeys(("learning", *([CONTROL] if self.config.controls else [])), 80.0)
+
+    def header(self) -> list[str]:
+        data, config = self.data, self.config
+        channels, *sides = data.in_shape
+        layers = len(self.nets.legos())
+        (name, limit), *_ = [*config.budget().items(), ("", 0)]
+        target = self.plan.target
+        left = f"{target.fan_in} sources for every group of maps" if target.fan_in else f"{target.edges:,} edges left"
+        lines = [
+            f"data    {data.name}: {len(data.train):,} images to learn from, {len(data.val):,} to validate on, "
+            f"{len(data.test):,} to test; {len(data.classes)} classes; {'x'.join(map(str, sides))} pixels, "
+            f"{'grey' if channels == 1 else 'colour' if channels == 3 else f'{channels} channels'}",
+            f"net     {config.stack}: {layers} layers"
+            + (f", {self.nets.config.width} channels at first" if self.nets.config.width else ""),
+            f"budget  {f'{name}={limit:g}: ' if name else ''}{left}; {config.epochs} epochs",
+        ]
+        return [printable(line) for line in lines] + ([f"        {self.plan.note}"] if self.plan.note else [])
+
     def train(self) -> None:
         config, whole = self.config, self.config.epochs
         net: Any = self.nets.supernet()
@@ -99,7 +124,7 @@ class FitTask(Task[FitConfig]):
         penalty = (
             {"penalty": config.penalty, "costs": torch.tensor(edge_costs(net, config.cost))} if config.penalty else {}
         )
-        self._phase("fit", net, schedule, callbacks=[cut], **penalty)
+        self._phase("fit", net, schedule, title="learning", callbacks=[cut], **penalty)
         kept = self._kept(net)
         self.trained = Trained(net, plain(net.eval(), kept), kept, self._controls(kept) if config.controls else [])
 
@@ -125,7 +150,8 @@ class FitTask(Task[FitConfig]):
             legos = len(self.nets.legos())
             most = legos * (legos + 3) // 2
             wiring = random_wiring(legos, min(max(len(kept.edges), legos), most), chance)
-        net = self._phase("random", self.nets.pattern(wiring), self._schedule(0, self.config.epochs, 4))
+        fresh, schedule = self.nets.pattern(wiring), self._schedule(0, self.config.epochs, 4)
+        net = self._phase("random", fresh, schedule, title=CONTROL)
         return [("random", "random wiring", net)]
 
     def evaluate(self) -> None:
@@ -134,6 +160,7 @@ class FitTask(Task[FitConfig]):
         body: Any = nets.supernet.body
         kept = tuple(edge for edge in body.wiring().edges if edge[:2] in nets.kept.strengths())
         write_wiring(Wiring(nets.kept.nodes, kept, nets.kept.maps), self.folder / "wiring.json")
+        current().step(1, "writing the models")
         facts = export(nets.final, self.normalize, self.folder, data.in_shape, data.classes)
         model = (self.folder / "model.onnx").read_bytes()
         self.record["results"][0] |= {"latency_ms": milliseconds(model, data.in_shape), "kb": len(model) / 1000}
@@ -169,13 +196,14 @@ class FitTask(Task[FitConfig]):
         return ClassificationModule(net, self.normalize, len(self.data.classes), schedule, steps, **options)
 
     def _phase(
-        self, name: str, net: nn.Module, schedule: Schedule, *, callbacks: Sequence[Any] = (), **options: Any
-    ) -> nn.Module:
+        self, name: str, net: nn.Module, schedule: Schedule, *, title: str, callbacks: Sequence[Any] = (),
+        **options: Any,
+    ) -> nn.Module:  # fmt: skip
         start = time.monotonic()
         module = self._module(net, schedule, **options)
         history = self.loop.run(
-            name, module, self._batches(schedule), tags={"phase": name}, callbacks=callbacks
-        )  # fmt: skip
+            name, module, self._batches(schedule), tags={"phase": name}, title=title, callbacks=callbacks
+        )
         self.record["epochs"] += history
         self.spend(name, start, history)
         return net

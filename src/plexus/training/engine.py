@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from plexus.errors import PlexusError, PlexusWarning, RunError
+from plexus.progress import STARTING, current, whole
 from plexus.record import FORMAT, Record, atomic_write, machine, to_json, versions
 from plexus.training.run_folder import (
     Lock,
@@ -70,16 +71,26 @@ class Task(ABC, Generic[C]):
         config: options of the run.
         record: what the folder's record says so far; grows, and is written by `save`.
         listen: called with every epoch's entry.
-        progress: show live progress bars.
+        progress: show progress on stderr.
     """
 
     kind: ClassVar[Kind[Any]]
+    judged = 1
+    """Steps of the progress that `evaluate` has."""
 
     def __init__(
         self, folder: Path, config: C, record: dict[str, Any], *, listen: Listener | None, progress: bool
     ) -> None:
         self.folder, self.config, self.record = folder, config, record
         self.listen, self.progress = listen, progress
+
+    def parts(self) -> dict[str, float]:
+        """Return what the work consists of: title of a part of the progress -> its weight, the judging being 10."""
+        return {"learning": 80.0}
+
+    def header(self) -> list[str]:
+        """Return what the user should know before the training, once it is checked: lines of words."""
+        return []
 
     @abstractmethod
     def load(self) -> str:
@@ -146,7 +157,7 @@ def start(
         PlexusError: see its children; each message says what to do.
     """
     folder, config = new_run(kind, config, run, command=command)
-    with Lock(folder):
+    with whole(progress, {STARTING: 1.0}), Lock(folder):
         # Until training begins nothing in the folder is worth keeping; from then on it is never taken back.
         try:
             if fill is not None and is_rank_zero():
@@ -168,7 +179,7 @@ def resume(kind: Kind[Any], run: str | Path, *, listen: Listener | None, progres
     folder = Path(run)
     config, _ = open_run(kind, folder)
     if not finished(kind, folder):
-        with Lock(folder):
+        with whole(progress, {STARTING: 1.0}), Lock(folder):
             _perform(_prepare(kind, folder, config, listen, progress, folder))
     return folder
 
@@ -274,13 +285,22 @@ def _prepare(
     # The files come before the images, and both before the nets: a change is told as such, not as a misfit of layers.
     module, _, name = kind.task.partition(":")
     record = parts_of(kind.record.read(folder / "record.json"))
-    task: Task[Any] = getattr(import_module(module), name)(folder, config, record, listen=listen, progress=progress)
-    images = task.load()
+    shown = current()
+    shown.expect({STARTING: 2.0, "reading images": 4.0, "learning": 90.0})
+    with shown.part(STARTING):
+        make = getattr(import_module(module), name)
+    task: Task[Any] = make(folder, config, record, listen=listen, progress=progress)
+    with shown.part("reading images"):
+        images = task.load()
     if before.get("fingerprint") not in (None, "", images):
         raise RunError(
             f"the images under {config.data} are not those the run started with; bring them back, or {kind.again}"
         )
-    task.check()
+    with shown.part("planning"):
+        task.check()
+    shown.expect({STARTING: 1.0, "reading images": 2.0, **task.parts(), "judging": 10.0, "writing the page": 2.0})
+    for line in task.header():
+        shown.say(line)
     import torch
 
     task.record |= {"config": asdict(config), **task.describe()}
@@ -309,7 +329,8 @@ def _perform(task: Task[Any]) -> None:
     task.train()
     if is_rank_zero():
         start = time.monotonic()
-        task.evaluate()
+        with current().part("judging", task.judged):
+            task.evaluate()
         seconds = task.record["seconds"]
         seconds["evaluation"] = time.monotonic() - start
         seconds["total"] = sum(spent for name, spent in seconds.items() if name != "total")

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from plexus.data import ImageData, Split, data_uri
 from plexus.graph import Wiring
 from plexus.nn import fold
+from plexus.progress import current
 from plexus.training._classification import Normalize, accuracy, logits_of
 from plexus.training._config import FitConfig
 from plexus.training._cut import plain
@@ -70,7 +71,9 @@ def evaluate(
     uncut = copy.deepcopy(nets.supernet)
     for connection in gated(uncut):
         connection.mask.fill_(1)
+    current().step(0, "what every connection is worth")
     edges = _edges(nets, uncut, config, ranking[:1])
+    current().step(1)
     logits = logits_of(nets.final, normalize, data.test.images)
     return {
         "nodes": list(body.node_names()),
@@ -116,6 +119,7 @@ def _budgets(
     index = {(e["source"], e["target"]): i for i, e in enumerate(edges)}
     whole, budgets = nets.kept.count(), {}
     for share in SHARES:
+        current().step(1, f"cut to {share:.0%}")
         wiring = nets.kept if share == 1 else prune(nets.kept, keep=share)
         if wiring.count() in budgets:
             continue
@@ -170,6 +174,7 @@ def _results(nets: Trained, uncut: nn.Module, data: ImageData, normalize: Normal
     whole = plain(uncut, importance(uncut, method="gate"))
     rows: list[tuple[str, str, nn.Module]] = [("final", "learned wiring", nets.final), *nets.controls]
     results = []
+    current().step(1, "test images")
     for name, label, net in rows:
         entry = result(name, label, net, normalize, data.test, data.in_shape)
         results.append(entry | ({"neurons": words} if (words := neurons(net)) else {}))

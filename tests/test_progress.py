@@ -1,0 +1,110 @@
+"""Progress: the share of the whole run never falls, and a line says what, how far and how long."""
+
+import io
+
+import pytest
+
+from plexus.progress import Progress, bar, current, whole
+
+
+class Clock:
+    """Seconds that pass when told."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_shares_follow_the_weights_and_the_steps_within_steps() -> None:
+    progress = Progress(None)
+    progress.expect({"reading": 1, "learning": 8, "judging": 1})
+    with progress.part("reading", 4) as step:
+        step(2)
+        assert progress.share == pytest.approx(0.05)
+    assert progress.share == pytest.approx(0.1)
+    with progress.part("learning", 2):
+        with progress.part("an epoch", 10) as step:
+            step(5)
+            assert progress.share == pytest.approx(0.1 + 0.8 * 0.25)
+        progress.step(1)
+        assert progress.share == pytest.approx(0.5)
+    with progress.part("judging"):
+        pass
+    assert progress.share == pytest.approx(1.0)
+
+
+def test_a_share_never_falls() -> None:
+    progress = Progress(None)
+    progress.expect({"measuring": 1})
+    seen = []
+    with progress.part("measuring", 2):
+        for _ in range(2):
+            with progress.part("a run inside", 2) as step:
+                progress.expect({"its own": 1})  # it has no say
+                step(2)
+                seen.append(progress.share)
+    assert seen == [0.5, 0.5]
+
+
+def test_time_left_is_the_pace_of_this_process_times_what_is_left() -> None:
+    clock, progress = Clock(), None
+    progress = Progress(io.StringIO(), clock=clock)
+    progress.expect({"learning": 10})
+    with progress.part("learning", 10) as step:
+        step(5, skipped=True)  # an earlier process did them
+        assert "left" not in progress.line()
+        clock.now += 10
+        step(1)
+        assert progress.line() == " 60 %  40 s left  learning"
+
+
+def test_nothing_is_said_before_the_work_begins_where_it_is_no_terminal() -> None:
+    out, clock = io.StringIO(), Clock()
+    progress = Progress(out, clock=clock, busy=clock)
+    with progress.part("reading", 3) as step:
+        step()
+    assert out.getvalue() == ""
+    with progress.part("reading more", 3) as step:
+        clock.now += 6
+        step()
+    assert out.getvalue().endswith("reading more\n")
+
+
+def test_a_terminal_shows_one_line_that_fits_and_leaves_nothing() -> None:
+    out, clock = io.StringIO(), Clock()
+    progress = Progress(out, live=True, clock=clock)
+    with progress.part("learning", 2) as step:
+        clock.now += 1
+        step(1, "loss 0.5" * 99)
+        progress.say("a word")
+    progress.close()
+    drawn = [part for part in out.getvalue().split("\r") if part]
+    assert all(len(part.partition("\x1b[K")[0]) < 80 for part in drawn)
+    assert drawn[-1] == "\x1b[Ka word\n"
+    assert "\n" not in "".join(drawn[:-1])
+
+
+def test_text_of_the_user_cannot_steer_the_terminal() -> None:
+    progress = Progress(None)
+    with progress.part("learning") as step:
+        step(0, "a\x1b[2Jb")
+        assert "\x1b" not in progress.line()
+
+
+def test_what_is_inside_a_whole_joins_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with whole(show=False) as outer, bar("counting", 2, show=True) as step, whole(show=True) as inner:
+        step(1)
+        assert inner is outer is current()
+    assert current() is not outer
+    assert capsys.readouterr().err == ""
+
+
+def test_another_process_of_the_run_is_silent(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with whole(show=True) as progress:
+        progress.say("a word")
+    assert capsys.readouterr().err == ""
