@@ -47,8 +47,22 @@ def test_a_checked_file_is_the_one_written_last_or_before(tmp_path: Path) -> Non
     file.write_bytes(before)
     assert read_checked(file) == b"first"
     write_checked(file, b"third")
+    file.write_bytes(before)  # died again: neither the second nor the third came to the disk
+    assert read_checked(file) == b"first"
+    write_checked(file, b"fourth")
+    write_checked(file, b"fifth")
     file.write_bytes(before)
     with pytest.raises(RunError, match=r"last.ckpt: broken, or changed since it was written.*train the phase anew"):
+        read_checked(file)
+
+
+def test_to_write_beside_a_foreign_file_does_not_make_it_good(tmp_path: Path) -> None:
+    file = tmp_path / "last.ckpt"
+    write_checked(file, b"first")
+    file.write_bytes(b"foreign")
+    write_checked(file, b"second")
+    file.write_bytes(b"foreign")
+    with pytest.raises(RunError, match="broken, or changed"):
         read_checked(file)
 
 

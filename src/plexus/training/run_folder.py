@@ -246,8 +246,8 @@ CHECKSUMS = "checksums.json"
 def write_checked(path: Path, content: bytes) -> None:
     """Write a file of a phase, whole or not at all, and its checksum beside it.
 
-    The checksum comes first, and that of the file it replaces stays with it: whenever the process dies, what lies
-    there is one of the two.
+    The checksum comes first, and that of the file it replaces stays with it: whenever and however often the process
+    dies, what lies there is one of the two. A file that was none of them before does not become one.
 
     Args:
         path: the file.
@@ -265,7 +265,11 @@ def write_checked(path: Path, content: bytes) -> None:
         b'[]'
     """
     sums = _checksums(path.parent)
-    sums[path.name] = [digest(content), *sums.get(path.name, ())][:2]
+    try:
+        there = digest(path.read_bytes())  # after two deaths that may be older than the checksum before
+    except OSError:
+        there = ""
+    sums[path.name] = [digest(content), *([there] if there in sums.get(path.name, ()) else [])]
     facts = {"format": FORMAT, "plexus": plexus.__version__, "files": sums}
     atomic_write(path.parent / CHECKSUMS, to_json(facts))
     atomic_write(path, content)
