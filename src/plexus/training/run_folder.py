@@ -318,7 +318,7 @@ def fingerprint(option: str) -> str:
         model = [path / part / name for part in ("", "model") for name in ("config.json", "model.safetensors")]
         files = [file for file in model if file.is_file()]
     else:
-        files = [path, *(_imported(path) if path.suffix == ".py" else ())]
+        files = [path, *(_imported(path) if path.suffix == ".py" and path.is_file() else ())]
     try:
         return digest(*(read_file(file) for file in files))
     except (OSError, ValueError) as error:  # a name that no file system takes: reading it will say what is wrong
