@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from plexus.cli._show import write_page
 from plexus.errors import one_line
 
 
@@ -16,4 +15,6 @@ def report(run: Path, /) -> None:
     run
         A run folder that `plexus fit`, `plexus segment train` or `plexus represent train` made.
     """
-    print(one_line(str(write_page(run)[1])))
+    from plexus.report import write_run
+
+    print(one_line(str(write_run(run)[1])))

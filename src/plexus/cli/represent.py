@@ -26,8 +26,9 @@ from plexus.cli._options import (
     option_class,
     train_or_resume,
 )
-from plexus.cli._show import fewshot_table, print_json, probe_table, write_page
+from plexus.cli._show import fewshot_table, print_json, probe_table
 from plexus.errors import one_line
+from plexus.report import write_run
 from plexus.represent import RepresentConfig
 
 represent = App(name="represent", help="Learn a small latent Z that reconstructs images and recognises them.")
@@ -141,7 +142,7 @@ def vary(
     """
     page = plexus.represent.vary(run, image, to=to, directions=directions, steps=steps, reach=reach, out=out)
     print(one_line(str(page)))
-    write_page(run)
+    write_run(run)
 
 
 @represent.command
@@ -175,7 +176,7 @@ def fewshot(
     record = plexus.represent.fewshot(
         run, data, ways=ways, shots=shots, episodes=episodes, queries=queries, classes=classes, seed=seed, label=label
     )
-    page = write_page(run)[1]
+    page = write_run(run)[1]
     if as_json:
         print_json(record)
     else:
@@ -209,7 +210,7 @@ def probe(
         Images with classes.
     """
     rows = plexus.represent.probe(run, data, dims=dim, balances=balance, label=label, progress=True)
-    page = write_page(run)[1]
+    page = write_run(run)[1]
     if as_json:
         print_json(rows)
     else:

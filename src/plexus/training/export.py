@@ -152,6 +152,28 @@ def export_onnx(
     return difference
 
 
+def export_program(net: nn.Module, path: Path, in_shape: Sequence[int]) -> None:
+    """Write a net as a program of `torch.export` for any number of images; `torch.export.load` reads it.
+
+    Args:
+        net: in evaluation mode on the CPU, with no layers of plexus's own.
+        path: the file.
+        in_shape: of one image.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     export_program(nn.Flatten(), Path(folder, "flat.pt2"), (1, 2, 2))
+        ...     torch.export.load(Path(folder, "flat.pt2")).module()(torch.ones(3, 1, 2, 2)).shape
+        torch.Size([3, 4])
+    """
+    images = {0: torch.export.Dim("images")}
+    program = torch.export.export(net, (torch.zeros(2, *in_shape),), dynamic_shapes=(images,))
+    content = io.BytesIO()
+    torch.export.save(program, content)
+    atomic_write(path, content.getvalue())
+
+
 def to_onnx(
     net: nn.Module, in_shape: Sequence[int], outputs: Sequence[str] = ("logits",),
     *, source: str = "pixels", quick: bool = False,
