@@ -1,8 +1,8 @@
 """Kills `plexus` at random moments and goes on, until every run has ended: `python benchmarks/soak.py --kills 200`.
 
 Fit, segment, represent and prune take turns; each process dies by SIGKILL after a random share of the time that the
-whole run took undisturbed, and is resumed, until it ends. Then weights, models, predictions and records must equal those
-of the undisturbed run, times aside, and nothing half-written may be left. The record names the machine.
+whole run took undisturbed, and is resumed, until it ends. Then weights, models, predictions and records must equal
+those of the undisturbed run, times aside, and nothing half-written may be left. The record names the machine.
 """
 
 from __future__ import annotations

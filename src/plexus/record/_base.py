@@ -14,7 +14,7 @@ import secrets
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, ClassVar, Self
+from typing import Annotated, Any, BinaryIO, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -99,6 +99,7 @@ class Record(Part):
         trained_size: list[Real] = []
         channels: Count = None
         white: Count = None
+        fit: Literal["squash", "letterbox", "crop"] = "squash"
         skipped: list[str] = []
         notes: list[str] = []
         scale: list[Real] | None = Field(default=None, min_length=2, max_length=2)

@@ -186,15 +186,43 @@ def result(
     name: str, label: str, net: nn.Module, normalize: Normalize, split: Split, in_shape: Sequence[int]
 ) -> dict[str, Any]:
     """One row of the results: accuracy with its 95 % Wilson interval, and what the net costs."""
-    right = int(logits_of(net, normalize, split.images).argmax(1).eq(split.labels).sum())
+    hits = logits_of(net, normalize, split.images).argmax(1).eq(split.labels)
+    right = int(hits.sum())
     ci = binomtest(right, len(split)).proportion_ci(method="wilson")
     return {
         "name": name,
         "label": label,
         "accuracy": right / len(split),
         "ci": [ci.low, ci.high],
+        **balanced(hits, split.labels),
         **costs(net, normalize, in_shape),
     }
+
+
+def balanced(hits: Tensor, labels: Tensor) -> dict[str, float]:
+    r"""Return the balanced accuracy, where the largest class has half as many images again as the smallest.
+
+    .. math:: \frac{1}{K} \sum_k \frac{\mathrm{hits}_k}{n_k}
+
+    over the classes that have images.
+
+    Args:
+        hits: whether each image was right, (N,).
+        labels: the true classes, (N,).
+
+    Returns:
+        ``balanced_accuracy``, or nothing.
+
+    Example:
+        >>> balanced(torch.tensor([True, True, True, False]), torch.tensor([0, 0, 0, 1]))
+        {'balanced_accuracy': 0.5}
+    """
+    counts = labels.bincount()
+    counts = counts[there := counts > 0]
+    if len(counts) < 2 or counts.max() <= 1.5 * counts.min():
+        return {}
+    right = torch.bincount(labels, weights=hits.double())[there]
+    return {"balanced_accuracy": (right / counts).mean().item()}
 
 
 def costs(net: nn.Module, normalize: Normalize, in_shape: Sequence[int]) -> dict[str, Any]:
