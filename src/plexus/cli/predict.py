@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from plexus.cli._options import Json, named
-from plexus.cli._show import one_line, print_json
+from plexus.cli._show import print_json
+from plexus.errors import one_line
 
 
 def predict(

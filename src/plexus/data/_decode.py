@@ -17,6 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from plexus.data._dicom import read_dicom, size_of_dicom
 from plexus.errors import ConfigError, DataError
+from plexus.record import open_file
 
 FORMATS = ("JPEG", "PNG", "TIFF", "GIF", "BMP", "WEBP", "PPM", "JPEG2000", "AVIF")  # JPEG reads MPO too
 DICOM = ".dcm"
@@ -214,7 +215,7 @@ def _telling() -> Iterator[None]:
 @contextmanager
 def _open(source: str | Path | bytes) -> Iterator[Image.Image]:
     # Never by name: Pillow 13 maps an uncompressed TIFF into memory then, and does not turn it as its EXIF says.
-    with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
+    with io.BytesIO(source) if isinstance(source, bytes) else open_file(source) as file:
         if not file.read(1):
             raise UnreadableError("empty" if isinstance(source, bytes) else "empty file")
         file.seek(0)
