@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from plexus.training._options import Declared, ImageOptions, Options, declared, option, read_yaml
     from plexus.training._predict import predict
     from plexus.training.evaluation import picture
-    from plexus.training.export import export_onnx
+    from plexus.training.export import export_int8, export_onnx
     from plexus.training.run_folder import is_rank_zero, last_run
 
 __getattr__, __dir__, __all__ = attach(
@@ -59,7 +59,7 @@ __getattr__, __dir__, __all__ = attach(
         "_options": ["Declared", "ImageOptions", "Options", "declared", "option", "read_yaml"],
         "_predict": ["predict"],
         "evaluation": ["picture"],
-        "export": ["export_onnx"],
+        "export": ["export_int8", "export_onnx"],
         "run_folder": ["is_rank_zero", "last_run"],
     },
 )  # fmt: skip

@@ -13,6 +13,7 @@ from torch import nn
 from plexus.errors import ConfigError
 from plexus.training._config import FAN_IN, KEEP, FitConfig
 from plexus.training._cut import Target, plain
+from plexus.training._int8 import shrink
 from plexus.training.export import milliseconds, to_onnx
 from plexus.training.nets import Nets
 from plexus.wiring import budget_range, importance, multiply_adds, parameters
@@ -81,7 +82,8 @@ def plan(config: FitConfig, in_shape: Sequence[int], classes: int) -> Plan:
 
     def need(width: int | None, fan_in: int) -> float:
         net = Nets(replace(config, width=width), in_shape, classes).supernet()
-        return _MEASURES[name](cut_evenly(net, fan_in), in_shape)
+        measure = int8_kilobytes if name == "max_kb" and config.int8 else _MEASURES[name]
+        return measure(cut_evenly(net, fan_in), in_shape)
 
     width = config.width
     if width is None and config.stack == "mix":
@@ -133,11 +135,18 @@ def cut_evenly(net: nn.Module, fan_in: int) -> nn.Module:
     return plain(net.eval(), body.wiring())
 
 
+def int8_kilobytes(net: nn.Module, in_shape: Sequence[int]) -> float:
+    """The size of the smallest int8 file of a net."""
+    return len(shrink(to_onnx(net, in_shape, quick=True))) / 1000 + ABOUT
+
+
+ABOUT = 1.0
+"""Kilobytes of a file that say what it is: its classes, for one."""
 _MEASURES: dict[str, Callable[[nn.Module, Sequence[int]], float]] = {
     "max_params": lambda net, _: parameters(net),
     "max_macs": multiply_adds,
     "max_ms": lambda net, in_shape: milliseconds(to_onnx(net, in_shape, quick=True), in_shape),
-    "max_kb": lambda net, in_shape: len(to_onnx(net, in_shape, quick=True)) / 1000,
+    "max_kb": lambda net, in_shape: len(to_onnx(net, in_shape, quick=True)) / 1000 + ABOUT,
 }
 
 

@@ -20,7 +20,11 @@ FIT = Kind(
     record=FitRecord,
     task="plexus.training._task:FitTask",
     paths={"data": ("digits",), "legos": (), "start_from": ()},
-    outputs=lambda record: ("model.safetensors", "model.onnx"),
+    outputs=lambda record: (
+        "model.safetensors",
+        "model.onnx",
+        *(["model-int8.onnx"] if record.config.get("int8") else []),
+    ),
 )
 
 
@@ -187,6 +191,7 @@ def _refuse_earlier(folder: Path) -> None:
 def _refuse_idle(source: Path, record: FitRecord, name: str, value: float) -> None:
     """Refuse a budget that the net meets already; an unfinished run has not measured all of them."""
     final = next((row for row in record.results if row.name == "final"), None)
+    small = next((row for row in record.results if row.name == "int8"), final)
     maps = [edge.maps for edge in record.edges if edge.maps]
     kept, whole = (
         map(sum, zip(*maps, strict=True)) if maps else (sum(bool(e.kept) for e in record.edges), len(record.edges))
@@ -197,7 +202,7 @@ def _refuse_idle(source: Path, record: FitRecord, name: str, value: float) -> No
         "max_params": final.parameters if final else None,
         "max_macs": final.macs if final else None,
         "max_ms": final.latency_ms if final else None,
-        "max_kb": final.kb if final else None,
+        "max_kb": small.kb if small else None,
     }[name]
     if needs is not None and needs <= value:
         raise ConfigError(

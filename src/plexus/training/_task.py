@@ -21,11 +21,12 @@ from plexus.training._classification import ClassificationModule, Normalize
 from plexus.training._config import FitConfig
 from plexus.training._cut import GradualCut, left, plain
 from plexus.training._fit import FIT
+from plexus.training._int8 import onnx_logits
 from plexus.training._loop import Batches, Loop, check_devices, wait
 from plexus.training._module import Schedule, reduce_seed
 from plexus.training.engine import Task
-from plexus.training.evaluation import SHARES, Trained, evaluate
-from plexus.training.export import export, milliseconds
+from plexus.training.evaluation import SHARES, Trained, evaluate, tested
+from plexus.training.export import CALIBRATED, export, export_int8, milliseconds
 from plexus.training.nets import Nets
 from plexus.training.run_folder import is_rank_zero
 from plexus.wiring import edge_costs, importance, prune, random_maps, random_wiring, write_wiring
@@ -164,8 +165,26 @@ class FitTask(Task[FitConfig]):
         facts = export(nets.final, self.normalize, self.folder, data.in_shape, data.classes)
         model = (self.folder / "model.onnx").read_bytes()
         self.record["results"][0] |= {"latency_ms": milliseconds(model, data.in_shape), "kb": len(model) / 1000}
+        if self.config.int8:
+            self._int8(model)
         if "model.py" in facts:
             self.record["machine"]["model.py"] = facts["model.py"]
+
+    def _int8(self, model: bytes) -> None:
+        """Write the model in eight bits, and test it as it will be used."""
+        data, final = self.data, self.record["results"][0]
+        current().step(1, "the int8 file")
+        path = self.folder / "model-int8.onnx"
+        made = export_int8(model, path, data.train.images[:CALIBRATED], max_kb=self.config.max_kb)
+        entry = {
+            "name": "int8",
+            "label": "the same, int8" if made["arithmetic"] == "int8" else "int8 weights",
+            **{key: final[key] for key in ("parameters", "macs")},
+            **tested(onnx_logits(path.read_bytes(), data.test.images), data.test),
+            **{key: made[key] for key in ("latency_ms", "kb")},
+        }
+        self.record["results"].insert(1, entry)
+        self.record["machine"]["int8"] = ", ".join(f"{ms:.3f} ms in {name}" for name, ms in made["tried"].items())
 
     def ranking(self, most: int = 512) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Validation images by which edges are ranked."""

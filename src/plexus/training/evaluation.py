@@ -186,15 +186,15 @@ def result(
     name: str, label: str, net: nn.Module, normalize: Normalize, split: Split, in_shape: Sequence[int]
 ) -> dict[str, Any]:
     """One row of the results: accuracy with its 95 % Wilson interval, and what the net costs."""
-    right = int(logits_of(net, normalize, split.images).argmax(1).eq(split.labels).sum())
+    figures = tested(logits_of(net, normalize, split.images), split)
+    return {"name": name, "label": label, **figures, **costs(net, normalize, in_shape)}
+
+
+def tested(logits: Tensor, split: Split) -> dict[str, Any]:
+    """Accuracy of logits, (N, classes), with its 95 % Wilson interval."""
+    right = int(logits.argmax(1).eq(split.labels).sum())
     ci = binomtest(right, len(split)).proportion_ci(method="wilson")
-    return {
-        "name": name,
-        "label": label,
-        "accuracy": right / len(split),
-        "ci": [ci.low, ci.high],
-        **costs(net, normalize, in_shape),
-    }
+    return {"accuracy": right / len(split), "ci": [ci.low, ci.high]}
 
 
 def costs(net: nn.Module, normalize: Normalize, in_shape: Sequence[int]) -> dict[str, Any]:
