@@ -20,8 +20,8 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     return out.getvalue()
 
 
-def pixels(source: bytes | Path) -> tuple[str, list[Any]]:
-    image = decode(source)
+def pixels(source: bytes | Path, **options: Any) -> tuple[str, list[Any]]:
+    image = decode(source, **options)
     return image.mode, np.asarray(image).tolist()
 
 
@@ -131,6 +131,42 @@ STORED = {
 }
 
 
+@pytest.mark.parametrize(("bits", "highest"), [(8, 200), (10, 256), (12, 1050), (12, 4095), (14, 4096), (16, 16384)])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_16_bit_files_are_scaled_by_the_bits_they_use_alike_over_a_set(
+    bits: int, highest: int, kind: str, tmp_path: Path
+) -> None:
+    """Every camera leaves the upper bits empty; the darker images of a set are scaled as its brightest."""
+    white = 2**bits - 1
+    values = {"bright": np.linspace(0, highest, 12).astype(np.uint16), "dark": np.arange(12, dtype=np.uint16)}
+    for name, row in values.items():
+        Image.fromarray(row.reshape(3, 4)).save(tmp_path / f"{name}.{kind.lower()}")
+    Image.fromarray(np.full((3, 4), 255, np.uint8)).save(tmp_path / "plain.png")
+    samples = open_samples(tmp_path)
+    for i, row in enumerate(values.values()):
+        expected = np.floor(row.astype(float) * 255 / white + 0.5)
+        np.testing.assert_array_equal(samples.pixels(i).ravel(), expected)
+    assert samples.pixels(2).tolist() == [[255] * 4] * 3
+    stated = () if bits == 16 else (f"16-bit images hold values up to {highest}: scaled as {bits} bits",)
+    assert samples.notes == stated
+    alone = np.asarray(decode(tmp_path / f"bright.{kind.lower()}")).ravel()
+    np.testing.assert_array_equal(alone, samples.pixels(0).ravel())
+
+
+def test_a_faint_target_of_12_bits_is_seen(tmp_path: Path) -> None:
+    y, x = np.mgrid[:64, :64]
+    disc = (y - 20) ** 2 + (x - 32) ** 2 < 100
+    Image.fromarray((950 + 100 * disc).astype(np.uint16)).save(tmp_path / "a.tif")
+    low, high = np.unique(np.asarray(decode(tmp_path / "a.tif"))).tolist()
+    assert high - low == 6
+
+
+def test_a_run_reads_new_16_bit_images_as_those_it_learned_from(tmp_path: Path) -> None:
+    Image.fromarray(np.full((4, 4), 100, np.uint16)).save(tmp_path / "dark.png")
+    assert read_image(tmp_path / "dark.png", (1, 4, 4), white=4095).unique().tolist() == [6]
+    assert read_image(tmp_path / "dark.png", (1, 4, 4), white=65535).unique().tolist() == [0]
+
+
 @pytest.mark.parametrize("orientation", STORED)
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
@@ -140,7 +176,8 @@ def test_exif_orientation_is_applied(orientation: int, kind: str, depth: type, t
     exif[0x0112] = orientation
     content = encoded(Image.fromarray(stored), kind, exif=exif)
     (tmp_path / "a.png").write_bytes(content)
-    assert pixels(content) == pixels(tmp_path / "a.png") == ("L", UPRIGHT.tolist())
+    wide = {"white": 65535}
+    assert pixels(content, **wide) == pixels(tmp_path / "a.png", **wide) == ("L", UPRIGHT.tolist())
     assert open_samples(tmp_path / "a.png").size(0) == UPRIGHT.shape
 
 

@@ -143,9 +143,97 @@ def test_parquet_files_that_contradict_each_other_are_refused(names: list[str], 
             read(root)
 
 
-def test_what_is_hidden_is_passed_over(tmp_path: Path) -> None:
+def test_what_is_hidden_is_passed_over_and_told(tmp_path: Path) -> None:
     samples = open_samples(layout(tmp_path / "d", ".git/x.png", "__MACOSX/y.png", "a/.DS_Store", "a/.b.png", "a/1.png"))
-    assert ([sample.name for sample in samples.samples], samples.notes) == (["a/1.png"], ())
+    assert [sample.name for sample in samples.samples] == ["a/1.png"]
+    assert samples.notes == ("3 hidden or system items (first: .git): left aside",)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    ["@eaDir/1.png/THUMB.jpg", ".thumbnails/1.jpg", "$RECYCLE.BIN/9.png", "a/@eaDir/1.jpg", "Thumbnails/1.jpg"],
+)
+def test_caches_of_systems_and_cameras_are_no_classes(extra: str, tmp_path: Path) -> None:
+    clean = layout(tmp_path / "clean", "a/1.png", "b/2.png")
+    samples = open_samples(layout(tmp_path / "d", "a/1.png", "b/2.png", extra, "a/Thumbs.db", "desktop.ini"))
+    assert rows(samples) == rows(open_samples(clean))
+    folder = next(part for part in (extra, *map(str, Path(extra).parents)) if Path(part).name in _CACHE_NAMES)
+    assert samples.notes == (f"1 hidden or system item (first: {folder}): left aside",)
+
+
+_CACHE_NAMES = {"@eaDir", ".thumbnails", "$RECYCLE.BIN", "Thumbnails"}
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "test"),
+    [
+        ("training_set", "valid", "test_set"),
+        ("Train", "validation-set", "Test Images"),
+        ("seg_train", "seg_val", "seg_test"),
+        ("trainset", "valset", "testset"),
+        ("train2017", "val2017", "test2017"),
+        ("TrainingData", "ValidationData", "TestData"),
+    ],
+)
+def test_longer_names_of_splits_are_understood(train: str, val: str, test: str, tmp_path: Path) -> None:
+    names = (f"{train}/a/1.png", f"{train}/b/2.png", f"{val}/a/3.png", f"{test}/b/4.png")
+    assert rows(open_samples(layout(tmp_path / "d", *names))) == {
+        "train": [("a", names[0]), ("b", names[1])],
+        "val": [("a", names[2])],
+        "test": [("b", names[3])],
+    }
+
+
+@pytest.mark.parametrize("name", ["test tubes", "trainers", "contest", "training shoes", "valve"])
+def test_classes_that_only_begin_like_splits_are_classes(name: str, tmp_path: Path) -> None:
+    samples = open_samples(layout(tmp_path / "d", f"{name}/1.png", "train/1.png"))
+    assert samples.classes == tuple(sorted((name, "train")))
+    assert samples.splits == ()
+
+
+@pytest.mark.parametrize("wrapper", ["photos", "a/b", "Data"])
+@pytest.mark.parametrize("names", [["x/1.png", "y/2.png"], ["train/x/1.png", "train/y/1.png", "val/x/1.png"]])
+def test_a_folder_around_the_data_is_stepped_into(wrapper: str, names: list[str], tmp_path: Path) -> None:
+    root = layout(tmp_path / "d", *(f"{wrapper}/{name}" for name in names), "README.txt", "__MACOSX/z.png")
+    plain = open_samples(root / wrapper)
+    samples = open_samples(root)
+    assert (samples.classes, samples.splits) == (plain.classes, plain.splits)
+    assert [sample.name for sample in samples.samples] == [f"{wrapper}/{sample.name}" for sample in plain.samples]
+    assert all(isinstance(place, Path) and place.is_file() for place in samples.images)
+    assert f"read in its folder {wrapper}" in samples.notes
+    assert f"{wrapper}" in samples.summary
+
+
+def test_masks_in_a_folder_around_the_data_are_found(tmp_path: Path) -> None:
+    samples = open_samples(layout(tmp_path / "d", "set/train/x/1.png", "set/train/x/1_mask.png", "set/val/x/2.png"))
+    assert [(s.name, s.mask, s.split) for s in samples.samples] == [
+        ("set/train/x/1.png", "set/train/x/1_mask.png", "train"),
+        ("set/val/x/2.png", None, "val"),
+    ]
+
+
+def test_an_archive_unpacked_into_its_own_name_is_one_split(tmp_path: Path) -> None:
+    names = ("seg_train/seg_train/a/1.png", "seg_train/seg_train/b/1.png", "seg_test/seg_test/a/2.png")
+    samples = open_samples(layout(tmp_path / "d", *names))
+    assert (samples.classes, samples.splits) == (("a", "b"), ("train", "test"))
+
+
+def test_images_of_formats_that_are_not_read_are_named(tmp_path: Path) -> None:
+    folder = layout(tmp_path / "d", "cat/IMG_0.HEIC", "cat/list.txt")
+    for name in ("cat/1.png", "dog/1.png"):
+        for i in range(8):
+            path = folder / name.replace("1", str(i))
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(png(grey(i)))
+    data = load(folder)
+    assert data.skipped == ("cat/IMG_0.HEIC: HEIC is not read: save it as JPEG or PNG",)
+    assert data.notes == ("2 files (first: cat/IMG_0.HEIC) not an image: left aside",)
+    assert data.summary == (
+        "d: 16 images of 2 classes (cat 8, dog 8); train 11, val 2, test 3 (val and test drawn by the seed); "
+        "grey, 4x4; "
+        "1 image left out, such as cat/IMG_0.HEIC: HEIC is not read: save it as JPEG or PNG; "
+        "2 files (first: cat/IMG_0.HEIC) not an image: left aside"
+    )
 
 
 def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:

@@ -107,3 +107,84 @@ def test_without_pydicom_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.
     for read in (open_samples, load, decode):
         with pytest.raises(ConfigError, match=r"DICOM files need pydicom: pip install 'plexus-nn\[dicom\]'"):
             read(class_folders(tmp_path) if read is load else tmp_path / "a.dcm")
+
+
+TABLE = np.array([[0, 0, 0], [255, 0, 0], [128, 128, 128], [255, 255, 255]])
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_palette_gives_its_colours(bits: int, tmp_path: Path) -> None:
+    index = np.arange(48, dtype=np.uint8).reshape(6, 8) % 4
+    tags: dict[str, Any] = {}
+    for k, colour in enumerate(("Red", "Green", "Blue")):
+        values = TABLE[:, k].astype(np.uint8 if bits == 8 else np.uint16) * (1 if bits == 8 else 257)
+        tags[f"{colour}PaletteColorLookupTableDescriptor"] = [4, 0, bits]
+        tags[f"{colour}PaletteColorLookupTableData"] = values.tobytes()
+    found = open_samples(write(tmp_path / "a.dcm", index, "PALETTE COLOR", **tags))
+    np.testing.assert_array_equal(found.pixels(0), TABLE[index])
+
+
+SPAN = np.rint(np.arange(24) * 255 / 23).reshape(4, 6)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"WindowCenter": None, "WindowWidth": None},
+        {"WindowCenter": 40},
+        {"WindowWidth": 400},
+        {"WindowCenter": [], "WindowWidth": []},
+        {"WindowCenter": 40, "WindowWidth": 0},
+        {"RescaleSlope": None, "RescaleIntercept": None},
+        {"RescaleSlope": 2},
+        {"RescaleIntercept": -1024},
+        {"PresentationLUTShape": "IDENTITY"},
+        {"VOILUTFunction": "LINEAR"},
+    ],
+)
+def test_what_is_empty_counts_as_absent(tags: dict[str, Any], tmp_path: Path) -> None:
+    """Without a window the darkest value is 0 and the brightest 255, whatever the rescale."""
+    pixels = (np.arange(24) * 40).astype(np.uint16).reshape(4, 6)
+    np.testing.assert_array_equal(open_samples(write(tmp_path / "a.dcm", pixels, **tags)).pixels(0), SPAN)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_an_inverse_shape_inverts_once(photometric: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.dcm", RAMP, photometric, PresentationLUTShape="INVERSE")
+    np.testing.assert_array_equal(open_samples(path).pixels(0), 255 - RAMP)
+
+
+def test_windows_follow_their_function(tmp_path: Path) -> None:
+    """PS3.3 C.11.2.1.2.1 and C.11.2.1.3: half at centre - 1/2, at the centre, and a logistic curve."""
+    pixels = np.array([[0, 61, 99, 111, 141, 1000]], np.uint16)
+    window: dict[str, Any] = {"WindowCenter": 100, "WindowWidth": 100}
+    x = pixels.astype(float)
+    expected = {
+        "LINEAR": ((x - 99.5) / 99 + 0.5) * 255,
+        "LINEAR_EXACT": ((x - 100) / 100 + 0.5) * 255,
+        "SIGMOID": 255 / (1 + np.exp(-4 * (x - 100) / 100)),
+    }
+    for name, values in expected.items():
+        found = open_samples(write(tmp_path / f"{name}.dcm", pixels, VOILUTFunction=name, **window))
+        np.testing.assert_array_equal(found.pixels(0), np.rint(np.clip(values, 0, 255)))
+
+
+def test_tables_of_values_are_applied(tmp_path: Path) -> None:
+    from pydicom.dataset import Dataset
+    from pydicom.sequence import Sequence
+
+    table = Dataset()
+    shown = np.array([[0, 10, 20, 40, 80, 255]])
+    table.LUTDescriptor, table.LUTData = [6, 0, 16], (shown * 257).astype(np.uint16).tobytes()
+    table.ModalityLUTType = "US"
+    pixels = np.array([[0, 1, 2, 3, 4, 5]], np.uint16)
+    found = open_samples(write(tmp_path / "voi.dcm", pixels, VOILUTSequence=Sequence([table])))
+    np.testing.assert_array_equal(found.pixels(0), shown)
+    found = open_samples(write(tmp_path / "modality.dcm", pixels, ModalityLUTSequence=Sequence([table])))
+    np.testing.assert_array_equal(found.pixels(0), shown)
+
+
+def test_padding_is_no_part_of_the_range(tmp_path: Path) -> None:
+    pixels = np.array([[0, 1000, 1100, 1200, 65000, 65000]], np.uint16)
+    found = open_samples(write(tmp_path / "a.dcm", pixels, PixelPaddingValue=65000))
+    assert found.pixels(0).tolist()[0][:4] == [0, 212, 234, 255]

@@ -22,6 +22,7 @@ from plexus.audit._near import Cluster, NearDuplicates, check, clusters, near_du
 from plexus.audit._threshold import FALSE_POSITIVE_RATE
 from plexus.data import SampleSet
 from plexus.errors import DataError
+from plexus.progress import current
 from plexus.record import AuditRecord
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def audit(
     check_folds(k, seed)
     seconds: dict[str, float] = {}
     prints = fingerprint(samples, kind, model=model, cache=cache, workers=workers, progress=progress)
+    current().say(f"data    {samples.summary}")  # only now is it certain that every option and the model can be used
     start = time.monotonic()
     labels = read_labels(samples, cache=cache, workers=workers, progress=progress)
     seconds["masks"] = time.monotonic() - start

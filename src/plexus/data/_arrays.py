@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from plexus.errors import ConfigError
+from plexus.data._samples import counted_as, few
+from plexus.errors import ConfigError, printable
 
 _CHUNK = 256
 
@@ -58,6 +59,8 @@ class ImageData:
             validation and test images were split off: it names the data, whatever the seed of the split.
         skipped: one ``name: reason`` for each image left out because it could not be read.
         given: the splits that the data brought, rather than have them chosen.
+        notes: files left aside and treatments of all images, one line each.
+        white: the value of 16-bit files that became 255, where there were such files and it was not 65535.
 
     Shape:
         Images are uint8 (N, C, H, W), 0..255, in every split alike.
@@ -77,6 +80,30 @@ class ImageData:
     fingerprint: str
     skipped: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    white: int | None = None
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The splits by name, train first."""
+        return {"train": self.train, "val": self.val, "test": self.test}
+
+    @property
+    def summary(self) -> str:
+        """One line for people: what was read as what, and what was left out."""
+        total, (channels, height, width) = sum(map(len, self.splits.values())), self.in_shape
+        parts = [f"{self.name}: {counted_as(total, 'image')}"]
+        if self.classes:
+            counts = torch.cat([s.labels for s in self.splits.values()]).bincount(minlength=len(self.classes)).tolist()
+            named = few(dict(zip(self.classes, counts, strict=True)))
+            parts[0] += f" of {counted_as(len(self.classes), 'class', 'es')} ({named})"
+        chosen = [name for name in self.splits if name not in self.given and name != "train"]
+        sizes = ", ".join(f"{name} {len(split):,}" for name, split in self.splits.items())
+        parts.append(f"{sizes} ({' and '.join(chosen)} drawn by the seed)" if chosen else sizes)
+        parts.append(f"{'grey' if channels == 1 else 'colour'}, {width}x{height}")
+        if self.skipped:
+            parts.append(f"{counted_as(len(self.skipped), 'image')} left out, such as {printable(self.skipped[0])}")
+        return "; ".join([*parts, *self.notes])
 
     @property
     def in_shape(self) -> tuple[int, int, int]:

@@ -6,7 +6,7 @@ import importlib.util
 import io
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from plexus.data._dicom import read_dicom, size_of_dicom
 from plexus.errors import ConfigError, DataError
 
 FORMATS = ("JPEG", "PNG", "TIFF", "GIF", "BMP", "WEBP", "PPM", "JPEG2000", "AVIF")  # JPEG reads MPO too
@@ -26,6 +27,9 @@ SUFFIXES = frozenset(
 )
 MAX_PIXELS = 89_478_485  # 256 MiB of RGB, where Pillow starts to warn of decompression bombs
 SOFT = "soft greys: half of white and more is inside"
+WHITES = (255, 1023, 4095, 16383, 65535)
+WIDEST = WHITES[-1]
+_NARROW = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".gif", ".webp"))  # never more than 8 bits
 TURNED = "no EXIF beside an image that EXIF turns: taken as drawn on the turned image"
 _ORIENTATION = 0x0112
 _FIXED = "save it with 0 outside and 255 inside"
@@ -69,18 +73,21 @@ def quiet() -> Iterator[None]:
                 first.__exit__(None, None, None)
 
 
-def decode(source: str | Path | bytes) -> Image.Image:
+def decode(source: str | Path | bytes, *, white: int | None = None) -> Image.Image:
     """Read an image file as 8-bit grey ("L") or colour ("RGB").
 
-    EXIF orientation is applied; of an animation the first frame is taken; 16-bit values are divided by 257, so that
-    0..65535 becomes 0..255 and nothing is clipped; palettes, 1-bit, CMYK and other colour spaces are converted
-    (without colour profiles); transparent images are laid on white, as a page shows them, because the colours
-    hidden under full transparency are arbitrary. An image whose red, green and blue agree everywhere is grey.
+    EXIF orientation is applied; of an animation the first frame is taken; 16-bit values are scaled so that 0..white
+    becomes 0..255, and nothing is clipped: white is 255, 1023, 4095, 16383 or 65535, whichever the image needs, as
+    cameras leave upper bits empty (a set of images has one white for all, see `SampleSet`); palettes, 1-bit, CMYK and
+    other colour spaces are converted (without colour profiles); transparent images are laid on white, as a page shows
+    them, because the colours hidden under full transparency are arbitrary. An image whose red, green and blue agree
+    everywhere is grey.
     Of a DICOM file (``.dcm``) the first frame is taken: colour becomes RGB; grey goes through the file's rescale and
     window, or without a window its darkest and brightest values become 0 and 255, unless it has 8 bits, which are kept.
 
     Args:
         source: a path, or the bytes of a file.
+        white: of 16-bit images; higher values are clipped to it. By default the image's own.
 
     Returns:
         A Pillow image of mode "L" or "RGB".
@@ -98,17 +105,36 @@ def decode(source: str | Path | bytes) -> Image.Image:
         require_pydicom(str(source))
     with quiet():
         try:
-            return read(source)
+            return read(source, white)
         except UnreadableError as error:
             raise DataError(f"{'image' if isinstance(source, bytes) else source}: {error}") from error
 
 
-def read(source: str | Path | bytes) -> Image.Image:
-    """Do what `decode` does; raise `UnreadableError` without a name. Call it under `quiet`."""
+def read(source: str | Path | bytes, white: int | Callable[[], int] | None = None) -> Image.Image:
+    """Do what `decode` does; raise `UnreadableError` without a name. Call it under `quiet`.
+
+    `white` may be a function, which is asked where an image has 16 bits.
+    """
     if is_dicom(source):
-        return _read_dicom(str(source))
+        with _reading_dicom():
+            return read_dicom(str(source))
     with _upright(source) as (image, _):
-        return _normalized(image)
+        return _normalized(image, white)
+
+
+def highest(source: str | Path | bytes) -> int:
+    """Return the largest value of a 16-bit image, and 0 of any other, from whose head alone that is told."""
+    if is_dicom(source) or (not isinstance(source, bytes) and Path(source).suffix.lower() in _NARROW):
+        return 0
+    with _telling(), _open(source) as image:
+        if not _is_wide(image):
+            return 0
+        return int(np.asarray(image).max())
+
+
+def white_of(value: int) -> int:
+    """Return the white of 8, 10, 12, 14 or 16 bits that a value needs."""
+    return next((white for white in WHITES if value <= white), WIDEST)
 
 
 def header(source: str | Path | bytes) -> tuple[int, int, bool]:
@@ -117,8 +143,8 @@ def header(source: str | Path | bytes) -> tuple[int, int, bool]:
     From the file's head where the format allows. Call it under `quiet`.
     """
     if is_dicom(source):
-        width, height = _read_dicom(str(source)).size
-        return height, width, False
+        with _reading_dicom():
+            return *size_of_dicom(str(source)), False
     with _telling(), _open(source) as image:
         orientation = _orientation(image)
         width, height = image.size
@@ -206,11 +232,15 @@ def _orientation(image: Image.Image) -> int:
     return 1
 
 
-def _normalized(image: Image.Image) -> Image.Image:
+def _is_wide(image: Image.Image) -> bool:
+    return image.mode == "I" or image.mode.startswith("I;16")
+
+
+def _normalized(image: Image.Image, white: int | Callable[[], int] | None) -> Image.Image:
     if image.mode == "F":
         raise UnreadableError("float pixels have no fixed range: save it with 8 or 16 bits a channel")
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        return Image.fromarray(_from_16_bits(image))
+    if _is_wide(image):
+        return Image.fromarray(_from_16_bits(image, white() if callable(white) else white))
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
@@ -222,39 +252,24 @@ def _normalized(image: Image.Image) -> Image.Image:
     return rgb.convert("L") if grey else rgb
 
 
-def _from_16_bits(image: Image.Image) -> Pixels:
+def _from_16_bits(image: Image.Image, white: int | None) -> Pixels:
     values = np.asarray(image).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
+    if values.min() < 0 or values.max() > WIDEST:
         raise UnreadableError("pixel values outside 0..65535: save it with 8 or 16 bits a channel")
     clear = image.info.get("transparency")
     if isinstance(clear, int):
-        values[values == clear] = 65535
-    return ((values + 128) // 257).astype(np.uint8)
+        values[values == clear] = 0  # so that it does not count for white
+    limit = white or (white_of(int(values.max())) if values.any() else WIDEST)
+    grey = np.minimum((2 * 255 * values + limit) // (2 * limit), 255)
+    if isinstance(clear, int):
+        grey[np.asarray(image) == clear] = 255
+    return grey.astype(np.uint8)
 
 
-def _read_dicom(path: str) -> Image.Image:
-    """Read the first frame of a DICOM file; MONOCHROME1 is inverted."""
-    import pydicom
-    from pydicom.pixels import apply_rescale, pixel_array
-
+@contextmanager
+def _reading_dicom() -> Iterator[None]:
     try:
-        with quiet():
-            dataset = pydicom.dcmread(path)
-            frame = pixel_array(dataset, index=0)  # YBR becomes RGB
-        if frame.ndim == 3:
-            return Image.fromarray(np.ascontiguousarray(frame, np.uint8))
-        values = apply_rescale(frame, dataset).astype(np.float64)
-        if "WindowCenter" in dataset:
-            centre, width = (float(np.atleast_1d(dataset[key].value)[0]) for key in ("WindowCenter", "WindowWidth"))
-            low, high = centre - width / 2, centre + width / 2 - 1
-        elif frame.dtype == np.uint8:
-            values, low, high = frame.astype(np.float64), 0.0, 255.0
-        else:
-            low, high = float(values.min()), float(values.max())
-        grey = np.clip((values - low) * (255 / max(high - low, 1e-12)), 0, 255)
-        if dataset.PhotometricInterpretation == "MONOCHROME1":
-            grey = 255 - grey
-        return Image.fromarray(np.rint(grey).astype(np.uint8))
+        yield
     except FileNotFoundError:
         raise UnreadableError("no such file") from None
     except Exception as error:  # pydicom's readers raise nearly anything at damaged files

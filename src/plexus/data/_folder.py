@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -18,7 +18,27 @@ ROLES = {
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
 }
-"""The words by which folders, files and hub data sets name their splits."""
+"""The words by which folders, files and hub data sets name their splits; `role` reads them in longer names."""
+_FILLERS = frozenset(("set", "data", "dataset", "images", "image", "imgs", "img", "split", "folder", "seg"))
+_CACHES = frozenset(
+    (
+        *("__macosx", "@eadir", "@recycle", "#recycle", "$recycle.bin", "system volume information", "lost+found"),
+        *("thumbnails", "_thumbnails", "__pycache__", "previews.lrdata"),
+    )
+)
+"""Folders that systems and cameras keep for themselves; those that begin with a dot are left out, too."""
+_SYSTEM = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"))
+FOREIGN = frozenset(
+    f".{suffix}"
+    for kinds in (
+        "heic heif jxl psd svg exr hdr tga dds",
+        "arw cr2 cr3 dng nef orf raf raw rw2",
+        "nii nrrd mha czi nd2",
+    )
+    for suffix in kinds.split()
+)
+"""Suffixes of images that are not read."""
+_HERE = PurePosixPath()
 _IMAGES, _MASKS = ("images", "image"), ("masks", "mask")
 _Sized = TypeVar("_Sized", bound=Sized)
 Files = list[PurePosixPath]
@@ -29,21 +49,62 @@ Parts = dict[str, list[tuple[str, PurePosixPath]]]
 
 @dataclass(frozen=True)
 class Tree:
-    """Everything below a folder that is not hidden; `where` is its name in messages."""
+    """Everything below a folder that is not hidden; `where` is its name in messages.
+
+    A folder that holds the images in one folder of its own, as unpacked archives do, is opened there: paths then begin
+    at the inner folder, and `prefix` is the way to it. `aside` are hidden images, and folders of systems and cameras.
+    """
 
     root: Path
     where: str
     folders: Files
     files: Files
+    aside: Files
+    prefix: PurePosixPath = _HERE
 
     @classmethod
     def read(cls, root: Path, where: str) -> Tree:
         """List a folder; one that cannot be read is refused, as is a name that is not UTF-8."""
         folders: Files = []
         files: Files = []
-        for path, is_folder in _walk(root):
-            (folders if is_folder else files).append(path)
-        return cls(root, where, folders, files)
+        aside: Files = []
+        for path, kind in _walk(root):
+            {"folder": folders, "file": files, "aside": aside}[kind].append(path)
+        return cls(root, where, folders, files, sorted(aside))._unwrapped()
+
+    def _unwrapped(self) -> Tree:
+        """Step into a folder that holds all images, below folders of its own, and is not named as a split."""
+        tree = self
+        while True:
+            images = [file.parts for file in tree.files if file.suffix.lower() in SUFFIXES]
+            if not images or {parts[0] for parts in images} != {(inner := images[0][0])} or role(inner):
+                return tree
+            if min(map(len, images)) < 3:
+                return tree
+            below: tuple[Files, Files] = tuple(
+                [PurePosixPath(*path.parts[1:]) for path in paths if path.parts[0] == inner and len(path.parts) > 1]
+                for paths in (tree.folders, tree.files)
+            )  # type: ignore[assignment]
+            tree = replace(
+                tree, root=tree.root / inner, where=f"{tree.where}/{printable(inner)}", folders=below[0],
+                files=below[1], prefix=tree.prefix / inner,
+            )  # fmt: skip
+
+    def name(self, path: PurePosixPath) -> str:
+        """Return the name of a file below the folder that the user named."""
+        return str(self.prefix / path)
+
+    def left_out(self) -> tuple[list[str], list[str]]:
+        """Return notes on the files that are no images, and `name: reason` for images of formats that are not read."""
+        rest = sorted(file for file in self.files if file.suffix.lower() not in SUFFIXES)
+        foreign = [file for file in rest if file.suffix.lower() in FOREIGN]
+        notes = [f"read in its folder {printable(str(self.prefix))}"] if self.prefix.parts else []
+        if rest:
+            notes.append(f"{counted(rest, 'file')} not an image: left aside")
+        if self.aside:
+            notes.append(f"{counted(self.aside, 'hidden or system item')}: left aside")
+        remedy = "not read: save it as JPEG or PNG"
+        return notes, [f"{self.name(file)}: {file.suffix[1:].upper()} is {remedy}" for file in foreign]
 
     @property
     def parquet(self) -> Files:
@@ -65,7 +126,9 @@ class Tree:
         base = self.root.resolve()
         return [
             Entry(
-                Sample(str(image), labels.get(image), str(mask) if mask else None, split=split_of.get(image)),
+                Sample(
+                    self.name(image), labels.get(image), self.name(mask) if mask else None, split=split_of.get(image)
+                ),
                 base / image,
                 base / mask if mask else None,
             )
@@ -78,7 +141,7 @@ def find_classes(tree: Tree) -> list[Entry]:
     parts = with_train(class_folders(tree, tree.images("images as CLASS/IMAGE.png, or parquet files")), tree.where)
     base, several = tree.root.resolve(), len(parts) > 1
     return [
-        Entry(Sample(str(image), label, split=split if several else None), base / image)
+        Entry(Sample(tree.name(image), label, split=split if several else None), base / image)
         for split, rows in parts.items()
         for label, image in rows
     ]
@@ -90,9 +153,6 @@ def find_samples(tree: Tree, suffix: str, masks: bool | None, notes: list[str]) 
     With `masks` False classes matter less than taking every image; `notes` gets a line for files left aside.
     """
     images = tree.images("images and masks, class folders, or parquet files")
-    if len(images) < len(tree.files):
-        others = sorted(set(tree.files) - set(images))
-        notes.append(f"{counted(others, 'file')} not an image: left aside")
     if pairs := _two_folders(images, suffix, tree.where, notes):
         return "folders", tree.entries(pairs, _splits({image: _side(image)[1] for image, _ in pairs}), {})
     split_of = _splits({image: image.parts for image in images})
@@ -121,20 +181,20 @@ def class_folders(tree: Tree, images: Files) -> Parts:
     for image in images:
         top.setdefault(image.parts[0] if len(image.parts) > 1 else "", []).append(image)
     roots = sorted(folder for folder in tree.folders if len(folder.parts) == 1)
-    train = [folder.name for folder in roots if ROLES.get(folder.name.lower()) == "train"]
+    train = [folder.name for folder in roots if role(folder.name) == "train"]
     depths = {name: {len(image.parts) for image in top.get(name, [])} for name in train}
-    all_named = all(name.lower() in ROLES for name in top)
+    all_named = all(role(name) for name in top)
     if not train or not (all_named or any(depths[name] and 2 not in depths[name] for name in train)):
         return {"train": _by_class(tree, images, "")}
     parts: Parts = {}
     for name in (folder.name for folder in roots):
-        role, own = ROLES.get(name.lower()), top.get(name, [])
-        if role is None and own:
+        split, own = role(name), top.get(name, [])
+        if split is None and own:
             raise DataError(f"{where}: folder {name!r} beside the splits holds images: move it elsewhere")
-        if role in parts:
-            raise DataError(f"{where}: folder {name!r} is a second {role} split: join the two")
-        if role is not None:
-            parts[role] = _by_class(tree, own, name)
+        if split in parts:
+            raise DataError(f"{where}: folder {name!r} is a second {split} split: join the two")
+        if split is not None:
+            parts[split] = _by_class(tree, own, name)
     if "" in top:
         raise _outside(where, top[""][0], "train/CLASS/")
     return parts
@@ -145,7 +205,7 @@ def parquet_splits(files: Files, where: str) -> dict[str, Files]:
 
     ``train-00000-of-00001.parquet`` and ``data/train/0000.parquet`` are train; where no name says anything, all are.
     """
-    subsets = {str(PurePosixPath(*(p for p in f.parent.parts if p.lower() not in ROLES))) for f in files}
+    subsets = {str(PurePosixPath(*(p for p in f.parent.parts if not role(p)))) for f in files}
     if len(subsets) > 1:
         raise DataError(f"{where}: several data sets ({', '.join(sorted(subsets))}): give the folder of one")
     parts: dict[str, Files] = {}
@@ -169,13 +229,30 @@ def with_train(parts: Mapping[str, _Sized], where: str) -> dict[str, _Sized]:
     return {split: parts[split] for split in ("train", "val", "test") if split in parts}
 
 
+def role(name: str) -> str | None:
+    """Return the split that a folder or file is named after: train, val or test.
+
+    Example:
+        >>> role("training_set"), role("Test Images"), role("val2017"), role("test tubes")
+        ('train', 'test', 'val', None)
+    """
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+    rest = [word for word in re.split(r"[\W_]+", words) if word and word not in _FILLERS]
+    if len(rest) != 1:
+        return None
+    return ROLES.get(rest[0]) or ROLES.get(re.sub(r"(set|data|\d{4})$", "", rest[0]))
+
+
 def counted(names: Sequence[object], what: str) -> str:
     """Return the number of some images or files, and the first of them, for a message."""
     return f"{len(names)} {what}{'s' if len(names) > 1 else ''} (first: {printable(str(names[0]))})"
 
 
-def _walk(root: Path) -> Iterator[tuple[PurePosixPath, bool]]:
-    """Yield (path below root, is a folder) for everything that is not hidden; links are followed, not in circles."""
+def _walk(root: Path) -> Iterator[tuple[PurePosixPath, str]]:
+    """Yield (path below root, folder | file | aside) for everything; links are followed, not in circles.
+
+    Nothing below a folder that is left aside is listed, and of the hidden files only images.
+    """
     above: dict[str, tuple[str, ...]] = {}  # for every folder, the real paths of it and of those it was reached through
 
     def failed(error: OSError) -> None:
@@ -183,30 +260,37 @@ def _walk(root: Path) -> Iterator[tuple[PurePosixPath, bool]]:
 
     for folder, folders, files in os.walk(root, onerror=failed, followlinks=True):
         above[folder] = (*above.get(os.path.dirname(folder), ()), os.path.realpath(folder))
+        here = PurePosixPath(Path(folder).relative_to(root).as_posix())
+        found = [(name, "aside") for name in folders if _hidden(name)]
         folders[:] = [
             d for d in folders if not _hidden(d) and os.path.realpath(os.path.join(folder, d)) not in above[folder]
         ]
-        here = PurePosixPath(Path(folder).relative_to(root).as_posix())
-        for name, is_folder in [*((d, True) for d in folders), *((f, False) for f in files if not _hidden(f))]:
+        found += [(name, "folder") for name in folders]
+        for name in files:
+            hidden = _hidden(name) or name.lower() in _SYSTEM
+            if not hidden or os.path.splitext(name)[1].lower() in SUFFIXES:
+                found.append((name, "aside" if hidden else "file"))
+        for name, kind in found:
             try:
                 name.encode()
             except UnicodeEncodeError:
                 raise DataError(f"{root}: the file name {name!a} is not UTF-8: rename it") from None
-            yield here / name, is_folder
+            yield here / name, kind
 
 
 def _hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
+    return name.startswith(".") or name.lower() in _CACHES
 
 
 def _role(file: PurePosixPath) -> str | None:
     words = re.findall(r"^[a-z]+", file.name.lower().removesuffix(".parquet"))
-    words += [part.lower() for part in reversed(file.parent.parts)]
-    return next((ROLES[word] for word in words if word in ROLES), None)
+    return next((split for word in (*words, *reversed(file.parent.parts)) if (split := role(word))), None)
 
 
 def _by_class(tree: Tree, images: Files, split: str) -> list[tuple[str, PurePosixPath]]:
     depth = 1 if split else 0
+    while split and images and all(len(i.parts) > depth + 2 and role(i.parts[depth]) == role(split) for i in images):
+        depth += 1  # an archive unpacked into a folder of its name: train/train/CLASS
     pattern = "/".join([*([split] if split else []), "CLASS", ""])
     for image in images:
         if len(image.parts) < depth + 2:
@@ -215,7 +299,7 @@ def _by_class(tree: Tree, images: Files, split: str) -> list[tuple[str, PurePosi
     used = {name for name, _ in rows}
     for folder in tree.folders:
         inside = len(folder.parts) == depth + 1 and (not split or folder.parts[0] == split)
-        if inside and folder.name not in used and ROLES.get(split.lower(), "train") == "train":
+        if inside and folder.name not in used and (not split or role(split) == "train"):
             empty = printable(str(folder))
             raise DataError(f"{tree.where}: class folder {empty!r} holds no images: add some or remove it")
     return [(label, PurePosixPath(path)) for label, path in rows]
@@ -227,8 +311,8 @@ def _outside(where: str, image: PurePosixPath, pattern: str) -> DataError:
 
 def _splits(parts: Mapping[PurePosixPath, Sequence[str]]) -> dict[PurePosixPath, str]:
     """Tell the split of each image, where every image lies below a folder named after one."""
-    roles = {image: ROLES.get(path[0].lower()) for image, path in parts.items() if len(path) > 1}
-    named = {image: role for image, role in roles.items() if role is not None}
+    known = {name: role(name) for name in {path[0] for path in parts.values() if len(path) > 1}}
+    named = {image: split for image, path in parts.items() if len(path) > 1 and (split := known[path[0]]) is not None}
     return named if len(named) == len(parts) else {}
 
 
@@ -287,7 +371,7 @@ def _folder_labels(images: Files, split_of: Mapping[PurePosixPath, str]) -> dict
     """Take as classes the folders that paired images lie in, where each lies in one and they are several."""
     at = {image: image.parts[1 if image in split_of else 0 : -1] for image in images}
     several = all(at.values()) and len({parts[0] for parts in at.values()}) > 1
-    named_as_splits = all(parts and parts[0].lower() in ROLES for parts in at.values())
+    named_as_splits = all(role(name) for name in {parts[0] if parts else "" for parts in at.values()})
     return {image: parts[0] for image, parts in at.items()} if several and not named_as_splits else {}
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from plexus.data._arrays import ImageData, Split
+from plexus.data._decode import WIDEST
 from plexus.data._open import open_labelled, open_samples
 from plexus.data._pixels import Size, stack
 from plexus.data._read import read_all
@@ -74,7 +75,9 @@ def load(
             rows = _random_splits(samples, seed, test, val, limit)
             none = np.full(len(samples), -1)
             parts, _, skipped = _decoded(samples, none, rows, shape, channels, skip_unreadable=skip_unreadable)
-            return _in_order(samples, parts, classes=(), fingerprint=_fingerprint(parts, ()), skipped=skipped)
+            given = tuple(split for split in ("val", "test") if split in samples.splits)
+            fingerprint = _fingerprint(parts, ())
+            return _in_order(samples, parts, classes=(), fingerprint=fingerprint, skipped=skipped, given=given)
 
     samples = open_labelled(spec, label)
     labels, rows = _labels(samples), _given_splits(samples)
@@ -112,7 +115,9 @@ def load(
 
 
 def _in_order(samples: SampleSet, parts: Mapping[str, Split], **facts: Any) -> ImageData:
-    return ImageData(samples.name, parts["train"], parts["val"], parts["test"], **facts)
+    white = samples.white.value
+    facts |= {"skipped": (*samples.left_out, *facts["skipped"]), "white": white if white != WIDEST else None}
+    return ImageData(samples.name, parts["train"], parts["val"], parts["test"], notes=samples.notes, **facts)
 
 
 def _check_arguments(size: Size | None, seed: int, shares: Mapping[str, float], limit: int | None) -> None:

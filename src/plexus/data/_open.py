@@ -12,7 +12,7 @@ import numpy as np
 
 from plexus.data._decode import SUFFIXES, is_dicom, require_pydicom
 from plexus.data._folder import Tree, counted, find_classes, find_samples
-from plexus.data._samples import Entry, Remarks, Sample, SampleSet
+from plexus.data._samples import Entry, Remarks, Sample, SampleSet, White
 from plexus.data._table import Found, hub_entries, manifest_entries, parquet_entries
 from plexus.errors import ConfigError, DataError, printable
 
@@ -62,6 +62,7 @@ def open_samples(
         (Sample(name='1_1.png', label=None, mask='1_1_mask.png', group='1', split=None), (6, 8), None)
     """
     notes: list[str] = []
+    left_out: list[str] = []
     where, path = printable(str(spec)), _existing(spec)
     if path is None:
         layout, (entries, classes) = _elsewhere(spec, label, labelled=False)
@@ -74,6 +75,7 @@ def open_samples(
         elif label is not None:
             raise DataError(f"{where}: its classes are the names of folders: leave --label out")
         else:
+            notes, left_out = tree.left_out()
             layout, entries = find_samples(tree, mask_suffix, masks, notes)
             classes = _classes(entries)
     elif path.suffix.lower() in (".csv", ".tsv"):
@@ -87,11 +89,13 @@ def open_samples(
         raise DataError(f"{where}: neither a folder, nor a CSV manifest, parquet or image file")
     entries = _with_masks(entries, where, layout, mask_suffix, masks, missing_mask, notes)
     entries = _with_groups(entries, where, layout, group_from, notes)
-    return _gathered(spec, path, where, layout, entries, classes, notes)
+    return _gathered(spec, path, where, layout, entries, classes, notes, left_out)
 
 
 def open_labelled(spec: str | Path, label: str | None) -> SampleSet:
     """Find images that all have a class, and a split to train on: digits, class folders, parquet files, the hub."""
+    notes: list[str] = []
+    left_out: list[str] = []
     where, path = printable(str(spec)), _existing(spec)
     if path is None:
         layout, (entries, classes) = _elsewhere(spec, label, labelled=True)
@@ -102,9 +106,10 @@ def open_labelled(spec: str | Path, label: str | None) -> SampleSet:
     elif label is not None:
         raise DataError(f"{where}: its labels are the names of folders: leave --label out")
     else:
+        notes, left_out = tree.left_out()
         layout, entries = "classes", find_classes(tree)
         classes = _classes(entries)
-    return _gathered(spec, path, where, layout, entries, classes, [])
+    return _gathered(spec, path, where, layout, entries, classes, notes, left_out)
 
 
 def _existing(spec: str | Path) -> Path | None:
@@ -153,12 +158,15 @@ def _gathered(
     entries: Sequence[Entry],
     classes: tuple[str, ...],
     notes: Sequence[str],
+    left_out: Sequence[str],
 ) -> SampleSet:
     if any(isinstance(entry.image, Path) and is_dicom(entry.image) for entry in entries):
         require_pydicom(where)
     name = path.resolve().name if path is not None else str(spec).rpartition("/")[2]
     samples, images, masks = zip(*entries, strict=True)
-    return SampleSet(name, where, layout, samples, classes, images, masks, Remarks(notes))
+    remarks = Remarks(notes)
+    white = White(images, remarks)
+    return SampleSet(name, where, layout, samples, classes, images, masks, remarks, white, tuple(left_out))
 
 
 def _with_masks(

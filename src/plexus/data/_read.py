@@ -34,7 +34,7 @@ Outcome = Pixels | Size | str
 """An image's pixels; its size alone, once sizes are known to differ; or why it cannot be read."""
 
 
-def read_image(path: str | Path, in_shape: Sequence[int]) -> Tensor:
+def read_image(path: str | Path, in_shape: Sequence[int], *, white: int | None = None) -> Tensor:
     """Read an image file into the shape a model was trained on.
 
     Decodes and resizes as `load` does with ``size``; colour becomes luminance where the model wants grey.
@@ -42,6 +42,7 @@ def read_image(path: str | Path, in_shape: Sequence[int]) -> Tensor:
     Args:
         path: the image file.
         in_shape: channels (1 or 3), rows, columns.
+        white: of 16-bit images, as in the training data: see `decode`.
 
     Returns:
         uint8 pixels, (C, H, W), 0..255.
@@ -57,7 +58,7 @@ def read_image(path: str | Path, in_shape: Sequence[int]) -> Tensor:
         ...     read_image(f"{folder}/a.png", (3, 8, 8)).shape
         torch.Size([3, 8, 8])
     """
-    return torch.from_numpy(to_shape(np.asarray(decode(path)), in_shape))
+    return torch.from_numpy(to_shape(np.asarray(decode(path, white=white)), in_shape))
 
 
 def read_batches(

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from plexus.data._decode import TURNED, Mask, Pixels, UnreadableError, header, quiet, read, read_mask
+from plexus.data._decode import (
+    TURNED,
+    WIDEST,
+    Mask,
+    Pixels,
+    UnreadableError,
+    header,
+    highest,
+    quiet,
+    read,
+    read_mask,
+    white_of,
+)
 from plexus.data._pixels import resize_image, to_pixels
 from plexus.errors import printable
 
@@ -85,6 +99,11 @@ class Remarks:
         with self._lock:
             self._names.setdefault(treatment, set()).add(name)
 
+    def state(self, line: str) -> None:
+        """Note a treatment of all images, once."""
+        with self._lock:
+            self._stated = tuple(dict.fromkeys((*self._stated, line)))
+
     def lines(self) -> tuple[str, ...]:
         """Return one line for each treatment, with its count and its first image."""
         with self._lock:
@@ -97,6 +116,51 @@ class Remarks:
     def __reduce__(self) -> tuple[type[Remarks], tuple[tuple[str, ...]]]:
         """Pickle without the lock: a copy in another process tells what it finds itself."""
         return Remarks, (self._stated,)
+
+
+class White:
+    """The value that is white in the 16-bit images of a set: the largest of 8, 10, 12, 14 or 16 bits that they need.
+
+    Cameras and scanners leave the upper bits of 16 empty. It is found when a 16-bit image is first read, from all of
+    the set, so that all are scaled alike; threads may ask at once.
+
+    Args:
+        images: the place of each image.
+        remarks: gets a line where white is not 65535.
+    """
+
+    def __init__(self, images: Sequence[Source] = (), remarks: Remarks | None = None) -> None:
+        self._images, self._remarks, self._lock = tuple(images), remarks, threading.Lock()
+        self.value: int | None = None
+
+    def __call__(self) -> int:
+        """Return it; read all 16-bit images where that was not done yet."""
+        with self._lock:
+            if self.value is None:
+                highest, white = 0, 255
+                for source in self._images:
+                    if (highest := max(highest, _highest(source))) > white:
+                        white = white_of(highest)
+                    if white == WIDEST:
+                        break
+                self.value = white if highest else WIDEST
+                if self._remarks is not None and self.value != WIDEST:
+                    bits = self.value.bit_length()
+                    self._remarks.state(f"16-bit images hold values up to {highest}: scaled as {bits} bits")
+            return self.value
+
+    def __reduce__(self) -> tuple[type[White], tuple[tuple[Source, ...]]]:
+        """Pickle without the lock."""
+        return White, (self._images,)
+
+
+def _highest(source: Source) -> int:
+    """Return the largest value of a 16-bit image, and 0 for any other or one that cannot be read."""
+    if isinstance(source, np.ndarray):
+        return 0
+    with quiet(), suppress(UnreadableError, OSError):
+        return highest(_opened(source))  # type: ignore[arg-type]
+    return 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +176,8 @@ class SampleSet:
         images: the place of each image: a file, a cell of a table, or uint8 pixels (H, W) or (H, W, 3).
         masks: the place of each mask.
         remarks: what is worth telling.
+        white: of its 16-bit images.
+        left_out: ``name: reason`` for each file that is an image of a format that is not read.
 
     Example:
         >>> import tempfile
@@ -132,6 +198,8 @@ class SampleSet:
     images: tuple[Source, ...]
     masks: tuple[Source | None, ...]
     remarks: Remarks = field(default_factory=Remarks)
+    white: White = field(default_factory=White)
+    left_out: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -163,6 +231,20 @@ class SampleSet:
         named = {sample.split for sample in self.samples}
         return tuple(split for split in ("train", "val", "test") if split in named)
 
+    @property
+    def summary(self) -> str:
+        """One line for people: what was read as what, and what was left out."""
+        labels = Counter(sample.label for sample in self.samples if sample.label is not None)
+        parts = [f"{self.where}: {counted_as(len(self), 'image')} {_LAYOUTS.get(self.layout, '')}".rstrip()]
+        parts += [f"{counted_as(len(labels), 'class', 'es')} ({few(labels)})"] if labels else []
+        if splits := Counter(sample.split for sample in self.samples if sample.split is not None):
+            parts.append(f"splits {', '.join(f'{name} {splits[name]:,}' for name in self.splits)}")
+        if masked := sum(bool(sample.mask) for sample in self.samples):
+            parts.append(f"{masked:,} with a mask")
+        if groups := len({sample.group for sample in self.samples if sample.group is not None}):
+            parts.append(counted_as(groups, "group"))
+        return "; ".join([*parts, *self.notes])
+
     def address(self, i: int) -> str:
         """Return what a message calls an image: its name below ``where``, on one line."""
         name = printable(self.samples[i].name)
@@ -193,7 +275,7 @@ class SampleSet:
         if isinstance(source, np.ndarray):
             return resize_image(source, size, channels)
         with quiet():
-            return to_pixels(read(source), size, channels)
+            return to_pixels(read(source, self.white), size, channels)
 
     def mask_content(self, i: int) -> bytes | None:
         """Return the bytes of a mask's file; empty where an absent mask counts as empty, None where none is declared.
@@ -256,6 +338,27 @@ class SampleSet:
             return source.shape[0], source.shape[1], False
         with quiet():
             return header(source)
+
+
+_LAYOUTS = {
+    "classes": "in class folders",
+    "pairs": "with masks beside them",
+    "folders": "in folders of images and masks",
+    "manifest": "of a table",
+    "parquet": "of parquet files",
+    "hub": "of the hub",
+}
+
+
+def counted_as(count: int, what: str, several: str = "s") -> str:
+    """Return a number and what it counts."""
+    return f"{count:,} {what}{'' if count == 1 else several}"
+
+
+def few(counts: Mapping[str, int], most: int = 8) -> str:
+    """Name classes with their numbers, at most so many."""
+    shown = [f"{printable(name)[:40]} {counts[name]:,}" for name in sorted(counts)[:most]]
+    return ", ".join([*shown, *([f"and {len(counts) - most} more"] if len(counts) > most else [])])
 
 
 def _opened(source: Source) -> Path | bytes | Pixels:

@@ -11,7 +11,7 @@ from glob import escape
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from plexus.data._folder import ROLES, parquet_splits, with_train
+from plexus.data._folder import parquet_splits, role, with_train
 from plexus.data._samples import Cell, Entry, Sample
 from plexus.errors import DataError, printable
 
@@ -119,10 +119,10 @@ def hub_entries(spec: str, label: str | None, *, labelled: bool) -> Found:
             tables = dict(load_dataset(spec))
     except Exception as error:
         raise DataError(f"{spec}: cannot be loaded from the hub ({_line(error)}): {remedy}") from None
-    roles = {split: ROLES.get(split.lower()) for split in tables}
+    roles = {split: role(split) for split in tables}
     if len(tables) == 1 and None in roles.values():
         roles = dict.fromkeys(tables, "train")
-    named = {role: tables[split] for split, role in roles.items() if role is not None}
+    named = {kind: tables[split] for split, kind in roles.items() if kind is not None}
     if not named:
         raise DataError(f"{spec}: no train split (found: {', '.join(tables) or 'none'}): give a folder of its images")
     columns = find_columns(next(iter(named.values())).features, spec, label, labelled=labelled)
@@ -246,9 +246,9 @@ def _is_file(path: object) -> bool:
 def _split(text: str, where: str, number: int) -> str | None:
     if not text:
         return None
-    if text.lower() not in ROLES:
+    if (split := role(text)) is None:
         raise DataError(f"{where}: line {number}: no split {printable(text)!r}: give train, val or test")
-    return ROLES[text.lower()]
+    return split
 
 
 def _dtype(kind: Any) -> str:

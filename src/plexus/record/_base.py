@@ -95,6 +95,7 @@ class Record(Part):
         size: list[int] = []
         trained_size: list[Real] = []
         channels: Count = None
+        white: Count = None
         skipped: list[str] = []
         notes: list[str] = []
 

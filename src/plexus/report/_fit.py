@@ -67,6 +67,7 @@ def sections(record: FitRecord) -> dict[str, Any]:
         ],
         "making": _making(record),
         "skipped": record.data.skipped,
+        "notes": record.data.notes,
     }
 
 

@@ -61,6 +61,7 @@ def sections(record: RepresentRecord) -> dict[str, Any]:
             ("Accuracy of the classifier on Z, validation", _epochs(record, "val_accuracy", "accuracy")),
         ],
         "skipped": record.data.skipped,
+        "notes": record.data.notes,
         "making": _making(record),
         "data": {"map": _map(record) if drawn else {}},
     }  # fmt: skip

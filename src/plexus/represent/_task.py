@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from plexus.data import Split, data_uri, pixel_statistics
-from plexus.errors import ConfigError, RunError, printable
+from plexus.errors import ConfigError, RunError
 from plexus.graph import Wiring
 from plexus.models import Autoencoder
 from plexus.nn import fold
@@ -61,6 +61,7 @@ class RepresentTask(Task[RepresentConfig]):
             "counts": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
             "labelled": 0 if config.labels == "none" else self.images.labelled,
             "skipped": list(data.skipped),
+            "notes": list(data.notes),
         }
         return {"data": facts, "epochs": []}
 
@@ -69,12 +70,8 @@ class RepresentTask(Task[RepresentConfig]):
 
     def header(self) -> list[str]:
         data, config = self.images.data, self.config
-        counts = (
-            f"{len(data.train):,} images to learn from, {len(data.val):,} to validate on, {len(data.test):,} to test"
-        )
         return [
-            f"data    {printable(data.name)}: {counts}; {len(data.classes)} classes; "
-            f"{'x'.join(map(str, data.in_shape[1:]))} pixels",
+            f"data    {data.summary}",
             f"net     an autoencoder with {config.dim} numbers in Z; labels: {config.labels}; {config.epochs} epochs",
         ]
 

@@ -151,12 +151,14 @@ class Chosen:
         labels: class indices, (N,).
         names: where each came from.
         facts: of the data, for the record.
+        summary: the data in a line, for people.
     """
 
     pixels: Tensor
     labels: Tensor
     names: tuple[str, ...]
     facts: dict[str, Any]
+    summary: str = ""
 
 
 def choose_images(opened: Sequence[Opened], spec: str, count: int, *, seed: int, size: int | None) -> Chosen:
@@ -196,7 +198,7 @@ def choose_images(opened: Sequence[Opened], spec: str, count: int, *, seed: int,
         "test": len(test),
         "own": [bool(each.fingerprint) and each.fingerprint == data.fingerprint for each in opened],
     }
-    return Chosen(pixels, test.labels[rows], tuple(test.names[row] for row in rows.tolist()), facts)
+    return Chosen(pixels, test.labels[rows], tuple(test.names[row] for row in rows.tolist()), facts, data.summary)
 
 
 def _shape(opened: Sequence[Opened], size: int | None) -> tuple[int, int, int] | None:

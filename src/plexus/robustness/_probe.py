@@ -13,7 +13,7 @@ import torch
 
 import plexus
 from plexus.errors import ConfigError, DataError, PlexusError
-from plexus.progress import bar
+from plexus.progress import bar, current
 from plexus.record import FORMAT, RobustnessRecord
 from plexus.robustness._curve import RotationCurve
 from plexus.robustness._open import Chosen, Opened, choose_images, open_model
@@ -53,7 +53,7 @@ def probe_models(
         mean, std: of pixels 0..255, for models that want them scaled.
         batch_size: images in one forward pass.
         command: the command line that reproduces it.
-        progress: show progress on stderr.
+        progress: say what was read, and show progress on stderr.
         now: the time to stamp it with.
 
     Returns:
@@ -83,12 +83,14 @@ def probe_models(
     with bar("loading models and images", 1, progress):
         opened = [open_model(spec, mean=mean, std=std) for spec in models]
         chosen = choose_images(opened, data, images, seed=seed, size=size)
+    for each in opened:
+        _check_logits(each, chosen)
+    current().say(f"data    {chosen.summary}; {len(chosen.pixels):,} of the test images are turned")
     names = _names(opened)
     pixels = chosen.pixels.float()
     measured: list[dict[str, Any]] = []
     with bar("turning images", len(opened), progress) as turned:
         for i, (name, each) in enumerate(zip(names, opened, strict=True)):
-            _check_logits(each, chosen)
             start = time.monotonic()
             curve = rotation(each.model, pixels, chosen.labels, angles, mask, progress=False, batch_size=batch_size)
             measured.append(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plexus.data import SampleSet, SegmentationDataset, load_segmentation, open_samples
-from plexus.errors import DataError, printable
+from plexus.errors import DataError
 from plexus.progress import current
 from plexus.record import atomic_write, to_json
 from plexus.segment._config import SegmentConfig
@@ -59,6 +59,7 @@ class SegmentTask(Task[SegmentConfig]):
             config.data, masks=True, group_from=config.group_from, mask_suffix=config.mask_suffix,
             missing_mask=config.missing_mask,
         )  # fmt: skip
+        self.found = samples.summary
         self.names = [sample.name for sample in samples.samples]
         samples, self.notes = _for_training(samples, config)
         if config.folds is not None:
@@ -108,7 +109,7 @@ class SegmentTask(Task[SegmentConfig]):
         pairs, config = self.pairs, self.config
         targets = int(pairs.present.sum())
         return [
-            f"data    {printable(pairs.source.name)}: {len(pairs):,} images, {targets:,} with a target; "
+            f"data    {self.found}; {len(pairs):,} are used, {targets:,} of them with a target, as "
             f"{'x'.join(map(str, config.shape))} pixels",
             f"net     {config.preset}; {len(self.folds)} to train, {config.epochs} epochs each",
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -126,10 +127,11 @@ def answer_images(
     rule = run.gate(gate)
     sets = [open_samples(spec, masks=False) for spec in images]
     names = [name for source in sets for name in short_names(source)]
-    if twice := next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None:
+    if twice := next((name for name, times in Counter(names).items() if times > 1), None):
         raise DataError(f"{twice}: two images have this name, and one result would replace the other; rename one")
     names_left = iter(names)
     for source in sets:
+        tell(source.summary)
         for first in range(0, len(source), _AT_ONCE):
             rows = list(range(first, min(first + _AT_ONCE, len(source))))
             read = _decoded(source, rows)

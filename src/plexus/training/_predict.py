@@ -48,7 +48,7 @@ def predict(run: str | Path, images: Sequence[str | Path]) -> list[dict[str, Any
     classes, shape = record.data.classes, tuple(record.data.in_shape)
     answers = []
     for image in images:
-        pixels = read_image(image, shape).float().unsqueeze(0).numpy()
+        pixels = read_image(image, shape, white=record.data.white).float().unsqueeze(0).numpy()
         try:
             (logits,) = session.run(None, {"pixels": pixels})
             probabilities = torch.from_numpy(np.asarray(logits[0])).softmax(0).tolist()

@@ -85,6 +85,8 @@ class FitTask(Task[FitConfig]):
             "in_shape": list(data.in_shape),
             "counts": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
             "skipped": list(data.skipped),
+            "notes": list(data.notes),
+            "white": data.white,
         }
         return {"data": facts, "epochs": [], "plan": self.plan.to_dict()}
 
@@ -93,15 +95,12 @@ class FitTask(Task[FitConfig]):
 
     def header(self) -> list[str]:
         data, config = self.data, self.config
-        channels, *sides = data.in_shape
         layers = len(self.nets.legos())
         (name, limit), *_ = [*config.budget().items(), ("", 0)]
         target = self.plan.target
         left = f"{target.fan_in} sources for every group of maps" if target.fan_in else f"{target.edges:,} edges left"
         lines = [
-            f"data    {data.name}: {len(data.train):,} images to learn from, {len(data.val):,} to validate on, "
-            f"{len(data.test):,} to test; {len(data.classes)} classes; {'x'.join(map(str, sides))} pixels, "
-            f"{'grey' if channels == 1 else 'colour' if channels == 3 else f'{channels} channels'}",
+            f"data    {data.summary}",
             f"net     {config.stack}: {layers} layers"
             + (f", {self.nets.config.width} channels at first" if self.nets.config.width else ""),
             f"budget  {f'{name}={limit:g}: ' if name else ''}{left}; {config.epochs} epochs",
