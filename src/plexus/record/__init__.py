@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from plexus.errors import RunError
-from plexus.record._base import FORMAT, Record, atomic_write, digest, plain, read_json, to_json
+from plexus.record._base import FORMAT, Record, atomic_write, digest, plain, read_json, spreadsheet_cell, to_json
 from plexus.record._findings import AuditRecord, ClaimsRecord, RobustnessRecord, StudyRecord, TrialRecord
 from plexus.record._origin import cores, machine, versions
 from plexus.record._runs import FitRecord, RepresentRecord, SegmentRecord
@@ -15,7 +15,7 @@ from plexus.record._runs import FitRecord, RepresentRecord, SegmentRecord
 __all__ = [
     "FORMAT", "KINDS", "AuditRecord", "ClaimsRecord", "FitRecord", "Record", "RepresentRecord", "RobustnessRecord",
     "SegmentRecord", "StudyRecord", "TrialRecord", "atomic_write", "cores", "digest", "machine", "plain", "read_json",
-    "read_record", "record_of", "to_json", "versions",
+    "read_record", "record_of", "spreadsheet_cell", "to_json", "versions",
 ]  # fmt: skip
 
 KINDS: dict[str, type[Record]] = {

@@ -276,6 +276,23 @@ def plain(value: Any) -> Any:
     return str(value).encode(errors="backslashreplace").decode()  # file names need not be UTF-8
 
 
+def spreadsheet_cell(value: Any) -> Any:
+    """Return a value as a table may hold it that a spreadsheet opens: a text never begins a formula.
+
+    Args:
+        value: a text gets an apostrophe in front where it would; numbers stay.
+
+    Example:
+        >>> spreadsheet_cell("=HYPERLINK(1).png"), spreadsheet_cell(-1)
+        ("'=HYPERLINK(1).png", -1)
+    """
+    return f"'{value}" if isinstance(value, str) and value[:1] in _FORMULA else value
+
+
+_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+"""Signs that begin a formula, those of full width included, which some spreadsheets take for the others."""
+
+
 def _dump(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 

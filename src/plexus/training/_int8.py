@@ -10,11 +10,8 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
-import torch
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
-from torch import Tensor
 
 F32 = NDArray[np.float32]
 _LAYERS = {"Conv": 0, "Gemm": 0, "MatMul": 1}
@@ -215,20 +212,3 @@ def _letters(number: int) -> str:
     """A short name for a number: digits in base 36."""
     digits = "0123456789abcdefghijklmnopqrstuvwxyz"
     return f"t{digits[number // 1296 % 36]}{digits[number // 36 % 36]}{digits[number % 36]}"
-
-
-def onnx_logits(model: bytes, images: Tensor, *, batch: int = 100) -> Tensor:
-    """The answers of a model on one thread, (N, classes).
-
-    Args:
-        model: ONNX.
-        images: (N, C, H, W), 0..255.
-        batch: images at a time.
-    """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = 1, 3
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return torch.cat(
-        [torch.from_numpy(np.asarray(session.run(None, {name: x.float().numpy()})[0])) for x in images.split(batch)]
-    )

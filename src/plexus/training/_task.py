@@ -21,12 +21,11 @@ from plexus.training._classification import ClassificationModule, Normalize
 from plexus.training._config import FitConfig
 from plexus.training._cut import GradualCut, left, plain
 from plexus.training._fit import FIT
-from plexus.training._int8 import onnx_logits
 from plexus.training._loop import Batches, Loop, check_devices, wait
 from plexus.training._module import Schedule, reduce_seed
 from plexus.training.engine import Task
 from plexus.training.evaluation import SHARES, Trained, evaluate, tested
-from plexus.training.export import CALIBRATED, export, export_int8, milliseconds
+from plexus.training.export import CALIBRATED, export, export_int8, milliseconds, onnx_logits
 from plexus.training.nets import Nets
 from plexus.training.run_folder import is_rank_zero
 from plexus.wiring import edge_costs, importance, prune, random_maps, random_wiring, write_wiring

@@ -334,6 +334,27 @@ def milliseconds(model: bytes, in_shape: Sequence[int], *, rounds: int = 9, leas
     return 1000 * statistics.median(timed(calls) for _ in range(rounds))
 
 
+def onnx_logits(model: bytes, images: torch.Tensor, *, batch: int = 100) -> torch.Tensor:
+    """The answers of a model on one thread, (N, classes).
+
+    Args:
+        model: ONNX.
+        images: (N, C, H, W), 0..255.
+        batch: images at a time.
+
+    Example:
+        >>> onnx_logits(to_onnx(nn.Flatten(), (1, 1, 2)), torch.ones(3, 1, 1, 2)).shape
+        torch.Size([3, 2])
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 3
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return torch.cat(
+        [torch.from_numpy(np.asarray(session.run(None, {name: x.float().numpy()})[0])) for x in images.split(batch)]
+    )
+
+
 def _check_source(source: str, weights: bytes, pixels: torch.Tensor, expected: torch.Tensor) -> None:
     space: dict[str, object] = {}
     exec(compile(source, "model.py", "exec"), space)
