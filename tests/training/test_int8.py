@@ -18,6 +18,8 @@ SHAPE = (3, 16, 16)
 class Mixed(nn.Module):
     """Depthwise, grouped and dense convolutions, gathered channels, both poolings."""
 
+    maps: torch.Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, 48, 3, padding=1, bias=False), nn.BatchNorm2d(48), nn.ReLU())

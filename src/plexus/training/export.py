@@ -248,7 +248,7 @@ def export_int8(
     try:
         content = model if isinstance(model, bytes) else Path(model).read_bytes()
     except OSError as error:
-        raise RunError(f"{model}: cannot read the model: {error.strerror}; finish the run first") from None
+        raise RunError(f"{error.filename}: cannot read the model: {error.strerror}; finish the run first") from None
     batches = [part.float().numpy() for part in images[:CALIBRATED].split(64)]
     about = {entry.key: entry.value for entry in onnx.load_model_from_string(content).metadata_props}
     made: dict[str, bytes] = {}
