@@ -68,3 +68,30 @@ def printable(text: str) -> str:
         ('scan 7.png', "'scan\\\\n7.png'")
     """
     return text if text.isprintable() else ascii(text)
+
+
+def short(value: object, most: int = 60) -> str:
+    """Return what a value is in a few words, for a message: never the numbers of an array.
+
+    Args:
+        value: whatever a user gave.
+        most: letters, at most.
+
+    Example:
+        >>> short("cat"), short([1] * 1000)
+        ("'cat'", 'a list of 1000')
+    """
+    shape = getattr(value, "shape", None)
+    kind = type(value).__name__
+    article = "an" if kind[:1].lower() in "aeiou" else "a"
+    if isinstance(shape, tuple):
+        return f"{article} {kind} of shape {tuple(shape)}"
+    text = ascii(value) if isinstance(value, str | bytes | int | float | None) else ""
+    if isinstance(value, list | tuple | dict | set | frozenset) and len(value) <= 8:
+        parts = [short(part, most) for part in value]
+        text = repr(value) if all(isinstance(v, str | int | float | None) for v in value) else f"[{', '.join(parts)}]"
+    if text and len(text) <= most and text.isprintable():
+        return text
+    if text and isinstance(value, str | bytes | int | float):
+        return f"{text[: most - 3]}..."
+    return f"{article} {kind} of {len(value)}" if hasattr(value, "__len__") else f"{article} {kind}"

@@ -15,6 +15,7 @@ from typing import TextIO
 from plexus.errors import printable
 
 Step = Callable[..., None]
+"""Says how many more steps are done, and what of them."""
 STARTING = "loading PyTorch"
 """The part before there is anything to say."""
 REDRAW = 0.1

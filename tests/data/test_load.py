@@ -335,7 +335,7 @@ def test_a_bar_is_drawn_on_terminals_where_images_are_many(
     load("digits", limit=300)
     assert capsys.readouterr().err == ""
     load("digits")
-    assert "Reading images" in capsys.readouterr().err
+    assert "reading images" in capsys.readouterr().err
 
 
 def test_channels_may_be_asked_for(tmp_path: Path) -> None:

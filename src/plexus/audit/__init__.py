@@ -1,8 +1,12 @@
 """Faults of labelled image sets: near-duplicates, contradictions among them, leaks; and leak-free folds.
 
 `fingerprint` reads the images, `near_duplicates` finds the pairs, `contradictions` compares their labels, `folds` deals
-images so that nothing leaks. `audit` does it all.
+images so that nothing leaks. `audit` does it all, and so does the package itself, called: `plexus.audit("photos")`.
 """
+
+import sys
+from types import ModuleType
+from typing import Any
 
 from plexus.audit._audit import Audit, audit
 from plexus.audit._clean import Cleaned, clean
@@ -44,3 +48,18 @@ __all__ = [
     "write_clean",
     "write_files",
 ]
+
+
+class _Callable(ModuleType):
+    """A package that can be called.
+
+    `plexus.audit` is this package as soon as anything imports it, whatever else the name was given; for
+    `plexus.audit(images)` to work beside `from plexus.audit import folds`, the package itself must be callable.
+    """
+
+    def __call__(self, images: Any, labels: Any = None, **options: Any) -> Audit:
+        """Audit images: a place, a list of paths, or images in memory; see `audit` for the options."""
+        return audit(images if labels is None else (images, labels), **options)
+
+
+sys.modules[__name__].__class__ = _Callable

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from plexus.audit._fingerprint import Fingerprints, Problem, fingerprint
 from plexus.audit._folds import Folds, check_folds, folds
 from plexus.audit._near import Cluster, NearDuplicates, check, clusters, near_duplicates
 from plexus.audit._threshold import FALSE_POSITIVE_RATE
-from plexus.data import SampleSet
+from plexus.data import SampleSet, samples_of
 from plexus.errors import DataError
 from plexus.progress import current
 from plexus.record import AuditRecord
@@ -52,7 +52,7 @@ class Audit:
 
 
 def audit(
-    samples: SampleSet,
+    samples: SampleSet | Any,
     *,
     kind: str = "thumbnail",
     model: nn.Module | str | Path | None = None,
@@ -73,7 +73,8 @@ def audit(
     """Audit a set: fingerprints, pairs, contradictions, leaks, clusters, what to keep, and folds.
 
     Args:
-        samples: of `plexus.data.open_samples`.
+        samples: of `plexus.data.open_samples`, or whatever that takes; or images in memory, see
+            `plexus.data.in_memory`, such as a list of paths, an array, or a pair (images, labels).
         kind, model: see `fingerprint`.
         threshold, false_positive_rate, scope, search: see `near_duplicates`.
         min_dice: see `contradictions`.
@@ -104,6 +105,7 @@ def audit(
         >>> done.findings.summary.exact, done.cleaned.why
         (1, (None, None, None, None, 'copy of 1.png'))
     """
+    samples = samples_of(samples)
     # hours of reading may follow: what can be told now is told now
     check(threshold, false_positive_rate, scope, search, seed=seed, grouped=samples.has_groups)
     check_dice(min_dice)

@@ -60,22 +60,6 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]], text: str, page:
     console.print(f"{escape(text)}open [bold]{escape(str(page))}[/bold]", soft_wrap=True)
 
 
-def write_page(run: Path) -> tuple[Any, Path]:
-    """Write the page of a run from its record, by its kind.
-
-    Returns:
-        The record and the page.
-
-    Raises:
-        RunError: there is no record, or it is broken.
-    """
-    from plexus.record import read_record
-    from plexus.report import write
-
-    record = read_record(run / "record.json")
-    return record, write(record, run / "report.html")
-
-
 @contextmanager
 def or_stopped(verb: str) -> Iterator[None]:
     """A stop from the keyboard says how to go on, and leaves with 130."""
@@ -98,6 +82,7 @@ def trained(verb: str, work: Callable[[], Path]) -> None:
         verb: fit, `segment train` or `represent train`: what goes on with it, and says what is printed.
         work: trains and gives the run folder.
     """
+    from plexus.report import write_run
     from plexus.training import is_rank_zero
 
     with whole() as progress, or_stopped(verb):
@@ -105,26 +90,16 @@ def trained(verb: str, work: Callable[[], Path]) -> None:
         if not is_rank_zero():
             return
         with progress.part("writing the page"):
-            record, page = write_page(folder)
+            record, page = write_run(folder)
     SUMMARIES[verb](record, page)
 
 
 def fit_summary(record: Any, page: Path) -> None:
     """The networks of a fit, and where to look."""
-    rows = []
-    for row in record.results:
-        measured = row.accuracy is not None
-        rows.append((
-            row.label,
-            f"{row.accuracy:.1%}" if measured else "-",
-            interval(*row.ci) if measured and row.ci else "-",
-            f"{row.parameters:,}",
-            f"{row.macs:,}",
-            "-" if row.latency_ms is None else f"{row.latency_ms:.3f}",
-            "-" if row.kb is None else f"{row.kb:,.0f}",
-        ))  # fmt: skip
-    titles = ("network", "accuracy", "95 %", "parameters", "mult-adds", "ms", "kB")  # in 80 columns
-    table(titles, rows, f"{record.plan.note}\n" if record.plan.note else "", page)
+    from plexus.run import Results
+
+    results = Results(record)
+    table(results.titles, results.cells(), f"{record.plan.note}\n" if record.plan.note else "", page)
 
 
 def interval(low: float, high: float) -> str:

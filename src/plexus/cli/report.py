@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from plexus.cli._show import write_page
-
 
 def report(run: Path, /) -> None:
     """Write RUN/report.html again from RUN/record.json.
@@ -15,4 +13,6 @@ def report(run: Path, /) -> None:
     run
         A run folder that `plexus fit`, `plexus segment train` or `plexus represent train` made.
     """
-    print(write_page(run)[1])
+    from plexus.report import write_run
+
+    print(write_run(run)[1])

@@ -26,7 +26,8 @@ from plexus.cli._options import (
     option_class,
     train_or_resume,
 )
-from plexus.cli._show import fewshot_table, one_line, print_json, probe_table, write_page
+from plexus.cli._show import fewshot_table, one_line, print_json, probe_table
+from plexus.report import write_run
 from plexus.represent import RepresentConfig
 
 represent = App(name="represent", help="Learn a small latent Z that reconstructs images and recognises them.")
@@ -139,7 +140,7 @@ def vary(
         An image file.
     """
     print(plexus.represent.vary(run, image, to=to, directions=directions, steps=steps, reach=reach, out=out))
-    write_page(run)
+    write_run(run)
 
 
 @represent.command
@@ -173,7 +174,7 @@ def fewshot(
     record = plexus.represent.fewshot(
         run, data, ways=ways, shots=shots, episodes=episodes, queries=queries, classes=classes, seed=seed, label=label
     )
-    page = write_page(run)[1]
+    page = write_run(run)[1]
     if as_json:
         print_json(record)
     else:
@@ -207,7 +208,7 @@ def probe(
         Images with classes.
     """
     rows = plexus.represent.probe(run, data, dims=dim, balances=balance, label=label, progress=True)
-    page = write_page(run)[1]
+    page = write_run(run)[1]
     if as_json:
         print_json(rows)
     else:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from lazy_loader import attach
 
 from plexus.data._decode import UnreadableError, decode
+from plexus.data._memory import Memory, channels_first, in_memory, is_place, samples_of
 from plexus.data._open import open_samples
 from plexus.data._pixels import data_uri, resize_image, resize_mask, stack, to_shape
 from plexus.data._samples import Sample, SampleSet
@@ -38,6 +39,6 @@ __getattr__, __dir__, __all__ = attach(
     },
 )
 __all__ += [
-    "Sample", "SampleSet", "UnreadableError", "data_uri", "decode", "open_samples", "resize_image", "resize_mask",
-    "stack", "to_shape",
+    "Memory", "Sample", "SampleSet", "UnreadableError", "channels_first", "data_uri", "decode", "in_memory", "is_place",
+    "open_samples", "resize_image", "resize_mask", "samples_of", "stack", "to_shape",
 ]  # fmt: skip

@@ -22,7 +22,7 @@ from plexus.errors import DataError
 
 
 def load(
-    spec: str | Path,
+    spec: str | Path | SampleSet,
     *,
     size: int | tuple[int, int] | None = None,
     channels: int | None = None,
@@ -44,7 +44,8 @@ def load(
 
     Args:
         spec: ``digits`` (scikit-learn's), a folder of class folders (alone or below ``train``, ``val``, ``test``), a
-            folder of parquet files in the Hugging Face image layout, or a hub id such as ``uoft-cs/cifar10``.
+            folder of parquet files in the Hugging Face image layout, a hub id such as ``uoft-cs/cifar10``, or a
+            `SampleSet`.
         size: resize every image to this many rows and columns (antialiased bilinear, no cropping, the aspect ratio
             is not kept); one number for squares.
         channels: 1 takes the luminance of colours, 3 repeats greys; by default 3 where an image is in colour.
@@ -69,7 +70,7 @@ def load(
     """
     shape = (size, size) if isinstance(size, int) else size
     _check_arguments(shape, seed, {"val": val, "test": test}, limit)
-    if unlabelled and Path(spec).is_dir():
+    if unlabelled and not isinstance(spec, SampleSet) and Path(spec).is_dir():
         samples = open_samples(spec, masks=False)
         if not samples.has_labels:
             rows = _random_splits(samples, seed, test, val, limit)
@@ -79,7 +80,9 @@ def load(
             fingerprint = _fingerprint(parts, ())
             return _in_order(samples, parts, classes=(), fingerprint=fingerprint, skipped=skipped, given=given)
 
-    samples = open_labelled(spec, label)
+    samples = spec if isinstance(spec, SampleSet) else open_labelled(spec, label)
+    if not all(sample.label is not None for sample in samples.samples):
+        raise DataError(f"{samples.where}: no labels: give one class per image")
     labels, rows = _labels(samples), _given_splits(samples)
     given = tuple(split for split in ("val", "test") if split in rows)
     _check_classes(samples, {split: labels[at] for split, at in rows.items()})

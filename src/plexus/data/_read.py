@@ -62,12 +62,17 @@ def read_image(path: str | Path, in_shape: Sequence[int], *, white: int | None =
 
 
 def read_batches(
-    specs: Sequence[str | Path], in_shape: Sequence[int], *, batch_size: int = 256, skip_unreadable: bool = False
+    specs: Sequence[str | Path | SampleSet],
+    in_shape: Sequence[int],
+    *,
+    batch_size: int = 256,
+    skip_unreadable: bool = False,
 ) -> Iterator[tuple[tuple[Sample, ...], Tensor]]:
     """Read every image of some files, folders, tables or data sets into a model's shape, a batch at a time.
 
     Args:
-        specs: image files, folders of them, CSV or parquet tables, ``digits``, or hub ids: see `open_samples`.
+        specs: image files, folders of them, CSV or parquet tables, ``digits``, hub ids, or sets of samples: see
+            `open_samples`.
         in_shape: channels (1 or 3), rows, columns.
         batch_size: images in a batch, at most.
         skip_unreadable: leave out images that cannot be read.
@@ -88,8 +93,10 @@ def read_batches(
         raise ConfigError("name at least one image, folder or data set")
     channels, *size = in_shape
     for spec in specs:
-        samples = open_samples(spec, masks=False)
-        prefix = "" if Path(spec).is_file() else f"{spec}/"
+        if isinstance(spec, SampleSet):
+            samples, prefix = spec, ""
+        else:
+            samples, prefix = open_samples(spec, masks=False), "" if Path(spec).is_file() else f"{spec}/"
         for start in range(0, len(samples), batch_size):
             rows = np.arange(start, min(start + batch_size, len(samples)))
             pixels, kept, _ = read_all(

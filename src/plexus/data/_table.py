@@ -92,7 +92,7 @@ def parquet_entries(
             tables = dict(load_dataset("parquet", data_files=paths, columns=list(columns.values())))
     except Exception as error:
         raise DataError(f"{where}: parquet files cannot be read ({_line(error)}): replace them") from None
-    return _entries(tables, columns, where, labelled=labelled, files=False)
+    return table_entries(tables, columns, where, labelled=labelled, files=False)
 
 
 def hub_entries(spec: str, label: str | None, *, labelled: bool) -> Found:
@@ -126,7 +126,7 @@ def hub_entries(spec: str, label: str | None, *, labelled: bool) -> Found:
     if not named:
         raise DataError(f"{spec}: no train split (found: {', '.join(tables) or 'none'}): give a folder of its images")
     columns = find_columns(next(iter(named.values())).features, spec, label, labelled=labelled)
-    return _entries(named, columns, spec, labelled=labelled, files=True)
+    return table_entries(named, columns, spec, labelled=labelled, files=True)
 
 
 def find_columns(features: Mapping[str, Any], where: str, label: str | None, *, labelled: bool) -> dict[str, str]:
@@ -165,7 +165,7 @@ def find_columns(features: Mapping[str, Any], where: str, label: str | None, *, 
     return chosen
 
 
-def _entries(
+def table_entries(
     tables: Mapping[str, Any], columns: Mapping[str, str], where: str, *, labelled: bool, files: bool
 ) -> Found:
     """Turn `datasets` tables into samples; a declared class that no image has is left out."""

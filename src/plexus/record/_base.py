@@ -98,6 +98,8 @@ class Record(Part):
         white: Count = None
         skipped: list[str] = []
         notes: list[str] = []
+        scale: list[Real] | None = Field(default=None, min_length=2, max_length=2)
+        numbers: bool = False
 
     class Epoch(Part):
         """One epoch of a training; what was not measured is None."""

@@ -15,7 +15,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from plexus.errors import RunError
-from plexus.record import Record, atomic_write, record_of
+from plexus.record import Record, atomic_write, read_record, record_of
 from plexus.report import _audit, _claims, _fit, _represent, _robustness, _segment, _study
 from plexus.report import _formatting as formatting
 
@@ -131,6 +131,27 @@ def write(
         'report.html'
     """
     return atomic_write(path, render(record, pictures=pictures))
+
+
+def write_run(folder: str | Path) -> tuple[Any, Path]:
+    """Write the page of a run from its record, by its kind.
+
+    Args:
+        folder: the run folder.
+
+    Returns:
+        The record, and the page: `report.html` in the folder.
+
+    Raises:
+        RunError: there is no record, it is broken, or the page cannot be written.
+
+    Example:
+        >>> write_run("nowhere")
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere/record.json: cannot read the run record: ...; name a run folder
+    """
+    record = read_record(Path(folder) / "record.json")
+    return record, write(record, Path(folder) / "report.html")
 
 
 @cache

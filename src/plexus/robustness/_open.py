@@ -16,7 +16,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from plexus.data import ImageData, Split, load
+from plexus.data import ImageData, Memory, Split, load, read_batches
 from plexus.errors import ConfigError, DataError, RunError
 from plexus.record import FitRecord
 from plexus.training import FitConfig, open_run
@@ -93,18 +93,22 @@ class Onnx(nn.Module):
         return torch.from_numpy(logits)
 
 
-def open_model(spec: str, *, mean: float = 0.0, std: float = 1.0) -> Opened:
+def open_model(spec: str | Path | nn.Module, *, mean: float = 0.0, std: float = 1.0) -> Opened:
     """Open a model by its name on the command line.
 
     Args:
         spec: a run folder; an ``.onnx`` file; or ``FILE.py:function`` that returns a module, which may be followed by
-            ``+WEIGHTS.safetensors``.
+            ``+WEIGHTS.safetensors``; or a module itself.
         mean, std: pixels 0..255 reach the model as (pixels - mean) / std; a run's model does its own.
 
     Raises:
         RunError: a run or file that is missing or broken.
         ConfigError: a name or a function that gives no module.
     """
+    if isinstance(spec, nn.Module):
+        name = type(spec).__name__
+        return Opened(name, name, Scaled(spec, mean, std))
+    spec = str(spec)
     if ".py:" in spec:
         return Opened(_stem(spec), spec, Scaled(user_model(spec), mean, std))
     path = Path(spec)
@@ -161,14 +165,14 @@ class Chosen:
     summary: str = ""
 
 
-def choose_images(opened: Sequence[Opened], spec: str, count: int, *, seed: int, size: int | None) -> Chosen:
+def choose_images(opened: Sequence[Opened], spec: str | Memory, count: int, *, seed: int, size: int | None) -> Chosen:
     """Draw test images of a data set in the shape that the models take.
 
     The data is split as the runs split it, so that a run's own data gives the images it was tested on.
 
     Args:
         opened: the models.
-        spec: ``digits``, a folder or a hub id.
+        spec: ``digits``, a folder or a hub id; or images in memory, which are all for the test.
         count: how many, at most.
         seed: of the draw; of the split too, where no model is a run.
         size: resize to SIZE x SIZE, where no model fixes it.
@@ -178,19 +182,22 @@ def choose_images(opened: Sequence[Opened], spec: str, count: int, *, seed: int,
         ConfigError: models that take different images or were tested on different ones.
     """
     shape = _shape(opened, size)
-    data = _load(opened, spec, shape, size, seed)
-    for each in opened:
-        _check_classes(each, data)
+    if isinstance(spec, Memory):
+        data = _all_of(opened, spec, shape, size)
+    else:
+        data = _load(opened, spec, shape, size, seed)
+        for each in opened:
+            _check_classes(each, data)
     test = data.test
     draw = np.random.default_rng(seed).permutation(len(test))[:count]
     rows = torch.from_numpy(np.sort(draw))
     pixels = test.images[rows]
     if pixels.shape[2] != pixels.shape[3]:
         side = f"{pixels.shape[2]}x{pixels.shape[3]}"
-        raise ConfigError(f"{spec}: images of {side} cannot be turned; give --size to make them squares")
+        raise ConfigError(f"{data.name}: images of {side} cannot be turned; give --size to make them squares")
     facts = {
         "name": data.name,
-        "spec": spec,
+        "spec": data.name if isinstance(spec, Memory) else spec,
         "fingerprint": data.fingerprint,
         "classes": list(data.classes),
         "in_shape": list(pixels.shape[1:]),
@@ -199,6 +206,31 @@ def choose_images(opened: Sequence[Opened], spec: str, count: int, *, seed: int,
         "own": [bool(each.fingerprint) and each.fingerprint == data.fingerprint for each in opened],
     }
     return Chosen(pixels, test.labels[rows], tuple(test.names[row] for row in rows.tolist()), facts, data.summary)
+
+
+def _all_of(
+    opened: Sequence[Opened], memory: Memory, shape: tuple[int, int, int] | None, size: int | None
+) -> ImageData:
+    """All images in memory as test images, their labels in the order of the models' classes."""
+    samples = memory.samples
+    if not samples.has_labels:
+        raise DataError(f"{samples.where}: no labels: give one class per image")
+    if shape is None:
+        first = samples.pixels(0)
+        shape = (3 if first.ndim == 3 else 1, *((size, size) if size is not None else first.shape[:2]))
+    images = torch.cat([pixels for _, pixels in read_batches([samples], shape)])
+    classes = next((each.classes for each in opened if each.classes is not None), None)
+    if classes is None and memory.numbers:  # a module knows classes by their number alone
+        with torch.inference_mode():
+            logits = opened[0].model.eval()(images[:1].float())
+        classes = tuple(map(str, range(logits.shape[-1])))
+    classes = classes or samples.classes
+    index = {name: i for i, name in enumerate(classes)}
+    names = [str(sample.label) for sample in samples.samples]
+    if strange := sorted(set(names) - set(classes)):
+        raise DataError(f"{samples.where}: label {strange[0]!r} is none of the model's {len(classes)} classes")
+    split = Split(images, torch.tensor([index[name] for name in names]), tuple(s.name for s in samples.samples))
+    return ImageData(samples.name, split, split, split, classes, "")
 
 
 def _shape(opened: Sequence[Opened], size: int | None) -> tuple[int, int, int] | None:

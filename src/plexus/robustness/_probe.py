@@ -6,12 +6,15 @@ import datetime
 import platform
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 import plexus
+from plexus.data import Memory
 from plexus.errors import ConfigError, DataError, PlexusError
 from plexus.progress import bar, current
 from plexus.record import FORMAT, RobustnessRecord
@@ -25,8 +28,8 @@ SHOWN = 12
 
 
 def probe_models(
-    models: Sequence[str],
-    data: str,
+    models: Sequence[str | Path | nn.Module],
+    data: str | Path | Memory,
     *,
     step: float = 1.0,
     images: int = 1000,
@@ -43,8 +46,8 @@ def probe_models(
     """Turn test images through every model and record how each fares.
 
     Args:
-        models: run folders, ONNX files or FILE.py:function[+WEIGHTS.safetensors].
-        data: ``digits``, a folder or a hub id; the test images are used.
+        models: run folders, ONNX files, FILE.py:function[+WEIGHTS.safetensors], or torch modules.
+        data: ``digits``, a folder or a hub id, whose test images are used; or images in memory, which all are.
         step: degrees from one angle to the next; multiples of 90 are always among them.
         images: how many test images, at most.
         mask: ``circle`` or None.
@@ -81,8 +84,8 @@ def probe_models(
     if std <= 0:
         raise ConfigError(f"--std {std:g}: give a number above 0")
     with bar("loading models and images", 1, progress):
-        opened = [open_model(spec, mean=mean, std=std) for spec in models]
-        chosen = choose_images(opened, data, images, seed=seed, size=size)
+        opened = [open_model(spec, **_scaling(spec, data, mean, std)) for spec in models]
+        chosen = choose_images(opened, data if isinstance(data, Memory) else str(data), images, seed=seed, size=size)
     for each in opened:
         _check_logits(each, chosen)
     current().say(f"data    {chosen.summary}; {len(chosen.pixels):,} of the test images are turned")
@@ -117,6 +120,15 @@ def probe_models(
         "models": measured,
     }
     return RobustnessRecord.from_dict(record)
+
+
+def _scaling(spec: str | Path | nn.Module, data: str | Path | Memory, mean: float, std: float) -> dict[str, float]:
+    """Let a model see images in memory on the scale they have there; a run does its own."""
+    own = not isinstance(spec, nn.Module) and Path(spec).is_dir()
+    if isinstance(data, Memory) and data.scale is not None and not own and (mean, std) == (0.0, 1.0):
+        low, high = data.scale
+        return {"mean": -255 * low / (high - low), "std": 255 / (high - low)}
+    return {"mean": mean, "std": std}
 
 
 def _angles(step: float) -> list[float]:

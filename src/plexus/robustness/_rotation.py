@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from plexus.errors import ConfigError
+from plexus.errors import ConfigError, short
 from plexus.nn import evaluating
 from plexus.progress import Step, bar
 from plexus.robustness._curve import RotationCurve
@@ -97,8 +100,8 @@ def _grid(angles: Sequence[float], images: Tensor) -> Tensor:
 
 def rotation(
     model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
+    images: Tensor | NDArray[Any],
+    labels: Tensor | NDArray[Any] | Sequence[int],
     angles: Iterable[float] = range(360),
     mask: str | None = "circle",
     device: torch.device | str | None = None,
@@ -116,7 +119,7 @@ def rotation(
 
     Args:
         model: gives logits, (N, K).
-        images: float, as the model takes them: scaled and normalised.
+        images: float, as the model takes them: scaled and normalised; a tensor, or an array.
         labels: the true classes, 0..K-1.
         angles: in degrees, in any order.
         mask: ``circle`` sets what lies outside the inscribed circle to 0 at all angles, 0 degrees too; None keeps it.
@@ -140,6 +143,7 @@ def rotation(
         [1.0, 1.0, 1.0]
     """
     turns = _angles(angles)
+    images, labels = _tensor(images, "images"), _tensor(labels, "labels")
     _check(images, labels, mask, batch_size)
     chosen = _device(model, device)
     n = max(1, min(len(images), batch_size // min(_SHARED, len(turns))))
@@ -193,11 +197,22 @@ def _logits(model: nn.Module, x: Tensor, y: Tensor, turns: Sequence[float] = (0,
     return logits
 
 
+def _tensor(values: Any, name: str) -> Tensor:
+    """A tensor as it is; an array or a list as one, double numbers in the single precision of models."""
+    if isinstance(values, Tensor):
+        return values
+    try:
+        array = np.asarray(values)
+        return torch.tensor(array.astype(np.float32) if array.dtype == np.float64 else array)
+    except (TypeError, ValueError, RuntimeError):
+        raise ConfigError(f"{name} are {short(values)}; give a tensor or an array of numbers") from None
+
+
 def _angles(angles: Iterable[float]) -> tuple[float, ...]:
     try:
         turns = tuple(float(angle) for angle in angles)
     except (TypeError, ValueError):
-        raise ConfigError(f"angles={angles!r} must be numbers in degrees, such as range(360)") from None
+        raise ConfigError(f"angles={short(angles)} must be numbers in degrees, such as range(360)") from None
     if not turns or not all(map(math.isfinite, turns)):
         raise ConfigError("angles must be one or more finite numbers in degrees, such as range(360)")
     return turns

@@ -15,7 +15,7 @@ from plexus.training._config import FAN_IN, KEEP, FitConfig
 from plexus.training._cut import Target, plain
 from plexus.training._int8 import shrink
 from plexus.training.export import milliseconds, to_onnx
-from plexus.training.nets import Nets
+from plexus.training.nets import Legos, Nets
 from plexus.wiring import budget_range, importance, multiply_adds, parameters
 
 WIDTHS = tuple(range(8, 264, 8))
@@ -50,7 +50,7 @@ class Plan:
         return cls(raw["width"], Target(raw["fan_in"], raw["edges"]), raw["note"])
 
 
-def plan(config: FitConfig, in_shape: Sequence[int], classes: int) -> Plan:
+def plan(config: FitConfig, in_shape: Sequence[int], classes: int, legos: Legos | None = None) -> Plan:
     """Decide width and target from the options of a run.
 
     A wiring of equal fan-in costs the same whichever maps it picks, but for maps that nobody reads in the end, which
@@ -62,6 +62,7 @@ def plan(config: FitConfig, in_shape: Sequence[int], classes: int) -> Plan:
         config: options of the run.
         in_shape: one image's, (C, H, W).
         classes: how many.
+        legos: the function that the options only name.
 
     Raises:
         ConfigError: a budget that even the smallest net exceeds; the message says what that needs.
@@ -70,7 +71,7 @@ def plan(config: FitConfig, in_shape: Sequence[int], classes: int) -> Plan:
         >>> plan(FitConfig(fan_in=12), (1, 8, 8), 10).target
         Target(fan_in=12, edges=None)
     """
-    nets = Nets(config, in_shape, classes)
+    nets = Nets(config, in_shape, classes, legos)
     (name, limit), *_ = [*config.budget().items(), ("", 0)]
     if nets.options["merge"] != "mix":
         return _layers(nets, config, name, limit)
@@ -81,7 +82,7 @@ def plan(config: FitConfig, in_shape: Sequence[int], classes: int) -> Plan:
         return Plan(None, Target(edges=max(1, int(limit * edges))))
 
     def need(width: int | None, fan_in: int) -> float:
-        net = Nets(replace(config, width=width), in_shape, classes).supernet()
+        net = Nets(replace(config, width=width), in_shape, classes, legos).supernet()
         measure = int8_kilobytes if name == "max_kb" and config.int8 else _MEASURES[name]
         return measure(cut_evenly(net, fan_in), in_shape)
 
@@ -89,7 +90,7 @@ def plan(config: FitConfig, in_shape: Sequence[int], classes: int) -> Plan:
     if width is None and config.stack == "mix":
         widths = [width for width in WIDTHS if width % config.share == 0]
         width = widths[max(0, _most(lambda i: need(widths[i], FAN_IN), len(widths), limit) - 1)]
-    widest: Any = Nets(replace(config, width=width), in_shape, classes).supernet().body
+    widest: Any = Nets(replace(config, width=width), in_shape, classes, legos).supernet().body
     most = max(sum(connection.channels) for connection in widest.connections)
     fan_in = _most(lambda i: need(width, i + 1), most, limit)
     if fan_in == 0:

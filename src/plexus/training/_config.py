@@ -16,6 +16,8 @@ KEEP = 0.3
 FAN_IN = 16
 """The source maps that every group of maps keeps where no budget is chosen."""
 _MERGES = {"mix": "mix", "blocks": "concat", "legos8": "concat"}
+MEMORY = "(in memory)"
+"""Names, in options, what was no file: images, or a function that makes legos."""
 BUDGETS = ("keep", "fan_in", "max_params", "max_macs", "max_ms", "max_kb")
 """Options that limit what is left; one of them at most is given."""
 

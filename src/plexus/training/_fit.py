@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from plexus.errors import ConfigError, RunError
+from plexus.errors import ConfigError, DataError, RunError, short
 from plexus.record import FitRecord, atomic_write
 from plexus.training import engine
-from plexus.training._config import BUDGETS, FitConfig
+from plexus.training._config import BUDGETS, MEMORY, FitConfig
 from plexus.training._options import read_yaml
 from plexus.training.engine import Kind, Listener
+
+if TYPE_CHECKING:
+    from plexus.data import ImageData
 
 FIT = Kind(
     name="fit",
@@ -19,7 +23,7 @@ FIT = Kind(
     config=FitConfig,
     record=FitRecord,
     task="plexus.training._task:FitTask",
-    paths={"data": ("digits",), "legos": (), "start_from": ()},
+    paths={"data": ("digits", MEMORY), "legos": (MEMORY,), "start_from": ()},
     outputs=lambda record: (
         "model.safetensors",
         "model.onnx",
@@ -35,6 +39,7 @@ def fit(
     command: str = "",
     listen: Listener | None = None,
     progress: bool = False,
+    given: Mapping[str, Any] | None = None,
 ) -> Path:
     """Learn a wiring from images, prune it, and leave model, record and evidence in a run folder.
 
@@ -47,6 +52,7 @@ def fit(
         command: the command line that reproduces the run, for the record.
         listen: called with every epoch's figures.
         progress: show live progress bars where stderr is a terminal.
+        given: what the config only names: `data`, a `plexus.data.Memory`, and `legos`, a function.
 
     Returns:
         The run folder.
@@ -61,7 +67,9 @@ def fit(
         Traceback (most recent call last):
         plexus.errors.DataError: --limit 5 is too low for 10 classes: at least 20
     """
-    return engine.start(FIT, config, run=run, command=command, listen=listen, progress=progress)
+    if not isinstance(config, FitConfig):
+        raise ConfigError(f"fit takes a FitConfig, not {short(config)}; `plexus.fit` takes data as they are")
+    return engine.start(FIT, config, run=run, command=command, listen=listen, progress=progress, given=given)
 
 
 def resume(run: str | Path, *, listen: Listener | None = None, progress: bool = False) -> Path:
@@ -85,6 +93,30 @@ def resume(run: str | Path, *, listen: Listener | None = None, progress: bool = 
     if not finished(run):
         _refuse_earlier(Path(run))
     return engine.resume(FIT, run, listen=listen, progress=progress)
+
+
+def load_data(config: FitConfig, memory: Any = None) -> ImageData:
+    """Load the images of a run, split as its options say.
+
+    Args:
+        config: of the run.
+        memory: the images where they were in memory.
+
+    Raises:
+        DataError: they are not there, or were in memory and are not given.
+
+    Example:
+        >>> len(load_data(FitConfig(limit=100)).train)
+        85
+    """
+    from plexus.data import load
+
+    if memory is None and config.data == MEMORY:
+        raise DataError("the images were in memory; give them again: plexus.load(RUN).prune(..., data=IMAGES)")
+    return load(
+        config.data if memory is None else memory.samples, size=config.size, seed=config.seed, val=config.val,
+        test=config.test, skip_unreadable=config.skip_unreadable, limit=config.limit, label=config.label,
+    )  # fmt: skip
 
 
 def finished(run: str | Path) -> bool:
@@ -131,6 +163,7 @@ def reprune(
     command: str = "",
     listen: Listener | None = None,
     progress: bool = False,
+    given: Mapping[str, Any] | None = None,
     **budget: Any,
 ) -> Path:
     """Cut the net of a run further, to a smaller budget, and train on, in a new run folder.
@@ -141,7 +174,7 @@ def reprune(
     Args:
         source: a run folder whose training is done.
         run: the new run folder; by default beside the old one, named by the budget.
-        command, listen, progress: as for `fit`.
+        command, listen, progress, given: as for `fit`.
         **budget: one of keep (a share of the edges that the net had at first), fan_in, max_params, max_macs, max_ms and
             max_kb, as for `FitConfig`.
 
@@ -178,7 +211,7 @@ def reprune(
 
     return engine.start(
         FIT, config, run=source.absolute().with_name(folder) if run is None else run, command=command, listen=listen,
-        progress=progress, origin=source, fill=fill,
+        progress=progress, origin=source, fill=fill, given=given,
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 from pydantic.fields import FieldInfo
 from pydantic_core import ArgsKwargs, ErrorDetails
 
-from plexus.errors import ConfigError
+from plexus.errors import ConfigError, short
 
 Panel = Literal["data", "network", "wiring", "training", "hardware", "output"]
 SEEDS = 2**63 - 1
@@ -133,7 +133,7 @@ class Options:
         if field is None:
             near = difflib.get_close_matches(name.replace("-", "_"), declared(cls), n=1)
             return f"unknown option {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-        shown = f"{name}={list(value) if isinstance(value, tuple) else value!r}"
+        shown = f"{name}={short(list(value) if isinstance(value, tuple) else value)}"
         if error["type"] == "literal_error":
             return f"{shown} is unknown; choose from {', '.join(map(str, field.choices))}"
         if field.must is not None:

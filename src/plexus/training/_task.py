@@ -11,16 +11,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from plexus.data import load, pixel_statistics
-from plexus.errors import printable
+from plexus.data import pixel_statistics
+from plexus.errors import RunError, printable
 from plexus.graph import Wiring
 from plexus.progress import current
 from plexus.record import atomic_write, read_json
 from plexus.training._budget import Plan, plan
 from plexus.training._classification import ClassificationModule, Normalize
-from plexus.training._config import FitConfig
+from plexus.training._config import MEMORY, FitConfig
 from plexus.training._cut import GradualCut, left, plain
-from plexus.training._fit import FIT
+from plexus.training._fit import FIT, load_data
 from plexus.training._loop import Batches, Loop, check_devices, wait
 from plexus.training._module import Schedule, reduce_seed
 from plexus.training.engine import Task
@@ -45,11 +45,11 @@ class FitTask(Task[FitConfig]):
     judged = len(SHARES) + 4
 
     def load(self) -> str:
-        c = self.config
-        self.data = load(
-            c.data, size=c.size, seed=c.seed, val=c.val, test=c.test, skip_unreadable=c.skip_unreadable, limit=c.limit,
-            label=c.label,
-        )  # fmt: skip
+        memory = self.given.get("data")
+        if memory is None and self.config.data == MEMORY:
+            again = "give them again in Python: plexus.load(RUN).prune(..., data=IMAGES)"
+            raise RunError(f"{self.folder}: the images were in memory; {again}")
+        self.data = load_data(self.config, memory)
         return self.data.fingerprint
 
     def check(self) -> None:
@@ -58,7 +58,7 @@ class FitTask(Task[FitConfig]):
         self.normalize = Normalize(mean if plain else mean * 0, std.clamp_min(1.0) if plain else std * 0 + 1)
         self.plan = self._plan()
         config = self.config if self.plan.width is None else replace(self.config, width=self.plan.width)
-        self.nets = Nets(config, self.data.in_shape, len(self.data.classes))
+        self.nets = Nets(config, self.data.in_shape, len(self.data.classes), self.given.get("legos"))
         self.nets.supernet()
         check_devices(self.config)
         self.loop = Loop(
@@ -70,14 +70,14 @@ class FitTask(Task[FitConfig]):
         path = self.folder / "checkpoints" / "plan.json"
         if is_rank_zero() and not path.exists():
             path.parent.mkdir(exist_ok=True)
-            made = plan(self.config, self.data.in_shape, len(self.data.classes))
+            made = plan(self.config, self.data.in_shape, len(self.data.classes), self.given.get("legos"))
             atomic_write(path, json.dumps(made.to_dict()))
         wait()
         return Plan.from_dict(read_json(path, "fit anew"))
 
     def describe(self) -> dict[str, Any]:
         data = self.data
-        facts = {
+        facts: dict[str, Any] = {
             "spec": self.config.data,
             "name": data.name,
             "classes": list(data.classes),
@@ -87,6 +87,9 @@ class FitTask(Task[FitConfig]):
             "notes": list(data.notes),
             "white": data.white,
         }
+        if (memory := self.given.get("data")) is not None:
+            facts |= {"scale": memory.scale and list(memory.scale), "numbers": memory.numbers}
+            facts["notes"] = list(data.notes)
         return {"data": facts, "epochs": [], "plan": self.plan.to_dict()}
 
     def parts(self) -> dict[str, float]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Generic, TypeVar
 
 from plexus.errors import PlexusError, RunError
@@ -71,6 +72,7 @@ class Task(ABC, Generic[C]):
         record: what the folder's record says so far; grows, and is written by `save`.
         listen: called with every epoch's entry.
         progress: show progress on stderr.
+        given: what the options only name, as it was in memory: option -> object.
     """
 
     kind: ClassVar[Kind[Any]]
@@ -78,10 +80,11 @@ class Task(ABC, Generic[C]):
     """Steps of the progress that `evaluate` has."""
 
     def __init__(
-        self, folder: Path, config: C, record: dict[str, Any], *, listen: Listener | None, progress: bool
-    ) -> None:
+        self, folder: Path, config: C, record: dict[str, Any], *, listen: Listener | None, progress: bool,
+        given: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
         self.folder, self.config, self.record = folder, config, record
-        self.listen, self.progress = listen, progress
+        self.listen, self.progress, self.given = listen, progress, given or {}
 
     def parts(self) -> dict[str, float]:
         """Return what the work consists of: title of a part of the progress -> its weight, the judging being 10."""
@@ -134,6 +137,7 @@ def start(
     progress: bool,
     origin: Path | None = None,
     fill: Callable[[Path], None] | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> Path:
     """Make a run folder, train, evaluate.
 
@@ -148,6 +152,7 @@ def start(
         listen, progress: see `Task`.
         origin: a run that this one starts from; its data and files must be the same still.
         fill: puts into the new folder what is done already.
+        given: see `Task`.
 
     Returns:
         The run folder.
@@ -161,12 +166,38 @@ def start(
         try:
             if fill is not None and is_rank_zero():
                 fill(folder)
-            task = _prepare(kind, folder, config, listen, progress, origin or folder)
+            task = _prepare(kind, folder, config, listen, progress, origin or folder, given)
         except (PlexusError, OSError):
             discard(folder)
             raise
         _perform(task)
     return folder
+
+
+def train_only(kind: Kind[C], config: C, *, progress: bool, given: Mapping[str, Any] | None = None) -> Task[C]:
+    """Train without evaluating, in a temporary folder that is gone afterwards; the net is left in the task.
+
+    Args:
+        kind: of the run.
+        config: what to do.
+        progress, given: see `Task`.
+
+    Returns:
+        The task, trained.
+
+    Raises:
+        PlexusError: see its children; each message says what to do.
+    """
+    with TemporaryDirectory(prefix="plexus-") as place:
+        folder, config = new_run(kind, config, Path(place) / "run", command="")
+        with whole(progress, {STARTING: 1.0}), Lock(folder):
+            try:
+                task: Task[C] = _prepare(kind, folder, config, None, progress, folder, given)
+                _keep_memory()
+                task.train()
+            finally:
+                discard(folder)
+    return task
 
 
 def resume(kind: Kind[Any], run: str | Path, *, listen: Listener | None, progress: bool) -> Path:
@@ -273,8 +304,9 @@ def _absolute(path: str | None, words: Sequence[str]) -> str | None:
 
 
 def _prepare(
-    kind: Kind[Any], folder: Path, config: Any, listen: Listener | None, progress: bool, origin: Path
-) -> Task[Any]:
+    kind: Kind[Any], folder: Path, config: Any, listen: Listener | None, progress: bool, origin: Path,
+    given: Mapping[str, Any] | None = None,
+) -> Task[Any]:  # fmt: skip
     """The task, once its data and files are there and the same as ever, and all that can be checked is checked."""
     before = parts_of(kind.record.read(origin / "record.json")).get("data", {})
     files = {name: fingerprint(path) for name, path in kind.files(config).items()}
@@ -288,7 +320,7 @@ def _prepare(
     shown.expect({STARTING: 2.0, "reading images": 4.0, "learning": 90.0})
     with shown.part(STARTING):
         make = getattr(import_module(module), name)
-    task: Task[Any] = make(folder, config, record, listen=listen, progress=progress)
+    task: Task[Any] = make(folder, config, record, listen=listen, progress=progress, given=given)
     with shown.part("reading images"):
         images = task.load()
     if before.get("fingerprint") not in (None, "", images):

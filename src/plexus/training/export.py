@@ -20,6 +20,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from google.protobuf.message import DecodeError
 from safetensors.torch import load, save
 from torch import fx, nn
 
@@ -190,6 +191,22 @@ def export_onnx(
     return difference
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return the texts in the metadata of an ONNX file; nothing where there is none.
+
+    Args:
+        path: the file.
+
+    Example:
+        >>> read_metadata(Path("nowhere.onnx"))
+        {}
+    """
+    try:
+        return {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    except (OSError, DecodeError):
+        return {}
+
+
 def with_metadata(model: bytes, about: Mapping[str, str]) -> bytes:
     """Return an ONNX model with texts in its metadata, which `onnxruntime` gives as `custom_metadata_map`.
 
@@ -215,6 +232,7 @@ def export_int8(
     *,
     arithmetic: Literal["fastest", "int8", "float"] = "fastest",
     max_kb: float | None = None,
+    about: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Write a float ONNX model in eight bits, a quarter to a half of the size.
 
@@ -229,6 +247,7 @@ def export_int8(
         images: of the training, (N, C, H, W), 0..255; a few hundred say the ranges.
         arithmetic: see above.
         max_kb: a limit on the file; beyond it `fastest` takes the smaller one.
+        about: its metadata; by default that of the model.
 
     Returns:
         arithmetic: int8 or float; latency_ms: of one image, onnxruntime, one thread; kb: of the file; tried: arithmetic
@@ -250,7 +269,8 @@ def export_int8(
     except OSError as error:
         raise RunError(f"{error.filename}: cannot read the model: {error.strerror}; finish the run first") from None
     batches = [part.float().numpy() for part in images[:CALIBRATED].split(64)]
-    about = {entry.key: entry.value for entry in onnx.load_model_from_string(content).metadata_props}
+    if about is None:
+        about = {entry.key: entry.value for entry in onnx.load_model_from_string(content).metadata_props}
     made: dict[str, bytes] = {}
     if arithmetic != "int8":
         made["float"] = with_metadata(shrink(content), about)
@@ -261,6 +281,28 @@ def export_int8(
     best = min(speed, key=lambda name: (not fits[name], speed[name] if fits[name] else len(made[name])))
     atomic_write(Path(path), made[best])
     return {"arithmetic": best, "latency_ms": speed[best], "kb": len(made[best]) / 1000, "tried": speed}
+
+
+def export_program(net: nn.Module, path: Path, in_shape: Sequence[int]) -> None:
+    """Write a net as a program of `torch.export` for any number of images; `torch.export.load` reads it.
+
+    Args:
+        net: in evaluation mode on the CPU, with no layers of plexus's own.
+        path: the file.
+        in_shape: of one image.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     export_program(nn.Flatten(), Path(folder, "flat.pt2"), (1, 2, 2))
+        ...     torch.export.load(Path(folder, "flat.pt2")).module()(torch.ones(3, 1, 2, 2)).shape
+        torch.Size([3, 4])
+    """
+    images = {0: torch.export.Dim("images")}
+    program = torch.export.export(net, (torch.zeros(2, *in_shape),), dynamic_shapes=(images,))
+    content = io.BytesIO()
+    torch.export.save(program, content)
+    atomic_write(path, content.getvalue())
 
 
 def to_onnx(

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from plexus.errors import ConfigError
+from plexus.errors import ConfigError, PlexusError
 from plexus.graph import Edge, Wiring
 from plexus.models import Autoencoder, Classifier, Preset, Start, check_start, head, preset, read_autoencoder
 from plexus.models import deep as deep_legos
@@ -26,11 +26,12 @@ from plexus.nn import (
     UnitLinear,
     convert,
 )
-from plexus.training._config import FitConfig
+from plexus.training._config import MEMORY, FitConfig
 from plexus.training._module import reduce_seed
 from plexus.user_code import user_function
 from plexus.wiring import rebuild, trace
 
+Legos = Callable[[Sequence[int]], Sequence[nn.Module]]
 _CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _OPTIONS = ("merge", "gate", "resize", "activation", "project")
 
@@ -42,16 +43,17 @@ class Nets:
         config: options of the run.
         in_shape: one image's shape, (C, H, W).
         classes: how many.
+        legos: the function that the options only name.
 
     Raises:
         ConfigError: legos that cannot be loaded or do not fit the images.
     """
 
-    def __init__(self, config: FitConfig, in_shape: Sequence[int], classes: int) -> None:
+    def __init__(self, config: FitConfig, in_shape: Sequence[int], classes: int, legos: Legos | None = None) -> None:
         self.config, self.pixels_shape, self.classes = config, tuple(in_shape), classes
         self.encoder = _encoder(config, in_shape)
         self.in_shape = self.pixels_shape if self.encoder is None else self._start(self.encoder).out_shape
-        self.preset = _preset(config)
+        self.preset = _preset(config, legos)
         self.options: dict[str, Any] = dict(self.preset.options)
         self.options |= {name: getattr(config, name) for name in _OPTIONS if getattr(config, name) is not None}
         if self.options.get("merge") == "mix":
@@ -108,9 +110,9 @@ def _encoder(config: FitConfig, in_shape: Sequence[int]) -> Autoencoder | None:
     return encoder
 
 
-def _preset(config: FitConfig) -> Preset:
+def _preset(config: FitConfig, legos: Legos | None) -> Preset:
     if config.legos is not None:
-        return Preset(_function(config.legos), {"merge": "sum", "gate_init": (0.95, 0.27)})
+        return Preset(_function(config.legos, legos), {"merge": "sum", "gate_init": (0.95, 0.27)})
     chosen = preset(config.stack)
     if config.width is not None:
         make = {"mix": mix_legos, "deep": deep_legos}[config.stack]
@@ -118,20 +120,33 @@ def _preset(config: FitConfig) -> Preset:
     return chosen
 
 
-def _function(where: str) -> Callable[[Sequence[int]], list[nn.Module]]:
-    """The function named FILE.py:function; the file is run, as it is the user's own."""
-    function = user_function(where, "plexus_user_legos", label=f"legos={where!r}")
+def _function(where: str, given: Legos | None) -> Callable[[Sequence[int]], list[nn.Module]]:
+    """The function that was given, or is named FILE.py:function; the file is run, as it is the user's own."""
+    if given is None and where == MEMORY:
+        raise ConfigError("legos were a function in memory: give it again, as plexus.load(RUN, legos=FUNCTION)")
+    function = given or user_function(where, "plexus_user_legos", label=f"legos={where!r}")
 
     def legos(in_shape: Sequence[int]) -> list[nn.Module]:
-        modules = function(in_shape)
+        modules = function(in_shape) if given is None else _called(given, in_shape)
         if not isinstance(modules, list | tuple | nn.ModuleList) or not all(isinstance(m, nn.Module) for m in modules):
-            name = where.rpartition(":")[2]
             raise ConfigError(
-                f"legos={where!r}: {name} must return a list of torch modules, got {type(modules).__name__}"
+                f"legos={where!r}: {where.rpartition(':')[2]} must return a list of torch modules, "
+                f"got {type(modules).__name__}"
             )
         return list(modules)
 
     return legos
+
+
+def _called(function: Legos, in_shape: Sequence[int]) -> Sequence[nn.Module]:
+    """The legos of a function in memory; whatever it raises is told in one line."""
+    try:
+        return function(in_shape)
+    except PlexusError:
+        raise
+    except Exception as error:
+        name = getattr(function, "__name__", type(function).__name__)
+        raise ConfigError(f"legos: {name}{tuple(in_shape)} raised {type(error).__name__}: {error}") from error
 
 
 def with_neurons(legos: Sequence[nn.Module], config: FitConfig) -> list[nn.Module]:

@@ -1,0 +1,616 @@
+"""The front door: `fit` takes images as they are and gives a `Run`, which predicts, exports, prunes and reports."""
+
+from __future__ import annotations
+
+import html
+import inspect
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from plexus.data import Memory, SampleSet, in_memory, is_place, open_samples
+from plexus.errors import ConfigError, DataError, RunError, short
+from plexus.progress import whole
+from plexus.record import FitRecord, RobustnessRecord
+from plexus.report import rotation_lines, write, write_run
+from plexus.training import MEMORY, FitConfig, declared, open_run, reprune
+from plexus.training import finished as is_finished
+from plexus.training import fit as train
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from plexus.graph import Wiring
+
+_Legos = Callable[[Sequence[int]], Sequence[Any]]
+_WIDEST = 65535
+"""White in 16-bit files that use all of their bits."""
+EXPORTS = ("onnx", "int8", "torch")
+"""The forms that a run's net can be written in."""
+
+
+def _with_options(function: Callable[..., Run]) -> Callable[..., Run]:
+    """Write the options of a fit into a function's signature and docstring, where `help` and completion look."""
+    signature, options = inspect.signature(function), declared(FitConfig)
+    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    fields: dict[str, Any] = FitConfig.__pydantic_fields__  # type: ignore[attr-defined]
+    names = [name for name in options if name not in ("data", *signature.parameters)]
+    more = [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=options[name].value, annotation=fields[name].annotation
+        )
+        for name in names
+    ]
+    function.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
+    text = "".join(f"        {name}: {options[name].text}.\n" for name in names)
+    function.__doc__ = re.sub(r" {8}\*\*options: .*\n", lambda _: text, function.__doc__ or "")
+    return function
+
+
+@_with_options
+def fit(
+    data: Any = "digits",
+    labels: Any = None,
+    *,
+    out: str | Path | None = None,
+    legos: str | _Legos | Sequence[nn.Module] | None = None,
+    progress: bool = True,
+    **options: Any,
+) -> Run:
+    """Learn a wiring from images, prune it, and return the finished run.
+
+    Args:
+        data: ``digits``, a folder of class folders or parquet files, or a hub id; or images in memory: an array or
+            tensor (N, H, W), (N, C, H, W) or (N, H, W, C) of any numbers, a list of arrays, Pillow images or paths, a
+            torch `Dataset` of (image, label), a Hugging Face `Dataset`, a pair (images, labels), or a dict of such by
+            split: train, val, test.
+        labels: one class per image, whole numbers or text, where data does not bring them.
+        out: the run folder; by default `runs/DATA-DATE-TIME`, as on the command line.
+        legos: a function from the shape of an image (C, H, W) to a list of torch modules, ``FILE.py:function``, or a
+            list of modules that have not seen data yet.
+        progress: show live progress where stderr is a terminal.
+        **options: those of `plexus fit`, see `FitConfig`:
+
+    Returns:
+        The run: its model, its results, and what else it left.
+
+    Raises:
+        PlexusError: data that cannot be used, or an option that is wrong; one line says what to do.
+
+    Example:
+        >>> fit(np.zeros((3, 8, 8)), [0, 1, 2], epochs="many")
+        Traceback (most recent call last):
+        plexus.errors.ConfigError: epochs='many' must be a whole number
+    """
+    given: dict[str, Any] = {}
+    values = {name: _plain(value) for name, value in options.items()}
+    if "data" in options or "labels" in options:
+        raise ConfigError("give the images first: plexus.fit(data, ...) or plexus.fit(images, labels, ...)")
+    if not is_place(data):
+        values["data"] = MEMORY
+    elif labels is not None:
+        raise ConfigError(
+            f"labels beside {short(str(data))}, which brings its own: leave them out, or give a list of paths"
+        )
+    else:
+        values["data"] = str(data)
+    if legos is not None:
+        values["legos"], given["legos"] = _legos(legos)
+    config = FitConfig.from_mapping(values) if any(isinstance(v, str) for v in values.values()) else FitConfig(**values)
+    if not is_place(data):
+        given["data"] = _labelled(in_memory(data, labels, label=config.label))
+    given = {name: value for name, value in given.items() if value is not None}
+    called = [repr(str(data)) if is_place(data) else "IMAGES", *(f"{k}={v!r}" for k, v in options.items())]
+    with whole(progress) as shown:
+        folder = train(config, run=out, command=f"plexus.fit({', '.join(called)})", progress=progress, given=given)
+        with shown.part("writing the page"):
+            write_run(folder)
+    return Run(folder, given)
+
+
+def load(run: str | Path, *, legos: _Legos | None = None) -> Run:
+    """Open the folder of a finished run of `plexus fit` or `plexus.fit`.
+
+    Args:
+        run: the folder.
+        legos: the function that made the legos, where it was in memory; `Run.model` and `Run.prune` need it.
+
+    Returns:
+        The run.
+
+    Raises:
+        RunError: not such a folder, or the run is not finished.
+
+    Example:
+        >>> load("nowhere")
+        Traceback (most recent call last):
+        plexus.errors.RunError: nowhere: not a run folder (it has no config.yaml); name one of `plexus fit`
+    """
+    if not isinstance(run, str | Path):
+        raise ConfigError(f"a run is named by its folder, not by {short(run)}")
+    if not is_finished(run):
+        raise RunError(f"{run}: the run is not finished; go on with `plexus fit --resume {run}`")
+    return Run(Path(run), {} if legos is None else {"legos": legos})
+
+
+def probe(
+    models: Any, data: Any = None, labels: Any = None, *, out: str | Path | None = None, progress: bool = True,
+    **options: Any,
+) -> Probe:  # fmt: skip
+    """Turn test images through all angles and return how models hold up.
+
+    Args:
+        models: a `Run`, a run folder, an ``.onnx`` file, ``FILE.py:function``, a torch module, or a list of these.
+        data: ``digits``, a folder or a hub id, whose test images are used; or images in memory as `fit` takes them, on
+            the scale that a module takes, which are all used; by default those that the first run was tested on.
+        labels: one class per image, where data does not bring them; for a module, the number of its logit.
+        out: a folder for `rotation.json` and the page `rotation.html`; nothing is written without one.
+        progress: show a bar where stderr is a terminal.
+        **options: of `plexus.robustness.probe_models`: step, images, mask, seed, size, mean, std, batch_size.
+
+    Returns:
+        The probe; prints as its figures.
+
+    Raises:
+        PlexusError: models or data that cannot be used; one line says what to do.
+
+    Example:
+        >>> from torch import nn
+        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+        >>> probe(net, np.ones((4, 8, 8)), [0, 1, 0, 1], step=90).record.models[0].curve.summary.angles
+        [0.0, 90.0, 180.0, 270.0]
+    """
+    from plexus.robustness import probe_models
+
+    several = list(models) if isinstance(models, list | tuple) else [models]
+    given = [model.folder if isinstance(model, Run) else model for model in several]
+    if strange := next((m for m in given if not (isinstance(m, str | Path) or hasattr(m, "state_dict"))), None):
+        raise ConfigError(f"probe: {short(strange)} is no model; give a Run, a run folder, a file or a torch module")
+    if data is None:
+        data = _tested_on(several[0])
+    images = data if is_place(data) or isinstance(data, Memory) else _labelled(in_memory(data, labels))
+    try:
+        record = probe_models(given, images, progress=progress, command="plexus.probe(...)", **options)
+    except TypeError as error:
+        if "unexpected keyword" not in str(error):
+            raise
+        raise ConfigError(
+            f"probe: unknown option {str(error).split()[-1]}; see plexus.robustness.probe_models"
+        ) from None
+    found = Probe(record)
+    if out is not None:
+        Path(out).mkdir(parents=True, exist_ok=True)
+        record.write(Path(out) / "rotation.json")
+        found.report(Path(out) / "rotation.html")
+    return found
+
+
+def _tested_on(model: Any) -> Any:
+    """The data of a run, for a probe that names none."""
+    run = (
+        model
+        if isinstance(model, Run)
+        else load(model)
+        if isinstance(model, str | Path) and Path(model).is_dir()
+        else None
+    )
+    if run is None:
+        raise ConfigError("probe: name the images, too: plexus.probe(model, images, labels)")
+    if run.config.data != MEMORY:
+        return run.config.data
+    memory = run._given.get("data")
+    if memory is None:
+        raise DataError(f"{run.folder}: its images were in memory: give images: plexus.probe(run, images, labels)")
+    from plexus.training import load_data
+
+    split = load_data(run.config, memory)
+    names = set(split.test.names)
+    rows = [i for i, sample in enumerate(memory.samples.samples) if sample.name in names]
+    return replace(memory, samples=memory.samples.take(rows))
+
+
+class Probe:
+    """Figures of models on turned images; prints as they do on the command line.
+
+    Args:
+        record: of `plexus.robustness.probe_models`.
+
+    Example:
+        >>> from plexus.record import RobustnessRecord
+        >>> Probe(RobustnessRecord()).record.kind
+        'rotation'
+    """
+
+    def __init__(self, record: RobustnessRecord) -> None:
+        self.record = record
+
+    def report(self, path: str | Path) -> Path:
+        """Write the page.
+
+        Args:
+            path: the file.
+
+        Raises:
+            RunError: the file cannot be written.
+        """
+        return write(self.record, path)
+
+    def __str__(self) -> str:
+        """Return the figures in lines."""
+        return "\n".join(rotation_lines(self.record))
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """Show the figures in a notebook."""
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+
+class Run:
+    """A finished run: the net that was learned, its evidence, and what can be done with it.
+
+    Made by `plexus.fit` and `plexus.load`. All of it lies in the run folder; nothing is unpickled.
+
+    Args:
+        folder: the run folder.
+        given: what the run's options only name: `data`, images in memory, and `legos`, a function.
+
+    Example:
+        >>> Run("nowhere").folder.name
+        'nowhere'
+    """
+
+    def __init__(self, folder: str | Path, given: dict[str, Any] | None = None) -> None:
+        self.folder = Path(folder)
+        self._given = given or {}
+
+    @cached_property
+    def config(self) -> FitConfig:
+        """The options of the run."""
+        return open_run(self.folder)[0]
+
+    @cached_property
+    def record(self) -> FitRecord:
+        """The record: every figure of the run, typed."""
+        return open_run(self.folder)[1]
+
+    @cached_property
+    def wiring(self) -> Wiring:
+        """The wiring that was kept, with the strength of every edge."""
+        from plexus.wiring import read_wiring
+
+        return read_wiring(self.folder / "wiring.json")
+
+    @property
+    def results(self) -> Results:
+        """The networks of the run on its test images; prints as a table."""
+        return Results(self.record)
+
+    @property
+    def classes(self) -> NDArray[Any]:
+        """The classes, in the order of the columns of `predict_proba`: text, or whole numbers where labels were."""
+        names = self.record.data.classes
+        return np.array([int(name) for name in names]) if self.record.data.numbers else np.array(names)
+
+    @property
+    def scale(self) -> tuple[float, float] | None:
+        """The numbers that stand for black and white in the images it was trained on; None for 0 and 255."""
+        scale = self.record.data.scale
+        return None if scale is None else (scale[0], scale[1])
+
+    @property
+    def in_shape(self) -> tuple[int, int, int]:
+        """Channels, rows and columns of the images that the net reads."""
+        channels, rows, columns = self.record.data.in_shape
+        return channels, rows, columns
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The net as a plain torch module in evaluation mode, its normalisation in front.
+
+        It takes images (N, C, H, W) on the scale of those it was trained on, and gives logits (N, K). It shares no
+        code with plexus, and can be trained on, compiled and exported.
+
+        Raises:
+            RunError: files of the run are gone.
+        """
+        from plexus.training import read_model
+
+        return read_model(self.folder, scale=self.scale, legos=self._given.get("legos"))
+
+    def predict_proba(self, images: Any, *, batch_size: int = 256) -> NDArray[np.float32]:
+        """Return the probability of every class for every image.
+
+        Args:
+            images: an image file, a folder or a data set's name; or images in memory, as `plexus.fit` takes them, on
+                the scale they had there; one image alone is fine. They are resized as in training.
+            batch_size: images in one forward pass.
+
+        Returns:
+            (N, K), in the order of the images, or of the names of files in a folder; columns as in `classes`.
+
+        Raises:
+            DataError: an image that cannot be read.
+        """
+        import torch
+
+        from plexus.data import read_batches
+
+        parts = [
+            torch.from_numpy(self._session.run(None, {"pixels": pixels.float().numpy()})[0]).softmax(1).numpy()
+            for _, pixels in read_batches([self._samples(images)], self.in_shape, batch_size=batch_size)
+        ]
+        return np.concatenate(parts)
+
+    def predict(self, images: Any, *, batch_size: int = 256) -> NDArray[Any]:
+        """Return the most likely class of every image.
+
+        Args:
+            images, batch_size: see `predict_proba`.
+
+        Returns:
+            (N,), text, or whole numbers where the labels were.
+
+        Raises:
+            DataError: an image that cannot be read.
+        """
+        return self.classes[self.predict_proba(images, batch_size=batch_size).argmax(1)]
+
+    def score(self, images: Any, labels: ArrayLike) -> float:
+        """Return the share of images whose most likely class is the true one.
+
+        Args:
+            images: see `predict_proba`.
+            labels: the true classes, (N,).
+
+        Raises:
+            DataError: an image that cannot be read, or not one label for each.
+        """
+        answers, truth = self.predict(images), np.asarray(labels)
+        if truth.shape != answers.shape:
+            raise DataError(f"labels have shape {truth.shape} for {len(answers)} images: give one for each")
+        if answers.dtype.kind == "U" and truth.dtype.kind != "U":
+            truth = truth.astype(str)
+        return float((answers == truth).mean())
+
+    def report(self) -> Path:
+        """Write the page of the run again, and return its path.
+
+        Raises:
+            RunError: the record is gone or broken, or the page cannot be written.
+        """
+        return write_run(self.folder)[1]
+
+    def prune(
+        self, *, out: str | Path | None = None, data: Any = None, labels: Any = None, progress: bool = True,
+        **budget: Any,
+    ) -> Run:  # fmt: skip
+        """Cut the net to a smaller budget, train on, and return the new run; this one stays as it is.
+
+        Args:
+            out: the new run folder; by default beside this one, named by the budget.
+            data, labels: the images again, where they were in memory and this run was opened by `plexus.load`.
+            progress: show live progress where stderr is a terminal.
+            **budget: one of keep, fan_in, max_params, max_macs, max_ms and max_kb.
+
+        Raises:
+            PlexusError: not exactly one budget, one that is met already, or other images than those of the training.
+        """
+        given = dict(self._given)
+        if data is not None:
+            given["data"] = _labelled(in_memory(data, labels, label=self.config.label))
+        if self.config.data == MEMORY and "data" not in given:
+            raise DataError(f"{self.folder}: its images were in memory: give them again: prune(..., data=(X, y))")
+        values = {name: _plain(value) for name, value in budget.items()}
+        called = ", ".join(f"{name}={value!r}" for name, value in values.items())
+        command = f"plexus.load({str(self.folder)!r}).prune({called})"
+        with whole(progress) as shown:
+            folder = reprune(self.folder, run=out, command=command, progress=progress, given=given, **values)
+            with shown.part("writing the page"):
+                write_run(folder)
+        return Run(folder, given)
+
+    def export(self, kind: Literal["onnx", "int8", "torch"], path: str | Path) -> Path:
+        """Write the net in a form that runs without plexus, taking images on the scale of the training.
+
+        Args:
+            kind: ``onnx``, for any number of images; ``int8``, the same in eight bits, see
+                `plexus.training.export_int8`: as onnxruntime's static quantisation or with weights of eight bits,
+                whichever is faster here (where the training images are gone, the latter);
+                ``torch``, a program of `torch.export`, which `torch.export.load` reads.
+            path: the file; an older one is replaced.
+
+        Returns:
+            The path.
+
+        Raises:
+            ConfigError: another kind.
+            RunError: files of the run are gone, or the file cannot be written.
+        """
+        from plexus.training.export import export_int8, export_onnx, export_program, read_metadata, to_onnx
+
+        file = Path(path)
+        if kind not in EXPORTS:
+            raise ConfigError(f"export: no kind {short(kind)}; choose from {', '.join(EXPORTS)}")
+        about = read_metadata(self.folder / "model.onnx") if kind != "torch" else {}
+        if self.scale is not None and about:
+            about["pixels"] = "on the scale of the training images, float32; normalised inside"
+        if kind == "onnx":
+            export_onnx(self.model, file, self.in_shape, about=about)
+        elif kind == "int8":
+            images = self._training_images()
+            export_int8(
+                to_onnx(self.model, self.in_shape), file, torch.zeros(1, *self.in_shape) if images is None else images,
+                arithmetic="float" if images is None else "fastest", about=about,
+            )  # fmt: skip
+        elif kind == "torch":
+            export_program(self.model, file, self.in_shape)
+        return file
+
+    def __repr__(self) -> str:
+        """Return one line: the folder, the classes and the accuracy."""
+        return f"Run({str(self.folder)!r}: {self._line()})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the place; what was in memory is left out."""
+        return Run, (self.folder,)
+
+    def _repr_html_(self) -> str:
+        """Show the results in a notebook."""
+        page = html.escape(str(self.folder / "report.html"))
+        return f"<p>{html.escape(self._line())}</p>{self.results._repr_html_()}<p>{page}</p>"
+
+    def _line(self) -> str:
+        data = self.record.data
+        shape = "x".join(map(str, [*self.in_shape[1:], self.in_shape[0]]))
+        accuracy = next((row.accuracy for row in self.record.results if row.name == "final"), None)
+        found = "" if accuracy is None else f", {accuracy:.1%} right of {data.counts.get('test', 0)} test images"
+        return f"{data.name}, {len(data.classes)} classes, images of {shape}{found}"
+
+    @cached_property
+    def _session(self) -> Any:
+        import onnxruntime
+
+        try:
+            return onnxruntime.InferenceSession(str(self.folder / "model.onnx"), providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises a class of its own for each kind of broken file
+            raise RunError(f"{self.folder / 'model.onnx'}: cannot be loaded: {str(error).splitlines()[0]}") from None
+
+    def _training_images(self) -> Any:
+        """Images of the training on the scale that the model takes, (N, C, H, W); None where they are gone."""
+        from plexus.training import CALIBRATED, load_data
+
+        try:
+            images = load_data(self.config, self._given.get("data")).train.images[:CALIBRATED].float()
+        except DataError:
+            return None
+        return images if self.scale is None else (images - self.scale[1]) / self.scale[0]
+
+    def _samples(self, images: Any) -> SampleSet:
+        if is_place(images):
+            samples = open_samples(images, masks=False)
+        else:
+            samples = in_memory(images, scale=self.scale, trained=True, in_shape=self.in_shape).samples
+        samples.white.value = self.record.data.white or _WIDEST  # of 16-bit files: as in the training
+        return samples
+
+
+class Results(Sequence[FitRecord.Result]):
+    """The networks of a run on its test images: a sequence of rows, which prints as a table.
+
+    Args:
+        record: of a run.
+
+    Example:
+        >>> row = FitRecord.Result(name="final", label="learned wiring", accuracy=0.9, ci=[0.8, 0.95], parameters=10)
+        >>> print(Results(FitRecord(results=[row])))
+        network         accuracy             95 %  parameters  mult-adds  ms  kB
+        learned wiring     90.0%  80.0% .. 95.0%          10          -   -   -
+    """
+
+    titles = ("network", "accuracy", "95 %", "parameters", "mult-adds", "ms", "kB")  # in 80 columns
+
+    def __init__(self, record: FitRecord) -> None:
+        self._rows = record.results
+
+    def __len__(self) -> int:
+        """Return the number of networks."""
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, at: int | str) -> FitRecord.Result: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[FitRecord.Result]: ...
+    def __getitem__(self, at: int | str | slice) -> FitRecord.Result | list[FitRecord.Result]:
+        """Return a row by its place, or by its name, such as ``final``."""
+        if isinstance(at, str):
+            named = {row.name: row for row in self._rows}
+            if at not in named:
+                raise KeyError(f"{at!r} is no network of the run; it has {', '.join(named)}")
+            return named[at]
+        return self._rows[at]
+
+    def __iter__(self) -> Iterator[FitRecord.Result]:
+        """Iterate over the rows."""
+        return iter(self._rows)
+
+    def cells(self) -> list[tuple[str, ...]]:
+        """Return the table as text, a tuple for each network."""
+        return [
+            (
+                row.label or row.name,
+                "-" if row.accuracy is None else f"{row.accuracy:.1%}",
+                f"{row.ci[0]:.1%} .. {row.ci[1]:.1%}" if row.accuracy is not None and row.ci else "-",
+                "-" if row.parameters is None else f"{row.parameters:,}",
+                "-" if row.macs is None else f"{row.macs:,}",
+                "-" if row.latency_ms is None else f"{row.latency_ms:.3f}",
+                "-" if row.kb is None else f"{row.kb:,.0f}",
+            )
+            for row in self._rows
+        ]
+
+    def to_pandas(self) -> Any:
+        """Return the figures as a pandas `DataFrame`, a row for each network.
+
+        Raises:
+            ConfigError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise ConfigError("to_pandas needs pandas: pip install pandas") from None
+        return pandas.DataFrame([row.model_dump() for row in self._rows]).set_index("name")
+
+    def __str__(self) -> str:
+        """Return the table in aligned columns."""
+        rows = [self.titles, *self.cells()]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join(
+            "  ".join(
+                cell.rjust(width) if i else cell.ljust(width)
+                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            )
+            for row in rows
+        )
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """Show the table in a notebook; text of the user's is escaped."""
+        head = "".join(f"<th>{html.escape(title)}</th>" for title in self.titles)
+        body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in self.cells())
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _labelled(memory: Memory) -> Memory:
+    if not memory.samples.has_labels:
+        raise DataError("the images have no labels: give one class per image: plexus.fit(images, labels)")
+    return memory
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy as Python's, a path as text, a list as the tuple that options hold."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Path):
+        return str(value)
+    return tuple(map(_plain, value)) if isinstance(value, list) else value
+
+
+def _legos(legos: Any) -> tuple[str, _Legos | None]:
+    """The name that the options have for legos, and the function, where they were not named."""
+    if isinstance(legos, str):
+        return legos, None
+    if isinstance(legos, Path) or not (callable(legos) or isinstance(legos, Sequence)):
+        raise ConfigError(f"legos are {short(legos)}: give a function, a list of modules, or FILE.py:function")
+    if callable(legos):
+        return MEMORY, legos
+    import copy
+
+    return MEMORY, lambda in_shape: copy.deepcopy(list(legos))

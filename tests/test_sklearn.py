@@ -1,0 +1,143 @@
+"""The estimator for scikit-learn. All of its checks run in `benchmarks/front_door.py`; the quick ones here."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+from plexus.sklearn import UNFIT_CHECKS, PlexusClassifier
+
+QUICK = {
+    "check_estimator_cloneable",
+    "check_estimator_repr",
+    "check_no_attributes_set_in_init",
+    "check_estimators_unfitted",
+    "check_do_not_raise_errors_in_init_or_set_params",
+    "check_complex_data",
+    "check_estimators_empty_data_messages",
+    "check_estimators_nan_inf",
+    "check_estimator_sparse_array",
+    "check_classifiers_one_label",
+    "check_classifiers_regression_target",
+    "check_parameters_default_constructible",
+    "check_fit2d_1sample",
+    "check_get_params_invariance",
+    "check_set_params",
+}
+FAST: dict[str, Any] = {"epochs": 3, "width": 16, "fan_in": 4, "random_state": 0}
+CHECKS = [
+    (estimator, check)
+    for estimator, check in estimator_checks_generator(PlexusClassifier(epochs=3))
+    if check.func.__name__ in QUICK
+]
+
+
+def stripes(count: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    labels = np.array(["lying", "upright"])[np.arange(count) % 2]
+    images = np.zeros((count, 8, 8))
+    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+        (image if label == "lying" else image.T)[1 + i % 6] = 1
+    return images, labels
+
+
+@pytest.mark.filterwarnings("ignore")  # the checks warn about what they try
+@pytest.mark.parametrize(("estimator", "check"), CHECKS, ids=[check.func.__name__ for _, check in CHECKS])
+def test_it_keeps_to_the_rules_of_estimators(estimator: Any, check: Any) -> None:
+    assert check.func.__name__ not in UNFIT_CHECKS
+    check(estimator)
+
+
+def test_all_quick_checks_were_found() -> None:
+    assert {check.func.__name__ for _, check in CHECKS} == QUICK
+
+
+@pytest.fixture(scope="module")
+def fitted() -> PlexusClassifier:
+    return PlexusClassifier(**FAST).fit(*stripes(60))
+
+
+def test_it_learns_and_leaves_no_folder(fitted: PlexusClassifier, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    images, labels = stripes(60)
+    again = PlexusClassifier(**FAST).fit(images, labels)
+    assert list(tmp_path.iterdir()) == []
+    np.testing.assert_array_equal(again.predict_proba(images), fitted.predict_proba(images))
+    assert fitted.classes_.tolist() == ["lying", "upright"]
+    assert fitted.in_shape_ == (1, 8, 8)
+    assert len(fitted.history_) == 3
+    assert fitted.score(images, labels) == (fitted.predict(images) == labels).mean()
+
+
+def test_the_model_is_plain_and_takes_the_same_images(fitted: PlexusClassifier) -> None:
+    images = stripes(10)[0]
+    with torch.no_grad():
+        shares = fitted.model_(torch.from_numpy(images)[:, None]).softmax(1)
+    np.testing.assert_allclose(shares, fitted.predict_proba(images), atol=1e-5)
+    assert not [m for m in fitted.model_.modules() if type(m).__module__.startswith("plexus")]
+
+
+def test_an_answer_does_not_depend_on_the_layout_or_the_batch(fitted: PlexusClassifier) -> None:
+    images = stripes(10)[0]
+    shares = fitted.predict_proba(images)
+    for other in (images[:, None], images[..., None], torch.from_numpy(images), images.reshape(10, 64)):
+        if np.ndim(other) == 3 or other.shape[1] == 8:  # scikit-learn compares the second axis with that of the fit
+            np.testing.assert_array_equal(fitted.predict_proba(other), shares)
+    np.testing.assert_allclose(np.concatenate([fitted.predict_proba(x[None]) for x in images]), shares, rtol=1e-12)
+
+
+def test_it_pickles_and_clones(fitted: PlexusClassifier) -> None:
+    images = stripes(10)[0]
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(again.predict_proba(images), fitted.predict_proba(images))
+    fresh = clone(fitted)
+    assert fresh.get_params() == fitted.get_params()
+    with pytest.raises(NotFittedError):
+        fresh.predict(images)
+
+
+def test_rows_of_numbers_are_images_of_a_shape() -> None:
+    images, labels = stripes(40)
+    rows = images[:, :, :6].reshape(40, 48)
+    with pytest.raises(ValueError, match="holds 49 numbers, and X has 48 for each image"):
+        PlexusClassifier(image_shape=(7, 7), **FAST).fit(rows, labels)
+    assert PlexusClassifier(image_shape=(8, 6), **FAST).fit(rows, labels).in_shape_ == (1, 8, 6)
+    assert PlexusClassifier(**FAST).fit(images.reshape(40, 64), labels).in_shape_ == (1, 8, 8)
+
+
+def test_it_works_in_cross_validation_and_grid_search() -> None:
+    images, labels = stripes(48)
+    scores = cross_val_score(PlexusClassifier(**FAST), images, labels, cv=2)
+    assert scores.shape == (2,)
+    search = GridSearchCV(PlexusClassifier(**FAST), {"fan_in": np.array([2, 4])}, cv=2).fit(images, labels)
+    assert search.best_params_["fan_in"] in (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"epochs": 1}, "epochs=1 must be at least 3"),
+        ({"options": {"neurn": "rot8"}}, "unknown option 'neurn'; did you mean 'neuron'"),
+        ({"keep": 0.5, "fan_in": 3}, "give one budget"),
+    ],
+)
+def test_mistakes_are_value_errors_in_one_line(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told) as error:
+        PlexusClassifier(**{**FAST, **options}).fit(*stripes(20))
+    assert "\n" not in str(error.value)
+
+
+def test_a_class_with_one_image_is_named() -> None:
+    images, labels = stripes(20)
+    labels = labels.astype(object)
+    labels[0] = "rare"
+    with pytest.raises(ValueError, match="class 'rare' has one image"):
+        PlexusClassifier(**FAST).fit(images, labels)
