@@ -91,6 +91,10 @@ def test_model_and_exports_take_the_images_of_the_training(run: plexus.Run, tmp_
     session = onnxruntime.InferenceSession(str(run.export("onnx", tmp_path / "net.onnx")))
     (answers,) = session.run(None, {session.get_inputs()[0].name: images[:, None].astype(np.float32)})
     np.testing.assert_allclose(answers, logits, atol=1e-4)
+    small = onnxruntime.InferenceSession(str(run.export("int8", tmp_path / "int8.onnx")))
+    (near,) = small.run(None, {small.get_inputs()[0].name: images[:, None].astype(np.float32)})
+    assert np.abs(near - answers).max() < 0.2 * (answers.max() - answers.min())
+    assert small.get_modelmeta().custom_metadata_map["classes"] == '["-3", "7"]'
     assert not [m for m in run.model.modules() if type(m).__module__.startswith("plexus")]
 
 

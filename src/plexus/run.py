@@ -440,15 +440,12 @@ class Run:
             raise ConfigError(f"export: no kind {short(kind)}; choose from {', '.join(EXPORTS)}")
         about = read_metadata(self.folder / "model.onnx") if kind != "torch" else {}
         if self.scale is not None and about:
+            about = {name: text for name, text in about.items() if name not in ("mean", "std")}
             about["pixels"] = "on the scale of the training images, float32; normalised inside"
         if kind == "onnx":
             export_onnx(self.model, file, self.in_shape, about=about)
         elif kind == "int8":
-            images = self._training_images()
-            export_int8(
-                to_onnx(self.model, self.in_shape), file, torch.zeros(1, *self.in_shape) if images is None else images,
-                arithmetic="float" if images is None else "fastest", about=about,
-            )  # fmt: skip
+            export_int8(to_onnx(self.model, self.in_shape), file, self._training_images(), about=about)
         elif kind == "torch":
             export_program(self.model, file, self.in_shape)
         return file

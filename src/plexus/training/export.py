@@ -228,7 +228,7 @@ def with_metadata(model: bytes, about: Mapping[str, str]) -> bytes:
 def export_int8(
     model: bytes | str | Path,
     path: str | Path,
-    images: torch.Tensor,
+    images: torch.Tensor | None,
     *,
     arithmetic: Literal["fastest", "int8", "float"] = "fastest",
     max_kb: float | None = None,
@@ -244,7 +244,8 @@ def export_int8(
     Args:
         model: the ONNX model, or its file; batch norms folded, as in every run's `model.onnx`.
         path: the file to write.
-        images: of the training, (N, C, H, W), 0..255; a few hundred say the ranges.
+        images: of the training, (N, C, H, W), as the model reads them; a few hundred say the ranges. Without any the
+            arithmetic is `float`.
         arithmetic: see above.
         max_kb: a limit on the file; beyond it `fastest` takes the smaller one.
         about: its metadata; by default that of the model.
@@ -268,15 +269,17 @@ def export_int8(
         content = model if isinstance(model, bytes) else Path(model).read_bytes()
     except OSError as error:
         raise RunError(f"{error.filename}: cannot read the model: {error.strerror}; finish the run first") from None
-    batches = [part.float().numpy() for part in images[:CALIBRATED].split(64)]
+    proto = onnx.load_model_from_string(content)
+    shape = [axis.dim_value for axis in proto.graph.input[0].type.tensor_type.shape.dim[1:]]
     if about is None:
-        about = {entry.key: entry.value for entry in onnx.load_model_from_string(content).metadata_props}
+        about = {entry.key: entry.value for entry in proto.metadata_props}
     made: dict[str, bytes] = {}
-    if arithmetic != "int8":
+    if arithmetic != "int8" or images is None:
         made["float"] = with_metadata(shrink(content), about)
-    if arithmetic != "float":
+    if arithmetic != "float" and images is not None:
+        batches = [part.float().numpy() for part in images[:CALIBRATED].split(64)]
         made["int8"] = with_metadata(quantize(content, batches), about)
-    speed = {name: milliseconds(file, images.shape[1:]) for name, file in made.items()}
+    speed = {name: milliseconds(file, shape) for name, file in made.items()}
     fits = {name: len(file) <= 1000 * (max_kb or math.inf) for name, file in made.items()}
     best = min(speed, key=lambda name: (not fits[name], speed[name] if fits[name] else len(made[name])))
     atomic_write(Path(path), made[best])
