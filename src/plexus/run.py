@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import inspect
+import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -438,8 +439,8 @@ class Run:
         file = Path(path)
         if kind not in EXPORTS:
             raise ConfigError(f"export: no kind {short(kind)}; choose from {', '.join(EXPORTS)}")
-        about = read_metadata(self.folder / "model.onnx") if kind != "torch" else {}
-        if self.scale is not None and about:
+        about = {"classes": json.dumps(self.record.data.classes), **read_metadata(self.folder / "model.onnx")}
+        if self.scale is not None:
             about = {name: text for name, text in about.items() if name not in ("mean", "std")}
             about["pixels"] = "on the scale of the training images, float32; normalised inside"
         if kind == "onnx":

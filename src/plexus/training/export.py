@@ -20,7 +20,6 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from google.protobuf.message import DecodeError
 from safetensors.torch import load, save
 from torch import fx, nn
 
@@ -203,7 +202,7 @@ def read_metadata(path: Path) -> dict[str, str]:
     """
     try:
         return {entry.key: entry.value for entry in onnx.load(path).metadata_props}
-    except (OSError, DecodeError):
+    except Exception:  # of a file that is broken onnx tells with a class of protobuf's
         return {}
 
 
@@ -273,6 +272,7 @@ def export_int8(
     shape = [axis.dim_value for axis in proto.graph.input[0].type.tensor_type.shape.dim[1:]]
     if about is None:
         about = {entry.key: entry.value for entry in proto.metadata_props}
+    about = {"plexus": plexus.__version__, **about}
     made: dict[str, bytes] = {}
     if arithmetic != "int8" or images is None:
         made["float"] = with_metadata(shrink(content), about)
