@@ -67,6 +67,7 @@ bench: install
 	$(BIN)/python benchmarks/segment.py rle nerve absence report
 	$(BIN)/python benchmarks/represent.py labels fewshot balance methods start report
 	$(BIN)/python benchmarks/essays.py
+	$(BIN)/python benchmarks/front_door_int8.py
 
 constraints: install
 	@{ echo "# Every version of a working installation; 'make constraints' writes this file from .venv."; \
