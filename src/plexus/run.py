@@ -343,9 +343,11 @@ class Run:
 
         from plexus.data import read_batches
 
+        how: dict[str, Any] = {"fit": self.record.data.fit, "white": self.record.data.white}
+
         parts = [
             torch.from_numpy(self._session.run(None, {"pixels": pixels.float().numpy()})[0]).softmax(1).numpy()
-            for _, pixels in read_batches([self._samples(images)], self.in_shape, batch_size=batch_size)
+            for _, pixels in read_batches([self._samples(images)], self.in_shape, batch_size=batch_size, **how)
         ]
         return np.concatenate(parts)
 
@@ -512,10 +514,15 @@ class Results(Sequence[FitRecord.Result]):
         learned wiring     90.0%  80.0% .. 95.0%          10          -   -   -
     """
 
-    titles = ("network", "accuracy", "95 %", "parameters", "mult-adds", "ms", "kB")  # in 80 columns
-
     def __init__(self, record: FitRecord) -> None:
         self._rows = record.results
+        self._unequal = any(row.balanced_accuracy is not None for row in self._rows)
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """The titles of the columns; balanced accuracy is among them where classes are of unequal size."""
+        more = ("balanced",) if self._unequal else ()
+        return ("network", "accuracy", *more, "95 %", "parameters", "mult-adds", "ms", "kB")  # in 80 columns
 
     def __len__(self) -> int:
         """Return the number of networks."""
@@ -544,6 +551,7 @@ class Results(Sequence[FitRecord.Result]):
             (
                 row.label or row.name,
                 "-" if row.accuracy is None else f"{row.accuracy:.1%}",
+                *(["-" if row.balanced_accuracy is None else f"{row.balanced_accuracy:.1%}"] if self._unequal else []),
                 f"{row.ci[0]:.1%} .. {row.ci[1]:.1%}" if row.accuracy is not None and row.ci else "-",
                 "-" if row.parameters is None else f"{row.parameters:,}",
                 "-" if row.macs is None else f"{row.macs:,}",

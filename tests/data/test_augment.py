@@ -97,3 +97,45 @@ def test_an_empty_batch_stays_empty() -> None:
 def test_wrong_arguments_are_refused(shape: tuple[int, ...], shift: float) -> None:
     with pytest.raises(ConfigError, match="expected"):
         augment(torch.zeros(shape), generator(), shift=shift)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_cutout_fills_one_square_with_the_mean_and_leaves_the_rest(dtype: torch.dtype) -> None:
+    images = torch.randint(0, 256, (64, 3, 12, 16), generator=torch.Generator().manual_seed(0)).to(dtype)
+    out = augment(images, torch.Generator().manual_seed(1), shift=0, flip=False, cutout=0.5)
+    assert out.dtype == dtype
+    mean = images.float().mean((2, 3))
+    mean = mean.round() if dtype == torch.uint8 else mean
+    for before, after, colour in zip(images, out, mean, strict=True):
+        changed = (before != after).any(0)
+        rows, columns = changed.any(1).nonzero().flatten(), changed.any(0).nonzero().flatten()
+        hole = after[:, rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].float()
+        assert torch.allclose(hole, colour[:, None, None].expand_as(hole), atol=1e-3)
+        assert max(hole.shape[1:]) <= 6
+        assert min(hole.shape[1:]) >= 3  # at least half of the square lies in the image
+
+
+def test_a_crop_enlarges_a_part_that_lies_in_the_image() -> None:
+    """A ramp stays a ramp: its slope tells how much is seen, its ends that nothing lies outside."""
+    ramp = torch.arange(64.0).expand(200, 1, 64, 64)
+    out = augment(ramp, torch.Generator().manual_seed(0), shift=0, flip=False, crop=0.4)
+    slopes = (out[:, 0, 32, 48] - out[:, 0, 32, 16]) / 32
+    assert 0.6 <= slopes.min() < 0.63
+    assert 0.97 < slopes.max() <= 1.0
+    assert out.min() >= 0
+    assert out.max() <= 63
+    flat = torch.full((5, 3, 8, 8), 77, dtype=torch.uint8)
+    assert augment(flat, torch.Generator().manual_seed(0), crop=0.5).equal(flat)
+
+
+def test_more_kinds_leave_the_draws_of_the_others_as_they_were() -> None:
+    images = torch.rand(8, 1, 10, 10, generator=torch.Generator().manual_seed(3))
+    plain = augment(images, torch.Generator().manual_seed(1))
+    cut = augment(images, torch.Generator().manual_seed(1), cutout=0.3)
+    assert 0.5 < (plain == cut).float().mean() < 1
+
+
+@pytest.mark.parametrize("strength", [{"crop": 1.0}, {"crop": -0.1}, {"cutout": 1.5}])
+def test_strengths_out_of_range_are_refused(strength: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=r"is not a share of the side"):
+        augment(torch.zeros(1, 1, 4, 4), torch.Generator(), **strength)

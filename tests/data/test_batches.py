@@ -1,5 +1,8 @@
 """The order of batches is a pure function of seed and epoch, shared out evenly over processes."""
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -96,3 +99,16 @@ def test_a_batch_is_a_copy() -> None:
 def test_a_batch_size_below_one_is_refused() -> None:
     with pytest.raises(ConfigError, match="batch_size=0"):
         loader(SPLIT, 0, seed=0, shuffle=False)
+
+
+def test_weights_draw_with_replacement_in_their_proportion() -> None:
+    weights = np.repeat([9.0, 1.0], [100, 900])
+    drawn = np.concatenate([_epoch(EpochSampler(1000, seed=0, weights=weights), epoch) for epoch in range(20)])
+    assert abs((drawn < 100).mean() - 0.5) < 0.02
+    one = EpochSampler(1000, seed=0, weights=weights)
+    assert _epoch(one, 3).tolist() == _epoch(EpochSampler(1000, seed=0, weights=weights * 7), 3).tolist()
+
+
+def _epoch(sampler: EpochSampler, epoch: int) -> Any:
+    sampler.set_epoch(epoch)
+    return np.array(list(sampler))

@@ -42,7 +42,7 @@ def test_all_mistakes_are_told_at_once() -> None:
         ({"lr": True}, "lr=True must be a number"),
         ({"lr": float("nan")}, "lr=nan must be finite"),
         ({"warmup": 1.0}, "warmup=1.0 must be at least 0 and below 1"),
-        ({"epochs": 2}, "epochs=2 must be at least 3"),
+        ({"epochs": 0}, "epochs=0 must be at least 1"),
         ({"keep": 0.5, "max_params": 100}, "give one budget"),
         ({"test": 0.0}, "test=0.0 must be between 0 and 1"),
         ({"gate_init": (0.5, 0.5, 0.5)}, "gate_init=[0.5, 0.5, 0.5] must be one or two gate values"),
@@ -115,7 +115,7 @@ def test_unknown_names_come_with_the_nearest_and_with_all_other_mistakes() -> No
         FitConfig.from_mapping({"batch-size": 3, "zzz": 1, 7: 1, "epochs": 0}, name="a.yaml")  # type: ignore[dict-item]
     assert str(error.value) == (
         "a.yaml: unknown option 'batch-size'; did you mean 'batch_size'?; unknown option 'zzz'; unknown option '7'; "
-        "epochs=0 must be at least 3"
+        "epochs=0 must be at least 1"
     )
 
 

@@ -20,7 +20,7 @@ from plexus.data._samples import Sample, SampleSet
 
 if TYPE_CHECKING:
     from plexus.data._arrays import ImageData, Split, pixel_statistics
-    from plexus.data._augment import augment, augment_pair, warp
+    from plexus.data._augment import Augmentation, augment, augment_pair, warp
     from plexus.data._batches import EpochSampler, loader
     from plexus.data._load import load
     from plexus.data._read import read_batches, read_image
@@ -31,7 +31,7 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     submod_attrs={
         "_arrays": ["ImageData", "Split", "pixel_statistics"],
-        "_augment": ["augment", "augment_pair", "warp"],
+        "_augment": ["Augmentation", "augment", "augment_pair", "warp"],
         "_batches": ["EpochSampler", "loader"],
         "_load": ["load"],
         "_read": ["read_batches", "read_image"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from plexus.data._pixels import Fit
 from plexus.data._samples import counted_as, few
 from plexus.errors import ConfigError, printable
 
@@ -25,6 +26,7 @@ class Split:
         images: uint8 pixels, (N, C, H, W), 0..255; C is 1 (grey) or 3 (red, green, blue).
         labels: int64 class indices, (N,); or masks, uint8 (N, 1, H, W).
         names: the origin of each image: a path below the data folder, or ``row 17``.
+        gather: takes some of the images as a tensor, where that is not simply by index: mapped ones stay mapped.
 
     Example:
         >>> len(Split(torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 1]), ("row 0", "row 1")))
@@ -34,6 +36,7 @@ class Split:
     images: Tensor
     labels: Tensor
     names: tuple[str, ...]
+    gather: Callable[[Tensor, NDArray[np.int64]], Tensor] | None = None
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -41,8 +44,10 @@ class Split:
 
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> Split:
         """Return some of the images, in the order given."""
-        at = torch.as_tensor(np.asarray(rows, np.int64))
-        return Split(self.images[at], self.labels[at], tuple(self.names[row] for row in at.tolist()))
+        index = np.asarray(rows, np.int64)
+        at = torch.as_tensor(index)
+        images = self.images[at] if self.gather is None else self.gather(self.images, index)
+        return Split(images, self.labels[at], tuple(self.names[row] for row in at.tolist()), self.gather)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +65,8 @@ class ImageData:
         skipped: one ``name: reason`` for each image left out because it could not be read.
         given: the splits that the data brought, rather than have them chosen.
         notes: files left aside and treatments of all images, one line each.
-        white: the value of 16-bit files that became 255, where there were such files and it was not 65535.
+        fit: what became of images of another aspect ratio: squash | letterbox | crop.
+        white: the value of 16-bit files that became 255, where there were such files.
 
     Shape:
         Images are uint8 (N, C, H, W), 0..255, in every split alike.
@@ -81,6 +87,7 @@ class ImageData:
     skipped: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    fit: Fit = "squash"
     white: int | None = None
 
     @property
@@ -100,7 +107,8 @@ class ImageData:
         chosen = [name for name in self.splits if name not in self.given and name != "train"]
         sizes = ", ".join(f"{name} {len(split):,}" for name, split in self.splits.items())
         parts.append(f"{sizes} ({' and '.join(chosen)} drawn by the seed)" if chosen else sizes)
-        parts.append(f"{'grey' if channels == 1 else 'colour'}, {width}x{height}")
+        shapes = {"squash": "", "letterbox": ", letterboxed", "crop": ", cropped"}[self.fit]
+        parts.append(f"{'grey' if channels == 1 else 'colour'}, {width}x{height}{shapes}")
         if self.skipped:
             parts.append(f"{counted_as(len(self.skipped), 'image')} left out, such as {printable(self.skipped[0])}")
         return "; ".join([*parts, *self.notes])

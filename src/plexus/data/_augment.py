@@ -1,7 +1,7 @@
 """Random motions of a batch: of images, and of images with their masks.
 
-`augment` shifts by whole pixels and mirrors, as one gather; `warp` and `augment_pair` turn, shift, stretch and
-brighten, as one resampling.
+`augment` shifts by whole pixels and mirrors, as one gather, and may enlarge a part or cut a square out; `warp` and
+`augment_pair` turn, shift, stretch and brighten, as one resampling.
 """
 
 from __future__ import annotations
@@ -18,27 +18,61 @@ from plexus.errors import ConfigError, DataError
 _KNOTS = 5  # control points of the elastic field along each side
 
 
-def augment(images: Tensor, generator: torch.Generator, *, shift: float = 0.1, flip: bool = True) -> Tensor:
+@dataclass(frozen=True)
+class Augmentation:
+    """The strengths of `augment`, to hand on.
+
+    Args:
+        shift, flip, crop, cutout: see `augment`.
+
+    Example:
+        >>> bool(Augmentation()), bool(Augmentation(shift=0, flip=False))
+        (True, False)
+    """
+
+    shift: float = 0.1
+    flip: bool = True
+    crop: float = 0.0
+    cutout: float = 0.0
+
+    def __bool__(self) -> bool:
+        """Return whether anything is varied."""
+        return bool(self.shift or self.flip or self.crop or self.cutout)
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Return a batch (N, C, H, W), varied."""
+        return augment(
+            images, generator, shift=self.shift, flip=self.flip, crop=self.crop, cutout=self.cutout
+        )  # fmt: skip
+
+
+def augment(
+    images: Tensor, generator: torch.Generator,
+    *, shift: float = 0.1, flip: bool = True, crop: float = 0.0, cutout: float = 0.0,
+) -> Tensor:  # fmt: skip
     r"""Shift every image by its own random number of pixels, and mirror half of them left to right.
 
     .. math:: y_{n,c,i,j} = x'_{n,c,\,\mathrm{clamp}(i - a_n),\,\mathrm{clamp}(j - b_n)}
 
     where :math:`x'_n` is :math:`x_n`, mirrored with probability 1/2. The shift a is uniform over the integers
     -k..k with k = round(shift * H), b likewise with the width; the edge's pixels fill what the shift leaves empty.
+    Then, if asked for, a part of the image is enlarged to its size (bilinear), and a square takes its mean colour.
 
     Args:
         images: a batch, (N, C, H, W), of any dtype and on any device.
         generator: where the randomness comes from; its device may differ from the images'.
         shift: the largest shift as a fraction of each side, in 0..1.
         flip: mirror with probability 1/2.
+        crop: the largest fraction of both sides that is cut off, uniform from 0, at a place of its own; 0..1.
+        cutout: the side of the square, as a fraction of the shorter side; its centre is anywhere in the image.
 
     Returns:
         A new tensor of the same shape and dtype.
 
     Raises:
-        ConfigError: images that are not (N, C, H, W), or a shift outside 0..1.
+        ConfigError: images that are not (N, C, H, W), or a strength out of range.
 
-    Source: the research notes' common setup (shifts of up to 10 %, horizontal flips).
+    Source: the research notes' common setup (shifts of up to 10 %, horizontal flips); cutout: DeVries and Taylor 2017.
 
     Example:
         >>> batch = torch.arange(9.0).view(1, 1, 3, 3)
@@ -47,8 +81,9 @@ def augment(images: Tensor, generator: torch.Generator, *, shift: float = 0.1, f
     """
     if images.ndim != 4:
         raise ConfigError(f"images have shape {tuple(images.shape)}; expected (N, C, H, W)")
-    if not 0 <= shift <= 1:
-        raise ConfigError(f"shift={shift} is not a share of the side; expected 0..1")
+    for name, value in (("shift", shift), ("crop", crop), ("cutout", cutout)):
+        if not 0 <= value <= 1 or (name == "crop" and value == 1):
+            raise ConfigError(f"{name}={value} is not a share of the side; expected 0..1")
     n, channels, height, width = images.shape
     device = images.device
     rows = _positions(n, height, shift, generator).to(device)
@@ -58,7 +93,10 @@ def augment(images: Tensor, generator: torch.Generator, *, shift: float = 0.1, f
         columns = torch.where(mirrored[:, None], width - 1 - columns, columns)
     # One index for all channels, read by stride 0: no copy of it per channel.
     index = (rows[:, :, None] * width + columns[:, None, :]).view(n, 1, height * width).expand(n, channels, -1)
-    return images.reshape(n, channels, height * width).gather(2, index).view(images.shape)
+    moved = images.reshape(n, channels, height * width).gather(2, index).view(images.shape)
+    if crop:
+        moved = _enlarged(moved, crop, generator)
+    return _cut_out(moved, cutout, generator) if cutout else moved
 
 
 def warp(
@@ -165,6 +203,37 @@ def augment_pair(
     both = motion.resample(torch.cat([images.to(wide), (masks if masks.dim() == 4 else masks[:, None]).to(wide)], 1))
     targets = _inside(both[:, channels:]).to(masks.dtype).reshape(masks.shape)
     return motion.brighten(both[:, :channels].to(images.dtype)), targets
+
+
+def _enlarged(images: Tensor, crop: float, generator: torch.Generator) -> Tensor:
+    """Enlarge a part of each image, whose sides are 1 - crop to 1 of its own."""
+    n = len(images)
+    dice = torch.rand(n, 3, generator=generator, device=generator.device).to(images.device)
+    side = 1 - crop * dice[:, 0]
+    centre = (1 - side)[:, None] * (2 * dice[:, 1:] - 1)  # from -1 to 1 across the image
+    theta = torch.zeros(n, 2, 3, device=images.device)
+    theta[:, 0, 0] = theta[:, 1, 1] = side
+    theta[:, :, 2] = centre
+    wide = images if images.is_floating_point() else images.float()
+    grid = F.affine_grid(theta.to(wide.dtype), list(images.shape), align_corners=False)
+    moved = F.grid_sample(wide, grid, padding_mode="border", align_corners=False)
+    return moved if images.is_floating_point() else moved.round().to(images.dtype)
+
+
+def _cut_out(images: Tensor, cutout: float, generator: torch.Generator) -> Tensor:
+    """Fill a square of each image with the mean of its channels."""
+    n, _, height, width = images.shape
+    side = max(1, round(cutout * min(height, width)))
+    dice = torch.rand(n, 2, generator=generator, device=generator.device).to(images.device)
+    top, left = ((dice[:, k] * length).floor() - side // 2 for k, length in enumerate((height, width)))
+
+    def inside(first: Tensor, length: int) -> Tensor:
+        at = torch.arange(length, device=images.device)
+        return (at >= first[:, None]) & (at < first[:, None] + side)
+
+    hole = inside(top, height)[:, None, :, None] & inside(left, width)[:, None, None, :]
+    mean = images.mean((2, 3), keepdim=True, dtype=torch.float32)
+    return torch.where(hole, (mean if images.is_floating_point() else mean.round()).to(images.dtype), images)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -27,6 +28,7 @@ class EpochSampler(Sampler[int]):
         rank: this process.
         world: the number of processes.
         first: epochs of the same orders that came before; epoch 0 is the one after them.
+        weights: draw with replacement instead, image i with a probability in proportion to weight i.
 
     Raises:
         ConfigError: no images, or a rank outside 0..world-1.
@@ -38,14 +40,16 @@ class EpochSampler(Sampler[int]):
     """
 
     def __init__(
-        self, n: int, seed: int, *, shuffle: bool = True, rank: int = 0, world: int = 1, first: int = 0
-    ) -> None:
+        self, n: int, seed: int, *, shuffle: bool = True, rank: int = 0, world: int = 1, first: int = 0,
+        weights: NDArray[np.float64] | None = None,
+    ) -> None:  # fmt: skip
         if n < 1:
             raise ConfigError(f"n={n}: there is nothing to sample")
         if not 0 <= rank < world:
             raise ConfigError(f"rank={rank} is outside 0..{world - 1}")
         self.n, self.seed, self.shuffle, self.rank, self.world = n, seed, shuffle, rank, world
         self.first, self.epoch = first, 0
+        self.weights = None if weights is None else weights / weights.sum()
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order the next iteration gives; Lightning calls it before every epoch."""
@@ -57,7 +61,8 @@ class EpochSampler(Sampler[int]):
         if self.shuffle:
             # torch's CPU generator keeps 32 bits of a seed, too few for both numbers; this one mixes all bits of both.
             sequence = np.random.SeedSequence(self.seed & (2**64 - 1), spawn_key=(self.first + self.epoch,))
-            order = np.random.default_rng(sequence).permutation(self.n)
+            rng = np.random.default_rng(sequence)
+            order = rng.permutation(self.n) if self.weights is None else rng.choice(self.n, self.n, p=self.weights)
         return iter(np.resize(order, len(self) * self.world)[self.rank :: self.world].tolist())
 
     def __len__(self) -> int:
@@ -87,8 +92,9 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def loader(
-    split: Split, batch_size: int, *, seed: int, shuffle: bool, rank: int = 0, world: int = 1, first: int = 0
-) -> DataLoader[tuple[Tensor, Tensor]]:
+    split: Split, batch_size: int, *, seed: int, shuffle: bool, rank: int = 0, world: int = 1, first: int = 0,
+    weights: NDArray[np.float64] | None = None,
+) -> DataLoader[tuple[Tensor, Tensor]]:  # fmt: skip
     """Return a loader of (uint8 images, int64 labels) batches in the order of `EpochSampler`.
 
     The loader already shares the images out over processes: give Lightning's Trainer
@@ -101,7 +107,7 @@ def loader(
         shuffle: a new order every epoch, or always the split's own.
         rank: this process.
         world: the number of processes.
-        first: see `EpochSampler`.
+        first, weights: see `EpochSampler`.
 
     Raises:
         ConfigError: a batch size below 1, an empty split, or a rank outside 0..world-1.
@@ -113,6 +119,8 @@ def loader(
     """
     if batch_size < 1:
         raise ConfigError(f"batch_size={batch_size}; expected 1 or more")
-    sampler = EpochSampler(len(split), seed, shuffle=shuffle, rank=rank, world=world, first=first)
+    sampler = EpochSampler(
+        len(split), seed, shuffle=shuffle, rank=rank, world=world, first=first, weights=weights
+    )  # fmt: skip
     # Every iteration draws a number for worker processes; its own generator keeps that from torch's global one.
     return DataLoader(_Rows(split), batch_size, sampler=sampler, collate_fn=_as_it_is, generator=torch.Generator())

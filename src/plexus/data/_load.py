@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from plexus.data._arrays import ImageData, Split
-from plexus.data._decode import WIDEST
+from plexus.data._cache import Mapped, cache_home, is_large, read_mapped
+from plexus.data._decode import Pixels, UnreadableError
 from plexus.data._open import open_labelled, open_samples
-from plexus.data._pixels import Size, stack
+from plexus.data._pixels import Fit, Size, stack
 from plexus.data._read import read_all
 from plexus.data._samples import SampleSet
 from plexus.data._split import Indices, Stage, choose, require
@@ -33,6 +37,8 @@ def load(
     limit: int | None = None,
     label: str | None = None,
     unlabelled: bool = False,
+    fit: Fit | Literal["auto"] = "squash",
+    cache: str | Path | None = None,
 ) -> ImageData:
     """Load images with class labels, split into training, validation and test images.
 
@@ -46,8 +52,7 @@ def load(
         spec: ``digits`` (scikit-learn's), a folder of class folders (alone or below ``train``, ``val``, ``test``), a
             folder of parquet files in the Hugging Face image layout, a hub id such as ``uoft-cs/cifar10``, or a
             `SampleSet`.
-        size: resize every image to this many rows and columns (antialiased bilinear, no cropping, the aspect ratio
-            is not kept); one number for squares.
+        size: resize every image to this many rows and columns (antialiased bilinear); one number for squares.
         channels: 1 takes the luminance of colours, 3 repeats greys; by default 3 where an image is in colour.
         seed: chooses the splits; 0 or more.
         val: the fraction of validation images among those left for training and validation.
@@ -56,6 +61,11 @@ def load(
         limit: the number of images for training and validation together; of a given validation split none count.
         label: the label column, where a table has several that could be it.
         unlabelled: take a folder of images without classes too; its labels are -1.
+        fit: what becomes of images of another aspect ratio than `size`: squash | letterbox | crop, see `resize_image`;
+            auto squashes where all images have one aspect ratio, as far as 512 of them tell, and else takes letterbox.
+        cache: a folder for the decoded images, which are then mapped rather than held in memory, and found again by
+            the next reading; ``none`` for memory. By default a set that takes more than a quarter of the free memory
+            goes to ``~/.cache/plexus/images``.
 
     Returns:
         The three splits; images uint8 (N, C, H, W) on the scale 0..255.
@@ -70,15 +80,16 @@ def load(
     """
     shape = (size, size) if isinstance(size, int) else size
     _check_arguments(shape, seed, {"val": val, "test": test}, limit)
+    asked = _Asked(shape, channels, fit, cache, skip_unreadable)
     if unlabelled and not isinstance(spec, SampleSet) and Path(spec).is_dir():
         samples = open_samples(spec, masks=False)
         if not samples.has_labels:
             rows = _random_splits(samples, seed, test, val, limit)
             none = np.full(len(samples), -1)
-            parts, _, skipped = _decoded(samples, none, rows, shape, channels, skip_unreadable=skip_unreadable)
+            parts, _, facts = asked.decoded(samples, none, rows)
             given = tuple(split for split in ("val", "test") if split in samples.splits)
             fingerprint = _fingerprint(parts, ())
-            return _in_order(samples, parts, classes=(), fingerprint=fingerprint, skipped=skipped, given=given)
+            return _in_order(samples, parts, classes=(), fingerprint=fingerprint, given=given, **facts)
 
     samples = spec if isinstance(spec, SampleSet) else open_labelled(spec, label)
     if not all(sample.label is not None for sample in samples.samples):
@@ -102,7 +113,7 @@ def load(
         keep = choose(labels[rest], limit, classes, seed, Stage.LIMIT, low=low, spare=0)
         rows["train"] = np.union1d(rest[keep], test_rows)
 
-    parts, kept, skipped = _decoded(samples, labels, rows, shape, channels, skip_unreadable=skip_unreadable)
+    parts, kept, facts = asked.decoded(samples, labels, rows)
     fingerprint = _fingerprint(parts, samples.classes)
     if "test" in carved:
         is_test = np.isin(kept["train"], test_rows)
@@ -114,13 +125,13 @@ def load(
         chosen = choose(left, round(val * len(left)), classes, seed, Stage.VAL, low=1, spare=1)
         parts["val"] = parts["train"].take(chosen)
         parts["train"] = parts["train"].take(np.setdiff1d(np.arange(len(left)), chosen))
-    return _in_order(samples, parts, classes=samples.classes, fingerprint=fingerprint, skipped=skipped, given=given)
+    return _in_order(samples, parts, classes=samples.classes, fingerprint=fingerprint, given=given, **facts)
 
 
 def _in_order(samples: SampleSet, parts: Mapping[str, Split], **facts: Any) -> ImageData:
-    white = samples.white.value
-    facts |= {"skipped": (*samples.left_out, *facts["skipped"]), "white": white if white != WIDEST else None}
-    return ImageData(samples.name, parts["train"], parts["val"], parts["test"], notes=samples.notes, **facts)
+    facts |= {"skipped": (*samples.left_out, *facts["skipped"]), "white": samples.white.value}
+    facts["notes"] = (*samples.notes, *facts.get("notes", ()))
+    return ImageData(samples.name, parts["train"], parts["val"], parts["test"], **facts)
 
 
 def _check_arguments(size: Size | None, seed: int, shares: Mapping[str, float], limit: int | None) -> None:
@@ -182,30 +193,76 @@ def _random_splits(samples: SampleSet, seed: int, test: float, val: float, limit
     return rows
 
 
-def _decoded(
-    samples: SampleSet,
-    labels: Indices,
-    rows: Mapping[str, Indices],
-    size: Size | None,
-    channels: int | None,
-    *,
-    skip_unreadable: bool,
-) -> tuple[dict[str, Split], dict[str, Indices], tuple[str, ...]]:
-    """Return the images of each split, the rows that could be read of each, and what was left out."""
-    pixels, kept, skipped = read_all(
-        samples, np.concatenate([*rows.values()]), size, channels, skip_unreadable=skip_unreadable
-    )
-    wanted = channels or (3 if any(image.ndim == 3 for image in pixels) else 1)
-    parts: dict[str, Split] = {}
-    kept_of = {split: kept[np.isin(kept, at)] for split, at in rows.items()}
-    for split, at in kept_of.items():
-        if not len(at):
-            raise DataError(f"{samples.where}: no image of the {split} split can be read: replace the images")
-        images = torch.from_numpy(stack(pixels[: len(at)], wanted))
-        del pixels[: len(at)]  # the data would otherwise be held twice
-        names = tuple(samples.samples[row].name for row in at.tolist())
-        parts[split] = Split(images, torch.from_numpy(labels[at]), names)
-    return parts, kept_of, skipped
+@dataclass(frozen=True)
+class _Asked:
+    """The shape that images are to have, and where they are to be."""
+
+    size: Size | None
+    channels: int | None
+    fit: Fit | Literal["auto"]
+    cache: str | Path | None
+    skip_unreadable: bool
+
+    def decoded(
+        self, samples: SampleSet, labels: Indices, rows: Mapping[str, Indices]
+    ) -> tuple[dict[str, Split], dict[str, Indices], dict[str, Any]]:
+        """Return the images of each split, the rows that could be read of each, and more for `ImageData`."""
+        together = np.concatenate([*rows.values()])
+        fit = self.fit if self.fit != "auto" else "letterbox" if self._varies(samples, together) else "squash"
+        facts: dict[str, Any] = {"fit": fit}
+        folder = self._folder(samples, together, fit)
+        pixels: list[Pixels] = []
+        mapped: Mapped | None = None
+        if folder is not None:
+            mapped = read_mapped(
+                samples, together, self.size, self.channels, fit, skip_unreadable=self.skip_unreadable, folder=folder
+            )
+            kept, facts["skipped"] = mapped.kept, mapped.skipped
+            verb = "found" if mapped.reused else "kept"
+            facts["notes"] = (f"decoded images {verb} in {mapped.path}, {mapped.images.numel() / 1e9:.2f} GB",)
+        else:
+            pixels, kept, facts["skipped"] = read_all(
+                samples, together, self.size, self.channels, fit=fit, skip_unreadable=self.skip_unreadable
+            )
+        wanted = self.channels or (3 if any(image.ndim == 3 for image in pixels) else 1)
+        parts: dict[str, Split] = {}
+        kept_of = {split: kept[np.isin(kept, at)] for split, at in rows.items()}
+        first = 0
+        for split, at in kept_of.items():
+            if not len(at):
+                raise DataError(f"{samples.where}: no image of the {split} split can be read: replace the images")
+            if mapped is not None:
+                images = mapped.take(np.arange(first, first + len(at)))
+                first += len(at)
+            else:
+                images = torch.from_numpy(stack(pixels[: len(at)], wanted))
+                del pixels[: len(at)]  # the data would otherwise be held twice
+            names = tuple(samples.samples[row].name for row in at.tolist())
+            parts[split] = Split(images, torch.from_numpy(labels[at]), names, mapped.gather if mapped else None)
+        return parts, kept_of, facts
+
+    def _varies(self, samples: SampleSet, rows: Indices, most: int = 512) -> bool:
+        """Tell from the heads of some images, evenly drawn, whether they have different aspect ratios."""
+        if self.size is None:
+            return False
+        ratios = []
+        for row in rows[:: max(1, len(rows) // most)].tolist():
+            with suppress(UnreadableError):
+                height, width = samples.size(row)
+                ratios.append(math.log(width / height))
+        return bool(ratios) and max(ratios) - min(ratios) > 0.02
+
+    def _folder(self, samples: SampleSet, rows: Indices, fit: Fit) -> Path | None:
+        """Return the folder of the cache, where there is to be one."""
+        if self.cache == "none":
+            return None
+        if self.cache is not None:
+            return Path(self.cache).expanduser()
+        for row in rows[:8].tolist():
+            with suppress(UnreadableError):
+                one = samples.pixels(row, self.size, self.channels, fit)
+                return cache_home() if is_large(one.size * len(rows)) else None
+        return None
 
 
 def _fingerprint(parts: Mapping[str, Split], classes: tuple[str, ...]) -> str:
@@ -213,5 +270,7 @@ def _fingerprint(parts: Mapping[str, Split], classes: tuple[str, ...]) -> str:
     digest = hashlib.sha256(json.dumps([classes, shapes], sort_keys=True).encode())
     for split in sorted(parts):
         digest.update(parts[split].labels.numpy().astype("<i8").tobytes())
-        digest.update(parts[split].images.numpy().data)
+        images = parts[split].images.numpy()
+        for first in range(0, len(images), 1024):  # mapped images come from the disk piece by piece
+            digest.update(images[first : first + 1024].data)
     return f"sha256:{digest.hexdigest()}"

@@ -14,15 +14,20 @@ from plexus.data._decode import Mask, Pixels
 
 Size = tuple[int, int]
 """Rows and columns."""
+Fit = Literal["letterbox", "crop", "squash"]
+"""What becomes of an image of another aspect ratio."""
+_PADDING = 128
 
 
-def resize_image(pixels: Pixels, size: Size | None, channels: int | None = None) -> Pixels:
-    """Return an image at another size, by antialiased bilinear filtering without cropping.
+def resize_image(pixels: Pixels, size: Size | None, channels: int | None = None, fit: Fit = "squash") -> Pixels:
+    """Return an image at another size, by antialiased bilinear filtering.
 
     Args:
         pixels: (H, W) or (H, W, 3), 0..255.
         size: rows and columns; None keeps them.
         channels: 1 takes the luminance of colours, before they are resized; greys stay (H, W) whatever it is.
+        fit: what becomes of another aspect ratio: ``squash`` changes it, ``letterbox`` keeps the whole image and fills
+            the rest with middle grey (128), ``crop`` fills the size and cuts off what stands over at both ends.
 
     Returns:
         uint8, (H, W) or (H, W, 3).
@@ -33,15 +38,31 @@ def resize_image(pixels: Pixels, size: Size | None, channels: int | None = None)
     """
     if (size is None or pixels.shape[:2] == tuple(size)) and not (channels == 1 and pixels.ndim == 3):
         return pixels
-    return to_pixels(Image.fromarray(np.ascontiguousarray(pixels)), size, channels)
+    return to_pixels(Image.fromarray(np.ascontiguousarray(pixels)), size, channels, fit)
 
 
-def to_pixels(image: Image.Image, size: Size | None, channels: int | None = None) -> Pixels:
+def to_pixels(image: Image.Image, size: Size | None, channels: int | None = None, fit: Fit = "squash") -> Pixels:
     """Do what `resize_image` does, to a Pillow image."""
     if channels == 1 and image.mode != "L":
         image = image.convert("L")
-    if size is not None and image.size != (size[1], size[0]):
-        image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    if size is None or image.size == (size[1], size[0]):
+        return np.asarray(image)
+    box = None
+    inner = (size[1], size[0])
+    if fit != "squash" and image.width * size[0] != image.height * size[1]:
+        across, down = size[1] / image.width, size[0] / image.height
+        if fit == "crop":
+            width, height = size[1] / max(across, down), size[0] / max(across, down)
+            left, top = (image.width - width) / 2, (image.height - height) / 2
+            box = (left, top, left + width, top + height)
+        else:
+            scale = min(across, down)
+            inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    image = image.resize(inner, Image.Resampling.BILINEAR, box=box)
+    if inner != (size[1], size[0]):
+        whole = Image.new(image.mode, (size[1], size[0]), _PADDING if image.mode == "L" else (_PADDING,) * 3)
+        whole.paste(image, ((size[1] - inner[0]) // 2, (size[0] - inner[1]) // 2))
+        image = whole
     return np.asarray(image)
 
 
@@ -68,12 +89,13 @@ def resize_mask(mask: Mask, size: Size) -> Mask:
     return area == area.max() if mask.any() and not inside.any() else inside
 
 
-def to_shape(pixels: Pixels, in_shape: Sequence[int]) -> Pixels:
+def to_shape(pixels: Pixels, in_shape: Sequence[int], fit: Fit = "squash") -> Pixels:
     """Return an image in the shape that a model takes: resized, colour as luminance or grey repeated.
 
     Args:
         pixels: (H, W) or (H, W, 3), 0..255.
         in_shape: channels (1 or 3), rows, columns.
+        fit: see `resize_image`.
 
     Returns:
         uint8, (C, H, W).
@@ -83,7 +105,7 @@ def to_shape(pixels: Pixels, in_shape: Sequence[int]) -> Pixels:
         (3, 2, 2)
     """
     channels, *size = in_shape
-    return stack([resize_image(pixels, (size[0], size[1]), channels)], channels)[0]
+    return stack([resize_image(pixels, (size[0], size[1]), channels, fit)], channels)[0]
 
 
 def stack(pixels: Sequence[Pixels], channels: int | None = None) -> Pixels:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,23 +18,25 @@ from torch import Tensor
 
 from plexus.data._decode import Pixels, UnreadableError, decode, quiet
 from plexus.data._open import open_samples
-from plexus.data._pixels import Size, stack, to_shape
-from plexus.data._samples import Sample, SampleSet
+from plexus.data._pixels import Fit, Size, stack, to_shape
+from plexus.data._samples import Sample, SampleSet, White
 from plexus.data._split import Indices
 from plexus.errors import ConfigError, DataError, printable
 from plexus.progress import bar
+from plexus.record import cores
 
 _CHUNK = 128
 _LARGE_CHUNK = 8
 _LARGE = 10_000  # pixels, measured: two threads are 1.5x slower at 32x32 and 1.9x faster at 512x512
 _MANY = 1000
+_AHEAD = 4
 
 _T = TypeVar("_T")
 Outcome = Pixels | Size | str
 """An image's pixels; its size alone, once sizes are known to differ; or why it cannot be read."""
 
 
-def read_image(path: str | Path, in_shape: Sequence[int], *, white: int | None = None) -> Tensor:
+def read_image(path: str | Path, in_shape: Sequence[int], *, fit: Fit = "squash", white: int | None = None) -> Tensor:
     """Read an image file into the shape a model was trained on.
 
     Decodes and resizes as `load` does with ``size``; colour becomes luminance where the model wants grey.
@@ -42,6 +44,7 @@ def read_image(path: str | Path, in_shape: Sequence[int], *, white: int | None =
     Args:
         path: the image file.
         in_shape: channels (1 or 3), rows, columns.
+        fit: what becomes of another aspect ratio: letterbox | crop | squash, see `resize_image`.
         white: of 16-bit images, as in the training data: see `decode`.
 
     Returns:
@@ -58,7 +61,7 @@ def read_image(path: str | Path, in_shape: Sequence[int], *, white: int | None =
         ...     read_image(f"{folder}/a.png", (3, 8, 8)).shape
         torch.Size([3, 8, 8])
     """
-    return torch.from_numpy(to_shape(np.asarray(decode(path, white=white)), in_shape))
+    return torch.from_numpy(to_shape(np.asarray(decode(path, white=white)), in_shape, fit))
 
 
 def read_batches(
@@ -67,6 +70,8 @@ def read_batches(
     *,
     batch_size: int = 256,
     skip_unreadable: bool = False,
+    fit: Fit = "squash",
+    white: int | None = None,
 ) -> Iterator[tuple[tuple[Sample, ...], Tensor]]:
     """Read every image of some files, folders, tables or data sets into a model's shape, a batch at a time.
 
@@ -76,6 +81,8 @@ def read_batches(
         in_shape: channels (1 or 3), rows, columns.
         batch_size: images in a batch, at most.
         skip_unreadable: leave out images that cannot be read.
+        fit: what becomes of another aspect ratio: letterbox | crop | squash, see `resize_image`.
+        white: of 16-bit images, as in the training data; by default that of each set.
 
     Returns:
         Batches of samples, their names preceded by the folder or data set, and pixels: uint8, (N, C, H, W).
@@ -97,10 +104,12 @@ def read_batches(
             samples, prefix = spec, ""
         else:
             samples, prefix = open_samples(spec, masks=False), "" if Path(spec).is_file() else f"{spec}/"
+        if white is not None:
+            samples = replace(samples, white=White(value=white))
         for start in range(0, len(samples), batch_size):
             rows = np.arange(start, min(start + batch_size, len(samples)))
             pixels, kept, _ = read_all(
-                samples, rows, (size[0], size[1]), channels, skip_unreadable=skip_unreadable, progress=False
+                samples, rows, (size[0], size[1]), channels, skip_unreadable=skip_unreadable, progress=False, fit=fit
             )
             if pixels:
                 named = (samples.samples[i] for i in kept.tolist())
@@ -116,19 +125,55 @@ def read_all(
     *,
     skip_unreadable: bool,
     progress: bool = True,
+    fit: Fit = "squash",
 ) -> tuple[list[Pixels], Indices, tuple[str, ...]]:
     """Decode some images of a set: their pixels, the rows that they are of, and ``name: reason`` for those left out.
 
     Raises:
         DataError: an unreadable image, images of several sizes, or more than half of the machine's memory.
     """
-    reader = _Reader(samples, size, channels, len(rows), _half_of_memory())
-    threads = min(8, os.cpu_count() or 1) if len(rows) and reader.is_large(int(rows[0])) else 1
-    step = _CHUNK if threads == 1 else _LARGE_CHUNK
-    jobs = [rows[i : i + step] for i in range(0, len(rows), step)]
     pixels: list[Pixels] = []
     kept: list[int] = []
     skipped: list[str] = []
+    for row, outcome in read_each(
+        samples, rows, size, channels, skip_unreadable=skip_unreadable, progress=progress, fit=fit
+    ):
+        if isinstance(outcome, str):
+            skipped.append(outcome)
+        else:
+            pixels.append(outcome)
+            kept.append(row)
+    return pixels, np.array(kept, np.int64), tuple(skipped)
+
+
+def read_each(
+    samples: SampleSet,
+    rows: Indices,
+    size: Size | None,
+    channels: int | None = None,
+    *,
+    skip_unreadable: bool,
+    progress: bool = True,
+    fit: Fit = "squash",
+    memory: int | None = None,
+) -> Iterator[tuple[int, Pixels | str]]:
+    """Decode some images of a set, in their order: each row with its pixels, or with ``name: reason`` if left out.
+
+    Args:
+        samples: the set.
+        rows: which of its images.
+        size, channels, fit: see `resize_image`.
+        skip_unreadable: leave out what cannot be read.
+        progress: count, where progress is shown.
+        memory: bytes that all of them may take; by default half of the machine's.
+
+    Raises:
+        DataError: as for `read_all`.
+    """
+    reader = _Reader(samples, size, channels, fit, len(rows), _half_of_memory() if memory is None else memory)
+    threads = min(8, cores()) if len(rows) and reader.is_large(int(rows[0])) else 1
+    step = _CHUNK if threads == 1 else _LARGE_CHUNK
+    jobs = [rows[i : i + step] for i in range(0, len(rows), step)]
     with quiet(), closing(_mapped(reader, jobs, threads)) as results:  # closing drops what has not begun
         shown = _shown(results, len(jobs)) if progress and len(rows) > _MANY else results
         for row, outcome in zip(rows.tolist(), (one for chunk in shown for one in chunk), strict=True):
@@ -138,14 +183,12 @@ def read_all(
                         f"{samples.address(row)}: {outcome}: replace or remove it, or leave out such images with "
                         "--skip-unreadable"
                     )
-                skipped.append(f"{samples.samples[row].name}: {outcome}")
+                yield row, f"{samples.samples[row].name}: {outcome}"
                 continue
             reader.see(samples.samples[row].name, outcome)
             if isinstance(outcome, np.ndarray):
-                pixels.append(outcome)
-                kept.append(row)
+                yield row, outcome
     reader.require_one_size()
-    return pixels, np.array(kept, np.int64), tuple(skipped)
 
 
 @dataclass
@@ -155,6 +198,7 @@ class _Reader:
     samples: SampleSet
     size: Size | None
     channels: int | None
+    fit: Fit
     total: int
     memory: int
     sizes: Counter[Size] = field(default_factory=Counter)
@@ -177,7 +221,7 @@ class _Reader:
             need, have = outcome.size * self.total / 2**30, self.memory / 2**30
             raise DataError(
                 f"{self.samples.where}: {self.total} images of {_text(size)} need {need:.1f} GiB of memory, "
-                f"{have:.1f} may be used: pass a smaller --size, or fewer images with --limit"
+                f"{have:.1f} may be used: pass a smaller --size, or fewer images with --limit, or a folder with --cache"
             )
         self.sizes[size] += 1
         self.examples.setdefault(size, name)
@@ -195,7 +239,7 @@ class _Reader:
         try:
             if len(self.sizes) > 1:  # all are refused in the end: their headers tell what there is
                 return self.samples.size(row)
-            return self.samples.pixels(row, self.size, self.channels)
+            return self.samples.pixels(row, self.size, self.channels, self.fit)
         except UnreadableError as error:
             return " ".join(str(error).split())
 
@@ -205,7 +249,18 @@ def _mapped(reader: _Reader, jobs: Sequence[Indices], threads: int) -> Generator
         yield from map(reader, jobs)
         return
     with ThreadPoolExecutor(threads) as pool:
-        yield from pool.map(reader, jobs)
+        # A few chunks ahead and no more: what is decoded waits in memory.
+        waiting: deque[Future[list[Outcome]]] = deque()
+        try:
+            for job in jobs:
+                waiting.append(pool.submit(reader, job))
+                if len(waiting) > _AHEAD * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def _shown(chunks: Iterable[_T], count: int) -> Iterator[_T]:

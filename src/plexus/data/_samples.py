@@ -25,7 +25,7 @@ from plexus.data._decode import (
     read_mask,
     white_of,
 )
-from plexus.data._pixels import resize_image, to_pixels
+from plexus.data._pixels import Fit, resize_image, to_pixels
 from plexus.errors import printable
 
 
@@ -127,11 +127,12 @@ class White:
     Args:
         images: the place of each image.
         remarks: gets a line where white is not 65535.
+        value: where it is known already.
     """
 
-    def __init__(self, images: Sequence[Source] = (), remarks: Remarks | None = None) -> None:
+    def __init__(self, images: Sequence[Source] = (), remarks: Remarks | None = None, value: int | None = None) -> None:
         self._images, self._remarks, self._lock = tuple(images), remarks, threading.Lock()
-        self.value: int | None = None
+        self.value = value
 
     def __call__(self) -> int:
         """Return it; read all 16-bit images where that was not done yet."""
@@ -149,9 +150,9 @@ class White:
                     self._remarks.state(f"16-bit images hold values up to {highest}: scaled as {bits} bits")
             return self.value
 
-    def __reduce__(self) -> tuple[type[White], tuple[tuple[Source, ...]]]:
+    def __reduce__(self) -> tuple[type[White], tuple[tuple[Source, ...], None, int | None]]:
         """Pickle without the lock."""
-        return White, (self._images,)
+        return White, (self._images, None, self.value)
 
 
 def _highest(source: Source) -> int:
@@ -260,22 +261,25 @@ class SampleSet:
         """
         return _content(self.images[i])
 
-    def pixels(self, i: int, size: tuple[int, int] | None = None, channels: int | None = None) -> Pixels:
+    def pixels(
+        self, i: int, size: tuple[int, int] | None = None, channels: int | None = None, fit: Fit = "squash"
+    ) -> Pixels:
         """Decode an image, uint8 (H, W) or (H, W, 3).
 
         Args:
             i: which image.
             size: rows and columns to resize to, see `resize_image`; None keeps its own.
             channels: 1 makes colours grey.
+            fit: what becomes of another aspect ratio, see `resize_image`.
 
         Raises:
             UnreadableError: why it cannot be read, without its name.
         """
         source = _opened(self.images[i])
         if isinstance(source, np.ndarray):
-            return resize_image(source, size, channels)
+            return resize_image(source, size, channels, fit)
         with quiet():
-            return to_pixels(read(source, self.white), size, channels)
+            return to_pixels(read(source, self.white), size, channels, fit)
 
     def mask_content(self, i: int) -> bytes | None:
         """Return the bytes of a mask's file; empty where an absent mask counts as empty, None where none is declared.

@@ -11,7 +11,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -96,6 +96,7 @@ class Record(Part):
         trained_size: list[Real] = []
         channels: Count = None
         white: Count = None
+        fit: Literal["squash", "letterbox", "crop"] = "squash"
         skipped: list[str] = []
         notes: list[str] = []
         scale: list[Real] | None = Field(default=None, min_length=2, max_length=2)

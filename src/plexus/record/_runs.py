@@ -65,6 +65,7 @@ class FitRecord(Record):
         neurons: str = ""
         accuracy: Number = None
         ci: list[Real] | None = Field(default=None, min_length=2, max_length=2)
+        balanced_accuracy: Number = None
         parameters: Count = None
         macs: Count = None
         latency_ms: Number = None

@@ -220,6 +220,7 @@ def _networks(record: FitRecord) -> dict[str, Any]:
             "label": entry.label or entry.name,
             "neurons": entry.neurons,
             "accuracy": percent(entry.accuracy),
+            "balanced": percent(entry.balanced_accuracy),
             "interval": f"{100 * entry.ci[0]:.1f}{NONE}{100 * entry.ci[1]:.1f}" if entry.ci else "",
             "ends": [across(end) for end in entry.ci or ()],
             "at": None if entry.accuracy is None else across(entry.accuracy),
@@ -231,7 +232,12 @@ def _networks(record: FitRecord) -> dict[str, Any]:
         for entry in record.results
     ]
     marks = [low + i * step for i in range(round((high - low) / step) + 1)]
-    return {"rows": rows, "ticks": [{"at": across(mark), "text": f"{100 * mark:.3g}"} for mark in marks]}
+    unequal = any(entry.balanced_accuracy is not None for entry in record.results)
+    return {
+        "rows": rows,
+        "unequal": unequal,
+        "ticks": [{"at": across(mark), "text": f"{100 * mark:.3g}"} for mark in marks],
+    }
 
 
 def _scale(low: float, high: float) -> tuple[float, float, float]:

@@ -262,7 +262,8 @@ def _load(
         label = config.label if str(Path(spec).absolute()) == config.data or spec == config.data else None
         return load(
             spec, seed=config.seed, val=config.val, test=config.test, limit=config.limit, label=label,
-            skip_unreadable=config.skip_unreadable, **options,
+            skip_unreadable=config.skip_unreadable, fit=getattr(config, "fit", None) or "auto",
+            cache=getattr(config, "cache", None), **options,
         )  # fmt: skip
 
     if not configs:

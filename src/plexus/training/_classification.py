@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
-from plexus.data import Split, augment
+from plexus.data import Augmentation, Split
 from plexus.nn import Connection
 from plexus.training._module import Entry, Schedule, TrainingModule, gated
 
@@ -73,6 +73,7 @@ class ClassificationModule(TrainingModule):
         penalty: lambda.
         costs: c, one per edge, in the order of the connections' gates.
         vary: a further augmentation of a batch of float pixels, which draws from the generator.
+        weights: of the classes in the loss of training, (classes,); validation counts every image alike.
 
     Raises:
         ConfigError: images of another shape than (N, C, H, W) are to be augmented.
@@ -88,16 +89,19 @@ class ClassificationModule(TrainingModule):
     """
 
     costs: Tensor | None
+    weights: Tensor | None
     hits = 0.0  # accuracy of the last training batch
     again = "fit anew"
 
     def __init__(
         self, net: nn.Module, normalize: nn.Module, classes: int, schedule: Schedule, steps: int,
         *, penalty: float = 0.0, costs: Tensor | None = None, vary: Vary | None = None,
+        weights: Tensor | None = None,
     ) -> None:  # fmt: skip
         super().__init__(net, schedule, steps)
         self.normalize, self.penalty, self.vary = normalize, penalty, vary
         self.register_buffer("costs", costs, persistent=False)
+        self.register_buffer("weights", weights, persistent=False)
         self.val_loss, self.val_accuracy = MeanMetric(), MulticlassAccuracy(classes, average="micro")
 
     def prepare(self, images: Tensor) -> Tensor:
@@ -108,13 +112,13 @@ class ClassificationModule(TrainingModule):
         return logits
 
     def loss(self, images: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
-        if self.schedule.augment:
-            images = augment(images, generator)
+        if how := self.schedule.augment:
+            images = (how if isinstance(how, Augmentation) else Augmentation())(images, generator)
         if self.vary is not None:
             images = self.vary(images.float(), generator)
         logits = self(images)
         self.hits = logits.detach().argmax(1).eq(targets).double().mean().item()
-        return F.cross_entropy(logits, targets)
+        return F.cross_entropy(logits, targets, self.weights)
 
     def regularization(self) -> Tensor | None:
         if not self.penalty:
@@ -142,14 +146,14 @@ def _size(connection: Connection, gate: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def logits_of(net: nn.Module, normalize: nn.Module, images: Tensor, *, batch: int = 500) -> Tensor:
+def logits_of(net: nn.Module, normalize: nn.Module, images: Tensor, *, batch: int | None = None) -> Tensor:
     """Return a net's logits in evaluation mode, whatever mode it is in.
 
     Args:
         net: reads what `normalize` gives.
         normalize: pixels to the net's input.
         images: uint8, (N, C, H, W).
-        batch: images in one forward pass.
+        batch: images in one forward pass; by default 500, and fewer of images beyond 64x64.
 
     Returns:
         (N, classes), float32 on the CPU.
@@ -161,6 +165,8 @@ def logits_of(net: nn.Module, normalize: nn.Module, images: Tensor, *, batch: in
     modes = {m: m.training for m in net.modules()}
     net.eval()
     at = next((p.device for p in net.parameters()), torch.device("cpu"))
+    if batch is None:
+        batch = max(8, min(500, 500 * 64 * 64 // max(1, images.shape[2] * images.shape[3])))
     try:
         return torch.cat(
             [

@@ -53,7 +53,33 @@ class FitConfig(ImageOptions):
         "then": "what stays keeps its values and trains on",
     }
 
-    augment: bool | None = option(None, "data", "shift by up to 10 % and flip", default="all data but digits")
+    fit: Literal["letterbox", "crop", "squash"] | None = option(
+        None, "data", "how images of another shape come to SIZE x SIZE", needs={"size": ...},
+        default="squash where all have one shape, else letterbox",
+    )  # fmt: skip
+    cache: str | None = option(
+        None, "data", "a folder for decoded images, which are then not held in memory; or none",
+        default="~/.cache/plexus/images for sets over a quarter of the free memory",
+    )  # fmt: skip
+    augment: bool | None = option(
+        None, "data", "vary the training images: shift by up to 10 % and flip; without it none of this",
+        default="all data but digits",
+    )  # fmt: skip
+    flip: bool | None = option(
+        None, "data", "mirror half of the training images, left to right", default="as augment says"
+    )
+    shift: float | None = option(
+        None, "data", "shift training images by up to this share of their sides", ge=0, le=1,
+        default="0.1, or as augment says",
+    )  # fmt: skip
+    crop: float = option(
+        0.0, "data", "cut off up to this share of the sides of training images, and enlarge the rest", ge=0, lt=1
+    )
+    cutout: float = option(0.0, "data", "grey out a square of this share of the side of training images", ge=0, le=1)
+    balance: Literal["weights", "sampling"] | None = option(
+        None, "training", "make up for classes of unequal size: by weights in the loss, or by drawing them alike often",
+        default="none",
+    )  # fmt: skip
     start_from: str | None = option(
         None, "network", "a run of `plexus represent train`, or its model: start from its encoder"
     )
@@ -107,7 +133,7 @@ class FitConfig(ImageOptions):
         must="one or two gate values in (0, 1)",
         default="the preset's",
     )
-    epochs: int = option(24, "training", "epochs in all, of the pruned net and of each control", ge=3)
+    epochs: int = option(24, "training", "epochs in all, of the pruned net and of each control", ge=1)
     warmup: float = option(0.0, "wiring", "share of the steps for which gates stay as they are", ge=0, lt=1)
     penalty: float = option(0.0, "wiring", "weight of gate x cost in the loss, until the choice", ge=0)
     cost: Literal["bytes", "macs", "params"] = option("bytes", "wiring", "what an edge costs")
@@ -152,6 +178,13 @@ class FitConfig(ImageOptions):
     def stack(self) -> str:
         """The stack of legos that these options ask for: a preset, or `legos` for the user's own."""
         return _stack(vars(self))
+
+    def strengths(self) -> dict[str, Any]:
+        """Return the strengths of the augmentation, by name: what is not chosen is as `augment` says."""
+        usual = self.data != "digits" if self.augment is None else self.augment
+        flip = usual if self.flip is None else self.flip
+        shift = (0.1 if usual else 0.0) if self.shift is None else self.shift
+        return {"shift": shift, "flip": flip, "crop": self.crop, "cutout": self.cutout}
 
     def budget(self) -> dict[str, Any]:
         """Return the limit that was chosen, by name; empty for the default."""

@@ -116,6 +116,7 @@ def load_data(config: FitConfig, memory: Any = None) -> ImageData:
     return load(
         config.data if memory is None else memory.samples, size=config.size, seed=config.seed, val=config.val,
         test=config.test, skip_unreadable=config.skip_unreadable, limit=config.limit, label=config.label,
+        fit=config.fit or "auto", cache=config.cache,
     )  # fmt: skip
 
 

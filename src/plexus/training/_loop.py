@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
@@ -71,6 +73,7 @@ class Batches:
         val_size: images in a validation batch; by default 256, or `size` if that is more.
         first: epochs of the same orders that came before.
         devices: processes that share the images.
+        weights: of the training images, where they are drawn with replacement: see `EpochSampler`.
 
     Raises:
         ConfigError: from `loaders`, without images, or with a size below 1.
@@ -88,6 +91,7 @@ class Batches:
     val_size: int | None = None
     first: int = 0
     devices: int = 1
+    weights: NDArray[np.float64] | None = None
 
     @property
     def steps(self) -> int:
@@ -98,7 +102,8 @@ class Batches:
         """The loaders of training and validation of one process."""
         many = max(self.size, 256) if self.val_size is None else self.val_size
         train = loader(
-            self.train, self.size, seed=self.seed, shuffle=True, rank=rank, world=world, first=self.first
+            self.train, self.size, seed=self.seed, shuffle=True, rank=rank, world=world, first=self.first,
+            weights=self.weights,
         )  # fmt: skip
         return train, loader(self.val, many, seed=self.seed, shuffle=False, rank=rank, world=world)
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
+from plexus.data import Augmentation
 from plexus.errors import TrainingError
 from plexus.nn import UNIT_LAYERS, Connection
 
@@ -35,7 +36,7 @@ class Schedule:
             nothing, gradients are at right angles to them.
         warmup: fraction of the cycle for which gates stay as they are.
         seed: of augmentation and dropout; any whole number.
-        augment: vary the training images.
+        augment: vary the training images: as `augment` does by itself, or as told.
         channels_last: memory layout of the net and its input; faster on CPU for two spatial axes.
 
     Example:
@@ -51,7 +52,7 @@ class Schedule:
     weight_decay: float = 5e-4
     warmup: float = 0.0
     seed: int = 0
-    augment: bool = False
+    augment: bool | Augmentation = False
     channels_last: bool = True
 
 

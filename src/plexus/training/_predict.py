@@ -68,7 +68,7 @@ def predict(
         if pixels is None:
             continue
         entry["unlike"] = _unlike(pixels, shape, grey=grey)
-        waiting.append((entry, to_shape(pixels, shape)))
+        waiting.append((entry, to_shape(pixels, shape, record.data.fit)))
         if len(waiting) == _BATCH:
             _answer(session, waiting, record.data.classes, folder)
             waiting = []

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from plexus.data import pixel_statistics
+from plexus.data import Augmentation, pixel_statistics
 from plexus.errors import RunError, printable
 from plexus.graph import Wiring
 from plexus.progress import current
@@ -86,6 +86,7 @@ class FitTask(Task[FitConfig]):
             "skipped": list(data.skipped),
             "notes": list(data.notes),
             "white": data.white,
+            "fit": data.fit,
         }
         if (memory := self.given.get("data")) is not None:
             facts |= {"scale": memory.scale and list(memory.scale), "numbers": memory.numbers}
@@ -204,15 +205,25 @@ class FitTask(Task[FitConfig]):
             weight_decay=config.weight_decay,
             warmup=config.warmup,
             seed=config.seed * 10 + branch,
-            augment=config.data != "digits" if config.augment is None else config.augment,
+            augment=Augmentation(**config.strengths()),
         )
 
     def _batches(self, schedule: Schedule) -> Batches:
-        size, devices = self.config.batch_size, self.config.devices
-        return Batches(self.data.train, self.data.val, size=size, seed=schedule.seed, devices=devices)
+        config, train = self.config, self.data.train
+        weights = self._class_weights()[train.labels].double().numpy() if config.balance == "sampling" else None
+        return Batches(
+            train, self.data.val, size=config.batch_size, seed=schedule.seed, devices=config.devices, weights=weights
+        )
+
+    def _class_weights(self) -> torch.Tensor:
+        """A weight for each class that makes their sums over the training images equal, and its mean over these 1."""
+        counts = self.data.train.labels.bincount(minlength=len(self.data.classes))
+        return len(self.data.train) / (len(self.data.classes) * counts.float())
 
     def _module(self, net: nn.Module, schedule: Schedule, **options: Any) -> ClassificationModule:
         steps = self._batches(schedule).steps
+        if self.config.balance == "weights":
+            options["weights"] = self._class_weights()
         return ClassificationModule(net, self.normalize, len(self.data.classes), schedule, steps, **options)
 
     def _phase(

@@ -191,10 +191,37 @@ def result(
 
 
 def tested(logits: Tensor, split: Split) -> dict[str, Any]:
-    """Accuracy of logits, (N, classes), with its 95 % Wilson interval."""
-    right = int(logits.argmax(1).eq(split.labels).sum())
-    ci = binomtest(right, len(split)).proportion_ci(method="wilson")
-    return {"accuracy": right / len(split), "ci": [ci.low, ci.high]}
+    """Accuracy of logits, (N, classes), with its 95 % Wilson interval; balanced, too, where classes are unequal."""
+    hits = logits.argmax(1).eq(split.labels)
+    ci = binomtest(int(hits.sum()), len(split)).proportion_ci(method="wilson")
+    accuracy = int(hits.sum()) / len(split)
+    return {"accuracy": accuracy, "ci": [ci.low, ci.high], **balanced(hits, split.labels)}
+
+
+def balanced(hits: Tensor, labels: Tensor) -> dict[str, float]:
+    r"""Return the balanced accuracy, where the largest class has half as many images again as the smallest.
+
+    .. math:: \frac{1}{K} \sum_k \frac{\mathrm{hits}_k}{n_k}
+
+    over the classes that have images.
+
+    Args:
+        hits: whether each image was right, (N,).
+        labels: the true classes, (N,).
+
+    Returns:
+        ``balanced_accuracy``, or nothing.
+
+    Example:
+        >>> balanced(torch.tensor([True, True, True, False]), torch.tensor([0, 0, 0, 1]))
+        {'balanced_accuracy': 0.5}
+    """
+    counts = labels.bincount()
+    counts = counts[there := counts > 0]
+    if len(counts) < 2 or counts.max() <= 1.5 * counts.min():
+        return {}
+    right = torch.bincount(labels, weights=hits.double())[there]
+    return {"balanced_accuracy": (right / counts).mean().item()}
 
 
 def costs(net: nn.Module, normalize: Normalize, in_shape: Sequence[int]) -> dict[str, Any]:
