@@ -490,7 +490,10 @@ class Run:
             images = load_data(self.config, self._given.get("data")).train.images[:CALIBRATED].float()
         except DataError:
             return None
-        return images if self.scale is None else (images - self.scale[1]) / self.scale[0]
+        if self.scale is None:
+            return images
+        black, white = self.scale
+        return black + images / 255 * (white - black)
 
     def _samples(self, images: Any) -> SampleSet:
         if is_place(images):
