@@ -49,7 +49,7 @@ def clusters(count: int, pairs: list[tuple[int, int]]) -> list[int]:
 def build(source: Path, folder: Path, *, seed: int, side: int) -> tuple[int, int]:
     """Writes the crops; returns how many hold the target, and how many do not."""
     samples = open_samples(source)
-    near = near_duplicates(fingerprint(samples), false_positive_rate=1e-6)
+    near = near_duplicates(fingerprint(samples))
     of = clusters(len(samples), [(int(a), int(b)) for a, b in zip(near.a, near.b, strict=True)])
     random = np.random.default_rng(seed)
     folder.mkdir(parents=True)

@@ -165,7 +165,7 @@ def learner(context: TrialContext, **options: Any) -> Any:
     return supernet(context, deep, "gap", **(options or _START))
 
 
-def strongest(net: Any, context: TrialContext, method: str) -> Wiring:
+def strongest(net: Any, context: TrialContext, method: Any) -> Wiring:
     """The chain and the strongest skips, ranked on 512 validation images."""
     from plexus.wiring import importance
 

@@ -5,12 +5,16 @@ The order of the packages, circles, and imports of private modules are contracts
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import plexus
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {"torch", "lightning", "torchmetrics", "datasets", "pandas", "numba", "onnxruntime", "sklearn"}
@@ -51,3 +55,9 @@ def test_private_modules_are_named_in_their_own_package_alone() -> None:
                 if not where.startswith(f"src/plexus/{match[1]}") and where != KERNELS:
                     hits.append(f"{where}: {match[0]}")
     assert hits == []
+
+
+def test_completion_shows_every_public_name() -> None:
+    names = [module.name for module in pkgutil.iter_modules(plexus.__path__) if not module.name.startswith("_")]
+    for module in (plexus, *(importlib.import_module(f"plexus.{name}") for name in names)):
+        assert set(getattr(module, "__all__", ())) <= set(dir(module)), module.__name__

@@ -87,7 +87,7 @@ def fit(
     Example:
         >>> fit(np.zeros((3, 8, 8)), [0, 1, 2], epochs="many")
         Traceback (most recent call last):
-        plexus.errors.ConfigError: epochs='many' must be a whole number
+        plexus.errors.ConfigError: plexus.fit: epochs='many' must be a whole number
     """
     given: dict[str, Any] = {}
     values = {name: _plain(value) for name, value in options.items()}
@@ -103,7 +103,7 @@ def fit(
         values["data"] = str(data)
     if legos is not None:
         values["legos"], given["legos"] = _legos(legos)
-    config = FitConfig.from_mapping(values) if any(isinstance(v, str) for v in values.values()) else FitConfig(**values)
+    config = FitConfig.from_mapping(values, name="plexus.fit")
     if not is_place(data):
         given["data"] = _labelled(in_memory(data, labels, label=config.label))
     given = {name: value for name, value in given.items() if value is not None}
@@ -268,7 +268,7 @@ class Run:
     """
 
     def __init__(self, folder: str | Path, given: dict[str, Any] | None = None) -> None:
-        self.folder = Path(folder)
+        self.folder = Path(folder).absolute()  # the working directory may change
         self._given = given or {}
 
     @cached_property

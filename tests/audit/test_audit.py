@@ -233,7 +233,8 @@ def test_an_empty_folder_is_filled(found: Audit, samples: SampleSet, tmp_path: P
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"threshold": 3.0}, {"false_positive_rate": 0.5}, {"scope": "group"}, {"min_dice": 2.0}, {"k": 1}, {"seed": -1},
+        {"threshold": 3.0}, {"false_pairs": 0.0}, {"kinds": ("blurred",)},
+        {"scope": "group"}, {"min_dice": 2.0}, {"k": 1}, {"seed": -1},
         {"search": "luck"},
     ],
 )  # fmt: skip
@@ -262,7 +263,7 @@ def test_videos_without_groups_are_found_and_told() -> None:
     assert {(a, b) for a, b in zip(near.a.tolist(), near.b.tolist(), strict=True)} == {
         (a, b) for a in range(36) for b in range(a + 1, 36) if a // 9 == b // 9
     }
-    assert "of the random pairs are alike" in near.notes[0]
+    assert "of all pairs are alike" in near.notes[0]
 
 
 def test_pictures_are_of_images_in_pairs(found: Audit, samples: SampleSet) -> None:
@@ -286,8 +287,8 @@ def test_too_few_parts_for_the_folds_are_told_and_the_audit_goes_on(samples: Sam
     ("arguments", "words"),
     [
         ({"threshold": -0.1}, "threshold=-0.1"),
-        ({"false_positive_rate": 0.5}, "false_positive_rate=0.5"),
-        ({"false_positive_rate": 0.0}, "false_positive_rate=0"),
+        ({"false_pairs": -1.0}, "false_pairs=-1"),
+        ({"false_pairs": 0.0}, "false_pairs=0"),
         ({"scope": "some"}, "scope='some' is unknown"),
         ({"scope": "group"}, "none are known"),
         ({"search": "luck"}, "search='luck' is unknown"),

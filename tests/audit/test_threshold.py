@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from plexus.audit import estimate_threshold, fingerprint, near_duplicates
+from plexus.audit import estimate_threshold, fingerprint, near_duplicates, tail
 from tests.audit.speckle import scene, view
 
 WIDEST = 0.6
@@ -59,3 +59,26 @@ def test_a_histogram_holds_every_pair() -> None:
     assert shown.edges[-1] >= near.threshold
     assert sum(shown.unrelated) == 25 * 24 // 2  # all pairs of so few images are drawn
     assert sum(shown.candidates) >= len(near) == 1
+
+
+def test_the_tail_of_chance_is_the_law_it_was_drawn_from() -> None:
+    z = np.random.default_rng(0).exponential(0.1, 20_000)
+    chance = tail(np.tanh(z), scale=5)
+    assert chance is not None
+    for score in (0.4, 0.5, 0.7):
+        assert math.log(chance.expected(np.array([score]))[0]) == pytest.approx(
+            math.log(100_000) - math.atanh(score) / 0.1, abs=0.35
+        )
+    assert chance.expected(np.array([chance.score(1.0)]))[0] == pytest.approx(1)
+
+
+def test_copies_among_mirror_images_do_not_move_the_tail() -> None:
+    z = np.random.default_rng(0).exponential(0.1, 20_000)
+    alone, mixed = tail(np.tanh(z), 1), tail(np.concatenate([np.tanh(z), np.full(2000, 0.97)]), 1)
+    assert alone is not None
+    assert mixed is not None
+    assert mixed.score(1.0) == pytest.approx(alone.score(1.0), abs=0.03)
+
+
+def test_few_scores_have_no_tail() -> None:
+    assert tail(np.linspace(0, 0.5, 199), 1) is None

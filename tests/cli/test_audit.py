@@ -30,7 +30,7 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (["nowhere"], "nowhere: "),
         (["images", "--threshold", "-1"], "threshold=-1: give a distance"),
-        (["images", "--false-positive-rate", "2"], "false_positive_rate=2: give a share"),
+        (["images", "--false-pairs", "0"], "false_pairs=0: give a number"),
         (["images", "--scope", "group"], "give --group-from REGEX"),
         (["images", "--group-from", "("], "("),
         (["images", "--fingerprint", "phash"], "--fingerprint phash: unknown; choose thumbnail, blockhist"),

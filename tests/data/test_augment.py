@@ -136,6 +136,6 @@ def test_more_kinds_leave_the_draws_of_the_others_as_they_were() -> None:
 
 
 @pytest.mark.parametrize("strength", [{"crop": 1.0}, {"crop": -0.1}, {"cutout": 1.5}])
-def test_strengths_out_of_range_are_refused(strength: dict[str, float]) -> None:
+def test_strengths_out_of_range_are_refused(strength: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"is not a share of the side"):
         augment(torch.zeros(1, 1, 4, 4), torch.Generator(), **strength)

@@ -81,4 +81,4 @@ def test_an_encoder_of_other_images_is_refused(shape: tuple[int, int, int], said
 
 def test_another_place_is_refused() -> None:
     with pytest.raises(ConfigError, match="choose from z, features"):
-        Start(Autoencoder((1, 8, 8), 5, width=4), "pixels")
+        Start(Autoencoder((1, 8, 8), 5, width=4), "pixels")  # type: ignore[arg-type]

@@ -147,7 +147,7 @@ def test_images_do_not_see_each_other_in_evaluation(options: dict[str, Any]) -> 
 
 @pytest.mark.parametrize("options", [NERVE, MODERN])
 @pytest.mark.parametrize("neuron", ["plain", "rot8", "rot4", "unit"])
-def test_a_neuron_takes_every_convolution_it_can(options: dict[str, Any], neuron: str) -> None:
+def test_a_neuron_takes_every_convolution_it_can(options: dict[str, Any], neuron: Any) -> None:
     net, plain = UNet(**options, neuron=neuron), UNet(**options)
     assert list(net.state_dict()) == list(plain.state_dict())
     assert count(net) == count(plain)

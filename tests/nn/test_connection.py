@@ -20,7 +20,7 @@ SIZES: dict[int, list[tuple[int, ...]]] = {
     2: [(8, 6), (4, 6), (5, 9)],
     3: [(4, 5, 6), (4, 3, 3), (2, 6, 3)],
 }
-WAYS = [("smallest", r) for r in ("area", "nearest", "bilinear", "bicubic")] + [("largest", "area")]
+WAYS: Any = [("smallest", r) for r in ("area", "nearest", "bilinear", "bicubic")] + [("largest", "area")]
 
 
 def sources(axes: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> list[Tensor]:
@@ -42,7 +42,7 @@ def disturbed(connection: Connection) -> Connection:
 )
 @pytest.mark.parametrize("gate", ["scalar", "channel"])
 @pytest.mark.parametrize("axes", [1, 2, 3])
-def test_it_resizes_multiplies_and_merges(merge: str, project: str, gate: str, axes: int) -> None:
+def test_it_resizes_multiplies_and_merges(merge: Any, project: str, gate: str, axes: int) -> None:
     torch.manual_seed(0)
     given = sources(axes)
     for (size, resize), activation in itertools.product(WAYS, ["sigmoid", "none"]):
@@ -184,7 +184,7 @@ def test_blocks_of_a_mix_are_addressed_by_source() -> None:
 
 @pytest.mark.parametrize("merge", ["concat", "sum", "max", "squeeze"])
 @pytest.mark.parametrize("gate", ["scalar", "channel"])
-def test_a_mask_cuts_as_a_gate_of_zero_does(merge: str, gate: str) -> None:
+def test_a_mask_cuts_as_a_gate_of_zero_does(merge: Any, gate: Any) -> None:
     torch.manual_seed(0)
     given = sources(2, torch.float32)
     masked = Connection(CHANNELS, merge=merge, gate=gate, activation="none", init=0.7)
@@ -222,7 +222,7 @@ def sigmoid(w: float) -> float:
 
 
 @pytest.mark.parametrize("gate", ["scalar", "channel"])
-def test_starts(gate: str) -> None:
+def test_starts(gate: Any) -> None:
     counts = [1, 1, 1] if gate == "scalar" else list(CHANNELS)
 
     def spread(*values: float) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -64,7 +65,8 @@ def test_quarter_turns_are_rot90_bit_by_bit(side: int, angle: float) -> None:
 @pytest.mark.parametrize("angle", [17.5, 133, 301])
 def test_other_angles_are_bilinear(side: int, angle: float) -> None:
     x = images(2, 2, side)
-    for mask, repeat in ((None, False), ("circle", True)):
+    masks: Any = ((None, False), ("circle", True))
+    for mask, repeat in masks:
         got = rotate(x, [angle], mask)[0]
         expected = torch.stack([torch.stack([bilinear(m, angle, repeat=repeat) for m in image]) for image in x])
         wanted = expected * inside(side) if mask else expected
@@ -131,6 +133,6 @@ def test_the_dtype_is_kept_and_the_grid_is_precise(dtype: torch.dtype) -> None:
         (torch.zeros(1, 1, 4, 4), "square", "mask='square' is unknown; choose 'circle' or None"),
     ],
 )
-def test_what_cannot_be_turned_is_told(x: Tensor, mask: str | None, words: str) -> None:
+def test_what_cannot_be_turned_is_told(x: Tensor, mask: Any, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         rotate(x, [10], mask)

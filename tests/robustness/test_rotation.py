@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def batch(n: int = 11, classes: int = 4) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("mask", ["circle", None])
 @pytest.mark.parametrize("size", [1, 3, 16, 500])
-def test_it_is_a_loop_over_angles_and_images(mask: str | None, size: int) -> None:
+def test_it_is_a_loop_over_angles_and_images(mask: Any, size: int) -> None:
     model, (x, y) = net(), batch()
     curve = rotation(model, x, y, ANGLES, mask, progress=False, batch_size=size)
     model.eval()

@@ -1,7 +1,7 @@
 """Classes of unequal size, and augmentations that are chosen one by one."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def test_a_way_to_fit_needs_a_size() -> None:
 
 
 @pytest.mark.parametrize("balance", ["weights", "sampling"])
-def test_unequal_classes_are_evened_out_and_told(balance: str, tmp_path: Path) -> None:
+def test_unequal_classes_are_evened_out_and_told(balance: Literal["weights", "sampling"], tmp_path: Path) -> None:
     """The rare class is noise like the other, but for a faint square: alone the common one would be answered."""
     rng = np.random.default_rng(0)
     for name, count in (("common", 90), ("rare", 18)):

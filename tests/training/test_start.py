@@ -28,7 +28,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("at", ["z", "features"])
 @pytest.mark.parametrize("method", ["gate", "strength", "taylor", "ablation"])
-def test_the_start_stands_before_every_measure_and_every_net(encoder: Path, at: Any, method: str) -> None:
+def test_the_start_stands_before_every_measure_and_every_net(encoder: Path, at: Any, method: Any) -> None:
     nets = Nets(FitConfig(start_from=str(encoder), start_at=at), (1, 8, 8), 10)
     net = nets.supernet().eval()
     x, y = torch.rand(4, 1, 8, 8) * 255, torch.arange(4)

@@ -21,7 +21,7 @@ from plexus.wiring import derive, multiply_adds, parameters, rebuild, to_source
 from tests.wiring.nets import Gated, assert_same, disturb, images
 
 SHAPE = (3, 12, 12)
-WAYS = ("auto", "dense", "grouped", "fastest")
+WAYS: Any = ("auto", "dense", "grouped", "fastest")
 
 
 class Own(nn.Module):
@@ -252,7 +252,8 @@ def test_masks_of_a_mix_are_its_wiring() -> None:
 
 def test_what_is_cut_is_not_computed() -> None:
     net = random_net(3, "mix", plain=True, legos=8)
-    for way, most in (("grouped", 0.8), ("dense", 0.9)):
+    ways: Any = (("grouped", 0.8), ("dense", 0.9))
+    for way, most in ways:
         wirings = [random_wiring(net, 1, share) for share in (1.0, 0.5, 0.2, 0.1)]
         counts = [multiply_adds(derive(net, wiring, mix=way), SHAPE) for wiring in wirings]
         assert counts == sorted(counts, reverse=True)
@@ -262,7 +263,7 @@ def test_what_is_cut_is_not_computed() -> None:
 def test_an_unknown_way_is_refused() -> None:
     net = random_net(0, "mix")
     with pytest.raises(ConfigError, match="mix='sparse' is unknown; choose from dense, grouped, auto, fastest"):
-        derive(net, net.body.wiring(), mix="sparse")
+        derive(net, net.body.wiring(), mix="sparse")  # type: ignore[arg-type]
 
 
 def test_making_a_plain_net_moves_nobodys_random_numbers() -> None:
@@ -274,7 +275,7 @@ def test_making_a_plain_net_moves_nobodys_random_numbers() -> None:
 
 @pytest.mark.parametrize("way", ["dense", "grouped"])
 @pytest.mark.parametrize("merge", ["mix", "concat"])
-def test_source_and_onnx_are_plain(way: str, merge: str) -> None:
+def test_source_and_onnx_are_plain(way: Any, merge: str) -> None:
     for seed in (40, 41):
         net = random_net(seed, merge, plain=True, legos=4)
         plain, x = derive(net, random_wiring(net, seed, 0.3), mix=way), images(net)

@@ -141,7 +141,7 @@ def test_strength_of_a_sum_weighs_gates_by_loudness(merge: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("merge", ["concat", "sum"])
-def test_the_net_is_left_as_it_was(method: str, merge: str) -> None:
+def test_the_net_is_left_as_it_was(method: Any, merge: str) -> None:
     net = classifier(merge=merge)
     net.body.legos[1].eval()
     net.body.legos[0].requires_grad_(False)
@@ -163,7 +163,7 @@ def test_the_net_is_left_as_it_was(method: str, merge: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["taylor", "ablation"])
-def test_the_net_is_left_as_it_was_even_by_a_failure(method: str) -> None:
+def test_the_net_is_left_as_it_was_even_by_a_failure(method: Any) -> None:
     net, calls = classifier(), []
     masks = [c.mask.clone() for c in net.body.connections]
 
@@ -181,7 +181,7 @@ def test_the_net_is_left_as_it_was_even_by_a_failure(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_bare_supernet_and_a_loss_of_ones_own(method: str) -> None:
+def test_a_bare_supernet_and_a_loss_of_ones_own(method: Any) -> None:
     net = classifier().body
     data = [(torch.randn(3, *net.in_shape), torch.zeros(()))]
 

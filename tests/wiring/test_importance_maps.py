@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def loudness(net: Gated, data: list[tuple[Tensor, Tensor]]) -> dict[str, Tensor]
 
 @pytest.mark.parametrize("gate", ["scalar", "channel"])
 @pytest.mark.parametrize("method", METHODS)
-def test_with_map_edges_the_edges_are_as_strong_as_without(method: str, gate: str) -> None:
+def test_with_map_edges_the_edges_are_as_strong_as_without(method: Any, gate: str) -> None:
     net = classifier(merge="concat", gate=gate)
     plain, mapped = importance(net, batches(net), method), importance(net, batches(net), method, maps=True)
     assert mapped.granularity == "map"
@@ -179,7 +180,7 @@ def mean_loss_of(net: Gated, data: list[tuple[Tensor, Tensor]]) -> float:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("kind", ["concat", "mix"])
-def test_map_edges_that_are_cut_are_not_there_and_those_of_no_use_are(kind: str, method: str) -> None:
+def test_map_edges_that_are_cut_are_not_there_and_those_of_no_use_are(kind: str, method: Any) -> None:
     net = mix() if kind == "mix" else classifier(merge="concat", gate="channel", activation="none")
     first, second = net.body.connections[:2]
     with torch.no_grad():
@@ -197,7 +198,7 @@ def test_map_edges_that_are_cut_are_not_there_and_those_of_no_use_are(kind: str,
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("kind", ["concat", "mix"])
-def test_the_net_is_left_as_it_was(kind: str, method: str) -> None:
+def test_the_net_is_left_as_it_was(kind: str, method: Any) -> None:
     net = mix() if kind == "mix" else classifier(merge="concat")
     net.body.legos[1].eval()
     net.body.connections[1].weight.requires_grad_(False)

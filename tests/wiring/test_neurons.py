@@ -137,7 +137,7 @@ def test_a_module_of_the_users_around_neurons_is_told_by_its_operations() -> Non
 
 
 @pytest.mark.parametrize("reduce", ["max", "concat", "squeeze", "continuous"])
-def test_a_rotating_convolution_counts_as_one(reduce: str) -> None:
+def test_a_rotating_convolution_counts_as_one(reduce: Any) -> None:
     net = nn.Sequential(RotConv2d(4, 6, 3, stride=2, groups=2, reduce=reduce, padding=1), nn.ReLU())  # 4x4 places
     squeeze = 16 * 48 * 6 if reduce == "squeeze" else 0
     assert multiply_adds(net, (4, 8, 8)) == 16 * 6 * 2 * 9 + squeeze

@@ -16,10 +16,12 @@ from plexus.audit._fingerprint import Fingerprints, Problem, fingerprint
 from plexus.audit._folds import Folds, deal, folds
 from plexus.audit._near import Cluster, NearDuplicates, clusters, near_duplicates
 from plexus.audit._pictures import pictures
+from plexus.audit._poses import KINDS
 from plexus.audit._scan import cache_folder
-from plexus.audit._threshold import Calibration, estimate_threshold
+from plexus.audit._threshold import Calibration, Tail, estimate_threshold, tail
 
 __all__ = [
+    "KINDS",
     "Audit",
     "Calibration",
     "Cleaned",
@@ -30,6 +32,7 @@ __all__ = [
     "Labels",
     "NearDuplicates",
     "Problem",
+    "Tail",
     "audit",
     "cache_folder",
     "check_clean",
@@ -45,6 +48,7 @@ __all__ = [
     "pictures",
     "read_decisions",
     "read_labels",
+    "tail",
     "write_clean",
     "write_files",
 ]

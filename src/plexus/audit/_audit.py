@@ -19,7 +19,8 @@ from plexus.audit._contradictions import MIN_DICE, Contradiction, Labels, check_
 from plexus.audit._fingerprint import Fingerprints, Problem, fingerprint
 from plexus.audit._folds import Folds, check_folds, folds
 from plexus.audit._near import Cluster, NearDuplicates, check, clusters, near_duplicates
-from plexus.audit._threshold import FALSE_POSITIVE_RATE
+from plexus.audit._poses import KINDS
+from plexus.audit._threshold import FALSE_PAIRS
 from plexus.data import SampleSet, samples_of
 from plexus.errors import DataError
 from plexus.progress import current
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Audit:
     """An audit of a set: its findings, its folds, and what to keep.
 
@@ -50,6 +51,15 @@ class Audit:
     folds: Folds | None
     cleaned: Cleaned
 
+    def __repr__(self) -> str:
+        """Return what was found, in one line."""
+        found, several = self.findings.summary, sum(self.findings.summary.contradictions.values())
+        return (
+            f"Audit({len(self.findings.images)} images: {found.pairs} near-duplicate pairs, {found.exact} exact, "
+            f"{several} contradictory, {found.leaks} across splits; {found.unreadable} unreadable; "
+            f"{found.kept} to keep, {found.dropped} to drop)"
+        )
+
 
 def audit(
     samples: SampleSet | Any,
@@ -57,7 +67,8 @@ def audit(
     kind: str = "thumbnail",
     model: nn.Module | str | Path | None = None,
     threshold: float | None = None,
-    false_positive_rate: float = FALSE_POSITIVE_RATE,
+    false_pairs: float = FALSE_PAIRS,
+    kinds: Sequence[str] = KINDS,
     scope: str = "all",
     search: str = "auto",
     min_dice: float = MIN_DICE,
@@ -76,7 +87,7 @@ def audit(
         samples: of `plexus.data.open_samples`, or whatever that takes; or images in memory, see
             `plexus.data.in_memory`, such as a list of paths, an array, or a pair (images, labels).
         kind, model: see `fingerprint`.
-        threshold, false_positive_rate, scope, search: see `near_duplicates`.
+        threshold, false_pairs, kinds, scope, search: see `near_duplicates`.
         min_dice: see `contradictions`.
         k: number of folds.
         seed: of the random pairs and of the folds.
@@ -107,7 +118,7 @@ def audit(
     """
     samples = samples_of(samples)
     # hours of reading may follow: what can be told now is told now
-    check(threshold, false_positive_rate, scope, search, seed=seed, grouped=samples.has_groups)
+    check(threshold, false_pairs, scope, search, seed=seed, kinds=kinds, grouped=samples.has_groups)
     check_dice(min_dice)
     check_folds(k, seed)
     seconds: dict[str, float] = {}
@@ -117,8 +128,8 @@ def audit(
     labels = read_labels(samples, cache=cache, workers=workers, progress=progress)
     seconds["masks"] = time.monotonic() - start
     near = near_duplicates(
-        prints, threshold=threshold, false_positive_rate=false_positive_rate, scope=scope, search=search, seed=seed,
-        progress=progress,
+        prints, threshold=threshold, false_pairs=false_pairs, kinds=kinds, scope=scope, search=search,
+        seed=seed, progress=progress,
     )  # fmt: skip
     start = time.monotonic()
     contradictory, overlaps = compare_labels(samples, near, min_dice=min_dice, labels=labels)
@@ -146,7 +157,8 @@ def audit(
             fingerprint=f"{kind} {model}" if isinstance(model, str | Path) else kind,
             threshold=round(near.threshold, 6),
             threshold_from=near.threshold_from,
-            false_positive_rate=false_positive_rate,
+            false_pairs=false_pairs,
+            kinds=list(kinds) if prints.registered else ["same"],
             scope=scope,
             min_dice=min_dice,
         ),
@@ -213,8 +225,8 @@ def _images(
 def _pairs(
     samples: SampleSet, near: NearDuplicates, contradictory: Sequence[Contradiction], overlaps: Sequence[float | None]
 ) -> list[AuditRecord.Pair]:
-    """Contradictions first, then leaks, then the nearest."""
-    kinds = {c.pair: c.kind for c in contradictory}
+    """Contradictions first, then leaks, then the others; of each the surest first."""
+    wrong = {c.pair: c.kind for c in contradictory}
     pairs = []
     for p, (a, b) in enumerate(zip(near.a.tolist(), near.b.tolist(), strict=True)):
         pairs.append(
@@ -223,10 +235,15 @@ def _pairs(
                 b=b,
                 distance=round(float(near.distance[p]), 6),
                 exact=bool(near.exact[p]),
-                shift=None if near.shift is None else [round(float(s), 1) + 0.0 for s in near.shift[p]],
-                contradiction=kinds.get(p),
+                shift=None
+                if near.shift is None or near.kinds[p] != "same"
+                else [round(float(s), 1) + 0.0 for s in near.shift[p]],
+                contradiction=wrong.get(p),
+                kind=near.kinds[p],
+                sure=bool(near.sure[p]),
+                expected=None if np.isnan(near.expected[p]) else float(f"{near.expected[p]:.3g}"),
                 dice=None if (dice := overlaps[p]) is None else round(dice, 4),
-                leak=leak(samples.samples[a].split, samples.samples[b].split),
+                leak=leak(samples.samples[a].split, samples.samples[b].split) if near.sure[p] else None,
             )
         )
     return sorted(pairs, key=lambda q: (q.contradiction is None, q.leak is None, q.distance, q.a, q.b))
@@ -239,6 +256,7 @@ def _summary(
     kept = sum(cleaned.keep)
     return AuditRecord.Summary(
         pairs=len(pairs),
+        sure=sum(pair.sure is not False for pair in pairs),
         exact=sum(pair.exact for pair in pairs),
         contradictions={kind: kinds[kind] for kind in ("class", "presence", "overlap")},
         leaks=sum(pair.leak is not None for pair in pairs),

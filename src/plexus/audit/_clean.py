@@ -10,10 +10,7 @@ import numpy as np
 
 from plexus.audit._contradictions import Contradiction, Labels
 from plexus.audit._fingerprint import Fingerprints, Problem
-from plexus.audit._near import NearDuplicates, components, members
-
-ORDER = {"train": 0, "val": 1, "test": 2}
-"""Of two near-duplicates in different splits the one in the earlier split goes."""
+from plexus.audit._near import ORDER, NearDuplicates, components, members
 
 
 @dataclass(frozen=True)
@@ -68,8 +65,12 @@ class Rule:
                 self.why[i] = "decided"
 
     def leaks(self, near: NearDuplicates) -> None:
-        """Nearest first."""
-        for a, b in zip(near.a.tolist(), near.b.tolist(), strict=True):
+        """Of two near-duplicates in different splits the one in the earlier split goes: sure pairs, nearest first.
+
+        Then those that are so close to being sure that they may be in the set that is left.
+        """
+        sure = zip(near.a[near.sure].tolist(), near.b[near.sure].tolist(), strict=True)
+        for a, b in [*sure, *map(tuple, near.margin.tolist())]:
             if leak(self.splits[a], self.splits[b]) is None or not (self.stays(a) and self.stays(b)):
                 continue
             first, second = sorted((a, b), key=lambda i: ORDER[str(self.splits[i])])
@@ -115,7 +116,8 @@ def clean(
     """Decide for every image whether it stays; nothing is deleted.
 
     1. Images that cannot be read, or are constant, and those whose mask cannot be read, go.
-    2. Of near-duplicates in different splits the one in train goes, before the one in val; test images always stay.
+    2. Of sure near-duplicates in different splits the one in train goes, before the one in val; test images always
+       stay. Pairs that come to four times the false pairs allowed count here: a second audit finds no leak.
     3. Of exact copies with equal labels the first by name stays.
     4. The image with most contradictions goes (of several: one with an empty mask, then the later name), and so on
        until no contradictory pair is left, or only pairs of test images. A whole cluster never goes.

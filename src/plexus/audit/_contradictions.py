@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from plexus.audit._fingerprint import Problem
 from plexus.audit._near import NearDuplicates
@@ -131,7 +130,7 @@ def _key(samples: SampleSet, i: int, content: bytes) -> bytes:
 def contradictions(
     samples: SampleSet, near: NearDuplicates, *, min_dice: float = MIN_DICE, labels: Labels | None = None
 ) -> tuple[Contradiction, ...]:
-    """Compare the labels of every near-duplicate pair: classes, presence of the target, overlap of the masks.
+    """Compare the labels of every sure near-duplicate pair: classes, presence of the target, overlap of the masks.
 
     Args:
         samples: the set that the pairs are of.
@@ -147,6 +146,7 @@ def contradictions(
 
     Example:
         >>> import tempfile
+        >>> from PIL import Image
         >>> from plexus.audit import fingerprint, near_duplicates
         >>> from plexus.data import open_samples
         >>> speckle = np.random.default_rng(0).integers(0, 256, (2, 72, 96), dtype=np.uint8)
@@ -176,9 +176,11 @@ def compare_labels(
     contradictory: list[Contradiction] = []
     overlaps: list[float | None] = []
     for pair, (a, b) in enumerate(zip(near.a.tolist(), near.b.tolist(), strict=True)):
-        shift = None if near.shift is None else near.shift[pair]
-        overlap = _overlap(samples, a, b, shift) if labels.present[a] and labels.present[b] else None
+        pose = None if near.maps is None else near.maps[pair]
+        overlap = _overlap(samples, a, b, pose) if labels.present[a] and labels.present[b] else None
         overlaps.append(overlap)
+        if not near.sure[pair]:
+            continue
         one, two = samples.samples[a].label, samples.samples[b].label
         if one is not None and two is not None and one != two:
             contradictory.append(Contradiction(a, b, pair, "class", overlap))
@@ -189,26 +191,24 @@ def compare_labels(
     return tuple(contradictory), overlaps
 
 
-def _overlap(samples: SampleSet, a: int, b: int, shift: NDArray[np.float32] | None) -> float | None:
-    """Dice of two masks, the second moved back by the shift of its image."""
+def _overlap(samples: SampleSet, a: int, b: int, pose: NDArray[np.float64] | None) -> float | None:
+    """Dice of two masks where the images cover each other, the second one brought onto the first by the pair's map."""
     try:
         one, two = samples.mask(a), samples.mask(b)
     except DataError:  # it could be read a moment ago
         return None
     if one is None or two is None:
         return None
-    if two.shape != one.shape:
-        two = np.asarray(Image.fromarray(two).resize((one.shape[1], one.shape[0]), Image.Resampling.NEAREST))
-    if shift is not None:
-        two = _moved(two, -round(float(shift[0])), -round(float(shift[1])))
-    return float(2 * (one & two).sum() / max(int(one.sum()) + int(two.sum()), 1))
+    moved, inside = _moved(two, one.shape, np.array([0, 1, 0, 0, 0, 1.0]) if pose is None else pose)
+    one = one & inside
+    return float(2 * (one & moved).sum() / max(int(one.sum()) + int(moved.sum()), 1))
 
 
-def _moved(mask: BOOL, down: int, right: int) -> BOOL:
-    """A mask moved by whole pixels; False comes in."""
-    out = np.zeros_like(mask)
-    height, width = mask.shape
-    rows, columns = max(0, height - abs(down)), max(0, width - abs(right))
-    top, left = max(0, down), max(0, right)
-    out[top : top + rows, left : left + columns] = mask[max(0, -down) :, max(0, -right) :][:rows, :columns]
-    return out
+def _moved(mask: BOOL, shape: tuple[int, ...], pose: NDArray[np.float64]) -> tuple[BOOL, BOOL]:
+    """A mask at the points that an affine map takes a grid of this shape to, nearest; and which lie inside."""
+    y, x = ((2 * np.arange(n) + 1) / n - 1 for n in shape)
+    rows = np.floor((pose[0] + pose[1] * y[:, None] + pose[2] * x + 1) * mask.shape[0] / 2 + 1e-6).astype(np.int64)
+    columns = np.floor((pose[3] + pose[4] * y[:, None] + pose[5] * x + 1) * mask.shape[1] / 2 + 1e-6).astype(np.int64)
+    inside: BOOL = (rows >= 0) & (rows < mask.shape[0]) & (columns >= 0) & (columns < mask.shape[1])
+    sampled = mask[rows.clip(0, mask.shape[0] - 1), columns.clip(0, mask.shape[1] - 1)]
+    return sampled & inside, inside

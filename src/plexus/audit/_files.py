@@ -71,12 +71,24 @@ def _pairs_csv(findings: AuditRecord) -> str:
     table = csv.writer(out)
     columns = ("name", "label", "group", "split", "present", "area", "keep")
     table.writerow(
-        ["distance", "exact", "contradiction", "dice", "leak", "shift_rows", "shift_columns", "cluster"]
+        [
+            "distance",
+            "expected_false",
+            "sure",
+            "kind",
+            "exact",
+            "contradiction",
+            "dice",
+            "leak",
+            "shift_rows",
+            "shift_columns",
+            "cluster",
+        ]
         + [f"{side}_{column}" for side in "ab" for column in columns]
     )
     for pair in findings.pairs:
         a, b = findings.images[pair.a], findings.images[pair.b]
-        row: list[Any] = [pair.distance, pair.exact, pair.contradiction, pair.dice]
+        row: list[Any] = [pair.distance, pair.expected, pair.sure, pair.kind, pair.exact, pair.contradiction, pair.dice]
         row += ["-".join(pair.leak) if pair.leak else None, *(pair.shift or (None, None)), a.cluster]
         table.writerow([_cell(value) for value in row + [getattr(image, c) for image in (a, b) for c in columns]])
     return out.getvalue()

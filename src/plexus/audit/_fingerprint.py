@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plexus.audit._kinds import KINDS, method_of
+from plexus.audit._poses import IDENTITY, inverse
+from plexus.audit._reduced import F32, I64, U8, Copies, coarse, unit_vectors
 from plexus.audit._scan import CONSTANT, READ, UNREADABLE, ZERO, Images, scan
-from plexus.audit._spectra import F32, I64, U8, register, vectors
 from plexus.data import SampleSet
 from plexus.errors import ConfigError
 
@@ -82,13 +83,19 @@ class Fingerprints:
         return len(self.names)
 
     @cached_property
+    def copies(self) -> Copies:
+        """Thumbnails, as they are and as squares."""
+        return Copies(self.rows, coarse(self.rows))
+
+    @cached_property
     def vectors(self) -> F32:
         """Unit vectors (N, D) whose dot product says how alike two images are; 0 for images that are not usable.
 
-        Thumbnails: the band of 3 to 10 cycles. Embeddings are centred first; histograms are not, as in the notes.
+        Thumbnails: their cosine coefficients of 3 to 12 half-waves. Embeddings are centred
+        first; histograms are not, as in the notes.
         """
         if self.registered:
-            unit = vectors(self.rows)
+            unit = unit_vectors(self.copies.squares)
         else:
             unit = np.array(self.rows, np.float32)
             if self.kind == "embedding" and self.usable.any():
@@ -106,12 +113,21 @@ class Fingerprints:
     def compare(self, a: I64, b: I64) -> tuple[F32, F32 | None]:
         """Distances of pairs (P,), and shifts in pixels (P, 2) by which b lies further down and right, or None.
 
-        Thumbnails: 1 - correlation at the best shift of up to 2.5 boxes of the reduced copy; else 1 - cosine.
+        Thumbnails: 1 - correlation of their detail where they cover each other best, from the pose in which they are;
+        else 1 - cosine.
         """
-        if self.registered:
-            distance, shift = register(self.rows, a, b)
-            return distance, shift * (self.sizes[a] / self.rows.shape[1:]).astype(np.float32)
-        return np.maximum(1 - self.cosines(a, b, np.float64), 0).astype(np.float32), None
+        if not self.registered:
+            return np.maximum(1 - self.cosines(a, b, np.float64), 0).astype(np.float32), None
+        from plexus.audit._align import score
+
+        one, two = np.minimum(a, b), np.maximum(a, b)
+        scores, maps = score(self.copies, self.copies, one, two, np.tile(np.array(IDENTITY.map, float), (len(a), 1)))
+        maps = np.where((a > b)[:, None], inverse(maps), maps)
+        return 1 - scores, self.shifts(b, maps)
+
+    def shifts(self, b: I64, maps: NDArray[np.float64]) -> F32:
+        """Shifts in pixels (P, 2) that maps (P, 6) into the images b come to at their middle."""
+        return (maps[:, [0, 3]] * self.sizes[b] / 2).astype(np.float32)
 
     def cosines(self, a: I64, b: I64, dtype: type = np.float32) -> NDArray[Any]:
         """Dot products of the vectors of pairs, (P,)."""
@@ -158,7 +174,7 @@ def fingerprint(
         >>> speckle = np.random.default_rng(0).integers(0, 256, (3, 96, 128), dtype=np.uint8)
         >>> prints = fingerprint([*speckle, np.zeros((96, 128), np.uint8)])
         >>> len(prints), prints.vectors.shape, [p.kind for p in prints.problems]
-        (4, (4, 292), ['zero'])
+        (4, (4, 114), ['zero'])
     """
     if kind not in KINDS:
         raise ConfigError(f"fingerprint={kind!r} is unknown; choose from {', '.join(KINDS)}")

@@ -10,7 +10,7 @@ import numpy as np
 
 from plexus.audit._contradictions import Labels, read_labels
 from plexus.audit._near import NearDuplicates, components
-from plexus.audit._spectra import I64
+from plexus.audit._reduced import I64
 from plexus.data import SampleSet
 from plexus.errors import ConfigError, DataError
 

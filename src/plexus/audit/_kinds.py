@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plexus.audit._reduced import COLUMNS, ROWS, reduced
 from plexus.audit._scan import Images, Method
-from plexus.audit._spectra import COLUMNS, ROWS, reduced
 from plexus.data import to_shape
 from plexus.errors import ConfigError, DataError, RunError
 from plexus.user_code import first_line, user_model

@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plexus.audit._align import score
 from plexus.audit._fingerprint import Fingerprints
+from plexus.audit._poses import F64, KINDS, LOOSE, MIRROR, Finder, Found, check_kinds, composed, inverse, poses
+from plexus.audit._reduced import F32, I64
 from plexus.audit._scan import bar
 from plexus.audit._search import Candidates, approximate, exact, grouped, has_faiss, require_faiss
-from plexus.audit._spectra import F32, I64
 from plexus.audit._threshold import (
-    FALSE_POSITIVE_RATE,
+    FALSE_PAIRS,
+    FALSE_SHARE,
     FEW,
+    WIDEST,
     Calibration,
+    Tail,
     alike,
     default_threshold,
     estimate_threshold,
     histogram,
+    tail,
 )
 from plexus.errors import ConfigError
 
 SAMPLED, AMONG = 6_000, 400
-"""Unrelated pairs that are compared, and the number of images that they are drawn from."""
+"""Unrelated pairs of vectors that are compared, and the number of images that they are drawn from."""
+MIRRORED, ENOUGH, MOST = 2_000, 2_000, 20_000
+"""Images whose mirror images are compared with all others; fewest and most of these pairs that are scored."""
 MANY = 200_000
-"""Images from which on faiss searches, where it is installed."""
-BROUGHT = 4
-"""Unrelated candidates for each image that the search may bring along."""
-LOOSEST, TIGHTEST = 0.4, 0.6
-"""Limits of the bound on dot products in the search; pairs are decided by their distance after it."""
+"""Images from which on faiss searches vectors, where it is installed."""
+ORDER = {"train": 0, "val": 1, "test": 2}
+MARGIN = 4
+"""Times the false pairs that are allowed: pairs between splits up to there could become sure among other images."""
+GOOD = 0.85
+"""A pair with this score is not tried in further poses."""
+SCORED = 0.5
+"""Candidates of a lower score are forgotten: no threshold goes so far."""
 FLAGGED = 50
 """A cluster of more images is a chain of likenesses more often than one scene."""
 WHOLE = 100
@@ -45,15 +58,20 @@ class NearDuplicates:
         names: of all images.
         a, b: indices into them, a < b, (P,).
         distance: (P,), 0 for equal images.
-        shift: rows and columns in pixels by which b lies further down and right, (P, 2); None without registration.
+        shift: rows and columns in pixels by which b lies further down and right, (P, 2); None for vectors.
         exact: True where both hold the same pixels, (P,).
         threshold: the largest distance.
         threshold_from: ``data``, ``given``, or ``default`` where there are too few pairs to learn from.
-        false_positive_rate: that the threshold was made for.
+        false_pairs: unrelated pairs of the set that may be among the sure ones.
         scope: ``all``, or ``group`` where only images of one group were compared.
         calibration: the distances of unrelated pairs and of candidates.
         notes: what the reader of the result should know, one line each.
         seconds: what each part of the work took.
+        expected: unrelated pairs of the set that come as near as each, by chance, (P,); NaN where not known.
+        sure: True where that is `false_pairs` at most, (P,); where it is not known, up to the threshold.
+        kinds: ``same``, ``mirrored``, ``turned``, ``cropped``, ``bordered`` or ``tilted``, (P,).
+        maps: affine maps of coordinates from -1 to 1 from a into b, (P, 6); None for vectors.
+        margin: further pairs of different splits, (M, 2), that another set would call sure.
 
     Example:
         >>> from plexus.audit import fingerprint
@@ -71,11 +89,16 @@ class NearDuplicates:
     exact: NDArray[np.bool_]
     threshold: float
     threshold_from: str
-    false_positive_rate: float
+    false_pairs: float
     scope: str
     calibration: Calibration
-    notes: tuple[str, ...] = ()
-    seconds: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...]
+    seconds: dict[str, float]
+    expected: F64
+    sure: NDArray[np.bool_]
+    kinds: tuple[str, ...]
+    maps: F64 | None = None
+    margin: I64 = field(default_factory=lambda: np.zeros((0, 2), np.int64))
 
     def __len__(self) -> int:
         return len(self.a)
@@ -105,28 +128,32 @@ def near_duplicates(
     fingerprints: Fingerprints,
     *,
     threshold: float | None = None,
-    false_positive_rate: float = FALSE_POSITIVE_RATE,
+    false_pairs: float = FALSE_PAIRS,
+    kinds: Sequence[str] = KINDS,
     scope: str = "all",
     search: str = "auto",
-    neighbours: int = 64,
+    neighbours: int = 512,
     seed: int = 0,
     progress: bool = False,
 ) -> NearDuplicates:
     """Find all pairs of images that are nearer than unrelated images come to each other.
 
-    Random pairs, of different groups where groups are known, give the distances of the unrelated, and from them the
-    threshold (see `estimate_threshold`). The search takes tiled products of vectors with a loose bound; thumbnails are
-    then compared anew at the shift that fits best, and that distance decides.
+    Thumbnails: sketches find candidates, in every pose that was asked for; these are aligned, and their detail is
+    compared. Mirror images of others are as like an image as unrelated images are: their scores tell how many pairs
+    of this set come as near by chance. A pair is sure where that is `false_pairs` at most, and listed up to 2 % of
+    what is found. Histograms and embeddings: cosines, with a threshold from random pairs, see `estimate_threshold`.
 
     Args:
         fingerprints: of `fingerprint`.
         threshold: the largest distance; default: from the data.
-        false_positive_rate: fraction of unrelated pairs that may come as near, in (0, .01].
+        false_pairs: unrelated pairs in the whole set that may be taken for sure, above 0.
+        kinds: of copies that are searched, of ``same``, ``mirrored``, ``turned``, ``cropped``, ``bordered``,
+            ``tilted``; vectors know only ``same``.
         scope: ``all``, or ``group``: only images of the same group.
-        search: ``exact``, ``faiss``, or ``auto``: faiss for more than 200,000 images, where it is installed.
-        neighbours: candidates that are kept for each image.
-        seed: of the random pairs.
-        progress: show a bar where stderr is a terminal.
+        search: ``exact``, ``faiss``, or ``auto``: faiss for more than 200,000 vectors, where it is installed.
+        neighbours: candidates that are kept for each image, beside those in other splits.
+        seed: of the images that are mirrored, and of random pairs.
+        progress: show how far it is.
 
     Raises:
         ConfigError: an argument out of range; groups asked for and not known.
@@ -139,30 +166,227 @@ def near_duplicates(
         [(2, 5, True)]
     """
     groups = _numbered(fingerprints)
-    check(threshold, false_positive_rate, scope, search, neighbours, seed, grouped=bool((groups >= 0).any()))
+    check(threshold, false_pairs, scope, search, neighbours, seed, kinds=kinds, grouped=bool((groups >= 0).any()))
+    within = groups if scope == "group" else None
+    if not fingerprints.registered:
+        return _by_cosine(fingerprints, groups, within, threshold, false_pairs, search, neighbours, seed, progress)
+    start = time.monotonic()
+    finder = Finder(fingerprints.copies.squares, fingerprints.usable)
+    unrelated, scale = _mirrored(fingerprints, finder, seed)
+    chance = tail(unrelated, scale)
+    calibrated = time.monotonic()
+    found, truncated = _found(fingerprints, finder, tuple(kinds), within, neighbours, progress)
+    searched = time.monotonic()
+    scores = found.scores
+    same = _equal(fingerprints, found.a, found.b)
+    scores[same] = 1
+    if chance is not None:
+        chance = _of_all_kinds(chance, scores[~same])
+        expected = np.where(same, 0.0, chance.expected(scores.astype(np.float64)))
+    else:
+        expected = np.where(same, 0.0, np.nan)
+    limit, sure, source = _limits(scores, expected, threshold, false_pairs, chance)
+    distance = np.where(same, 0, 1 - scores).astype(np.float32)
+    near = np.flatnonzero(distance <= limit)
+    near = near[np.lexsort((found.b[near], found.a[near], distance[near]))]
+    splits = np.array([ORDER.get(str(split), -1) for split in fingerprints.splits])
+    across = (splits[found.a] != splits[found.b]) & (splits[found.a] >= 0) & (splits[found.b] >= 0)
+    further = np.flatnonzero(across & ~sure & (expected <= MARGIN * false_pairs))
+    maps = found.maps[near]
+    return NearDuplicates(
+        fingerprints.names, found.a[near], found.b[near], distance[near], fingerprints.shifts(found.b[near], maps),
+        same[near], limit, source, false_pairs, scope, histogram(1 - unrelated, 1 - scores.astype(np.float64), limit),
+        _notes(source, limit, _alike(fingerprints, found, distance <= limit), truncated, neighbours, 1.0),
+        {"calibration": calibrated - start, "search": searched - calibrated},
+        expected[near], sure[near], tuple(KINDS[k] for k in found.kinds[near].tolist()), maps,
+        np.stack([found.a[further], found.b[further]], 1),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Scored:
+    """Pairs a < b, each once, with their scores, the maps from a into b, and their kinds as numbers."""
+
+    a: I64
+    b: I64
+    scores: F32
+    maps: F64
+    kinds: I64
+
+
+def _mirrored(fingerprints: Fingerprints, finder: Finder, seed: int) -> tuple[F64, float]:
+    """Scores of images against mirror images of others, the most alike, and for how many pairs each one stands."""
+    usable = np.flatnonzero(fingerprints.usable)
+    rows = np.sort(np.random.default_rng(seed).permutation(usable)[:MIRRORED])
+    asked = finder.posed(MIRROR, rows)
+    whole = len(usable) <= MIRRORED
+    a, b = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    for least in (LOOSE, 0.45, 0.3, -1.0):
+        if least < 0 and len(usable) > 300:
+            break
+        parts = [np.zeros((2, 0), np.int64)]
+        for i in range(0, len(finder.vectors), 4096):
+            one, k = np.nonzero(finder.vectors[i : i + 4096] @ asked.T >= least)
+            one, two = one + i, rows[k]
+            right = fingerprints.usable[one] & ((one < two) if whole else (one != two))
+            parts.append(np.stack([one[right], two[right]]))
+        a, b = np.concatenate(parts, 1)
+        if len(a) >= ENOUGH:
+            break
+    # each of N (N - 1) / 2 pairs is seen once; where some images are mirrored, N - 1 for each of these
+    scale = 1.0 if whole else (len(usable) - 1) / 2 / len(rows)
+    if len(a) > MOST:
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(a))[:MOST])
+        a, b, scale = a[chosen], b[chosen], scale * len(a) / MOST
+    maps = np.tile(np.array(MIRROR.map, np.float64), (len(a), 1))
+    return score(fingerprints.copies, fingerprints.copies, a, b, maps)[0].astype(np.float64), scale
+
+
+def _found(
+    fingerprints: Fingerprints,
+    finder: Finder,
+    kinds: tuple[str, ...],
+    within: I64 | None,
+    neighbours: int,
+    progress: bool,
+) -> tuple[_Scored, int]:
+    """All pairs that come near in any pose, and the number of images with more neighbours than are kept."""
+    usual = np.median(fingerprints.sizes[fingerprints.usable], 0) if fingerprints.usable.any() else np.ones(2)
+    tried = poses(kinds, float(usual[1] / usual[0]))
+    n, truncated, parts = len(fingerprints), 0, []
+    good, copies = np.zeros(0, np.int64), fingerprints.copies
+    with bar("comparing images", n * (len(tried) + ("bordered" in kinds)), progress) as step:
+        for pose in tried:
+            found, more = _fewer(fingerprints, _unknown(finder.search(pose, step), good, n), within, neighbours)
+            truncated = max(truncated, more)
+            scores, maps = score(copies, copies, found.a, found.b, found.poses)
+            parts.append(_kept(found.a, found.b, scores, maps, found.kind))
+            good = np.union1d(good, (parts[-1].a * n + parts[-1].b)[parts[-1].scores >= GOOD])
+        if "bordered" in kinds:
+            found, contents, whole, outer = finder.bordered(fingerprints.rows, step)
+            scores, maps = score(copies, contents, found.a, found.b, found.poses)
+            b = whole[found.b]
+            inside = np.ones(len(b), bool) if within is None else (within[found.a] == within[b]) & (within[b] >= 0)
+            maps = composed(maps, outer[found.b])
+            parts.append(_kept(found.a[inside], b[inside], scores[inside], maps[inside], found.kind))
+    return _best(parts, n), truncated
+
+
+def _kept(a: I64, b: I64, scores: F32, maps: F64, kind: str) -> _Scored:
+    """Pairs with a score that may count, the smaller index first."""
+    kept = scores >= SCORED
+    a, b, maps = a[kept], b[kept], maps[kept]
+    maps = np.where((a > b)[:, None], inverse(maps), maps)
+    return _Scored(np.minimum(a, b), np.maximum(a, b), scores[kept], maps, np.full(len(a), KINDS.index(kind)))
+
+
+def _unknown(found: Found, good: I64, n: int) -> Found:
+    """Pairs whose score in another pose is not so good already that it needs no other."""
+    if not len(good):
+        return found
+    new = np.flatnonzero(~np.isin(np.minimum(found.a, found.b) * n + np.maximum(found.a, found.b), good))
+    return Found(found.a[new], found.b[new], found.poses[new], found.kind)
+
+
+def _fewer(fingerprints: Fingerprints, found: Found, within: I64 | None, neighbours: int) -> tuple[Found, int]:
+    """Pairs of the scope; of an image with very many those in other splits, and as many others as are kept."""
+    a, b = found.a, found.b
+    if within is not None:
+        inside = np.flatnonzero((within[a] == within[b]) & (within[a] >= 0))
+        found = Found(a[inside], b[inside], found.poses[inside], found.kind)
+        a, b = found.a, found.b
+    counts = np.bincount(a, minlength=1)
+    if not len(a) or counts.max() <= neighbours:
+        return found, 0
+    number = {split: i for i, split in enumerate(dict.fromkeys(fingerprints.splits))}
+    splits = np.array([number[split] for split in fingerprints.splits])
+    order = np.lexsort((b, splits[a] == splits[b], a))
+    place = np.arange(len(a)) - (np.cumsum(counts) - counts)[a[order]]
+    kept = np.sort(order[(place < neighbours) | (splits[a[order]] != splits[b[order]])])
+    return Found(a[kept], b[kept], found.poses[kept], found.kind), int((counts > neighbours).sum())
+
+
+def _best(parts: Sequence[_Scored], n: int) -> _Scored:
+    """Of a pair that was found in several poses the one with the highest score."""
+    if not parts:
+        none = np.zeros(0, np.int64)
+        return _Scored(none, none, np.zeros(0, np.float32), np.zeros((0, 6)), none)
+    a, b, scores, maps, kinds = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("a", "b", "scores", "maps", "kinds")
+    )
+    order = np.lexsort((kinds, -scores, b, a))
+    key = a[order] * n + b[order]
+    first = order[np.flatnonzero(np.diff(key, prepend=-1))]
+    return _Scored(a[first], b[first], scores[first], maps[first], kinds[first])
+
+
+def _of_all_kinds(chance: Tail, scores: F32) -> Tail:
+    """The tail of one pose, for all that were searched: as many more as candidates of a chance score are more."""
+    low, high = chance.score(min(chance.count, 300.0)), chance.score(min(chance.count, 300.0) / 4)
+    met = int(((scores >= low) & (scores < high)).sum())
+    by_one = float(np.diff(chance.expected(np.array([high, low])))[0])
+    return Tail(chance.start, chance.rate, chance.count * max(1.0, met / max(by_one, 1.0)))
+
+
+def _limits(
+    scores: F32, expected: F64, threshold: float | None, false_pairs: float, chance: Tail | None
+) -> tuple[float, NDArray[np.bool_], str]:
+    """The largest distance, which pairs are sure, and where the distance comes from."""
+    distance = 1 - scores.astype(np.float64)
+    if chance is None:
+        limit = default_threshold("thumbnail") if threshold is None else threshold
+        return limit, distance <= limit, "default" if threshold is None else "given"
+    sure = (expected <= false_pairs) & (distance <= WIDEST)
+    if threshold is not None:
+        return threshold, sure, "given"
+    order = np.sort(expected)
+    listed = np.flatnonzero(order <= np.maximum(false_pairs, FALSE_SHARE * np.arange(1, len(order) + 1)))
+    allowed = max(false_pairs, float(order[listed[-1]]) if len(listed) else 0.0)
+    return min(1 - chance.score(allowed), WIDEST), sure, "data"
+
+
+def _alike(fingerprints: Fingerprints, found: _Scored, near: NDArray[np.bool_]) -> float:
+    """The fraction of all pairs that are near-duplicates, where that is much."""
+    n = int(fingerprints.usable.sum())
+    fraction = float(near.sum()) / max(n * (n - 1) / 2, 1)
+    return fraction if fraction > 0.1 and n >= 20 else 0.0
+
+
+def _by_cosine(
+    fingerprints: Fingerprints,
+    groups: I64,
+    within: I64 | None,
+    threshold: float | None,
+    false_pairs: float,
+    search: str,
+    neighbours: int,
+    seed: int,
+    progress: bool,
+) -> NearDuplicates:
+    """Near-duplicates by the cosine of vectors."""
     start = time.monotonic()
     a, b = _unrelated(fingerprints.usable, groups, seed)
     unrelated = fingerprints.compare(a, b)[0].astype(np.float64)
+    n = max(int(fingerprints.usable.sum()), 2)
+    rate = min(false_pairs / (n * (n - 1) / 2), 0.01)
     limit, source = threshold, "given"
     if limit is None:
-        limit = estimate_threshold(unrelated, false_positive_rate, default_threshold(fingerprints.kind))
+        limit = estimate_threshold(unrelated, rate, default_threshold(fingerprints.kind))
         source = "default" if len(a) < FEW else "data"
-    bound = _bound(fingerprints, a, b, limit)
     calibrated = time.monotonic()
-    within = groups if scope == "group" else None
-    candidates = _candidates(fingerprints.vectors, within, bound, search, neighbours, seed, progress)
+    candidates = _candidates(fingerprints.vectors, within, 1 - limit - 1e-6, search, neighbours, seed, progress)
     a, b = candidates.a, candidates.b
-    distance, shift = fingerprints.compare(a, b)
+    distance, _ = fingerprints.compare(a, b)
     same = _equal(fingerprints, a, b)
     distance[same] = 0  # not 1e-7
     near = np.flatnonzero(distance <= limit)
     near = near[np.lexsort((b[near], a[near], distance[near]))]
-    done = time.monotonic()
     return NearDuplicates(
-        fingerprints.names, a[near], b[near], distance[near], None if shift is None else shift[near], same[near],
-        limit, source, false_positive_rate, scope, histogram(unrelated, distance.astype(np.float64), limit),
-        _notes(source, limit, alike(unrelated), candidates, neighbours),
-        {"calibration": calibrated - start, "search": done - calibrated},
+        fingerprints.names, a[near], b[near], distance[near], None, same[near], limit, source, false_pairs,
+        "all" if within is None else "group", histogram(unrelated, distance.astype(np.float64), limit),
+        _notes(source, limit, alike(unrelated), candidates.truncated, neighbours, candidates.recall),
+        {"calibration": calibrated - start, "search": time.monotonic() - calibrated},
+        np.full(len(near), np.nan), np.ones(len(near), bool), ("same",) * len(near),
     )  # fmt: skip
 
 
@@ -226,13 +450,22 @@ def _diameter(fingerprints: Fingerprints, rows: I64) -> float:
 
 
 def check(
-    threshold: float | None, rate: float, scope: str, search: str, neighbours: int = 1, seed: int = 0, *, grouped: bool
+    threshold: float | None,
+    false_pairs: float,
+    scope: str,
+    search: str,
+    neighbours: int = 1,
+    seed: int = 0,
+    *,
+    kinds: Sequence[str] = KINDS,
+    grouped: bool,
 ) -> None:
     """Refuse wrong arguments before any image is read."""
+    check_kinds(tuple(kinds))
     if threshold is not None and not 0 <= threshold < 2:
         raise ConfigError(f"threshold={threshold:g}: give a distance of 0 or more, and below 2")
-    if not 0 < rate <= 0.01:
-        raise ConfigError(f"false_positive_rate={rate:g}: give a share of unrelated pairs above 0, at most 0.01")
+    if not 0 < false_pairs < math.inf:
+        raise ConfigError(f"false_pairs={false_pairs:g}: give a number of pairs above 0")
     if scope not in ("all", "group"):
         raise ConfigError(f"scope={scope!r} is unknown; choose from all, group")
     if search not in ("auto", "exact", "faiss"):
@@ -266,16 +499,6 @@ def _unrelated(usable: NDArray[np.bool_], groups: I64, seed: int) -> tuple[I64, 
     return a[chosen], b[chosen]
 
 
-def _bound(fingerprints: Fingerprints, a: I64, b: I64, limit: float) -> float:
-    """The bound of the search: the distance itself, or with registration one that few unrelated pairs reach."""
-    if not fingerprints.registered:
-        return 1 - limit - 1e-6
-    cosines = fingerprints.cosines(a, b)
-    n = int(fingerprints.usable.sum())
-    bulk = float(np.quantile(cosines, max(0.0, 1 - 2 * BROUGHT / n))) if len(cosines) else LOOSEST
-    return min(max(bulk, LOOSEST), TIGHTEST, max(1 - limit, 0.1))
-
-
 def _candidates(
     vectors: F32, groups: I64 | None, bound: float, search: str, most: int, seed: int, progress: bool
 ) -> Candidates:
@@ -297,20 +520,22 @@ def _equal(fingerprints: Fingerprints, a: I64, b: I64) -> NDArray[np.bool_]:
     return equal
 
 
-def _notes(source: str, limit: float, fraction: float, candidates: Candidates, neighbours: int) -> tuple[str, ...]:
+def _notes(
+    source: str, limit: float, fraction: float, truncated: int, neighbours: int, recall: float
+) -> tuple[str, ...]:
     notes = []
     if source == "default":
         notes.append(f"too few pairs of images to learn a threshold from: {limit:g} is used; --threshold sets another")
-    if source == "data" and fraction:
+    if fraction:
         notes.append(
-            f"{fraction:.0%} of the random pairs are alike and were left out of the threshold; where images are of the "
-            "same patient or video, name these groups"
+            f"{fraction:.0%} of all pairs are alike, as frames of one scene are; where images are of the same patient "
+            "or video, name these groups"
         )
-    if candidates.truncated:
+    if truncated:
         notes.append(
-            f"{candidates.truncated} images have more than {neighbours} neighbours each; "
-            "only the nearest of these are pairs"
+            f"{truncated} images have more than {neighbours} neighbours each; "
+            "only so many of these are pairs, and those in other splits"
         )
-    if candidates.recall < 1:
-        notes.append(f"searched approximately: a recall of {candidates.recall:.4f} was measured")
+    if recall < 1:
+        notes.append(f"searched approximately: a recall of {recall:.4f} was measured")
     return tuple(notes)

@@ -1,4 +1,4 @@
-"""Distances of unrelated images, and the threshold that follows from them."""
+"""Scores of unrelated images, how many come as high by chance, and the threshold that follows."""
 
 from __future__ import annotations
 
@@ -10,21 +10,27 @@ from numpy.typing import NDArray
 
 F64 = NDArray[np.float64]
 
+FALSE_PAIRS = 1.0
+"""Pairs of unrelated images, in the whole set, that may be taken for near-duplicates."""
+FALSE_SHARE = 0.02
+"""Fraction of the pairs found that may be false where that is more."""
 FALSE_POSITIVE_RATE = 1e-6
-"""Fraction of unrelated pairs that may be taken for near-duplicates."""
+"""Fraction of unrelated pairs that the middle of a distribution alone would call far too near."""
 FEW = 200
 """Fewer unrelated pairs than this tell nothing of their tail."""
+TOP = 400
+"""Scores that give the rate of a tail: fewer are too few, and more reach down to where it is less steep."""
 DEFAULTS = {"thumbnail": 0.35, "embedding": 0.1}
 """Distance by kind that is used then."""
 NOTES = 0.008
 """The notes' distance, for their histograms."""
-WIDEST = 0.6
-"""No threshold is wider: images with less in common are no near-duplicates, however unlike others are."""
+WIDEST = 0.4
+"""No threshold of copies is wider, however unlike all others are."""
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """A histogram of distances: of unrelated pairs, drawn at random, and of the candidates that were compared.
+    """A histogram of distances: of pairs known to be unrelated, and of the candidates that were compared.
 
     Args:
         edges: of the bins.
@@ -38,6 +44,81 @@ class Calibration:
     edges: tuple[float, ...]
     unrelated: tuple[int, ...]
     candidates: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The upper tail of chance: so many unrelated pairs reach a score, by an exponential law in Fisher's z.
+
+    Args:
+        start: z from which on it holds.
+        rate: of its decay.
+        count: pairs of the whole set above `start`.
+
+    Example:
+        >>> round(Tail(start=0.5, rate=10.0, count=1000.0).score(1.0), 3)
+        0.831
+    """
+
+    start: float
+    rate: float
+    count: float
+
+    def expected(self, scores: F64) -> F64:
+        """Return the number of unrelated pairs of the set that reach each score.
+
+        Example:
+            >>> Tail(start=0.5, rate=10.0, count=1000.0).expected(np.array([0.2, 0.9])).round(2).tolist()
+            [1000.0, 0.06]
+        """
+        z = np.maximum(_fisher(1 - np.asarray(scores, np.float64)), self.start)
+        pairs: F64 = self.count * np.exp(-self.rate * (z - self.start))
+        return pairs
+
+    def score(self, pairs: float) -> float:
+        """Return the score that so many unrelated pairs reach.
+
+        Example:
+            >>> round(Tail(start=0.5, rate=10.0, count=1000.0).score(100.0), 3)
+            0.623
+        """
+        return math.tanh(self.start + math.log(max(self.count / pairs, 1)) / self.rate)
+
+
+def tail(scores: F64, scale: float) -> Tail | None:
+    """Fit the tail of the scores of unrelated pairs.
+
+    The highest 400, at most three tenths, give the rate; scores that the law expects in less than half a pair are
+    copies that came in by their likeness to a mirror image, and are left out, again and again.
+
+    Args:
+        scores: correlations, (P,).
+        scale: pairs of the set that each of them stands for.
+
+    Returns:
+        The law, or None for fewer than 200 scores.
+
+    Example:
+        >>> chance = tail(np.tanh(np.random.default_rng(0).exponential(0.1, 5000)), scale=1)
+        >>> 0.5 < chance.score(1.0) < 0.8
+        True
+    """
+    if len(scores) < FEW:
+        return None
+    z = kept = _fisher(1 - scores)
+    start, upper = np.quantile(z, [0.5, 0.75])
+    rate, above = math.log(2) / max(upper - start, 1e-3), len(z) / 2
+    for _ in range(50):
+        fewer = z[z <= start + math.log(2 * above) / rate]
+        start = float(np.quantile(fewer, max(0.7, 1 - TOP / max(len(fewer), 1))))
+        top = fewer[fewer > start] - start
+        if not len(top):  # nearly all are alike, as mirror images of one scene are
+            return Tail(start, 1e3, 1.0)
+        rate, above = 1 / max(float(top.mean()), 1e-3), len(top)
+        if len(fewer) == len(kept):
+            break
+        kept = fewer
+    return Tail(start, rate, above * scale)
 
 
 def default_threshold(kind: str) -> float:
@@ -85,7 +166,7 @@ def estimate_threshold(
     bulk = z[z <= upper + scale * math.log(0.1 / min(false_positive_rate, FALSE_POSITIVE_RATE))]
     upper, top = np.quantile(bulk, [0.9, 0.99])
     scale = max((top - upper) / math.log(10), 1e-6)
-    return float(min(1 - math.tanh(upper + scale * math.log(0.1 / false_positive_rate)), WIDEST))
+    return float(min(1 - math.tanh(upper + scale * math.log(0.1 / false_positive_rate)), 0.6))
 
 
 def _fisher(distances: F64) -> F64:

@@ -36,9 +36,12 @@ def audit(
         str, SEARCH("thumbnail, blockhist (the notes'), or a model: FILE.py:function[+WEIGHTS] or MODEL.onnx.")
     ] = "thumbnail",
     threshold: Annotated[float | None, SEARCH("Largest distance of near-duplicates.", default="from the data")] = None,
-    false_positive_rate: Annotated[
-        float, SEARCH("Share of unrelated pairs that may come as near; makes the threshold.")
-    ] = 1e-6,
+    false_pairs: Annotated[
+        float, SEARCH("Unrelated pairs, expected in the whole set, that may be among the sure ones.")
+    ] = 1.0,
+    kinds: Annotated[
+        str, SEARCH("Copies to look for: all, or some of same, mirrored, turned, cropped, bordered, tilted, by commas.")
+    ] = "all",
     min_dice: Annotated[float, SEARCH("Masks of near-duplicates that overlap less contradict each other.")] = 0.5,
     folds: Annotated[int, OUTPUT("How many folds to deal.")] = 5,
     write_clean: Annotated[
@@ -91,10 +94,11 @@ def audit(
         raise ConfigError(
             f"--fingerprint {model}: unknown; choose thumbnail, blockhist, FILE.py:function or MODEL.onnx"
         )
+    wanted = auditing.KINDS if kinds == "all" else tuple(filter(None, kinds.split(",")))
     with whole(weights=PARTS):
         found = auditing.audit(
             samples, kind="embedding" if model else fingerprint, model=model, threshold=threshold,
-            false_positive_rate=false_positive_rate, scope=scope, search=search, min_dice=min_dice, k=folds, seed=seed,
+            false_pairs=false_pairs, kinds=wanted, scope=scope, search=search, min_dice=min_dice, k=folds, seed=seed,
             decisions=auditing.read_decisions(decisions, samples) if decisions is not None else None,
             cache=auditing.cache_folder(cache), progress=True, command=command(),
         )  # fmt: skip
@@ -131,7 +135,7 @@ def _lines(found: AuditRecord) -> list[str]:
     lines = [
         f"{_count(data.images or 0, 'image')}; near-duplicates up to distance {settings.threshold or 0:.4g}"
         f" ({SOURCES[settings.threshold_from]})",
-        f"{summary.pairs} near-duplicate pairs, {summary.exact} of them exact copies,"
+        f"{summary.pairs} near-duplicate pairs, {summary.sure} of them sure, {summary.exact} exact copies,"
         f" in {_count(summary.clusters, 'cluster')} ({summary.flagged} of more than 50 images)",
         f"{_count(sum(kinds.values()), 'contradictory pair')}{f': {wrong}' if wrong else ''}",
         f"{_count(summary.leaks, 'pair')} across splits",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from plexus.data._segmentation import SegmentationDataset, load_segmentation
 
 # What needs torch is loaded when it is first used: an audit needs none.
-__getattr__, __dir__, __all__ = attach(
+__getattr__, _, __all__ = attach(
     __name__,
     submod_attrs={
         "_arrays": ["ImageData", "Split", "pixel_statistics"],
@@ -42,3 +42,8 @@ __all__ += [
     "Memory", "Sample", "SampleSet", "UnreadableError", "channels_first", "data_uri", "decode", "in_memory", "is_place",
     "open_samples", "resize_image", "resize_mask", "samples_of", "stack", "to_shape",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    """Return all public names; that of `attach` would leave out those that are here already."""
+    return sorted(__all__)

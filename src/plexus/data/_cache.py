@@ -206,10 +206,9 @@ class _Writer:
     def _widen(self) -> None:
         """The first image in colour: greys that were written get three channels."""
         wide = self.part.with_suffix(".wide")
-        with open(self.part, "rb") if self.part.exists() else contextlib.nullcontext() as old, open(wide, "wb") as new:
+        with open(self.part, "rb") as old, open(wide, "wb") as new:
             for block in self.blocks:
                 count, _, height, width = block["shape"]
-                assert old is not None
                 grey = np.frombuffer(old.read(count * height * width), np.uint8).reshape(count, 1, height, width)
                 pixels = np.repeat(grey, 3, axis=1)
                 _write(new, pixels)

@@ -14,7 +14,7 @@ from plexus.data._decode import SUFFIXES, is_dicom, require_pydicom
 from plexus.data._folder import Tree, counted, find_classes, find_samples
 from plexus.data._samples import Entry, Remarks, Sample, SampleSet, White
 from plexus.data._table import Found, hub_entries, manifest_entries, parquet_entries
-from plexus.errors import ConfigError, DataError, printable
+from plexus.errors import ConfigError, DataError, printable, short
 
 _HUB_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
 _KAGGLE = re.compile(r"(\d+)_\d+")
@@ -114,6 +114,8 @@ def open_labelled(spec: str | Path, label: str | None) -> SampleSet:
 
 def _existing(spec: str | Path) -> Path | None:
     """Return a file or folder that is there; ``digits`` comes first."""
+    if not isinstance(spec, str | Path):
+        raise ConfigError(f"{short(spec)} is no place; `plexus.data.in_memory` takes images as they are")
     try:
         path = Path(spec).expanduser()
         return path if spec != "digits" and path.exists() else None

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
@@ -76,7 +76,7 @@ class Autoencoder(nn.Module, PyTorchModelHubMixin):
         *,
         width: int = 32,
         depth: int = 1,
-        neuron: str = "plain",
+        neuron: Literal["plain", "rot8", "rot4", "unit"] = "plain",
         wiring: str | None = None,
         variational: bool = False,
         classes: Sequence[str] = (),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -21,8 +21,8 @@ def mini_vgg(
     in_shape: Sequence[int] = (3, 32, 32),
     *,
     conv: Sequence[str] = ("plain",) * _CONVS,
-    dense: str = "plain",
-    activation: str = "relu",
+    dense: Literal["plain", "unit", "spherical"] = "plain",
+    activation: Literal["relu", "elu"] = "relu",
 ) -> nn.Sequential:
     """Build the notes' four convolutions and two dense layers: 1,250,858 parameters when plain.
 

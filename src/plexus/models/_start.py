@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +45,7 @@ class Start(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, model: Autoencoder, at: str = "z", *, frozen: bool = True) -> None:
+    def __init__(self, model: Autoencoder, at: Literal["z", "features"] = "z", *, frozen: bool = True) -> None:
         super().__init__()
         if at not in STARTS:
             raise ConfigError(f"start_at={at!r} is unknown; choose from {', '.join(STARTS)}")

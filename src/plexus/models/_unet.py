@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -85,10 +85,10 @@ class UNet(nn.Module):
         self,
         in_channels: int = 1,
         *,
-        preset: str = "modern",
+        preset: Literal["modern", "nerve"] = "modern",
         width: int = 32,
         levels: int = 5,
-        neuron: str = "plain",
+        neuron: Literal["plain", "rot8", "rot4", "unit"] = "plain",
         skips: str | Wiring = "same",
         in_size: Sequence[int] | None = None,
         dropout: float | None = None,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import reduce
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from plexus.errors import ConfigError
+from plexus.errors import ConfigError, short
 from plexus.nn import functional as PF
 
 _CHOICES = {
@@ -79,14 +80,14 @@ class Connection(nn.Module):
         self,
         channels: Sequence[int],
         *,
-        merge: str = "concat",
-        gate: str = "scalar",
-        size: str = "smallest",
-        resize: str = "area",
+        merge: Literal["concat", "sum", "max", "squeeze", "mix"] = "concat",
+        gate: Literal["scalar", "channel"] = "scalar",
+        size: Literal["smallest", "largest"] = "smallest",
+        resize: Literal["area", "nearest", "bilinear", "bicubic"] = "area",
         init: float | str = 0.5,
         gate_init: float | Sequence[float] | None = None,
-        activation: str = "sigmoid",
-        project: str = "pad",
+        activation: Literal["sigmoid", "none"] = "sigmoid",
+        project: Literal["pad", "conv"] = "pad",
         squeeze_to: int | None = None,
         mix_to: int | None = None,
         share: int = 8,
@@ -94,8 +95,10 @@ class Connection(nn.Module):
     ) -> None:
         super().__init__()
         for name, value in zip(_CHOICES, (merge, gate, size, resize, activation, project), strict=True):
-            if value not in _CHOICES[name]:
-                raise ConfigError(f"Connection: {name}={value!r} is unknown; choose from {', '.join(_CHOICES[name])}")
+            if not isinstance(value, str) or value not in _CHOICES[name]:
+                raise ConfigError(
+                    f"Connection: {name}={short(value)} is unknown; choose from {', '.join(_CHOICES[name])}"
+                )
         self.channels = tuple(int(c) for c in channels)
         if not self.channels or min(self.channels) < 1:
             raise ConfigError(

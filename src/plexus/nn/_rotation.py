@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,7 @@ from plexus.nn.kernels._taps import bank, turned
 
 _BACKENDS = ("auto", "taps", "bank")
 _REDUCTIONS = ("max", "concat", "squeeze", "continuous")
+Reduction = Literal["max", "concat", "squeeze", "continuous"]
 _TRITON = find_spec("triton") is not None
 
 
@@ -56,7 +57,7 @@ def rot_conv2d(
     bias: Tensor | None = None,
     *,
     rotations: int = 8,
-    reduce: str = "max",
+    reduce: Reduction = "max",
     stride: int | Sequence[int] = 1,
     padding: int | str | Sequence[int] = 0,
     dilation: int | Sequence[int] = 1,
@@ -118,7 +119,7 @@ def rot_conv2d(
     return y.contiguous(memory_format=torch.channels_last) if last else y
 
 
-def rot_backend(x: Tensor, weight: Tensor, *, reduce: str = "max", groups: int = 1) -> str:
+def rot_backend(x: Tensor, weight: Tensor, *, reduce: Reduction = "max", groups: int = 1) -> str:
     """Name the way in which `rot_conv2d` convolves these tensors.
 
     The environment variable PLEXUS_ROT_BACKEND (auto | taps | bank) forces one, for measurements and in case of doubt.
@@ -202,17 +203,17 @@ class RotConv2d(nn.Conv2d):
         dilation: int | tuple[int, int] = 1,
         groups: int = 1,
         bias: bool = True,
-        padding_mode: str = "zeros",
+        padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
         *,
         rotations: int = 8,
-        reduce: str = "max",
+        reduce: Reduction = "max",
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         _check_rotation(rotations, reduce)
         _check_kernel(kernel_size if isinstance(kernel_size, tuple) else (kernel_size, kernel_size))
         super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode,  # type: ignore[arg-type]
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode,
             device=device, dtype=dtype,
         )  # fmt: skip
         self.rotations, self.reduce = rotations, reduce

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -43,7 +44,7 @@ _CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _AVG_POOL = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
 
-def resize(x: Tensor, size: Sequence[int], mode: str = "area") -> Tensor:
+def resize(x: Tensor, size: Sequence[int], mode: Literal["area", "nearest", "bilinear", "bicubic"] = "area") -> Tensor:
     """Resample feature maps to a spatial size.
 
     `area` averages the source cells under each target cell, `nearest` takes one of them (the first, as

@@ -36,6 +36,8 @@ class AuditRecord(Record):
         threshold: Number = None
         threshold_from: str = ""
         false_positive_rate: Number = None
+        false_pairs: Number = None
+        kinds: list[str] = []
         scope: str = ""
         min_dice: Number = None
 
@@ -77,6 +79,9 @@ class AuditRecord(Record):
         shift: list[Real] | None = None
         contradiction: Literal["class", "presence", "overlap"] | None = None
         dice: Number = None
+        kind: str = "same"
+        sure: bool | None = None
+        expected: Number = None
         leak: list[str] | None = Field(default=None, min_length=2, max_length=2)
 
     class Cluster(Part):
@@ -98,6 +103,7 @@ class AuditRecord(Record):
         """Counts."""
 
         pairs: int = 0
+        sure: Count = None
         exact: int = 0
         contradictions: dict[str, int] = {}
         leaks: int = 0

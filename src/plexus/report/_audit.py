@@ -71,6 +71,11 @@ def _lede(record: AuditRecord) -> str:
     text += f"{decimal(used.threshold, 4)}, "
     if used.threshold_from == "given":
         text += "a threshold that was given."
+    elif used.false_pairs:
+        text += "chosen from the data, from how near mirror images of other images come. "
+        text += f"Of the sure pairs, {decimal(used.false_pairs, 1)} at most would be there by chance; only these are "
+        text += "called contradictory, or leaks, and only these are cleaned. Pairs that are listed and not sure "
+        text += "may be 2 % false."
     elif used.false_positive_rate:
         one = count(1 / used.false_positive_rate)
         text += f"chosen from the data: about one unrelated pair in {one} comes as near."
@@ -86,8 +91,13 @@ def _tiles(record: AuditRecord) -> list[tuple[str, str, str]]:
     """Counts of the summary: figure, name, remark."""
     found = record.summary
     kinds = ", ".join(f"{count(n)} of {kind}" for kind, n in found.contradictions.items() if n)
+    sure = "" if found.sure is None else f"{count(found.sure)} sure, "
     shown = [
-        (found.pairs, "near-duplicate pairs", f"{count(found.exact)} exact {'copy' if found.exact == 1 else 'copies'}"),
+        (
+            found.pairs,
+            "near-duplicate pairs",
+            f"{sure}{count(found.exact)} exact {'copy' if found.exact == 1 else 'copies'}",
+        ),
         (sum(found.contradictions.values()), "contradictory", kinds),
         (found.leaks, "leaks between splits", ""),
         (found.clusters, "clusters", f"{count(found.flagged)} flagged" if found.flagged else ""),
@@ -122,7 +132,7 @@ def _reviewed(record: AuditRecord) -> dict[str, Any]:
     """The reviewer's part of the findings: the pairs, and of the images only those in pairs."""
     order = _order(record)
     index = {i: k for k, i in enumerate(order)}
-    keys = ("distance", "dice", "exact", "shift", "contradiction", "leak")
+    keys = ("distance", "dice", "exact", "shift", "contradiction", "leak", "kind", "sure", "expected")
     pairs = [{"a": index[p.a], "b": index[p.b]} | {key: getattr(p, key) for key in keys} for p in record.pairs]
     return {
         "key": _key(record),

@@ -13,5 +13,10 @@ if TYPE_CHECKING:
     from plexus.robustness._probe import probe_models
 
 # Probing runs needs all that runs are made of, and takes seconds to import.
-__getattr__, __dir__, __all__ = attach(__name__, submod_attrs={"_probe": ["probe_models"]})
+__getattr__, _, __all__ = attach(__name__, submod_attrs={"_probe": ["probe_models"]})
 __all__ += ["RotationCurve", "rotate", "rotation"]
+
+
+def __dir__() -> list[str]:
+    """Return all public names; that of `attach` would leave out those that are here already."""
+    return sorted(__all__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,7 @@ class RotationCurve:
     probability: Floats
     predicted: Ints
     drift: Floats
-    mask: str | None = "circle"
+    mask: Literal["circle"] | None = "circle"
 
     @property
     def correct(self) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ def probe_models(
     *,
     step: float = 1.0,
     images: int = 1000,
-    mask: str | None = "circle",
+    mask: Literal["circle"] | None = "circle",
     seed: int = 0,
     size: int | None = None,
     mean: float = 0.0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from plexus.robustness._curve import RotationCurve
 _SHARED = 8  # angles in one batch: each is one thread's work, and the images of a batch stay in cache
 
 
-def rotate(images: Tensor, angles: Sequence[float], mask: str | None = "circle") -> Tensor:
+def rotate(images: Tensor, angles: Sequence[float], mask: Literal["circle"] | None = "circle") -> Tensor:
     r"""Turn every image by every angle, counter-clockwise as `torch.rot90` does.
 
     .. math:: y(p) = x(R_{-a}\, p)
@@ -103,7 +103,7 @@ def rotation(
     images: Tensor | NDArray[Any],
     labels: Tensor | NDArray[Any] | Sequence[int],
     angles: Iterable[float] = range(360),
-    mask: str | None = "circle",
+    mask: Literal["circle"] | None = "circle",
     device: torch.device | str | None = None,
     progress: bool = True,
     *,
@@ -170,7 +170,14 @@ def rotation(
 
 
 def _turned(
-    model: nn.Module, x: Tensor, y: Tensor, first: Tensor, turns: Sequence[float], mask: str | None, a: int, step: Step
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    first: Tensor,
+    turns: Sequence[float],
+    mask: Literal["circle"] | None,
+    a: int,
+    step: Step,
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Yield probability of the true class, prediction and drift of the images at `a` angles at a time, each (a, N)."""
     scale = first.double().norm(dim=1).clamp_min(1e-12)  # zero logits drift far, not by NaN

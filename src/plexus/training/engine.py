@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from plexus.errors import PlexusError, RunError
 from plexus.progress import STARTING, current, whole
 from plexus.record import FORMAT, Record, atomic_write, machine, to_json, versions
+from plexus.training._config import MEMORY
 from plexus.training.run_folder import (
     Lock,
     discard,
@@ -290,7 +291,9 @@ def new_run(
         "machine": machine(),
     }
     files = {"record.json": to_json(record), "config.yaml": config.to_yaml()}  # type: ignore[attr-defined]
-    return make_run_folder(folder, files, data=options.data, verb=kind.verb, now=now), config
+    return make_run_folder(
+        folder, files, data="arrays" if options.data == MEMORY else options.data, verb=kind.verb, now=now
+    ), config
 
 
 def _absolute(path: str | None, words: Sequence[str]) -> str | None:

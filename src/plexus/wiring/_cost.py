@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from plexus.wiring._inspect import blank_batch, connections, first_kernel, split
 COSTS = ("bytes", "macs", "params")
 
 
-def edge_costs(net: nn.Module, kind: str = "bytes") -> list[float]:
+def edge_costs(net: nn.Module, kind: Literal["bytes", "macs", "params"] = "bytes") -> list[float]:
     """Measure the cost of every edge relative to the mean edge, in the order of `Supernet.wiring().edges`.
 
     - `bytes`: numbers moved: the source read at its own size, and the merged channels touched at the target's.

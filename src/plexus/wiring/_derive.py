@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, fx, nn
@@ -27,7 +27,14 @@ Mixes = list[tuple[nn.Module, Tensor]]
 """The convolutions that stand for mixes, each with the standard deviation of its weights at the start."""
 
 
-def derive(net: nn.Module, wiring: Wiring, *, fold: bool = True, mix: str = "auto", multiple: int = 1) -> nn.Module:
+def derive(
+    net: nn.Module,
+    wiring: Wiring,
+    *,
+    fold: bool = True,
+    mix: Literal["auto", "dense", "grouped", "fastest"] = "auto",
+    multiple: int = 1,
+) -> nn.Module:
     """Make the net that a wiring picks from a supernet of plain modules: no gates, no class of plexus but its neurons.
 
     A cut edge counts as a gate of 0, so with nothing cut the result computes what the supernet does (to about 1e-6 in

@@ -6,6 +6,7 @@ import copy
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Literal
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ Measured = dict[Pair, tuple[float, Tensor]]
 def importance(
     net: nn.Module,
     batches: Iterable[Batch] | None = None,
-    method: str = "strength",
+    method: Literal["strength", "gate", "taylor", "ablation"] = "strength",
     *,
     maps: bool = False,
     loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,

@@ -41,7 +41,10 @@ function paintStage() {
 function facts(pair) {
   const parts = named(pair).map(([kind, text]) => make("span", { class: `badge ${kind}` }, kind === "contradiction" ? `contradicts by ${text}` : text === "leak" ? `leak: ${pair.leak.join(" and ")}` : "exact copy"));
   const add = (text) => parts.push(make("span", {}, text));
+  if (pair.sure === false) add("not sure");
+  if (pair.kind && pair.kind !== "same") add(pair.kind);
   add(`distance ${decimal(pair.distance, 4)}`);
+  if (known(pair.expected) && pair.expected >= 0.01) add(`${decimal(pair.expected, 2)} false pairs expected as near`);
   if (known(pair.dice)) add(`Dice of the masks ${decimal(pair.dice, 3)}`);
   if (pair.shift) add(`B lies ${moved(pair)}`);
   return parts;

@@ -1,0 +1,228 @@
+"""Loops over pixels and bits, compiled by Numba on their first call: warps, alignment, Hamming distances."""
+
+# mypy: ignore-errors
+# (types are those that Numba infers)
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba as nb
+import numpy as np
+from numba.extending import intrinsic
+
+LEAST_OVERLAP = 0.45
+"""Fraction of the first image that must lie inside the second."""
+LARGEST_STEP = 0.12
+"""Of a parameter of the affine map in one step: half-sides of the image."""
+BLOCK = 256
+"""Sketches whose distances are taken together."""
+
+
+@intrinsic
+def _popcount(typingctx: Any, value: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ctpop(args[0])
+
+    return nb.types.uint64(nb.types.uint64), generate
+
+
+@nb.njit(nogil=True, cache=True)
+def close_sketches(asked, known, first, start, most, own, symmetric, rows, columns):
+    """Write pairs of sketches that differ in at most `most` bits; return how many, and the row to go on with.
+
+    `asked` (M, 4) are rows first .. first + M - 1 of the set, `known` (4, N) all of it; or, where not `own`, of another
+    set. Of a symmetric search only the later columns count. A row that might not fit into the buffers is left to the
+    next call.
+    """
+    n, count = known.shape[1], 0
+    bits = np.empty(BLOCK, np.uint64)
+    for i in range(start, len(asked)):
+        if count + n > len(rows):
+            return count, i
+        a0, a1, a2, a3 = asked[i, 0], asked[i, 1], asked[i, 2], asked[i, 3]
+        begin = first + i + 1 if symmetric else 0
+        for block in range(begin, n, BLOCK):
+            stop, fewest = min(BLOCK, n - block), np.uint64(256)
+            for k in range(stop):  # two loops: the first has no branch, and runs on vectors
+                j = block + k
+                bits[k] = (
+                    _popcount(known[0, j] ^ a0) + _popcount(known[1, j] ^ a1) + _popcount(known[2, j] ^ a2)
+                    + _popcount(known[3, j] ^ a3)
+                )  # fmt: skip
+                fewest = min(fewest, bits[k])
+            if fewest > most:
+                continue
+            for k in range(stop):
+                if bits[k] <= most and not (own and block + k == first + i):
+                    rows[count] = first + i
+                    columns[count] = block + k
+                    count += 1
+    return count, len(asked)
+
+
+@nb.njit(nogil=True, cache=True, fastmath=True)
+def warp(image, pose, out, down, right, inside):
+    """Sample an image at an affine map of a grid, bilinearly, with its gradients; return the points that lie inside.
+
+    Coordinates run from -1 to 1 across each image: y' = p0 + p1 y + p2 x, x' = p3 + p4 y + p5 x.
+    """
+    m, side, count = out.shape[0], image.shape[0], 0
+    for i in range(m):
+        y = (2 * i + 1) / m - 1
+        for j in range(m):
+            x = (2 * j + 1) / m - 1
+            v = ((pose[0] + pose[1] * y + pose[2] * x) + 1) * side / 2 - 0.5
+            u = ((pose[3] + pose[4] * y + pose[5] * x) + 1) * side / 2 - 0.5
+            if v < -0.5 or u < -0.5 or v > side - 0.5 or u > side - 0.5:
+                inside[i, j] = False
+                continue
+            v, u = min(max(v, 0.0), side - 1.001), min(max(u, 0.0), side - 1.001)
+            r, c = int(v), int(u)
+            fv, fu = v - r, u - c
+            b00, b01, b10, b11 = image[r, c], image[r, c + 1], image[r + 1, c], image[r + 1, c + 1]
+            inside[i, j] = True
+            count += 1
+            out[i, j] = (b00 * (1 - fu) + b01 * fu) * (1 - fv) + (b10 * (1 - fu) + b11 * fu) * fv
+            down[i, j] = ((b10 - b00) * (1 - fu) + (b11 - b01) * fu) * side / 2
+            right[i, j] = ((b01 - b00) * (1 - fv) + (b11 - b10) * fv) * side / 2
+    return count
+
+
+@nb.njit(nogil=True, cache=True, fastmath=True)
+def warp_all(images, pose, out):
+    """Every image at one affine map; 0 outside."""
+    m = out.shape[1]
+    down, right, inside = np.empty((m, m)), np.empty((m, m)), np.zeros((m, m), np.bool_)
+    for t in range(len(images)):
+        out[t] = 0
+        warp(images[t], pose, out[t], down, right, inside)
+
+
+@nb.njit(nogil=True, cache=True, fastmath=True)
+def _moments(a, w, inside):
+    """Count, means, and centred sums of squares and of products, inside."""
+    n, sa, sw, saa, sww, saw = 0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for i in range(a.shape[0]):
+        for j in range(a.shape[1]):
+            if inside[i, j]:
+                x, y = a[i, j], w[i, j]
+                n += 1
+                sa += x
+                sw += y
+                saa += x * x
+                sww += y * y
+                saw += x * y
+    k = max(n, 1)
+    return n, sa / k, sw / k, saa - sa * sa / k, sww - sw * sw / k, saw - sa * sw / k
+
+
+@nb.njit(nogil=True, cache=True, fastmath=True)
+def _solve(h, g, x):
+    """Solve h x = g for h (6, 6) by Cholesky's factors, in place; False where h is not positive definite."""
+    for i in range(6):
+        s = h[i, i]
+        for k in range(i):
+            s -= h[i, k] * h[i, k]
+        if s <= 1e-12:
+            return False
+        h[i, i] = np.sqrt(s)
+        for j in range(i + 1, 6):
+            t = h[j, i]
+            for k in range(i):
+                t -= h[j, k] * h[i, k]
+            h[j, i] = t / h[i, i]
+    for i in range(6):
+        s = g[i]
+        for k in range(i):
+            s -= h[i, k] * x[k]
+        x[i] = s / h[i, i]
+    for i in range(5, -1, -1):
+        s = x[i]
+        for k in range(i + 1, 6):
+            s -= h[k, i] * x[k]
+        x[i] = s / h[i, i]
+    return True
+
+
+@nb.njit(nogil=True, cache=True, fastmath=True)
+def align(one, two, a, b, poses, moved_by, steps, least, out):
+    """Correlation of one[a] with two[b] at the best affine map, by Gauss-Newton steps from `poses`, changed in place.
+
+    The first guess is moved by `moved_by` down or up, right or left, where that fits better. Pairs whose correlation is
+    below `least` after two steps are given up.
+    Source: enhanced correlation coefficient, Evangelidis and Psarakis, IEEE TPAMI 30 (2008).
+    """
+    m = one.shape[1]
+    w, down, right, inside = np.empty((m, m)), np.empty((m, m)), np.empty((m, m)), np.zeros((m, m), np.bool_)
+    jacobian, h, g, x = np.empty(6), np.empty((6, 6)), np.empty(6), np.empty(6)
+    pose, kept = np.empty(6), np.empty(6)
+    for t in range(len(a)):
+        template, moved = one[a[t]], two[b[t]]
+        pose[:] = poses[t]
+        best = -1.0
+        for k in range(9 if moved_by > 0 else 0):
+            pose[0], pose[3] = poses[t, 0] + (k // 3 - 1) * moved_by, poses[t, 3] + (k % 3 - 1) * moved_by
+            if warp(moved, pose, w, down, right, inside) >= LEAST_OVERLAP * m * m:
+                n, mean, mean_w, saa, sww, saw = _moments(template, w, inside)
+                if saa > 1e-6 * n and sww > 1e-6 * n and saw > best * np.sqrt(saa * sww):
+                    best = saw / np.sqrt(saa * sww)
+                    kept[:] = pose
+        if best > -1:
+            pose[:] = kept
+        kept[:] = pose
+        best = -1.0
+        for step in range(steps + 1):
+            if warp(moved, pose, w, down, right, inside) < LEAST_OVERLAP * m * m:
+                break
+            n, mean, mean_w, saa, sww, saw = _moments(template, w, inside)
+            if saa <= 1e-6 * n or sww <= 1e-6 * n:
+                break
+            correlation = saw / np.sqrt(saa * sww)
+            if correlation > best + 1e-4:
+                best = correlation
+                kept[:] = pose
+            elif step > 0:
+                break
+            if step == steps or correlation <= 0.05 or (step == 2 and best < least):
+                break
+            gain = saa / saw  # template ~ w * gain, where the map is right
+            h[:] = 0
+            g[:] = 0
+            for i in range(m):
+                y = (2 * i + 1) / m - 1
+                for j in range(m):
+                    if not inside[i, j]:
+                        continue
+                    z = (2 * j + 1) / m - 1
+                    error = (template[i, j] - mean) / gain - (w[i, j] - mean_w)
+                    jacobian[0], jacobian[3] = down[i, j], right[i, j]
+                    jacobian[1], jacobian[2] = down[i, j] * y, down[i, j] * z
+                    jacobian[4], jacobian[5] = right[i, j] * y, right[i, j] * z
+                    for p in range(6):
+                        g[p] += jacobian[p] * error
+                        for q in range(p + 1):
+                            h[p, q] += jacobian[p] * jacobian[q]
+            trace = 0.0
+            for p in range(6):
+                trace += h[p, p]
+            for p in range(6):
+                h[p, p] += 1e-3 * trace / 6
+            if not _solve(h, g, x):
+                break
+            for p in range(6):
+                pose[p] += min(max(x[p], -LARGEST_STEP), LARGEST_STEP)
+        poses[t] = kept
+        out[t] = best
+
+
+@nb.njit(nogil=True, cache=True, fastmath=True)
+def correlate(one, two, a, b, poses, out):
+    """Correlation of one[a] with two[b] at given affine maps, where they overlap."""
+    m = one.shape[1]
+    w, down, right, inside = np.empty((m, m)), np.empty((m, m)), np.empty((m, m)), np.zeros((m, m), np.bool_)
+    for t in range(len(a)):
+        count = warp(two[b[t]], poses[t], w, down, right, inside)
+        n, _, _, saa, sww, saw = _moments(one[a[t]], w, inside)
+        enough = count >= LEAST_OVERLAP * m * m and saa > 1e-6 * n and sww > 1e-6 * n
+        out[t] = saw / np.sqrt(saa * sww) if enough else 0.0
