@@ -5,6 +5,8 @@ Command: python benchmarks/wiring.py PART... [--data FOLDER] [--seeds N] [--out 
     speed     training steps, inference and memory against the chain and ready-made inputs (2 minutes)
     digits    fit on scikit-learn's digits, 5 seeds                                        (4 minutes)
     cifar     chain, gates fixed at 1, learned, pruned: 8 epochs each, 5 seeds             (35 minutes on one core)
+    family    the default fit beside a ResNet of as many milliseconds and the same net never wider, 5 seeds (50 minutes)
+    cut       the default family whole, and cut to a half and a quarter of its multiply-adds, 5 seeds (50 minutes)
     retrain   the pattern of 45 edges trained anew against random, residual and chain, 5 seeds (30 minutes on one core)
     report    prints all results so far as a table
 Data: CIFAR-10 (uoft-cs/cifar10) as a folder of parquet files; 5,000 training images, validation images apart, all
@@ -21,12 +23,14 @@ from pathlib import Path
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 from measure import Results
-from wiring_parts import accuracy, exactness, speed, table
+from wiring_parts import accuracy, exactness, family, speed, table
 
 PARTS = {
     "exact": exactness.run,
     "speed": speed.run,
     "digits": accuracy.digits,
+    "family": family.run,
+    "cut": family.cut,
     "cifar": accuracy.cifar,
     "retrain": accuracy.retrain,
 }
@@ -40,17 +44,21 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, nargs="*", help="instead of the part's own seeds")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "wiring.json")
+    parser.add_argument("--work", type=Path, help="keep the runs of family and cut here, and go on with them")
     arguments = parser.parse_args()
     results = Results(arguments.out)
     for part in arguments.parts:
         if part == "report":
             print(table.markdown(results.values))
         elif (
-            part in ("cifar", "retrain") and not Path(arguments.data).exists() and "/" not in arguments.data.strip("./")
+            part in ("family", "cut", "cifar", "retrain")
+            and not Path(arguments.data).exists()
+            and "/" not in arguments.data.strip("./")
         ):
             print(f"{part}: there is no {arguments.data}; give --data uoft-cs/cifar10 to fetch it")
         else:
-            PARTS[part](results, data=arguments.data, seeds=arguments.seeds)
+            kept = {"work": arguments.work} if part in ("family", "cut") else {}
+            PARTS[part](results, data=arguments.data, seeds=arguments.seeds, **kept)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from plexus.errors import ConfigError, DataError, PlexusError, RunError
 from plexus.training import FitConfig, declared
 
 SIDE = 8
-OPTIONS: dict[str, Any] = {"epochs": 3, "fan_in": 4, "width": 16, "progress": False}
+OPTIONS: dict[str, Any] = {"epochs": 3, "keep": 0.5, "width": 16, "progress": False}
 
 
 def bars(count: int, seed: int = 0) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -47,7 +47,7 @@ def test_a_fit_leaves_what_the_command_line_leaves(run: plexus.Run) -> None:
     assert {"record.json", "report.html", "model.onnx", "model.py", "wiring.json"} <= {
         p.name for p in run.folder.iterdir()
     }
-    assert run.record.command == "plexus.fit(IMAGES, epochs=3, fan_in=4, width=16)"
+    assert run.record.command == "plexus.fit(IMAGES, epochs=3, keep=0.5, width=16)"
     assert run.record.finished
     assert run.record.data.scale == [0.0, 1.0]
     assert run.wiring.nodes[0] == "input"
@@ -107,7 +107,7 @@ def test_a_run_can_be_opened_again_and_pickled(run: plexus.Run) -> None:
 
 def test_results_print_as_a_table(run: plexus.Run) -> None:
     lines = str(run.results).splitlines()
-    assert lines[0].split() == ["network", "accuracy", "95", "%", "parameters", "mult-adds", "ms", "kB"]
+    assert lines[0].split() == ["network", "accuracy", "95", "%", "weights", "MACs", "ms", "kB", "train", "s"]
     assert len({len(line) for line in lines}) == 1
     assert run.results["final"] is run.results[0]
     assert f"{run.results['final'].accuracy:.1%} right of 24 test images" in repr(run)
@@ -126,11 +126,11 @@ def test_what_a_notebook_shows_is_escaped(run: plexus.Run) -> None:
 
 def test_pruning_gives_a_smaller_run(run: plexus.Run, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="its images were in memory: give them again"):
-        plexus.load(run.folder).prune(fan_in=2)
+        plexus.load(run.folder).prune(keep=0.25)
     with pytest.raises(RunError, match=r"the images under .* are not those the run started with"):
-        plexus.load(run.folder).prune(fan_in=2, data=bars(120, seed=9), out=tmp_path / "no", progress=False)
+        plexus.load(run.folder).prune(keep=0.25, data=bars(120, seed=9), out=tmp_path / "no", progress=False)
     assert not (tmp_path / "no").exists()
-    pruned = plexus.load(run.folder).prune(fan_in=2, data=bars(120), out=tmp_path / "pruned", progress=False)
+    pruned = plexus.load(run.folder).prune(keep=0.25, data=bars(120), out=tmp_path / "pruned", progress=False)
     assert (pruned.folder / "report.html").is_file()
     before, after = run.results["final"].parameters, pruned.results["final"].parameters
     assert before is not None
@@ -140,7 +140,17 @@ def test_pruning_gives_a_smaller_run(run: plexus.Run, tmp_path: Path) -> None:
 
 
 def test_the_command_line_says_where_images_in_memory_are(run: plexus.Run, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "plexus", "prune", str(run.folder), "--fan-in", "2", "--run", str(tmp_path / "no")]
+    command = [
+        sys.executable,
+        "-m",
+        "plexus",
+        "prune",
+        str(run.folder),
+        "--keep",
+        "0.25",
+        "--run",
+        str(tmp_path / "no"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
     assert "the images were in memory; give them again in Python" in done.stderr

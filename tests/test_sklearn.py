@@ -33,7 +33,7 @@ QUICK = {
     "check_get_params_invariance",
     "check_set_params",
 }
-FAST: dict[str, Any] = {"epochs": 3, "width": 16, "fan_in": 4, "random_state": 0}
+FAST: dict[str, Any] = {"epochs": 3, "width": 16, "keep": 0.5, "random_state": 0}
 CHECKS = [
     (estimator, check)
     for estimator, check in estimator_checks_generator(PlexusClassifier(epochs=3))
@@ -117,14 +117,14 @@ def test_it_works_in_cross_validation_and_grid_search() -> None:
     images, labels = stripes(48)
     scores = cross_val_score(PlexusClassifier(**FAST), images, labels, cv=2)
     assert scores.shape == (2,)
-    search = GridSearchCV(PlexusClassifier(**FAST), {"fan_in": np.array([2, 4])}, cv=2).fit(images, labels)
-    assert search.best_params_["fan_in"] in (2, 4)
+    search = GridSearchCV(PlexusClassifier(**FAST), {"keep": np.array([0.25, 0.5])}, cv=2).fit(images, labels)
+    assert search.best_params_["keep"] in (0.25, 0.5)
 
 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"epochs": 1}, "epochs=1 must be at least 3"),
+        ({"epochs": 0}, "epochs=0 must be at least 1"),
         ({"options": {"neurn": "rot8"}}, "unknown option 'neurn'; did you mean 'neuron'"),
         ({"keep": 0.5, "fan_in": 3}, "give one budget"),
     ],

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
+from wiring_parts import family
+
 
 def markdown(values: Mapping[str, Any]) -> str:
     """A markdown table of what has been measured."""
@@ -56,6 +58,7 @@ def _rows(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str, bool]]:
                 f"{value:.2f}x",
                 target is None or value <= target,
             )
+    yield from family.table(values, _points)
     yield from _digits(_each(values, "digits"))
     yield from _cifar(_each(values, "cifar"), _each(values, "cifar-ones"))
     yield from _retrain(

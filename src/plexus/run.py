@@ -513,8 +513,8 @@ class Results(Sequence[FitRecord.Result]):
     Example:
         >>> row = FitRecord.Result(name="final", label="learned wiring", accuracy=0.9, ci=[0.8, 0.95], parameters=10)
         >>> print(Results(FitRecord(results=[row])))
-        network         accuracy             95 %  parameters  mult-adds  ms  kB
-        learned wiring     90.0%  80.0% .. 95.0%          10          -   -   -
+        network         accuracy        95 %  weights  MACs  ms  kB  train s
+        learned wiring     90.0%  80.0..95.0       10     -   -   -        -
     """
 
     def __init__(self, record: FitRecord) -> None:
@@ -525,7 +525,7 @@ class Results(Sequence[FitRecord.Result]):
     def titles(self) -> tuple[str, ...]:
         """The titles of the columns; balanced accuracy is among them where classes are of unequal size."""
         more = ("balanced",) if self._unequal else ()
-        return ("network", "accuracy", *more, "95 %", "parameters", "mult-adds", "ms", "kB")  # in 80 columns
+        return ("network", "accuracy", *more, "95 %", "weights", "MACs", "ms", "kB", "train s")  # in 80 columns
 
     def __len__(self) -> int:
         """Return the number of networks."""
@@ -555,11 +555,12 @@ class Results(Sequence[FitRecord.Result]):
                 row.label or row.name,
                 "-" if row.accuracy is None else f"{row.accuracy:.1%}",
                 *(["-" if row.balanced_accuracy is None else f"{row.balanced_accuracy:.1%}"] if self._unequal else []),
-                f"{row.ci[0]:.1%} .. {row.ci[1]:.1%}" if row.accuracy is not None and row.ci else "-",
-                "-" if row.parameters is None else f"{row.parameters:,}",
-                "-" if row.macs is None else f"{row.macs:,}",
+                f"{100 * row.ci[0]:.1f}..{100 * row.ci[1]:.1f}" if row.accuracy is not None and row.ci else "-",
+                _short(row.parameters),
+                _short(row.macs),
                 "-" if row.latency_ms is None else f"{row.latency_ms:.3f}",
                 "-" if row.kb is None else f"{row.kb:,.0f}",
+                "-" if row.train_seconds is None else f"{row.train_seconds:,.0f}",
             )
             for row in self._rows
         ]
@@ -595,6 +596,16 @@ class Results(Sequence[FitRecord.Result]):
         head = "".join(f"<th>{html.escape(title)}</th>" for title in self.titles)
         body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in self.cells())
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _short(number: float | None) -> str:
+    """A count in three digits: 12.9k, 3.41M."""
+    if number is None:
+        return "-"
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= 0.9995 * size:
+            return f"{number / size:.3g}{unit}"
+    return f"{number:.0f}"
 
 
 def _labelled(memory: Memory) -> Memory:

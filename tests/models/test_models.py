@@ -104,7 +104,7 @@ def test_a_classifier_is_a_layer(axes: int, end: str) -> None:
 
 
 def test_unknown_names_are_told() -> None:
-    with pytest.raises(ConfigError, match="preset 'vgg' is unknown; choose from mix, deep, blocks, legos8"):
+    with pytest.raises(ConfigError, match="preset 'vgg' is unknown; choose from separable, mix, deep, blocks, legos8"):
         preset("vgg")
     with pytest.raises(ConfigError, match="head='mean' is unknown; choose gap or flatten512"):
         head("mean", 3, 2)

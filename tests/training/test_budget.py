@@ -19,6 +19,7 @@ from tests.report.pages import said
 
 SHAPE = (1, 8, 8)
 SMALL: dict[str, Any] = {"data": "digits", "limit": 200, "epochs": 4}
+MIX: dict[str, Any] = {"preset": "mix"}
 
 
 def net_of(config: FitConfig, target: Target, seed: int = 0, width: int | None = None) -> Any:
@@ -31,7 +32,7 @@ def net_of(config: FitConfig, target: Target, seed: int = 0, width: int | None =
 
 @pytest.mark.parametrize("limit", [2500, 4000, 6001])
 def test_max_params_is_met_by_whatever_is_learned(limit: int) -> None:
-    config = FitConfig(width=8, max_params=limit)
+    config = FitConfig(**MIX, width=8, max_params=limit)
     made = plan(config, SHAPE, 10)
     assert (made.width, made.note) == (None, "")
     sizes = [parameters(net_of(config, made.target, seed)) for seed in range(4)]
@@ -39,35 +40,60 @@ def test_max_params_is_met_by_whatever_is_learned(limit: int) -> None:
 
 
 def test_a_larger_budget_leaves_more() -> None:
-    fan_ins = [plan(FitConfig(width=8, max_params=n), SHAPE, 10).target.fan_in or 0 for n in range(2000, 6000, 800)]
+    fan_ins = [
+        plan(FitConfig(**MIX, width=8, max_params=n), SHAPE, 10).target.fan_in or 0 for n in range(2000, 6000, 800)
+    ]
     assert fan_ins == sorted(fan_ins)
     assert 0 < fan_ins[0] < fan_ins[-1]
 
 
 def test_the_budget_decides_the_width() -> None:
-    config = FitConfig(max_params=14_000)
+    config = FitConfig(**MIX, max_params=14_000)
     made = plan(config, SHAPE, 10)
     assert made.width is not None
     assert made.target.fan_in is not None
     assert made.width % config.share == 0
     assert made.width > 8
     assert made.target.fan_in >= 16
-    small = plan(FitConfig(max_params=2000), SHAPE, 10)  # less than the narrowest net of 16 sources
+    small = plan(FitConfig(**MIX, max_params=2000), SHAPE, 10)  # less than the narrowest net of 16 sources
     assert (small.width, small.target.fan_in in range(1, 16)) == (8, True)
 
 
 def test_max_macs_is_met_by_whatever_is_learned() -> None:
-    config = FitConfig(max_macs=120_000)
+    config = FitConfig(**MIX, max_macs=120_000)
     made = plan(config, SHAPE, 10)
     for seed in range(3):
         assert 60_000 < multiply_adds(net_of(config, made.target, seed, made.width), SHAPE) <= 120_000
 
 
+@pytest.mark.parametrize("limit", [9000, 20_000, 60_000])
+def test_streams_are_as_wide_as_the_budget_allows(limit: int) -> None:
+    """Exactly what is planned is left, whatever is learned: channels of a stream are as dear as each other."""
+    made = plan(FitConfig(max_params=limit), SHAPE, 10)
+    assert made.width is not None
+    sizes = {parameters(net_of(FitConfig(), made.target, seed, made.width)) for seed in range(3)}
+    assert len(sizes) == 1
+    assert 0.6 * limit < sizes.pop() <= limit
+    wider = plan(FitConfig(width=made.width + 8), SHAPE, 10).target
+    assert parameters(net_of(FitConfig(), wider, 0, made.width + 8)) > limit
+
+
+def test_budgets_of_streams_of_a_given_width() -> None:
+    shares = [plan(FitConfig(width=32, max_macs=n), SHAPE, 10).target.channels or 0 for n in (60_000, 150_000, 250_000)]
+    assert shares == sorted(set(shares))
+    for limit, share in zip((60_000, 150_000, 250_000), shares, strict=True):
+        assert multiply_adds(net_of(FitConfig(width=32), Target(channels=share)), SHAPE) <= limit
+        more = Target(channels=share + 1 / 16)
+        assert multiply_adds(net_of(FitConfig(width=32), more), SHAPE) > limit
+
+
 def test_shares_and_the_default() -> None:
-    assert plan(FitConfig(), SHAPE, 10).target == Target(fan_in=16)
-    assert plan(FitConfig(fan_in=7), SHAPE, 10).target == Target(fan_in=7)
-    whole = importance(Nets(FitConfig(width=8), SHAPE, 10).supernet(), method="gate").count()
-    assert plan(FitConfig(width=8, keep=0.25), SHAPE, 10).target == Target(edges=int(0.25 * whole))
+    assert plan(FitConfig(), SHAPE, 10).target == Target(channels=0.75)
+    assert plan(FitConfig(keep=0.4), SHAPE, 10).target == Target(channels=0.4)
+    assert plan(FitConfig(**MIX), SHAPE, 10).target == Target(fan_in=16)
+    assert plan(FitConfig(**MIX, fan_in=7), SHAPE, 10).target == Target(fan_in=7)
+    whole = importance(Nets(FitConfig(**MIX, width=8), SHAPE, 10).supernet(), method="gate").count()
+    assert plan(FitConfig(**MIX, width=8, keep=0.25), SHAPE, 10).target == Target(edges=int(0.25 * whole))
     assert plan(FitConfig(preset="deep"), SHAPE, 10).target == Target(edges=int(0.3 * 54))
     assert plan(FitConfig(preset="deep", keep=0.5), SHAPE, 10).target == Target(edges=27)
 
@@ -105,7 +131,7 @@ def test_a_budget_that_cuts_nothing_is_told(options: Any, words: str) -> None:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose budget is kilobytes."""
-    return fit(FitConfig(**SMALL, max_kb=40.0), run=tmp_path_factory.mktemp("budget") / "run")
+    return fit(FitConfig(**SMALL, **MIX, max_kb=40.0), run=tmp_path_factory.mktemp("budget") / "run")
 
 
 def final(run: Path) -> Any:
@@ -143,6 +169,19 @@ def test_it_can_be_cut_further(run: Path, tmp_path: Path) -> None:
 
 def _edges(wiring: dict[str, Any]) -> list[Any]:
     return [list(e.values()) if isinstance(e, dict) else e for e in wiring["edges"]]
+
+
+def test_a_net_of_streams_is_cut_further_at_its_own_width(tmp_path: Path) -> None:
+    first = fit(FitConfig(**SMALL), run=tmp_path / "run")
+    before = FitRecord.read(first / "record.json")
+    assert (before.plan.channels, before.plan.width, before.plan.fan_in) == (0.75, None, None)
+    again = reprune(first, max_macs=150_000, run=tmp_path / "again")
+    config, record = open_run(again)
+    assert config.width == 32
+    assert final(again).macs <= 150_000 < final(first).macs
+    assert record.results[-1].parameters == before.results[-1].parameters  # nothing cut: the same net
+    with pytest.raises(ConfigError, match=r"fan_in=5 belongs to preset=mix, not to preset=separable"):
+        reprune(first, fan_in=5, run=tmp_path / "third")
 
 
 @pytest.mark.parametrize("budget", [{"fan_in": 100}, {"max_params": 10**6}, {"max_kb": 40}, {"keep": 1.0}])

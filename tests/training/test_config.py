@@ -51,9 +51,14 @@ def test_all_mistakes_are_told_at_once() -> None:
         ({"neuron": "rot6"}, "neuron='rot6' is unknown; choose from plain, rot8, rot4, unit, spherical"),
         ({"dense": "rot8"}, "dense='rot8' is unknown; choose from plain, unit, spherical"),
         ({"neuron": "rot8", "last": 0}, "last=0 must be at least 1"),
-        ({"merge": "sum"}, "merge=sum does not suit preset=mix"),
+        ({"merge": "sum"}, "merge=sum does not suit preset=separable"),
+        ({"preset": "mix", "merge": "sum"}, "merge=sum does not suit preset=mix"),
+        (
+            {"preset": "separable", "neuron": "rot8"},
+            "neuron=rot8 does not suit the depthwise legos of preset=separable",
+        ),
         ({"preset": "mix", "neuron": "rot8"}, "neuron=rot8 does not suit the depthwise legos of preset=mix"),
-        ({"width": 12}, "width=12 is no multiple of share=8"),
+        ({"preset": "mix", "width": 12}, "width=12 is no multiple of share=8"),
         ({"anneal": "fade"}, "option 'anneal' is gone: edges are cut while the net learns"),
         ({"then": "retrain"}, "option 'then' is gone: what stays keeps its values"),
         ({"last": 2}, "last=2 counts convolutions that become another neuron; say which with neuron"),
@@ -69,13 +74,15 @@ def test_a_mistake_is_named(wrong: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"preset": "blocks", "width": 32}, "width=32 belongs to preset=mix and preset=deep, not to preset=blocks"),
+        ({"preset": "blocks", "width": 32}, "width=32 belongs to preset=separable, mix and deep, not to"),
         ({"legos": "a.py:f", "width": 32}, "width=32 has no effect beside legos='a.py:f'"),
         ({"legos": "a.py:f", "preset": "dense"}, "preset='dense' has no effect beside legos='a.py:f'"),
         ({"start_at": "features"}, "start_at='features' needs start_from: a run of `plexus represent train`"),
         ({"start_frozen": False}, "start_frozen=False needs start_from"),
         ({"start_from": "z", "width": 8}, "width=8 has no effect at an encoder's Z"),
         ({"start_from": "z", "preset": "blocks"}, "preset='blocks' has no effect at an encoder's Z"),
+        ({"fan_in": 4}, "fan_in=4 belongs to preset=mix, not to preset=separable"),
+        ({"share": 4}, "share=4 belongs to preset=mix, not to preset=separable"),
         ({"preset": "deep", "fan_in": 4}, "fan_in=4 belongs to merge=mix, not to merge=sum"),
         ({"penalty": 0.1}, "penalty=0.1 belongs to merge=concat and merge=sum"),
         (
@@ -125,11 +132,11 @@ def test_a_budget_is_what_was_chosen() -> None:
 
 
 def test_the_stack_of_legos() -> None:
-    assert FitConfig().stack == "mix"
+    assert FitConfig().stack == "separable"
     assert FitConfig(neuron="rot8").stack == "deep"
     assert FitConfig(preset="blocks").stack == "blocks"
     assert FitConfig(start_from="z").stack == "dense"
-    assert FitConfig(start_from="z", start_at="features").stack == "mix"
+    assert FitConfig(start_from="z", start_at="features").stack == "separable"
     assert FitConfig(legos="a.py:f", start_from="z").stack == "legos"
 
 

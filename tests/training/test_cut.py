@@ -11,9 +11,12 @@ import pytest
 import torch
 from torch import nn
 
+from plexus.models import separable
 from plexus.nn import Connection, Supernet
-from plexus.training import FitConfig, GradualCut, Loop, Target, fit, keep_strongest, open_run
-from plexus.wiring import importance
+from plexus.report import render
+from plexus.training import FitConfig, GradualCut, Loop, Target, fit, keep_channels, keep_strongest, open_run
+from plexus.wiring import derive, importance
+from tests.report.pages import said
 from tests.training.nets import batches, learn, schedule, supernet
 from tests.training.test_loop import Stop, weights
 
@@ -197,14 +200,65 @@ def test_a_training_goes_on_to_the_same_bits_while_it_cuts(tmp_path: Path, merge
     assert any((c.mask == 0).any() for c in whole.body.connections)
 
 
+def streams(width: int = 32) -> Supernet:
+    torch.manual_seed(0)
+    legos = separable((1, 8, 8), width=width)
+    return Supernet(legos, (1, 8, 8), merge="mix", share=None, residual=True, reach=1)
+
+
+@pytest.mark.parametrize(("progress", "channels"), [(0.0, 64), (0.5, 32 + 4), (1.0, 32)])
+def test_all_legos_of_a_stream_keep_the_same_strongest_channels(progress: float, channels: int) -> None:
+    body = streams()
+    group = body.coupled()[-1]
+    assert group == [2, 3, 4]
+    own = [c.weight.detach()[:, -64:] for c in body.connections[2:]]
+    strength = sum(w.square().mean(0) for w in own)
+    GradualCut(body, Target(channels=0.5), 100, chance=0.5).apply(progress)
+    strongest = set(strength.topk(channels).indices.tolist())  # type: ignore[union-attr]
+    for connection in body.connections[2:]:
+        assert set(connection.mask[0, -64:].nonzero().flatten().tolist()) == strongest
+    plain = derive(body, body.wiring())
+    assert plain(torch.zeros(1, 1, 8, 8)).shape[1] == 64  # the head's input is nobody's stream
+
+
+def test_channels_that_are_cut_stay_cut_and_whole_vectors_are_left() -> None:
+    body = streams(width=24)
+    keep_channels(body, 0.9, left=1.0)
+    assert all(connection.mask[0, -24:].all() for connection in body.connections[:2])
+    body.connections[1].mask[0, -24:-16] = 0
+    keep_channels(body, 0.9)
+    assert [int(c.mask.sum()) for c in body.connections] == [24, 16, 40, 40, 40]
+    keep_channels(body, 0.01)
+    assert [int(c.mask.sum()) for c in body.connections] == [8] * 5
+    keep_channels(body, 1.0)
+    assert [int(c.mask.sum()) for c in body.connections] == [8] * 5
+
+
+def test_the_controls_of_streams_cost_what_the_result_does(tmp_path: Path) -> None:
+    _, record = open_run(fit(FitConfig(limit=200, epochs=3, controls=True), run=tmp_path / "run"))
+    rows = {row.name: row for row in record.results}
+    assert list(rows) == ["final", "direct", "resnet", "uncut"]
+    assert (rows["direct"].parameters, rows["direct"].macs) == (rows["final"].parameters, rows["final"].macs)
+    assert (rows["uncut"].macs or 0) > (rows["final"].macs or 0)
+    phases = [epoch.phase for epoch in record.epochs]
+    assert phases == ["fit"] * 3 + ["direct"] * phases.count("direct") + ["resnet"] * 3
+    assert f"{phases.count('direct')} epochs" in rows["direct"].label
+    assert all((rows[name].train_seconds or 0) > 0 for name in ("final", "direct", "resnet"))
+    assert rows["uncut"].train_seconds is None
+    assert all(row.val_accuracy is not None for row in record.results[:-1])
+    page = said(render(record))
+    assert rows["resnet"].label in page
+    assert "A plain ResNet that takes" in page
+
+
 @pytest.mark.parametrize("preset", ["mix", "deep"])
 def test_the_control_is_a_random_wiring_of_as_many_edges(preset: Any, tmp_path: Path) -> None:
     config = FitConfig(preset=preset, width=8, limit=200, epochs=3, keep=0.4, controls=True)
     _, record = open_run(fit(config, run=tmp_path / "run"))
     rows = {row.name: row for row in record.results}
-    assert list(rows) == ["final", "random", "uncut"]
+    assert list(rows) == ["final", "random", "resnet", "uncut"]
     assert rows["random"].accuracy is not None
-    assert [epoch.phase for epoch in record.epochs] == ["fit"] * 3 + ["random"] * 3
+    assert [epoch.phase for epoch in record.epochs] == ["fit"] * 3 + ["random"] * 3 + ["resnet"] * 3
     macs = [rows[name].macs or 0 for name in ("random", "final", "uncut")]
     assert macs[0] <= macs[2]
     assert abs(macs[0] - macs[1]) <= 0.3 * macs[1]

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from plexus.errors import ConfigError
-from plexus.models import Classifier, deep, head, mix
+from plexus.models import Classifier, deep, head, mix, separable
 from plexus.nn import RotConv2d, SphericalConv2d, Supernet, UnitConv2d, UnitLinear
 from plexus.training import FitConfig
 from plexus.training.nets import Nets, describe, neuron, neurons
@@ -65,8 +65,18 @@ def test_plain_nets_are_what_they_were() -> None:
     assert all(torch.equal(state[key], expected[key]) for key in state)
 
 
-def test_the_default_mixes_single_maps() -> None:
-    net = Nets(FitConfig(width=8, share=4, seed=5), SHAPE, 3).supernet()
+def test_the_default_is_a_residual_net_of_depthwise_legos() -> None:
+    net = Nets(FitConfig(width=8, seed=5), SHAPE, 3).supernet()
+    torch.manual_seed(5)
+    body = Supernet(separable(SHAPE, width=8), SHAPE, merge="mix", share=None, residual=True, reach=1)
+    top = head("gap", body.out_channels, 3)
+    state, expected = net.state_dict(), Classifier(body, nn.Sequential(nn.ReLU(), *top)).state_dict()
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(state[key], expected[key]) for key in state)
+
+
+def test_single_maps_are_mixed() -> None:
+    net = Nets(FitConfig(preset="mix", width=8, share=4, seed=5), SHAPE, 3).supernet()
     torch.manual_seed(5)
     body = Supernet(mix(SHAPE, width=8), SHAPE, merge="mix", share=4)
     expected = Classifier(body, head("gap", body.out_channels, 3)).state_dict()

@@ -75,7 +75,9 @@ def random_net(seed: int, merge: str, *, plain: bool = False, end: str = "gap", 
         if merge != "mix":  # what a connection gives is known once it is there
             inputs = Supernet(copy.deepcopy(stack), SHAPE, **options).out_channels
         stack.append(random_lego(draw, inputs, draw.choice([4, 8]), plain=plain))
-    body = Supernet(stack, SHAPE, **options, **({"mix_to": widths} if merge == "mix" else {}))
+    if merge == "mix":
+        options["mix_to"] = widths
+    body = Supernet(stack, SHAPE, **options)
     net = Gated(body, nn.Identity() if end == "none" else head(end, body.out_channels, 5))
     net.eval()(torch.zeros(2, *SHAPE))
     for part in net.modules():

@@ -18,7 +18,7 @@ from plexus.audit._clean import Cleaned, clean, leak
 from plexus.audit._contradictions import MIN_DICE, Contradiction, Labels, check_dice, compare_labels, read_labels
 from plexus.audit._fingerprint import Fingerprints, Problem, fingerprint
 from plexus.audit._folds import Folds, check_folds, folds
-from plexus.audit._near import Cluster, NearDuplicates, check, clusters, near_duplicates
+from plexus.audit._near import Cluster, NearDuplicates, check, clusters, near_duplicates, usual_kinds
 from plexus.audit._poses import KINDS
 from plexus.audit._threshold import FALSE_PAIRS
 from plexus.data import SampleSet, samples_of
@@ -68,7 +68,7 @@ def audit(
     model: nn.Module | str | Path | None = None,
     threshold: float | None = None,
     false_pairs: float = FALSE_PAIRS,
-    kinds: Sequence[str] = KINDS,
+    kinds: Sequence[str] | None = None,
     scope: str = "all",
     search: str = "auto",
     min_dice: float = MIN_DICE,
@@ -118,7 +118,15 @@ def audit(
     """
     samples = samples_of(samples)
     # hours of reading may follow: what can be told now is told now
-    check(threshold, false_pairs, scope, search, seed=seed, kinds=kinds, grouped=samples.has_groups)
+    check(
+        threshold,
+        false_pairs,
+        scope,
+        search,
+        seed=seed,
+        kinds=KINDS if kinds is None else kinds,
+        grouped=samples.has_groups,
+    )
     check_dice(min_dice)
     check_folds(k, seed)
     seconds: dict[str, float] = {}
@@ -158,7 +166,7 @@ def audit(
             threshold=round(near.threshold, 6),
             threshold_from=near.threshold_from,
             false_pairs=false_pairs,
-            kinds=list(kinds) if prints.registered else ["same"],
+            kinds=list(kinds or usual_kinds(len(samples))) if prints.registered else ["same"],
             scope=scope,
             min_dice=min_dice,
         ),

@@ -35,6 +35,8 @@ SAMPLED, AMONG = 6_000, 400
 """Unrelated pairs of vectors that are compared, and the number of images that they are drawn from."""
 MIRRORED, ENOUGH, MOST = 2_000, 2_000, 20_000
 """Images whose mirror images are compared with all others; fewest and most of these pairs that are scored."""
+LARGE = 20_000
+"""Images up to which all kinds of copies are searched by default."""
 MANY = 200_000
 """Images from which on faiss searches vectors, where it is installed."""
 ORDER = {"train": 0, "val": 1, "test": 2}
@@ -129,7 +131,7 @@ def near_duplicates(
     *,
     threshold: float | None = None,
     false_pairs: float = FALSE_PAIRS,
-    kinds: Sequence[str] = KINDS,
+    kinds: Sequence[str] | None = None,
     scope: str = "all",
     search: str = "auto",
     neighbours: int = 512,
@@ -148,7 +150,8 @@ def near_duplicates(
         threshold: the largest distance; default: from the data.
         false_pairs: unrelated pairs in the whole set that may be taken for sure, above 0.
         kinds: of copies that are searched, of ``same``, ``mirrored``, ``turned``, ``cropped``, ``bordered``,
-            ``tilted``; vectors know only ``same``.
+            ``tilted``; default: all, and for more than 20,000 images ``same``, ``mirrored``, ``bordered``, with a note.
+            Vectors know only ``same``.
         scope: ``all``, or ``group``: only images of the same group.
         search: ``exact``, ``faiss``, or ``auto``: faiss for more than 200,000 vectors, where it is installed.
         neighbours: candidates that are kept for each image, beside those in other splits.
@@ -166,7 +169,10 @@ def near_duplicates(
         [(2, 5, True)]
     """
     groups = _numbered(fingerprints)
-    check(threshold, false_pairs, scope, search, neighbours, seed, kinds=kinds, grouped=bool((groups >= 0).any()))
+    searched_kinds = usual_kinds(len(fingerprints)) if kinds is None else tuple(kinds)
+    check(
+        threshold, false_pairs, scope, search, neighbours, seed, kinds=searched_kinds, grouped=bool((groups >= 0).any())
+    )
     within = groups if scope == "group" else None
     if not fingerprints.registered:
         return _by_cosine(fingerprints, groups, within, threshold, false_pairs, search, neighbours, seed, progress)
@@ -175,7 +181,7 @@ def near_duplicates(
     unrelated, scale = _mirrored(fingerprints, finder, seed)
     chance = tail(unrelated, scale)
     calibrated = time.monotonic()
-    found, truncated = _found(fingerprints, finder, tuple(kinds), within, neighbours, progress)
+    found, truncated = _found(fingerprints, finder, searched_kinds, within, neighbours, progress)
     searched = time.monotonic()
     scores = found.scores
     same = _equal(fingerprints, found.a, found.b)
@@ -196,11 +202,26 @@ def near_duplicates(
     return NearDuplicates(
         fingerprints.names, found.a[near], found.b[near], distance[near], fingerprints.shifts(found.b[near], maps),
         same[near], limit, source, false_pairs, scope, histogram(1 - unrelated, 1 - scores.astype(np.float64), limit),
-        _notes(source, limit, _alike(fingerprints, found, distance <= limit), truncated, neighbours, 1.0),
+        (*_unsearched(kinds, searched_kinds),
+         *_notes(source, limit, _alike(fingerprints, found, distance <= limit), truncated, neighbours, 1.0)),
         {"calibration": calibrated - start, "search": searched - calibrated},
         expected[near], sure[near], tuple(KINDS[k] for k in found.kinds[near].tolist()), maps,
         np.stack([found.a[further], found.b[further]], 1),
     )  # fmt: skip
+
+
+def usual_kinds(images: int) -> tuple[str, ...]:
+    """Kinds of copies that are searched where none are named: those that take long are left out of large sets."""
+    return KINDS if images <= LARGE else ("same", "mirrored", "bordered")
+
+
+def _unsearched(kinds: Sequence[str] | None, searched: tuple[str, ...]) -> list[str]:
+    left = [kind for kind in KINDS if kind not in searched]
+    if kinds is not None or not left:
+        return []
+    return [
+        f"more than {LARGE:,} images: {', '.join(left)} copies were not searched; --kinds all does, and takes longer"
+    ]
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,8 +40,12 @@ def audit(
         float, SEARCH("Unrelated pairs, expected in the whole set, that may be among the sure ones.")
     ] = 1.0,
     kinds: Annotated[
-        str, SEARCH("Copies to look for: all, or some of same, mirrored, turned, cropped, bordered, tilted, by commas.")
-    ] = "all",
+        str | None,
+        SEARCH(
+            "Copies to look for: all, or some of same, mirrored, turned, cropped, bordered, tilted, by commas.",
+            default="all, or of more than 20,000 images same,mirrored,bordered",
+        ),
+    ] = None,
     min_dice: Annotated[float, SEARCH("Masks of near-duplicates that overlap less contradict each other.")] = 0.5,
     folds: Annotated[int, OUTPUT("How many folds to deal.")] = 5,
     write_clean: Annotated[
@@ -94,7 +98,8 @@ def audit(
         raise ConfigError(
             f"--fingerprint {model}: unknown; choose thumbnail, blockhist, FILE.py:function or MODEL.onnx"
         )
-    wanted = auditing.KINDS if kinds == "all" else tuple(filter(None, kinds.split(",")))
+    all_or_none = {"all": auditing.KINDS, None: None}
+    wanted = all_or_none[kinds] if kinds in all_or_none else tuple(filter(None, str(kinds).split(",")))
     with whole(weights=PARTS):
         found = auditing.audit(
             samples, kind="embedding" if model else fingerprint, model=model, threshold=threshold,

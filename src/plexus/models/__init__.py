@@ -2,7 +2,20 @@
 
 from plexus.models._autoencoder import Autoencoder, read_autoencoder
 from plexus.models._notes import VARIANTS, legos8, mini_vgg, variant
-from plexus.models._presets import PRESETS, Classifier, Preset, blocks, chain_of, deep, dense, head, mix, preset
+from plexus.models._presets import (
+    PRESETS,
+    Classifier,
+    Preset,
+    blocks,
+    chain_of,
+    deep,
+    dense,
+    head,
+    mix,
+    preset,
+    separable,
+)
+from plexus.models._resnet import ResidualBlock, resnet
 from plexus.models._start import Start, check_start
 from plexus.models._unet import Segmentation, UNet
 
@@ -12,6 +25,7 @@ __all__ = [
     "Autoencoder",
     "Classifier",
     "Preset",
+    "ResidualBlock",
     "Segmentation",
     "Start",
     "UNet",
@@ -26,5 +40,7 @@ __all__ = [
     "mix",
     "preset",
     "read_autoencoder",
+    "resnet",
+    "separable",
     "variant",
 ]

@@ -51,11 +51,13 @@ class Connection(nn.Module):
             without bias.
         squeeze_to: channels that `squeeze` leaves; by default as many as the last source has.
         mix_to: M, the channels that `mix` makes; by default as many as the last source has.
-        share: how many neighbouring channels of a mix are cut from a source map together; divides M.
+        share: how many neighbouring channels of a mix are cut from a source map together; divides M. None for all of
+            them: then a map is read for the whole result or not at all.
         generator: for `gaussian`, and for a mix, which starts N(0, 2 / C).
 
     Attributes:
         weight: w, of shape (sources,), (sum of channels,) or (M, sum of channels).
+        first: of a mix, the first column of `weight` that is within reach; those before it are cut for good.
         out_channels: channels of the result.
 
     Shape:
@@ -90,7 +92,7 @@ class Connection(nn.Module):
         project: Literal["pad", "conv"] = "pad",
         squeeze_to: int | None = None,
         mix_to: int | None = None,
-        share: int = 8,
+        share: int | None = 8,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -109,18 +111,20 @@ class Connection(nn.Module):
         if mix_to is not None and merge != "mix":
             raise ConfigError(f'Connection: mix_to={mix_to} needs merge="mix"')
         self.merge, self.gate, self.size, self.resize = merge, gate, size, resize
-        self.activation, self.project, self.share = activation, project, share
+        self.activation, self.project = activation, project
+        mixed = self.channels[-1] if mix_to is None else mix_to
+        self.share = mixed if share is None else share
         total, widest = sum(self.channels), max(self.channels)
         if merge == "mix":
             if gate != "scalar" or init != 0.5 or gate_init is not None:
                 raise ConfigError('Connection: merge="mix" has no gates; leave out gate, init and gate_init')
             self.activation = "none"
-            start, mask = _mix_start(self.channels[-1] if mix_to is None else mix_to, total, share, generator)
+            start, mask = _mix_start(mixed, total, self.share, generator)
         else:
             counts = self.channels if gate == "channel" else [1] * len(self.channels)
             start = _start(counts, init, gate_init, activation, generator)
             mask = torch.ones_like(start)
-        self.weight = nn.Parameter(start)
+        self.weight, self.first = nn.Parameter(start), 0
         self.register_buffer("mask", mask)
         widths = {"concat": total, "squeeze": squeeze_to or self.channels[-1], "mix": len(start)}
         self.out_channels = widths.get(merge, widest)
@@ -130,6 +134,12 @@ class Connection(nn.Module):
         self.projections = nn.ModuleList(
             nn.Linear(c, widest, bias=False) if needs and c != widest else nn.Identity() for c in self.channels
         )
+
+    @torch.no_grad()
+    def uncut(self) -> None:
+        """Bring back all that was cut, in place, but for what is out of reach."""
+        self.mask.fill_(1)
+        self.mask[..., : self.first] = 0
 
     def gates(self) -> Tensor:
         """Return the gates g, shaped like `weight`; of a mix the weights that are not cut."""
@@ -149,6 +159,10 @@ class Connection(nn.Module):
         if self.merge == "mix":
             return slice(None), self.maps(k)
         return slice(k, k + 1) if self.gate == "scalar" else self.maps(k)
+
+    def reached(self) -> list[int]:
+        """Return the sources that are within reach."""
+        return [k for k in range(len(self.channels)) if self.maps(k).start >= self.first]
 
     def maps(self, k: int) -> slice:
         """Return the place of source k's channels in the concatenation of all."""

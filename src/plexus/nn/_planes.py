@@ -6,7 +6,8 @@ Where maps are channels first, in float32 on the CPU, these take a quarter of th
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -99,7 +100,7 @@ def mean_halved(x: Tensor) -> Tensor:
     return _Average.apply(x) if may_fuse() and kernels.planar(x) else F.avg_pool2d(x, 2)
 
 
-def run_planes(layer: nn.Module, x: Tensor) -> Tensor:
+def run_planes(layer: nn.Module, x: Tensor, channels: Tensor | None = None) -> Tensor:
     """Compute layer(x), and so much of it plane by plane as can be.
 
     In an `nn.Sequential` these are a depthwise 3x3 convolution (stride 1, zeros around, no bias) with the batch norm in
@@ -108,6 +109,8 @@ def run_planes(layer: nn.Module, x: Tensor) -> Tensor:
     Args:
         layer: any module.
         x: what it reads.
+        channels: the only channels of the result that are computed, by number; all by default. The layer must be
+            `narrowable`; one that reads single channels gets those alone.
 
     Returns:
         What it gives, and statistics of batch norms updated as it does.
@@ -119,28 +122,105 @@ def run_planes(layer: nn.Module, x: Tensor) -> Tensor:
         >>> layer = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False), nn.BatchNorm2d(4), nn.ReLU())
         >>> run_planes(layer, torch.randn(2, 4, 8, 8)).shape, layer[1].num_batches_tracked
         (torch.Size([2, 4, 8, 8]), tensor(1))
+        >>> run_planes(layer, torch.randn(2, 2, 8, 8), torch.tensor([0, 3])).shape
+        torch.Size([2, 2, 8, 8])
     """
-    if has_hooks(layer) or not may_fuse():
-        return layer(x)
-    if not is_chain(layer):
-        return max_halved(x) if _halves(layer) and kernels.planar(x) else layer(x)
-    parts = list(layer)
+    if channels is None:
+        return layer(x) if has_hooks(layer) or not may_fuse() else _run(_leaves(layer), x, None)
+    parts = _leaves(layer)
+    first = max((i for i, part in enumerate(parts) if _is_dense(part)), default=0)
+    return _run(parts[first:], _run(parts[:first], x, None), channels)
+
+
+def _run(parts: Sequence[nn.Module], x: Tensor, channels: Tensor | None) -> Tensor:
+    """Run layers one after the other, all for the same channels."""
+    parts = list(parts)
     while parts:
         conv, norm = parts[0], parts[1] if len(parts) > 1 else None
-        if isinstance(norm, nn.BatchNorm2d) and kernels.planar(x) and _fits(x, conv, norm):
+        planes = may_fuse() and kernels.planar(x)
+        if planes and isinstance(norm, nn.BatchNorm2d) and _fits(x, conv, norm, channels):
             relu = len(parts) > 2 and type(parts[2]) is nn.ReLU and not has_hooks(parts[2])
-            x, parts = _normed(x, conv, norm, relu), parts[3 if relu else 2 :]
+            x, parts = _normed(x, conv, norm, relu, channels), parts[3 if relu else 2 :]
+            continue
+        if planes and _halves(conv):
+            x = max_halved(x)
         else:
-            x, parts = run_planes(conv, x), parts[1:]
+            x = conv(x) if channels is None or type(conv) in _ALIKE else _narrowed(conv, x, channels)
+        parts = parts[1:]
     return x
 
 
-def _fits(x: Tensor, conv: nn.Module, norm: nn.BatchNorm2d) -> bool:
+def narrowable(layer: nn.Module) -> str:
+    """Tell whether single channels of a layer can be computed without the others.
+
+    Args:
+        layer: any module.
+
+    Returns:
+        `inputs` where each is made of the same channel of the input (depthwise convolutions, batch norms, ReLU, pools),
+        `filters` where each has a filter of its own over all of the input, behind which come such layers; else "".
+
+    Example:
+        >>> conv, depthwise = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, groups=4)
+        >>> narrowable(nn.Sequential(conv, nn.ReLU(), depthwise)), narrowable(depthwise), narrowable(nn.Softmax(1))
+        ('filters', 'inputs', '')
+    """
+    if any(has_hooks(part) for part in layer.modules()):
+        return ""
+    for part in reversed(_leaves(layer)):
+        if _is_dense(part):
+            return "filters"
+        if not (type(part) in _ALIKE or _is_depthwise(part) or type(part) is nn.BatchNorm2d):
+            return ""
+    return "inputs"
+
+
+_ALIKE = (nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, nn.Identity)
+
+
+def _leaves(layer: nn.Module) -> list[nn.Module]:
+    """List the layers of nested chains in order; one with hooks stays whole."""
+    if not is_chain(layer) or has_hooks(layer):
+        return [layer]
+    return [leaf for part in layer for leaf in _leaves(part)]
+
+
+def _is_dense(layer: nn.Module) -> bool:
+    return type(layer) is nn.Conv2d and layer.groups == 1 and layer.padding_mode == "zeros"
+
+
+def _is_depthwise(layer: nn.Module) -> bool:
+    return (
+        type(layer) is nn.Conv2d
+        and layer.groups == layer.in_channels == layer.out_channels > 1
+        and (layer.padding_mode == "zeros")
+    )
+
+
+def _narrowed(layer: Any, x: Tensor, channels: Tensor) -> Tensor:
+    """Run a convolution or a batch norm for some of its channels."""
+    weight, bias = (cast(Any, None if t is None else t[channels]) for t in (layer.weight, layer.bias))
+    if type(layer) is nn.BatchNorm2d:
+        layer = cast(Any, layer)
+        if layer.running_mean is None:
+            return F.batch_norm(x, None, None, weight, bias, True, 0.0, layer.eps)
+        mean, var = layer.running_mean[channels], layer.running_var[channels]
+        part = _momentum(layer) if layer.training else 0.0
+        y = F.batch_norm(x, mean, var, weight, bias, layer.training, part, layer.eps)
+        if layer.training:
+            layer.running_mean[channels], layer.running_var[channels] = mean, var
+        return y
+    groups = 1 if layer.groups == 1 else len(channels)
+    return F.conv2d(x, weight, bias, layer.stride, layer.padding, layer.dilation, groups)
+
+
+def _fits(x: Tensor, conv: nn.Module, norm: nn.BatchNorm2d, channels: Tensor | None) -> bool:
     """Tell whether two layers are what `depthwise_norm` computes."""
     return (
         type(conv) is nn.Conv2d
         and type(norm) is nn.BatchNorm2d
-        and x.shape[1] == conv.in_channels == conv.out_channels == conv.groups == norm.num_features
+        and conv.in_channels == conv.out_channels == conv.groups == norm.num_features
+        and x.shape[1] == (conv.in_channels if channels is None else len(channels))
         and (conv.kernel_size, conv.stride, conv.dilation) == ((3, 3), (1, 1), (1, 1))
         and (conv.padding, conv.padding_mode, conv.bias) == ((1, 1), "zeros", None)
         and norm.training
@@ -151,17 +231,24 @@ def _fits(x: Tensor, conv: nn.Module, norm: nn.BatchNorm2d) -> bool:
     )
 
 
-def _normed(x: Tensor, conv: Any, norm: Any, relu: bool) -> Tensor:
+def _normed(x: Tensor, conv: Any, norm: Any, relu: bool, channels: Tensor | None) -> Tensor:
     """Run both layers, and move the statistics."""
-    y, mean, var = depthwise_norm(x, conv.weight, norm.weight, norm.bias, eps=norm.eps, relu=relu)
+    tensors = (conv.weight, norm.weight, norm.bias)
+    kernel, weight, bias = tensors if channels is None else (t[channels] for t in tensors)
+    y, mean, var = depthwise_norm(x, kernel, weight, bias, eps=norm.eps, relu=relu)
     if norm.track_running_stats:
         with torch.no_grad():
-            norm.num_batches_tracked.add_(1)
-            part = norm.momentum if norm.momentum is not None else 1.0 / float(norm.num_batches_tracked)
-            count = x.numel() // x.shape[1]
-            norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), part)
-            norm.running_var.lerp_((var * (count / (count - 1))).to(norm.running_var.dtype), part)
+            part, count = _momentum(norm), x.numel() // x.shape[1]
+            at = slice(None) if channels is None else channels
+            for running, new in ((norm.running_mean, mean), (norm.running_var, var * (count / (count - 1)))):
+                running[at] = running[at].lerp(new.to(running.dtype), part)
     return y
+
+
+def _momentum(norm: Any) -> float:
+    """Count a batch; return the share of it in the running statistics."""
+    norm.num_batches_tracked.add_(1)
+    return norm.momentum if norm.momentum is not None else 1.0 / float(norm.num_batches_tracked)
 
 
 def _halves(layer: nn.Module) -> bool:
@@ -173,6 +260,7 @@ def _halves(layer: nn.Module) -> bool:
         and layer.dilation in (1, (1, 1))
         and not layer.ceil_mode
         and not layer.return_indices
+        and not has_hooks(layer)
     )
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import math
+import operator
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from weakref import WeakSet
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
@@ -34,16 +37,28 @@ class Supernet(nn.Module):
     kernel, conv(cat(g_k x_k)) = conv(cat(x_k), W with slices g_k W_k), and carried through pooling, dropout and ReLU
     until they meet one; gates of `sum` are applied while adding up. With `merge="mix"` the edges join single maps.
 
+    A `residual` net carries one stream of maps from lego to lego, to which every mix adds,
+
+        s_i = s_{i-1} + norm_i(mix_i(out_{i+1}, ...)),   out_{i+1} = lego_{i+1}(s_{i-1}),
+
+    and which starts anew where size or width change; the last mix is not added. A mix of which all is
+    cut adds nothing. Of such nets only what
+    somebody reads is computed, so that a net of which much is cut trains in less time.
+
     Args:
         legos: ordinary modules taking and giving (N, C, *spatial). As with `nn.Sequential` they become parts of this
             net, not copies; lazy modules are sized here, so another net needs fresh ones.
         in_shape: one image's shape, (C, *spatial), with one to three spatial axes.
+        residual: carry a stream, as above; for images (C, H, W) and `merge="mix"` with `share=None`.
+        reach: of a mix, how many of the last sources are read; all by default. The others are cut from the start.
         **connection_options: as for `Connection`, the same for every connection; `mix_to` may also be a list, with one
             number for each. By default a mix makes as many channels as the layer that reads it asks for, and where that
             is free (no layer, a lazy one) as its last source has.
 
     Attributes:
         legos, connections: `nn.ModuleList`s of equal length.
+        norms: the batch norms of a residual net, one for each connection; else empty.
+        adds: for each connection, whether its result is added to that of the one before.
         out_channels: channels of the result.
 
     Shape:
@@ -64,8 +79,17 @@ class Supernet(nn.Module):
     # for type checkers: `nn.ModuleList`s give plain modules when indexed and walked
     legos: Sequence[nn.Module]
     connections: Sequence[Connection]
+    norms: Sequence[nn.Module]
 
-    def __init__(self, legos: Sequence[nn.Module], in_shape: Sequence[int], **connection_options: Any) -> None:
+    def __init__(
+        self,
+        legos: Sequence[nn.Module],
+        in_shape: Sequence[int],
+        *,
+        residual: bool = False,
+        reach: int | None = None,
+        **connection_options: Any,
+    ) -> None:
         super().__init__()
         legos = list(legos)
         if not legos:
@@ -79,15 +103,27 @@ class Supernet(nn.Module):
             raise ConfigError(
                 f"Supernet: in_shape={list(in_shape)} must be (channels, *spatial) with one to three spatial axes"
             )
+        if residual and (connection_options.get("merge"), connection_options.get("share", 8)) != ("mix", None):
+            raise ConfigError('Supernet: residual=True needs merge="mix" and share=None')
+        if residual and len(self.in_shape) != 3:
+            raise ConfigError(f"Supernet: residual=True needs images (C, H, W), got in_shape={list(in_shape)}")
+        if reach is not None and (reach < 1 or connection_options.get("merge") != "mix"):
+            raise ConfigError(f'Supernet: reach={reach} needs merge="mix", and 1 source or more')
         self.legos = cast(Any, nn.ModuleList(legos))
-        self.connections = cast(Any, self._build(connection_options))
+        self.residual, self.adds, self._writers = residual, [False] * len(legos), [False] * len(legos)
+        self.connections = cast(Any, self._build(connection_options, reach))
+        widths = [c.out_channels for c in self.connections] if residual else []
+        self.norms = cast(Any, nn.ModuleList(map(nn.BatchNorm2d, widths)))
         self.out_channels = self.connections[-1].out_channels
         self._sizes: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
+        self._live: tuple[Any, Live] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         # a bank is laid out before its sums are known, so the first pass at each image size goes without
         if self._banked() and tuple(x.shape[2:]) in self._sizes:
             return self._forward_banked(x, self.sizes(x.shape[2:]))
+        if self.residual:
+            return self._forward_residual(x)
         positive = self.connections[0].activation == "sigmoid"
         sources, fitted, met = [Scaled(x)], Fitted(), []
         here = Scaled(self.first_input(x))
@@ -131,6 +167,68 @@ class Supernet(nn.Module):
             bank.put(fit(i + 1, sources[-1]))
             here = bank.mix(i - first)
         return here
+
+    def _forward_residual(self, x: Tensor) -> Tensor:
+        """Compute with a stream, and only those channels of legos and streams that somebody reads."""
+        sources, fitted, met = [x], Fitted(), []
+        here, live = self.first_input(x), self.live()
+        for i, (lego, connection) in enumerate(zip(self.legos, self.connections, strict=True)):
+            maps, rows, read, kept = live.maps[i + 1], live.rows[i], live.inputs[i], live.kept[i]
+            if maps is not None and not len(maps):  # nobody reads it: it stands for its size alone
+                sources.append(here)
+            else:
+                some = here if read is None else here.index_select(1, read)
+                if self._writers[i] and some is here:
+                    some = some.clone()  # the stream goes on beside the lego
+                sources.append(PF.run_planes(lego, some, maps))
+            size = connection.target_size([s.shape[2:] for s in sources])
+            met.append(tuple(size))
+            parts = [fitted.get(connection, k, sources[k], size) for k in live.sources[i]]
+            weight = connection.weight * connection.mask
+            for axis, at in ((0, rows), (1, live.columns[i])):
+                weight = weight if at is None else weight.index_select(axis, at)
+            if parts:
+                if parts[0].is_contiguous():
+                    made = PF.mix(parts, weight, torch.ones_like(weight[:1]))
+                else:  # channels last, where torch's own are fast, and nothing is sparse but by whole channels
+                    made = F.conv2d(parts[0] if len(parts) == 1 else torch.cat(parts, 1), weight[:, :, None, None])
+                made = PF.run_planes(self.norms[i], made, rows)
+            else:
+                made = x.new_zeros(len(x), len(weight), *size)
+            if not self.adds[i]:
+                here = made
+            else:
+                stream = here if kept is None else here.index_select(1, kept)
+                here = stream + made if parts else stream
+        if not torch.compiler.is_compiling():
+            self._sizes[tuple(x.shape[2:])] = met
+        return here
+
+    def live(self) -> Live:
+        """Return the channels that somebody reads, by the masks as they are; of a residual net."""
+        masks = [connection.mask for connection in self.connections]
+        kinds = [PF.narrowable(lego) for lego in self.legos]
+        # the masks themselves are kept: another tensor may come to lie where one of them was
+        seen = (kinds, [mask._version for mask in masks], masks)
+        if self._live is None or self._live[0][:2] != seen[:2] or any(map(operator.is_not, self._live[0][2], masks)):
+            self._live = seen, _find_live(self, kinds)
+        return self._live[1]
+
+    def coupled(self) -> list[list[int]]:
+        """List the legos whose maps go together: those that read the same stream, channel by channel.
+
+        Returns:
+            Numbers of legos, 0 for the first, in groups. Of a residual net, cutting the same maps of all legos of a
+            group cuts these channels of the stream, with what makes them. Other nets have groups of one.
+        """
+        groups: list[list[int]] = []
+        for i, lego in enumerate(self.legos):
+            follows = i > 1 and self.adds[i - 1] and PF.narrowable(lego) == "inputs"
+            if follows and PF.narrowable(self.legos[groups[-1][-1]]) == "inputs":
+                groups[-1].append(i)
+            else:
+                groups.append([i])
+        return groups
 
     def first_input(self, x: Tensor) -> Tensor:
         """Return what the first lego reads: a copy of the images if it overwrites its input, as others read them, too.
@@ -238,7 +336,7 @@ class Supernet(nn.Module):
         return stack_nodes(len(self.legos))
 
     @torch.no_grad()
-    def _build(self, options: dict[str, Any]) -> nn.ModuleList:
+    def _build(self, options: dict[str, Any], reach: int | None) -> nn.ModuleList:
         """Size lazy legos and create the connections by sending two blank images through.
 
         In evaluation mode, so that batch norms keep their statistics and nothing is drawn at random.
@@ -253,9 +351,74 @@ class Supernet(nn.Module):
                 _ADOPTED.add(lego)
                 connection = Connection([s.shape[1] for s in sources], **{**options, "mix_to": widths[i - 1]})
                 connections.append(connection)
-                here = connection(sources)
+                far = 0 if reach is None else max(0, i + 1 - reach)  # sources that are out of reach
+                if far:
+                    columns, connection.first = sum(connection.channels), connection.maps(far).start
+                    connection.weight.mul_(math.sqrt(columns / (columns - connection.first)))  # to its fan-in
+                    connection.weight[:, : connection.first] = 0
+                    connection.uncut()
+                before, here = here, connection(sources)
+                self.adds[i - 1] = self.residual and 1 < i < len(self.legos) and before.shape == here.shape
+                self._writers[i - 1] = self.adds[i - 1] and _overwrites(lego, before.shape[1:])
         self._overwrites = _overwrites(self.legos[0], self.in_shape)
         return connections
+
+
+class Live(NamedTuple):
+    """The channels of a residual net that somebody reads; None stands for all of them.
+
+    Args:
+        maps: for every source, its channels that are read; the images have all of theirs.
+        inputs: for every lego, the places of these in the stream before it, where it reads them alone.
+        rows: for every connection, the channels of its result that are read.
+        kept: for every connection, the places of these in the stream that it is added to.
+        sources: for every connection, the sources it reads.
+        columns: for every connection, the columns of its weights for the channels that these have.
+    """
+
+    maps: list[Tensor | None]
+    inputs: list[Tensor | None]
+    rows: list[Tensor | None]
+    kept: list[Tensor | None]
+    sources: list[list[int]]
+    columns: list[Tensor | None]
+
+
+def _find_live(net: Supernet, kinds: Sequence[str]) -> Live:
+    """Go from the head back to the images, and ask for what is read."""
+    last = len(net.legos) - 1
+    asked = [torch.zeros(c, dtype=torch.bool) for c in net.connections[-1].channels]
+    streams = [torch.ones(c.out_channels, dtype=torch.bool) for c in net.connections]
+    reads = [connection.mask[0].cpu().bool().split(connection.channels) for connection in net.connections]
+    asked[0][:] = True
+    for i in reversed(range(last + 1)):
+        if i < last:
+            own = asked[i + 2]
+            if not own.any() and not net.adds[i + 1]:
+                own[:] = True  # nobody reads it, but the size of what comes next is its
+            own = own if kinds[i + 1] == "inputs" else own.any().expand(len(streams[i]))
+            streams[i] = own | streams[i + 1] if net.adds[i + 1] else own.clone()
+        for k, read in enumerate(reads[i]):
+            if k and streams[i].any():
+                asked[k] |= read if kinds[k - 1] else read.any()
+    asked[1] |= not asked[1].any()
+    device = net.connections[0].mask.device
+
+    def places(of: Tensor, among: Tensor) -> Tensor | None:
+        """Say where these channels are among others; None if they are the same."""
+        return None if torch.equal(of, among) else of[among].nonzero()[:, 0].to(device)
+
+    live = Live([None], [], [], [], [], [])
+    for i, rows in enumerate(streams):
+        before = streams[i - 1]
+        live.maps.append(places(asked[i + 1], torch.ones_like(asked[i + 1])))
+        live.inputs.append(places(asked[i + 1], before) if i > 0 and kinds[i] == "inputs" else None)
+        live.rows.append(places(rows, torch.ones_like(rows)))
+        live.kept.append(places(rows, before) if net.adds[i] else None)
+        live.sources.append([k for k, read in enumerate(reads[i]) if read.any()])
+        columns = torch.cat([a & (k in live.sources[i]) for k, a in enumerate(asked[: i + 2])])
+        live.columns.append(places(columns, torch.ones_like(columns)))
+    return live
 
 
 class Fitted:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from plexus.errors import ConfigError
 from plexus.nn._mix import MixBank, mix
-from plexus.nn._planes import depthwise_norm, max_halved, mean_halved, run_planes
+from plexus.nn._planes import depthwise_norm, max_halved, mean_halved, narrowable, run_planes
 from plexus.nn._rotation import ring_rotate, rot_backend, rot_conv2d
 from plexus.nn._sums import may_fuse, pad_channels, per_map, weighted_cat, weighted_sum
 from plexus.nn._unit import norm_penalty, unit_weight
@@ -24,6 +24,7 @@ __all__ = [
     "may_fuse",
     "mean_halved",
     "mix",
+    "narrowable",
     "norm_penalty",
     "pad_channels",
     "pad_to",

@@ -64,12 +64,14 @@ class FitRecord(Record):
         label: str = ""
         neurons: str = ""
         accuracy: Number = None
+        val_accuracy: Number = None
         ci: list[Real] | None = Field(default=None, min_length=2, max_length=2)
         balanced_accuracy: Number = None
         parameters: Count = None
         macs: Count = None
         latency_ms: Number = None
         kb: Number = None
+        train_seconds: Number = None
 
     class Plan(Part):
         """The decisions that were made before the first epoch."""
@@ -77,6 +79,7 @@ class FitRecord(Record):
         width: Count = None
         fan_in: Count = None
         edges: Count = None
+        channels: Number = None
         note: str = ""
 
     class Gap(Part):

@@ -34,7 +34,8 @@ REACHES = ((1, "next layer"), (2, "2"), (4, "3\u20134"), (7, "5\u20137"), (11, "
 MOST_CLASSES = 20
 """A larger confusion matrix is read as a list of its largest entries."""
 PHASES = {
-    "chain": "chain", "supernet": "supernet", "learn": "learning", "final": "final net", "random": "random wiring"
+    "chain": "chain", "supernet": "supernet", "learn": "learning", "final": "final net", "random": "random wiring",
+    "direct": "never wider", "resnet": "ResNet",
 }  # fmt: skip
 CURVES = {"val_accuracy": "validation accuracy", "val_loss": "validation loss", "train_loss": "training loss"}
 Gates = list[list[float | None]]
@@ -53,6 +54,7 @@ def sections(record: FitRecord) -> dict[str, Any]:
         "reaches": [(i, name) for i, (_, name) in enumerate(REACHES, 1) if i in {e["reach"] for e in drawing["edges"]}],
         "networks": _networks(record),
         "cost_charts": _cost_charts(record),
+        "competitors": [(r.name, r.label) for r in record.results if r.name in ("random", "direct", "resnet")],
         "phases": {_phase(epoch) for epoch in record.epochs},
         "accuracy_chart": _curves(record, ["val_accuracy"], "Validation accuracy in percent over the epochs"),
         "loss_chart": _curves(record, ["train_loss", "val_loss"], "Training and validation loss over the epochs"),
@@ -129,7 +131,18 @@ def _background(record: FitRecord) -> str:
 def _verdict(record: FitRecord) -> str:
     """Tell if final net and chain differ by more than their 95 % intervals can explain."""
     final, chain = _result(record, "final"), _result(record, "chain")
-    if not final or not chain or final.ci is None or chain.ci is None:
+    if not final or final.ci is None:
+        return ""
+    plain = _result(record, "resnet")
+    if plain is not None and plain.latency_ms and final.latency_ms and final.accuracy and plain.accuracy:
+        sizes = (plain.parameters or 0) / (final.parameters or 1)
+        more = f" and {sizes:.1f} times the parameters" if sizes else ""
+        return (
+            f"A plain ResNet that takes {decimal(plain.latency_ms, 3)} ms for an image (this net "
+            f"{decimal(final.latency_ms, 3)}) has {percent(plain.accuracy)}{more}: "
+            f"this net is {points(final.accuracy - plain.accuracy)} against it."
+        )
+    if not chain or chain.ci is None:
         return ""
     if final.ci[0] > chain.ci[1] or final.ci[1] < chain.ci[0]:
         return "The 95 % intervals of the two do not overlap."
@@ -228,6 +241,7 @@ def _networks(record: FitRecord) -> dict[str, Any]:
             "macs": short(entry.macs),
             "latency": decimal(entry.latency_ms, 3),
             "kb": count(None if entry.kb is None else round(entry.kb)),
+            "train": duration(entry.train_seconds),
         }
         for entry in record.results
     ]
@@ -362,9 +376,26 @@ def _cost_charts(record: FitRecord) -> list[tuple[str, Markup]]:
             if (cost := getattr(budget, field)) is not None and budget.val_accuracy is not None
         ]  # fmt: skip
         if len(rows) > 1 and (field != "macs" or not charts):  # old records know multiply-adds alone
+            rows += _controls(record, field, unit)
             name = f"Validation accuracy in percent against {title}"
             charts.append((title, curves(rows, numbers(6, zero=True, nice=False), numbers(), name, title=title)))
     return charts
+
+
+def _controls(record: FitRecord, field: str, unit: str) -> list[dict[str, Any]]:
+    """The competitors, as points beside the budgets."""
+    return [
+        {
+            "at": cost, "value": 100 * row.val_accuracy, "line": row.name, "color": f"var(--{row.name})", "width": 0,
+            "dot": 1,
+            "text": f"{row.label}: {short(cost) if cost >= 1000 else decimal(cost, 3)} {unit}, "
+            f"{percent(row.val_accuracy)}",
+        }
+        for row in record.results
+        if row.name in ("random", "direct", "resnet")
+        and (cost := getattr(row, field)) is not None
+        and row.val_accuracy is not None
+    ]  # fmt: skip
 
 
 def _points(record: FitRecord, keys: Sequence[str]) -> list[dict[str, Any]]:

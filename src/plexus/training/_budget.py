@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from plexus.errors import ConfigError
-from plexus.training._config import FAN_IN, KEEP, FitConfig
-from plexus.training._cut import Target, plain
+from plexus.training._config import CHANNELS, FAN_IN, KEEP, FitConfig
+from plexus.training._cut import Target, keep_channels, plain
 from plexus.training._int8 import shrink
 from plexus.training.export import milliseconds, to_onnx
 from plexus.training.nets import Legos, Nets
@@ -42,12 +42,12 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
-        return {"width": self.width, "fan_in": self.target.fan_in, "edges": self.target.edges, "note": self.note}
+        return {"width": self.width, "note": self.note, **asdict(self.target)}
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> Plan:
         """Read what `to_dict` gave."""
-        return cls(raw["width"], Target(raw["fan_in"], raw["edges"]), raw["note"])
+        return cls(raw["width"], Target(raw["fan_in"], raw["edges"], raw["channels"]), raw["note"])
 
 
 def plan(config: FitConfig, in_shape: Sequence[int], classes: int, legos: Legos | None = None) -> Plan:
@@ -68,11 +68,13 @@ def plan(config: FitConfig, in_shape: Sequence[int], classes: int, legos: Legos 
         ConfigError: a budget that even the smallest net exceeds; the message says what that needs.
 
     Example:
-        >>> plan(FitConfig(fan_in=12), (1, 8, 8), 10).target
-        Target(fan_in=12, edges=None)
+        >>> plan(FitConfig(preset="mix", fan_in=12), (1, 8, 8), 10).target
+        Target(fan_in=12, edges=None, channels=None)
     """
     nets = Nets(config, in_shape, classes, legos)
     (name, limit), *_ = [*config.budget().items(), ("", 0)]
+    if nets.options.get("residual"):
+        return _channels(config, in_shape, classes, name, limit)
     if nets.options["merge"] != "mix":
         return _layers(nets, config, name, limit)
     if name in ("", "fan_in"):
@@ -99,6 +101,35 @@ def plan(config: FitConfig, in_shape: Sequence[int], classes: int, legos: Legos 
         )
     note = f"{name}={limit:g} is more than the whole net needs: nothing is cut for it" if fan_in == most else ""
     return Plan(None if width == config.width else width, Target(fan_in=fan_in), note)
+
+
+SHARES = 16
+"""Shares of the channels to choose from: one of 16, 2 of 16, ..."""
+
+
+def _channels(config: FitConfig, in_shape: Sequence[int], classes: int, name: str, limit: float) -> Plan:
+    """The plan of a residual net, whose streams are made narrower: what that costs is known to the last weight.
+
+    Where the budget decides the width, it is the largest of which CHANNELS can be kept.
+    """
+    if name in ("", "keep"):
+        return Plan(None, Target(channels=limit or CHANNELS))
+
+    def need(width: int | None, share: float) -> float:
+        net: Any = Nets(replace(config, width=width), in_shape, classes).supernet().eval()
+        keep_channels(net.body, share)
+        return _MEASURES[name](plain(net, net.body.wiring()), in_shape)
+
+    width = config.width
+    if width is None:
+        width = WIDTHS[max(0, _most(lambda i: need(WIDTHS[i], CHANNELS), len(WIDTHS), limit) - 1)]
+    shares = _most(lambda i: need(width, (i + 1) / SHARES), SHARES, limit)
+    if shares == 0:
+        raise ConfigError(
+            f"{name}={limit:g} cannot be met: the smallest such net needs {need(width, 1 / SHARES):,.4g}; raise it"
+        )
+    note = f"{name}={limit:g} is more than the whole net needs: nothing is cut for it" if shares == SHARES else ""
+    return Plan(None if width == config.width else width, Target(channels=shares / SHARES), note)
 
 
 def _most(need: Callable[[int], float], count: int, limit: float) -> int:
@@ -149,6 +180,28 @@ _MEASURES: dict[str, Callable[[nn.Module, Sequence[int]], float]] = {
     "max_ms": lambda net, in_shape: milliseconds(to_onnx(net, in_shape, quick=True), in_shape),
     "max_kb": lambda net, in_shape: len(to_onnx(net, in_shape, quick=True)) / 1000 + ABOUT,
 }
+
+
+def like_milliseconds(make: Callable[[int], nn.Module], limit: float, in_shape: Sequence[int]) -> int:
+    """Choose the width at which a net takes as many milliseconds as another, or as near to them as can be.
+
+    Args:
+        make: the net of a width, in evaluation mode.
+        limit: milliseconds of the other one.
+        in_shape: one image's, (C, H, W).
+
+    Example:
+        >>> like_milliseconds(lambda width: nn.Conv2d(1, width, 3), 0.0, (1, 8, 8))
+        8
+    """
+    widths = range(8, 132, 2)
+
+    def need(i: int) -> float:
+        return _MEASURES["max_ms"](make(widths[i]), in_shape)
+
+    above = _most(need, len(widths), limit)
+    near = [i for i in (above - 1, above) if 0 <= i < len(widths)]
+    return widths[min(near, key=lambda i: abs(need(i) - limit))]
 
 
 def _layers(nets: Nets, config: FitConfig, name: str, limit: float) -> Plan:

@@ -136,7 +136,7 @@ class ClassificationModule(TrainingModule):
     def measured(self) -> Entry:
         figures = self.take(train_loss=self.train_loss, val_loss=self.val_loss, val_accuracy=self.val_accuracy)
         if connections := gated(self.net):
-            figures["gates"] = [_size(c, g).item() for c in connections for g in c.split_gates()]
+            figures["gates"] = [_size(c, c.split_gates()[k]).item() for c in connections for k in c.reached()]
         return figures
 
 

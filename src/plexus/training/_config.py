@@ -15,11 +15,16 @@ KEEP = 0.3
 """The share of edges between layers to keep where no budget is chosen."""
 FAN_IN = 16
 """The source maps that every group of maps keeps where no budget is chosen."""
-_MERGES = {"mix": "mix", "blocks": "concat", "legos8": "concat"}
+CHANNELS = 0.75
+"""The share of the channels of every stream to keep where no budget is chosen."""
+_MERGES = {"separable": "mix", "mix": "mix", "blocks": "concat", "legos8": "concat"}
+_DEPTHWISE = ("separable", "mix")
 MEMORY = "(in memory)"
 """Names, in options, what was no file: images, or a function that makes legos."""
 BUDGETS = ("keep", "fan_in", "max_params", "max_macs", "max_ms", "max_kb")
 """Options that limit what is left; one of them at most is given."""
+STACK = ("preset", "legos", "neuron", "start_from", "start_at")
+"""Options that decide which legos there are, and so which budgets suit."""
 
 
 def _count(value: Any) -> Any:
@@ -89,14 +94,14 @@ class FitConfig(ImageOptions):
     start_frozen: bool = option(
         True, "network", "leave the encoder as it is; otherwise it learns, too", needs={"start_from": ...}
     )
-    preset: Literal["mix", "deep", "blocks", "legos8", "dense"] | None = option(
+    preset: Literal["separable", "mix", "deep", "blocks", "legos8", "dense"] | None = option(
         None, "network", "the stack of legos; at an encoder's Z always dense", needs={"legos": None},
-        default="mix, or deep for other neurons than plain",
+        default="separable, or deep for other neurons than plain",
     )  # fmt: skip
     legos: str | None = option(None, "network", "FILE.py:function giving your own legos for an input shape")
     width: int | None = option(
-        None, "network", "channels of the legos (deep), or of the first stage's (mix)", ge=1, needs={"legos": None},
-        default="16 (deep), from the budget (mix)",
+        None, "network", "channels of the legos (deep), or of the first stage's", ge=1, needs={"legos": None},
+        default="16 (deep), else from the budget",
     )  # fmt: skip
     neuron: Literal["plain", "rot8", "rot4", "unit", "spherical"] = option(
         "plain", "network", "neuron of the legos' convolutions"
@@ -139,7 +144,12 @@ class FitConfig(ImageOptions):
     cost: Literal["bytes", "macs", "params"] = option("bytes", "wiring", "what an edge costs")
     share: Literal[1, 2, 4, 8, 16] = option(8, "wiring", "maps that share their sources, where single maps are mixed")
     keep: float | None = option(
-        None, "wiring", "share of the edges to keep", gt=0, le=1, default=f"{KEEP} where layers are joined"
+        None,
+        "wiring",
+        "share of the edges to keep, or of the channels of every stream (separable)",
+        gt=0,
+        le=1,
+        default=f"{CHANNELS} (separable), {KEEP} where layers are joined",
     )
     fan_in: int | None = option(
         None, "wiring", "source maps that every group of maps keeps, where single maps are mixed", ge=1,
@@ -163,7 +173,10 @@ class FitConfig(ImageOptions):
         False, "output", "write model-int8.onnx, too: weights of eight bits, calibrated on training images and tested"
     )
     controls: bool = option(
-        False, "training", "train a random wiring of as many edges for as many epochs, too, to compare with"
+        False,
+        "training",
+        "train competitors, too: the same net without the cut in as much time (or a random wiring of as many edges), "
+        "and a plain ResNet that takes as many milliseconds",
     )
     lr: float = option(0.006, "training", "peak learning rate (AdamW, one cycle)", gt=0)
     gate_lr: float | None = option(
@@ -197,10 +210,10 @@ class FitConfig(ImageOptions):
         if len(given) > 1:
             yield f"give one budget: {' or '.join(given)}"
         stack, merge = _stack(options), options.get("merge")
-        if stack == "mix" and merge not in (None, "mix"):
-            yield f"merge={merge} does not suit preset=mix; choose preset=deep, or your own legos"
-        if stack == "mix" and options.get("neuron", "plain") != "plain":
-            yield f"neuron={options['neuron']} does not suit the depthwise legos of preset=mix; choose preset=deep"
+        if stack in _DEPTHWISE and merge not in (None, "mix"):
+            yield f"merge={merge} does not suit preset={stack}; choose preset=deep, or your own legos"
+        if stack in _DEPTHWISE and options.get("neuron", "plain") != "plain":
+            yield f"neuron={options['neuron']} does not suit the depthwise legos of preset={stack}; choose preset=deep"
         width, share = options.get("width"), options.get("share", 1)
         if stack == "mix" and width is not None and width % share:
             yield f"width={width} is no multiple of share={share}, the maps that share their sources; change either"
@@ -219,8 +232,11 @@ class FitConfig(ImageOptions):
                 sentences[name] = f"{name}={chosen[name]!r} has no effect at an encoder's Z, where legos are dense"
         if "width" in chosen and stack in ("blocks", "legos8"):
             sentences["width"] = (
-                f"width={chosen['width']!r} belongs to preset=mix and preset=deep, not to preset={stack}"
+                f"width={chosen['width']!r} belongs to preset=separable, mix and deep, not to preset={stack}"
             )
+        for name in ("share", "fan_in", "resize") if stack == "separable" else ():
+            if name in chosen:
+                sentences[name] = f"{name}={chosen[name]!r} belongs to preset=mix, not to preset=separable"
         merge = chosen.get("merge", _MERGES.get(stack, "sum"))
         only = {"project": ("sum", "max"), **dict.fromkeys(("share", "fan_in", "max_ms", "max_kb"), ("mix",))}
         only |= dict.fromkeys(
@@ -242,4 +258,4 @@ def _stack(options: Mapping[str, Any]) -> str:
     if options.get("start_from") is not None and options.get("start_at", "z") == "z":
         return "dense"
     plain = options.get("neuron", "plain") == "plain"
-    return str(options.get("preset") or ("mix" if plain else "deep"))
+    return str(options.get("preset") or ("separable" if plain else "deep"))

@@ -27,6 +27,7 @@ class Target:
     Args:
         fan_in: source maps that every group of a mix keeps.
         edges: edges that are kept in all, of whatever granularity.
+        channels: the share of the channels that every stream of a residual net keeps, in whole vectors of 8.
 
     Example:
         >>> Target(fan_in=16).fan_in
@@ -35,6 +36,7 @@ class Target:
 
     fan_in: int | None = None
     edges: int | None = None
+    channels: float | None = None
 
 
 class GradualCut(L.Callback):
@@ -42,8 +44,9 @@ class GradualCut(L.Callback):
 
     .. math:: k(t) = K + (N - K) (1 - u)^3, \quad u = (t - t_0) / (t_1 - t_0)
 
-    of N edges are left after step t; with a `fan_in`, of the N sources of every group. An edge is as strong as its
-    gate, a map edge as the root mean square of the weights that are cut together. What is cut stays cut.
+    of N edges are left after step t; with a `fan_in`, of the N sources of every group; with `channels`, of the N
+    channels of every stream. An edge is as strong as its gate, a map edge as the root mean square of the weights that
+    are cut together, a channel as that of all weights that read it. What is cut stays cut.
 
     The first cut waits until the net beats chance clearly, as before that the weights say nothing about the images: its
     running accuracy on training batches must exceed the share of the commonest class by a tenth of what is left to 1.
@@ -119,6 +122,9 @@ class GradualCut(L.Callback):
     def apply(self, progress: float) -> None:
         """Cut down to what is left at u = `progress`, 0 to 1."""
         open_ = (1 - progress) ** 3
+        if self.target.channels is not None:
+            keep_channels(self.body, self.target.channels, open_)
+            return
         if self.target.fan_in is not None:
             for connection in self.body.connections:
                 keep_strongest(connection, self.target.fan_in, open_)
@@ -150,6 +156,45 @@ def keep_strongest(connection: Connection, fan_in: int, left: float = 0.0) -> No
     # -1 marks what is cut already: a weight that happens to be 0 still comes before it
     best = strength.masked_fill(connection.mask == 0, -1.0).topk(count, 1).indices
     connection.mask.copy_(torch.zeros_like(connection.mask).scatter_(1, best, 1.0) * connection.mask)
+
+
+VECTOR = 8
+"""Channels that a processor computes at once."""
+
+
+@torch.no_grad()
+def keep_channels(body: Supernet, share: float, left: float = 0.0, *, of_left: bool = False) -> None:
+    """Cut a residual net so that every stream keeps its strongest channels, in place.
+
+    A channel is read by all legos of its stream, and each gives a map of it that a mix reads. All of these go together,
+    so that what remains is a narrower net without a gap: nothing has to be gathered, and no vector is half empty.
+
+    Args:
+        body: a residual supernet.
+        share: of the channels of every stream, in whole vectors, one at least.
+        left: the fraction of the others that stays, too.
+        of_left: take the share of the channels that are still there.
+
+    Example:
+        >>> legos = [nn.Conv2d(1, 32, 3), nn.Conv2d(32, 32, 3, groups=32, padding=1)]
+        >>> body = Supernet(legos, (1, 8, 8), merge="mix", share=None, residual=True, reach=1)
+        >>> keep_channels(body, 0.5)
+        >>> [int(connection.mask.sum()) for connection in body.connections]
+        [16, 16]
+    """
+    for group in body.coupled():
+        readers = [body.connections[i] for i in group]
+        own = [slice(sum(c.channels) - c.channels[-1], None) for c in readers]  # each reads its own lego's maps
+        squares = sum(c.weight[:, at].square().mean(0) for c, at in zip(readers, own, strict=True))
+        there = torch.stack([c.mask[0, at] != 0 for c, at in zip(readers, own, strict=True)]).any(0)
+        whole = int(there.sum()) if of_left else len(there)
+        final = min(whole, VECTOR * max(1, round(share * whole / VECTOR)))
+        count = min(int(there.sum()), final + math.ceil((whole - final) * left))
+        best = squares.masked_fill(~there, -1.0).topk(count).indices  # type: ignore[union-attr]
+        for connection, at in zip(readers, own, strict=True):
+            mask = torch.zeros_like(connection.mask[0, at])
+            mask[best] = 1
+            connection.mask[0, at] *= mask
 
 
 def map_strength(connection: Connection) -> Tensor:

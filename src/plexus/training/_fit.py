@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from plexus.errors import ConfigError, DataError, RunError, short
 from plexus.record import FitRecord, atomic_write
 from plexus.training import engine
-from plexus.training._config import BUDGETS, MEMORY, FitConfig
-from plexus.training._options import read_yaml
+from plexus.training._config import BUDGETS, MEMORY, STACK, FitConfig
+from plexus.training._options import declared, read_yaml
 from plexus.training.engine import Kind, Listener
 
 if TYPE_CHECKING:
@@ -197,10 +197,13 @@ def reprune(
     if len(chosen) != 1 or not chosen.keys() <= set(BUDGETS):
         options = " or ".join(f"--{name.replace('_', '-')}" for name in BUDGETS)
         raise ConfigError(f"give one budget: {options}")
-    values = FitConfig.from_mapping(chosen, name="options").budget()
-    width = config.width if record.plan.width is None else record.plan.width
-    config = replace(config, **{**dict.fromkeys(BUDGETS), **values, "width": width})
     _refuse_earlier(source)
+    stack = {name: value for name in STACK if (value := getattr(config, name)) != declared(FitConfig)[name].value}
+    values = FitConfig.from_mapping({**stack, **chosen}, name="options").budget()
+    width = config.width if record.plan.width is None else record.plan.width
+    if width is None and config.stack in ("separable", "mix"):  # the net's own, which another budget must not change
+        width = {"separable": 32, "mix": 48}[config.stack]
+    config = replace(config, **{**dict.fromkeys(BUDGETS), **values, "width": width})
     if not _done(source, "fit"):
         raise RunError(f"{source}: the learning is not done; finish it with `plexus fit --resume {source}`")
     ((name, value),) = values.items()

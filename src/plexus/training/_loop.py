@@ -122,6 +122,9 @@ class Loop:
         logs: of csv | tensorboard, which to keep under FOLDER/logs.
         save_every: seconds between checkpoints; 0 writes one after every epoch.
 
+    Attributes:
+        spent: processor seconds of the epochs of every phase, by name.
+
     Example:
         >>> import tempfile
         >>> from plexus.training import ClassificationModule, Normalize, Schedule
@@ -140,6 +143,7 @@ class Loop:
     ) -> None:  # fmt: skip
         self.folder, self.machine, self.listen = Path(folder), machine or Machine(), listen
         self.progress, self.logs, self.save_every = progress, logs, save_every
+        self.spent: dict[str, float] = {}
 
     def done(self, name: str) -> bool:
         """Return whether a phase has run to its end."""
@@ -194,7 +198,9 @@ class Loop:
                 wait()
         # Read back also by the process that trained: else bits would depend on who did.
         module.cpu()
-        return _read_back(folder, module.net)
+        epochs = _read_back(folder, module.net)
+        self.spent[name] = sum(epoch.pop("processor_seconds", 0.0) for epoch in epochs)
+        return epochs
 
     def _place(self, name: str) -> Path:
         return self.folder / "checkpoints" / name

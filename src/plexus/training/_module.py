@@ -88,7 +88,8 @@ class TrainingModule(L.LightningModule, ABC):
     def __init__(self, net: nn.Module, schedule: Schedule, steps: int) -> None:
         super().__init__()
         self.net, self.schedule, self.steps = net, schedule, steps
-        self.layout = torch.channels_last if schedule.channels_last else torch.contiguous_format
+        last = schedule.channels_last and not any(map(_miscomputed, net.modules()))
+        self.layout = torch.channels_last if last else torch.contiguous_format
         self.net.to(memory_format=self.layout)  # type: ignore[call-overload]
         self.train_loss = MeanMetric()
         self._needs_two: bool | None = None
@@ -209,10 +210,10 @@ class History(L.Callback):
     def __init__(self, tags: Mapping[str, Any], listen: Callable[[Entry], None] | None = None) -> None:
         self.tags, self.listen = dict(tags), listen
         self.epochs: list[Entry] = []
-        self._start = 0.0
+        self._start = self._spent = 0.0
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        self._start = time.monotonic()
+        self._start, self._spent = time.monotonic(), time.process_time()
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert isinstance(module, TrainingModule)
@@ -221,7 +222,8 @@ class History(L.Callback):
         if not math.isfinite(figures[key]):
             raise TrainingError(module.diverged(name, figures[key]))
         epoch = module.schedule.first + trainer.current_epoch
-        entry = {**self.tags, "epoch": epoch, **figures, "seconds": time.monotonic() - self._start}
+        spent = {"seconds": time.monotonic() - self._start, "processor_seconds": time.process_time() - self._spent}
+        entry = {**self.tags, "epoch": epoch, **figures, **spent}
         self.epochs.append(entry)
         if trainer.loggers:
             module.log_dict({k: v for k, v in figures.items() if isinstance(v, float)}, rank_zero_only=True)
@@ -233,6 +235,19 @@ class History(L.Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.epochs = state["epochs"]
+
+
+def _miscomputed(layer: nn.Module) -> bool:
+    """Tell whether torch writes where it must not: 1x1 convolutions with a stride over fewer than 8 channels, backward.
+
+    Seen with torch 2.13 on CPUs, channels last: the heap is corrupted, and the process dies a few steps later.
+    """
+    return (
+        isinstance(layer, nn.Conv2d)
+        and layer.in_channels < 8
+        and set(layer.kernel_size) == {1}
+        and max(layer.stride) > 1
+    )
 
 
 def reduce_seed(seed: int) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,9 +16,10 @@ from torch import nn
 from plexus.data import Augmentation, pixel_statistics
 from plexus.errors import RunError, printable
 from plexus.graph import Wiring
+from plexus.models import resnet
 from plexus.progress import current
 from plexus.record import atomic_write, read_json
-from plexus.training._budget import Plan, plan
+from plexus.training._budget import Plan, like_milliseconds, plan
 from plexus.training._classification import ClassificationModule, Normalize
 from plexus.training._config import MEMORY, FitConfig
 from plexus.training._cut import GradualCut, left, plain
@@ -24,15 +27,17 @@ from plexus.training._fit import FIT, load_data
 from plexus.training._loop import Batches, Loop, check_devices, wait
 from plexus.training._module import Schedule, reduce_seed
 from plexus.training.engine import Task
-from plexus.training.evaluation import SHARES, Trained, evaluate, tested
+from plexus.training.evaluation import SHARES, Trained, costs, evaluate, tested
 from plexus.training.export import CALIBRATED, export, export_int8, milliseconds, onnx_logits
 from plexus.training.nets import Nets
 from plexus.training.run_folder import is_rank_zero
-from plexus.wiring import edge_costs, importance, prune, random_maps, random_wiring, write_wiring
+from plexus.wiring import edge_costs, importance, prune, random_maps, random_wiring, trace, write_wiring
 
 GATE_LR = (0.05, 0.01)
 """Peak rate of gates, and of the weights of a mix, which are a layer's."""
-CONTROL = "training the random wiring"
+CONTROLS = {
+    "random": "training the random wiring", "direct": "training it without the cut", "resnet": "training a ResNet"
+}  # fmt: skip
 """The part of the progress in which the control is trained."""
 AGAIN = 0.6
 """The fraction of the cycle of the rate at which a net that is cut further takes it up again."""
@@ -94,14 +99,19 @@ class FitTask(Task[FitConfig]):
         return {"data": facts, "epochs": [], "plan": self.plan.to_dict()}
 
     def parts(self) -> dict[str, float]:
-        return dict.fromkeys(("learning", *([CONTROL] if self.config.controls else [])), 80.0)
+        return dict.fromkeys(("learning", *(CONTROLS[name] for name in self._competitors())), 80.0)
 
     def header(self) -> list[str]:
         data, config = self.data, self.config
         layers = len(self.nets.legos())
         (name, limit), *_ = [*config.budget().items(), ("", 0)]
         target = self.plan.target
-        left = f"{target.fan_in} sources for every group of maps" if target.fan_in else f"{target.edges:,} edges left"
+        if target.channels:
+            left = f"{target.channels:.0%} of the channels left"
+        else:
+            left = (
+                f"{target.fan_in} sources for every group of maps" if target.fan_in else f"{target.edges:,} edges left"
+            )
         lines = [
             f"data    {data.summary}",
             f"net     {config.stack}: {layers} layers"
@@ -127,9 +137,10 @@ class FitTask(Task[FitConfig]):
         penalty = (
             {"penalty": config.penalty, "costs": torch.tensor(edge_costs(net, config.cost))} if config.penalty else {}
         )
-        self._phase("fit", net, schedule, title="learning", callbacks=[cut], **penalty)
+        self._phase("fit", net, schedule, callbacks=[cut], **penalty)
         kept = self._kept(net)
-        self.trained = Trained(net, plain(net.eval(), kept), kept, self._controls(kept) if config.controls else [])
+        final = plain(net.eval(), kept)
+        self.trained = Trained(net, final, kept, self._controls(kept, final) if config.controls else [])
 
     def _chance(self) -> float:
         """The accuracy of always answering with the commonest class."""
@@ -144,8 +155,72 @@ class FitTask(Task[FitConfig]):
             kept = prune(kept, **limit, net=net)
         return kept
 
-    def _controls(self, kept: Wiring) -> list[tuple[str, str, nn.Module]]:
-        """Competitors, trained for as many epochs: what is the choice of edges worth?"""
+    def _controls(self, kept: Wiring, final: nn.Module) -> list[tuple[str, str, nn.Module]]:
+        """Competitors: a random choice of edges, or the same net without the cut; and a plain residual net.
+
+        The net without the cut has the shape that was left, from the first step, and as much processor time. The
+        residual net takes as many milliseconds as the result, and as many epochs.
+        """
+        rows = []
+        if "direct" in self._competitors():
+            net = self.nets.pattern(kept)
+            epochs = self._decide("direct", lambda: self._epochs_of(net))
+            label = f"never wider, {epochs} epochs"
+            rows.append(("direct", label, self._phase("direct", net, self._schedule(0, epochs, 4, whole=epochs))))
+        else:
+            rows.append(("random", "random wiring", self._random(kept)))
+        if "resnet" in self._competitors():
+            rows.append(self._resnet(final))
+        return rows
+
+    def _competitors(self) -> list[str]:
+        """The controls of this run, by name."""
+        if not self.config.controls:
+            return []
+        first = "direct" if self.nets.options.get("residual") else "random"
+        return [first] if self.nets.encoder is not None else [first, "resnet"]
+
+    def _resnet(self, final: nn.Module) -> tuple[str, str, nn.Module]:
+        """A plain residual net that takes as long for an image as the result."""
+        shape, classes = self.data.in_shape, len(self.data.classes)
+        limit = costs(final, self.normalize, shape)["latency_ms"]
+
+        def make(width: int) -> nn.Module:
+            torch.manual_seed(reduce_seed(self.config.seed))
+            return trace(resnet(shape, classes, width=width))
+
+        width = self._decide(
+            "resnet", lambda: like_milliseconds(lambda w: make(w).eval(), limit, shape) if limit else 16
+        )
+        net = make(width).train()
+        return (
+            "resnet",
+            f"ResNet, {width} to {8 * width}",
+            self._phase("resnet", net, self._schedule(0, self.config.epochs, 5)),
+        )
+
+    def _decide(self, name: str, choose: Callable[[], int]) -> int:
+        """Choose once: what is measured would come out otherwise when the run is gone on with."""
+        path = self.folder / "checkpoints" / f"{name}.json"
+        if is_rank_zero() and not path.exists():
+            atomic_write(path, json.dumps(choose()))
+        wait()
+        return int(read_json(path, "fit anew"))
+
+    def _epochs_of(self, net: nn.Module) -> int:
+        """The epochs that a net can be trained in the processor time of the fit: a few steps are timed."""
+        module = self._module(copy.deepcopy(net), self._schedule(0, 1, 4))
+        images, labels = (t[: self.config.batch_size] for t in (self.data.train.images, self.data.train.labels))
+        times = []
+        for _ in range(8):
+            start = time.process_time()
+            module.loss(images, labels, torch.Generator()).backward()
+            times.append(time.process_time() - start)
+        each = statistics.median(times[3:]) * self._batches(self._schedule(0, 1, 4)).steps
+        return max(3, round(self.loop.spent["fit"] / each))
+
+    def _random(self, kept: Wiring) -> nn.Module:
+        """A random wiring of as many edges, trained for as many epochs: what is the choice of edges worth?"""
         chance = torch.Generator().manual_seed(reduce_seed(self.config.seed))
         if kept.maps:
             wiring = random_maps(importance(self.nets.supernet(), method="gate"), chance, like=kept)
@@ -154,8 +229,7 @@ class FitTask(Task[FitConfig]):
             most = legos * (legos + 3) // 2
             wiring = random_wiring(legos, min(max(len(kept.edges), legos), most), chance)
         fresh, schedule = self.nets.pattern(wiring), self._schedule(0, self.config.epochs, 4)
-        net = self._phase("random", fresh, schedule, title=CONTROL)
-        return [("random", "random wiring", net)]
+        return self._phase("random", fresh, schedule)
 
     def evaluate(self) -> None:
         nets, data = self.trained, self.data
@@ -164,9 +238,13 @@ class FitTask(Task[FitConfig]):
         kept = tuple(edge for edge in body.wiring().edges if edge[:2] in nets.kept.strengths())
         write_wiring(Wiring(nets.kept.nodes, kept, nets.kept.maps), self.folder / "wiring.json")
         current().step(1, "writing the models")
+        for row in self.record["results"]:
+            row["train_seconds"] = self.loop.spent.get("fit" if row["name"] == "final" else row["name"])
         facts = export(nets.final, self.normalize, self.folder, data.in_shape, data.classes)
         model = (self.folder / "model.onnx").read_bytes()
-        self.record["results"][0] |= {"latency_ms": milliseconds(model, data.in_shape), "kb": len(model) / 1000}
+        measured = {"latency_ms": milliseconds(model, data.in_shape), "kb": len(model) / 1000}
+        for entry in (self.record["results"][0], self.record["budgets"][0]):  # the same net, and so the same figures
+            entry |= measured
         if self.config.int8:
             self._int8(model)
         if "model.py" in facts:
@@ -193,12 +271,12 @@ class FitTask(Task[FitConfig]):
         images, labels = self.data.val.images[:most], self.data.val.labels[:most]
         return [(self.normalize(x), y) for x, y in zip(images.split(256), labels.split(256), strict=True)]
 
-    def _schedule(self, first: int, last: int, branch: int) -> Schedule:
-        """The part of the cycle from one epoch to another; `branch` sets the random numbers apart."""
+    def _schedule(self, first: int, last: int, branch: int, *, whole: int | None = None) -> Schedule:
+        """The part of a cycle from one epoch to another; `branch` sets the random numbers apart."""
         config = self.config
         return Schedule(
             epochs=last - first,
-            whole=config.epochs,
+            whole=whole or config.epochs,
             first=first,
             lr=config.lr,
             gate_lr=GATE_LR[self.nets.options["merge"] == "mix"] if config.gate_lr is None else config.gate_lr,
@@ -227,11 +305,10 @@ class FitTask(Task[FitConfig]):
         return ClassificationModule(net, self.normalize, len(self.data.classes), schedule, steps, **options)
 
     def _phase(
-        self, name: str, net: nn.Module, schedule: Schedule, *, title: str, callbacks: Sequence[Any] = (),
-        **options: Any,
-    ) -> nn.Module:  # fmt: skip
+        self, name: str, net: nn.Module, schedule: Schedule, *, callbacks: Sequence[Any] = (), **options: Any
+    ) -> nn.Module:
         start = time.monotonic()
-        module = self._module(net, schedule, **options)
+        module, title = self._module(net, schedule, **options), CONTROLS.get(name, "learning")
         history = self.loop.run(
             name, module, self._batches(schedule), tags={"phase": name}, title=title, callbacks=callbacks
         )

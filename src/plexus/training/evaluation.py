@@ -19,7 +19,7 @@ from plexus.nn import fold
 from plexus.progress import current
 from plexus.training._classification import Normalize, accuracy, logits_of
 from plexus.training._config import FitConfig
-from plexus.training._cut import plain
+from plexus.training._cut import keep_channels, left, plain
 from plexus.training._module import gated
 from plexus.training.export import milliseconds, to_onnx, with_pixels
 from plexus.training.nets import describe, neurons
@@ -70,7 +70,7 @@ def evaluate(
     labels = {"input": shape, "head": f"{dense}{config.head}, {len(data.classes)} classes"}
     uncut = copy.deepcopy(nets.supernet)
     for connection in gated(uncut):
-        connection.mask.fill_(1)
+        connection.uncut()
     current().step(0, "what every connection is worth")
     edges = _edges(nets, uncut, config, ranking[:1])
     current().step(1)
@@ -92,7 +92,9 @@ def _edges(nets: Trained, uncut: nn.Module, config: FitConfig, ranking: Ranking)
     body: Any = nets.supernet.body
     strength, ablation = (importance(nets.supernet, ranking, how).strengths() for how in ("strength", "ablation"))
     gates, kept, names = importance(nets.supernet, method="gate").strengths(), nets.kept, body.node_names()
-    pairs = [(s, t) for i, t in enumerate(names[2:], 2) for s in names[:i]]
+    pairs = [
+        (names[k], t) for t, connection in zip(names[2:], body.connections, strict=True) for k in connection.reached()
+    ]
     entries = []
     for pair, cost in zip(pairs, edge_costs(uncut, config.cost), strict=True):
         entry = {
@@ -120,7 +122,7 @@ def _budgets(
     whole, budgets = nets.kept.count(), {}
     for share in SHARES:
         current().step(1, f"cut to {share:.0%}")
-        wiring = nets.kept if share == 1 else prune(nets.kept, keep=share)
+        wiring = nets.kept if share == 1 else _cut_on(nets, share)
         if wiring.count() in budgets:
             continue
         net = (
@@ -136,6 +138,15 @@ def _budgets(
             **costs(net, normalize, data.in_shape),
         }
     return list(budgets.values())
+
+
+def _cut_on(nets: Trained, share: float) -> Wiring:
+    """Keep a share of the edges that are left; in a residual net, of the channels of every stream."""
+    if not nets.supernet.body.residual:  # type: ignore[union-attr]
+        return prune(nets.kept, keep=share)
+    net: Any = copy.deepcopy(nets.supernet)
+    keep_channels(net.body, share, of_left=True)
+    return left(importance(net, method="gate"), net.body)
 
 
 @torch.no_grad()
@@ -177,6 +188,7 @@ def _results(nets: Trained, uncut: nn.Module, data: ImageData, normalize: Normal
     current().step(1, "test images")
     for name, label, net in rows:
         entry = result(name, label, net, normalize, data.test, data.in_shape)
+        entry["val_accuracy"] = accuracy(net, normalize, data.val)
         results.append(entry | ({"neurons": words} if (words := neurons(net)) else {}))
     entry = {"name": "uncut", "label": "nothing cut", **costs(whole, normalize, data.in_shape)}
     return [*results, entry]

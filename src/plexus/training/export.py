@@ -48,7 +48,8 @@ def load(weights="model.safetensors"):
 def with_pixels(net: nn.Module, normalize: Normalize) -> fx.GraphModule:
     """The net with its normalisation in front: it reads pixels 0..255, (N, C, H, W)."""
     assert isinstance(net, fx.GraphModule)
-    whole = copy.deepcopy(net).cpu()
+    # channels last is for training: exported, it becomes gathers, and a net read back from its file has it not
+    whole = copy.deepcopy(net).cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     placeholder = next(n for n in whole.graph.nodes if n.op == "placeholder")
     after = placeholder.next
     whole.register_buffer("pixel_mean", normalize.mean.detach().cpu().clone())

@@ -12,7 +12,7 @@ from torch import nn
 
 from plexus.errors import ConfigError, PlexusError
 from plexus.graph import Edge, Wiring
-from plexus.models import Autoencoder, Classifier, Preset, Start, check_start, head, preset, read_autoencoder
+from plexus.models import Autoencoder, Classifier, Preset, Start, check_start, head, preset, read_autoencoder, separable
 from plexus.models import deep as deep_legos
 from plexus.models import mix as mix_legos
 from plexus.nn import (
@@ -57,7 +57,7 @@ class Nets:
         self.options: dict[str, Any] = dict(self.preset.options)
         self.options |= {name: getattr(config, name) for name in _OPTIONS if getattr(config, name) is not None}
         if self.options.get("merge") == "mix":
-            self.options["share"] = config.share
+            self.options.setdefault("share", config.share)
             self.options.pop("gate_init", None)  # of the preset; a mix has no gates
         if config.gate_init is not None:
             start = config.gate_init
@@ -91,7 +91,10 @@ class Nets:
 
     def _headed(self, body: nn.Module, channels: int) -> Classifier:
         start = None if self.encoder is None else self._start(self.encoder)
-        net = Classifier(body, head(self.config.head, channels, self.classes), start)
+        top = head(self.config.head, channels, self.classes)
+        if self.options.get("residual"):  # what comes out of a stream has passed no ReLU
+            top.insert(0, nn.ReLU())
+        net = Classifier(body, top, start)
         with torch.no_grad():
             net.eval()(torch.zeros(2, *self.pixels_shape))
         with_dense(net.head, self.config)
@@ -115,7 +118,7 @@ def _preset(config: FitConfig, legos: Legos | None) -> Preset:
         return Preset(_function(config.legos, legos), {"merge": "sum", "gate_init": (0.95, 0.27)})
     chosen = preset(config.stack)
     if config.width is not None:
-        make = {"mix": mix_legos, "deep": deep_legos}[config.stack]
+        make = {"separable": separable, "mix": mix_legos, "deep": deep_legos}[config.stack]
         return Preset(partial(make, width=config.width), chosen.options)
     return chosen
 

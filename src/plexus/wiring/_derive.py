@@ -18,7 +18,7 @@ from plexus.errors import ConfigError
 from plexus.graph import HEAD, INPUT, Wiring
 from plexus.nn import Supernet, evaluating
 from plexus.wiring._builder import Builder, Value
-from plexus.wiring._fold import apply, merge
+from plexus.wiring._fold import apply, carry, merge
 from plexus.wiring._inspect import blank_batch, connections, split_head, trace
 from plexus.wiring._mix import PLANS
 from plexus.wiring._needs import needs
@@ -170,7 +170,10 @@ def _build(
         outputs: dict[str, Value] = {INPUT: builder.input}
         if names[1] in needed:
             outputs[names[1]] = apply(builder, body.legos[0], builder.input, needed[names[1]].layers, names[1])
-        for (target, connection, lego), size in zip(connections(body), body.sizes(blank.shape[2:]), strict=True):
+        stream: Value | None = None
+        for i, ((target, connection, lego), size) in enumerate(
+            zip(connections(body), body.sizes(blank.shape[2:]), strict=True)
+        ):
             need = needed.get(target)
             if need is None:
                 continue
@@ -180,11 +183,17 @@ def _build(
             # A cut source still counts for its place among the channels and for the size that all are brought to.
             read = [bool(part.any()) for part in need.columns.split(connection.channels, 1)]
             sources = [outputs[name] if reads else None for name, reads in zip(names, read, strict=False)]
-            merged = merge(builder, connection, sources, need, size, target)
+            merged = merge(builder, connection, sources, need, size, target) if any(read) else None
+            if body.residual:
+                before = stream if body.adds[i] else None
+                merged = stream = carry(builder, merged, body.norms[i], before, need, target)
+                builder.shared.add(stream.node)
+            assert merged is not None, "what is read has an input"
             if not fold:
                 merged = builder.pay_scale(merged, target)
             reader = lego if lego is not None else head
-            outputs[target] = merged if reader is None else apply(builder, reader, merged, need.layers, target)
+            if need.layers:
+                outputs[target] = merged if reader is None else apply(builder, reader, merged, need.layers, target)
         answer = outputs[HEAD]
         plain = builder.finish(builder.pay_scale(answer, "out") if redrawn else builder.pay(answer, "out"))
         return plain, builder.mixes

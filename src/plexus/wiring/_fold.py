@@ -71,7 +71,7 @@ def merge(
     if connection.squeeze is None:
         return joined
     conv = _with_debts(_pointwise(connection.squeeze.weight, len(size)), joined)
-    return _filtered(builder, conv, joined, need.layers[0], f"{name}_squeeze")
+    return _filtered(builder, conv, joined, need.rows, f"{name}_squeeze")
 
 
 def _with_something_read(builder: Builder, connection: Connection, kept: Kept, columns: Tensor, name: str) -> Kept:
@@ -92,7 +92,7 @@ def _mix(builder: Builder, connection: Connection, kept: Kept, need: Need, name:
     places = [connection.maps(k).start + c for k, x in kept for c in x.present]
     weight, live = connection.weight.detach().cpu()[:, places], need.columns[:, places]
     factors = [x.example.new_ones(len(x.present)) if x.scale is None else x.scale for _, x in kept]
-    wanted = sorted(range(connection.out_channels) if need.layers[0] is None else need.layers[0])
+    wanted = sorted(range(connection.out_channels) if need.rows is None else need.rows)
     sources = [x for _, x in kept]
     mix = Mix(
         weight * torch.cat(factors).to(weight),
@@ -204,6 +204,33 @@ def _max(builder: Builder, connection: Connection, kept: Kept, gates: Sequence[T
     total = reduce(lambda a, b: builder.call_on_two(torch.maximum, a, b), paid)
     # a gate of 0 still offers a 0 to the maximum
     return builder.call(F.relu, total) if len(kept) < len(connection.channels) else total
+
+
+def carry(builder: Builder, made: Value | None, norm: nn.Module, stream: Value | None, need: Need, name: str) -> Value:
+    """Add what a mix gives to the stream of a residual net.
+
+    Args:
+        builder: the graph under construction.
+        made: the mix's result; None where all of it has been cut.
+        norm: the batch norm behind it.
+        stream: that it is added to; None where one begins.
+        need: of the connection.
+        name: of what is added to the graph.
+
+    Returns:
+        The stream behind it, with the channels that are asked for.
+    """
+    if made is not None:
+        made = apply(builder, norm, made, (need.rows, need.rows), f"{name}_norm")
+    if stream is None:
+        assert made is not None, "a stream begins with something"
+        return made
+    at = {channel: place for place, channel in enumerate(stream.present)}
+    rows = stream.present if need.rows is None else tuple(sorted(need.rows))
+    kept = builder.pick(stream, [at[c] for c in rows], f"{name}_stream")
+    if made is not None:
+        kept = builder.call_on_two(torch.add, kept, made)
+    return Value(kept.node, kept.example, stream.channels, None if len(rows) == stream.channels else rows)
 
 
 def apply(builder: Builder, module: nn.Module, x: Value, asked: Sequence[Channels], name: str) -> Value:

@@ -219,7 +219,7 @@ def _taylor(net: nn.Module, body: Supernet, batches: Sequence[Batch], loss: Call
     maps: dict[Pair, Tensor] = {}
     for x, y in batches:
         with _leaves(body) as leaves:
-            slopes = torch.autograd.grad(loss(net(x), y), list(leaves.values()))
+            slopes = torch.autograd.grad(loss(net(x), y), list(leaves.values()), materialize_grads=True)
         changes = {}
         for (connection, leaf), slope in zip(leaves.items(), slopes, strict=True):
             change = (leaf * slope).detach()
@@ -257,14 +257,16 @@ def _ablation(
     number = {connection: i for i, connection in enumerate(body.connections)}
     values: dict[Pair, float] = defaultdict(float)
     for x, y in batches:
-        outputs, result = _resume(body, [x, body.legos[0](body.first_input(x))], 0)
+        start = [x, body.legos[0](body.first_input(x))]
+        outputs, result = ([x], body(x)) if body.residual else _resume(body, start, 0)
         whole = loss(head(result), y).item()
         for source, target, connection, _, k in _edges(body):
             with _masks(body) as masks:
                 connection.mask = masks[connection].clone()
                 connection.mask[connection.entries(k)] = 0
                 # what comes before the connection is as it was: only the rest is computed again, half on average
-                _, result = _resume(body, outputs, number[connection])
+                # (a stream is not among the outputs)
+                result = body(x) if body.residual else _resume(body, outputs, number[connection])[1]
             values[source, target] += (loss(head(result), y).item() - whole) / len(batches)
     return values
 

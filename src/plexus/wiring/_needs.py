@@ -38,13 +38,16 @@ class Need(NamedTuple):
     """Demands on a layer that somebody reads, and on the connection before it.
 
     Args:
-        layers: the channels asked of the lego's input, then of the output of each layer that it is made of.
+        layers: the channels asked of the lego's input, then of the output of each layer that it is made of; nothing
+            for a lego that nobody reads, whose connection is still part of a stream.
         columns: (groups, sum of channels), the source maps that the connection reads for each group of its maps; one
             group except for a mix, none for the first lego, which has no connection.
+        rows: the channels asked of the connection's result, by the lego and by the stream that goes on.
     """
 
     layers: tuple[Channels, ...]
     columns: Tensor
+    rows: Channels
 
 
 def needs(body: Supernet, head: nn.Module | None, wiring: Wiring, multiple: int = 1) -> dict[str, Need]:
@@ -68,28 +71,37 @@ def needs(body: Supernet, head: nn.Module | None, wiring: Wiring, multiple: int 
         for name, channels in zip(names, body.connections[-1].channels, strict=False)
     }
     found: dict[str, Need] = {}
-    for (target, connection, lego), present in reversed([*zip(connections(body), body.reads(wiring), strict=True)]):
-        if target != HEAD and not asked[target].any():
+    stream: Need | None = None  # of the connection behind this one, where this one's result goes on to it
+    tables = zip(connections(body), body.reads(wiring), body.adds, strict=True)
+    for (target, connection, lego), present, adds in reversed([*tables]):
+        alive = target == HEAD or bool(asked[target].any())
+        if not alive and stream is None:
             continue
         if target != HEAD:
-            _round_up(asked[target], multiple, connection.share if connection.merge == "mix" else 1)
-        layers = _backwards(lego or head, None if target == HEAD else asked[target])
+            grouped = connection.merge == "mix" and connection.share < connection.out_channels
+            _round_up(asked[target], multiple, connection.share if grouped else 1)
+        layers = _backwards(lego or head, None if target == HEAD else asked[target]) if alive else ()
+        rows = layers[0] if alive else frozenset()
+        if stream is not None:
+            rows = None if rows is None or stream.rows is None else rows | stream.rows
         present = present.cpu() & (connection.mask.cpu() != 0) if connection.merge == "mix" else present.cpu()
-        if not present.any():
+        if not present.any() and not adds:
             raise ConfigError(
                 f"derive: {target} is read but has no input in this wiring; keep at least one edge into it"
             )
-        columns = _columns(connection, present, layers[0])
-        if not columns.any():  # all that is read of it has been cut from its input: then what is left stands for it
-            layers, columns = _backwards(lego or head, None), present
-        found[target] = Need(layers, columns)
+        columns = _columns(connection, present, rows)
+        if not columns.any() and not adds:  # what is read of it has been cut from its input: the rest stands for it
+            layers, columns, rows = _backwards(lego or head, None), present, None
+        found[target] = Need(layers, columns, rows)
+        stream = found[target] if adds else None
         for k in range(len(connection.channels)):
             read = columns[:, connection.maps(k)].any(0)
             # maps of several sources meet in one map of a sum: there a source has all of them, or is not there
             asked[names[k]] |= read.any() if connection.merge in ("sum", "max") else read
     if asked[names[1]].any():
         _round_up(asked[names[1]], multiple)
-        found[names[1]] = Need(_backwards(body.legos[0], asked[names[1]]), torch.zeros(0, 0, dtype=torch.bool))
+        layers = _backwards(body.legos[0], asked[names[1]])
+        found[names[1]] = Need(layers, torch.zeros(0, 0, dtype=torch.bool), layers[0])
     return found
 
 
