@@ -85,8 +85,7 @@ def plan(config: FitConfig, in_shape: Sequence[int], classes: int, legos: Legos 
 
     def need(width: int | None, fan_in: int) -> float:
         net = Nets(replace(config, width=width), in_shape, classes, legos).supernet()
-        measure = int8_kilobytes if name == "max_kb" and config.int8 else _MEASURES[name]
-        return measure(cut_evenly(net, fan_in), in_shape)
+        return _measure(config, name)(cut_evenly(net, fan_in), in_shape)
 
     width = config.width
     if width is None and config.stack == "mix":
@@ -118,7 +117,7 @@ def _channels(config: FitConfig, in_shape: Sequence[int], classes: int, name: st
     def need(width: int | None, share: float) -> float:
         net: Any = Nets(replace(config, width=width), in_shape, classes).supernet().eval()
         keep_channels(net.body, share)
-        return _MEASURES[name](plain(net, net.body.wiring()), in_shape)
+        return _measure(config, name)(plain(net, net.body.wiring()), in_shape)
 
     width = config.width
     if width is None:
@@ -165,6 +164,11 @@ def cut_evenly(net: nn.Module, fan_in: int) -> nn.Module:
             connection.mask[group, best] = 1
             readers[best] += 1
     return plain(net.eval(), body.wiring())
+
+
+def _measure(config: FitConfig, name: str) -> Callable[[nn.Module, Sequence[int]], float]:
+    """What a limit is on; kilobytes are those of the int8 file where there is one."""
+    return int8_kilobytes if name == "max_kb" and config.int8 else _MEASURES[name]
 
 
 def int8_kilobytes(net: nn.Module, in_shape: Sequence[int]) -> float:
