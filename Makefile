@@ -7,7 +7,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile
 CODE := src tests scripts $(wildcard studies benchmarks)
 
-.PHONY: help demo install check test browser docs lint format bench constraints clean
+.PHONY: help demo install check test browser docs lint format bench soak constraints clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make lint         formatting, lint and types only"
 	@echo "make format       reformat and apply safe lint fixes"
 	@echo "make bench        the measured figures, each with its target"
+	@echo "make soak         kill runs at random moments 200 times, and compare what they reach (KILLS=20 for fewer)"
 	@echo "make browser      find or install Chromium for the page tests"
 	@echo "make constraints  write constraints.txt from what .venv holds"
 	@echo "make clean        remove .venv, caches and build products; runs/ stays"
@@ -68,6 +69,10 @@ bench: install
 	$(BIN)/python benchmarks/represent.py labels fewshot balance methods start report
 	$(BIN)/python benchmarks/essays.py
 	$(BIN)/python benchmarks/front_door_int8.py
+
+KILLS ?= 200
+soak: install
+	$(BIN)/python benchmarks/soak.py --kills $(KILLS)
 
 constraints: install
 	@{ echo "# Every version of a working installation; 'make constraints' writes this file from .venv."; \

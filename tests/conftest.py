@@ -5,6 +5,7 @@ import os
 # Before any import that reads them: a test that reaches for the hub fails instead of waiting.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # some tests import onnxruntime before plexus
 if not os.path.exists("/dev/nvidia0"):
     os.environ["TRITON_INTERPRET"] = "1"  # GPU kernels run on the CPU, slowly
 if "PYTEST_XDIST_WORKER" in os.environ:

@@ -1,6 +1,7 @@
 """The run record: what is written comes back, and a file is there whole or not at all."""
 
 import errno
+import fcntl
 import json
 import math
 import os
@@ -13,7 +14,17 @@ from typing import Any
 import pytest
 
 from plexus.errors import PlexusError, RunError, TrainingError
-from plexus.record import KINDS, FitRecord, SegmentRecord, TrialRecord, atomic_write, read_record, record_of
+from plexus.record import (
+    KINDS,
+    FitRecord,
+    SegmentRecord,
+    TrialRecord,
+    atomic_write,
+    open_file,
+    read_file,
+    read_record,
+    record_of,
+)  # fmt: skip
 
 ROOT = Path(__file__).parents[1]
 NODES = ["input", "lego1", "lego2", "head"]
@@ -210,3 +221,32 @@ def test_records_are_read_without_torch_or_numpy() -> None:
     code = "import sys, plexus.record as r; r.FitRecord(); print({'torch', 'lightning', 'numpy'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_what_killed_processes_were_about_to_write_is_swept(tmp_path: Path) -> None:
+    dead, alive = tmp_path / ".page.html.00000000.tmp", tmp_path / ".page.html.00000001.tmp"
+    others = [tmp_path / name for name in (".page.html.tmp", ".page.html.mine.tmp", ".other.html.00000000.tmp")]
+    for file in (dead, alive, *others):
+        file.write_text("half")
+    with alive.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        atomic_write(tmp_path / "page.html", "whole")
+    assert {p.name for p in tmp_path.iterdir()} == {"page.html", alive.name, *(p.name for p in others)}
+    assert (tmp_path / "page.html").read_text() == "whole"
+
+
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")  # opened, it would be waited for
+    for place, kind in (
+        (tmp_path / "pipe", "a pipe"),
+        (Path("/dev/zero"), "a device"),
+        (Path("/dev/null"), "a device"),
+    ):
+        with pytest.raises(OSError, match=f"{kind}, not a regular file"):
+            read_file(place)
+        with pytest.raises(OSError, match=f"{kind}, not a regular file"):
+            open_file(place)
+    (tmp_path / "large").write_bytes(b"x" * 11)
+    assert read_file(tmp_path / "large", most=11) == b"x" * 11
+    with pytest.raises(OSError, match="larger than 10 bytes"):
+        read_file(tmp_path / "large", most=10)

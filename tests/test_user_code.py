@@ -106,6 +106,14 @@ def test_names_and_shapes_that_do_not_fit(
     assert words in refused(f"{spec}+{tmp_path / 'w.safetensors'}")
 
 
+def test_numbers_that_are_none_and_of_another_type(tmp_path: Path, spec: str) -> None:
+    state = {"1.weight": torch.zeros(2, 4), "1.bias": torch.tensor([0.0, float("nan")])}
+    save_file(state, tmp_path / "w.safetensors")
+    assert "'1.bias' holds NaN" in refused(f"{spec}+{tmp_path / 'w.safetensors'}")
+    save_file({name: value.double() for name, value in state.items()}, tmp_path / "w.safetensors")
+    assert "'1.weight' is F64 in the file, F32 in the model" in refused(f"{spec}+{tmp_path / 'w.safetensors'}")
+
+
 def test_a_file_that_is_no_safetensors(tmp_path: Path, spec: str) -> None:
     torch.save({}, tmp_path / "w.pth")
     text = refused(f"{spec}+{tmp_path / 'w.pth'}")

@@ -57,6 +57,15 @@ class TrainingError(PlexusError):
     exit_code = 1
 
 
+class PlexusWarning(UserWarning):
+    """What a user should know while the work goes on; the command line prints it in one line.
+
+    Example:
+        >>> issubclass(PlexusWarning, UserWarning)
+        True
+    """
+
+
 def printable(text: str) -> str:
     """Return the text as it is, or escaped where it would break or disguise a line.
 
@@ -68,6 +77,19 @@ def printable(text: str) -> str:
         ('scan 7.png', "'scan\\\\n7.png'")
     """
     return text if text.isprintable() else ascii(text)
+
+
+def one_line(text: str) -> str:
+    """Return text that stays in its line: what cannot be printed, escape sequences of terminals among it, is escaped.
+
+    Args:
+        text: whatever is to be shown.
+
+    Example:
+        >>> one_line("scan\x1b[31m\n7.png")
+        'scan\\x1b[31m\\n7.png'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def short(value: object, most: int = 60) -> str:

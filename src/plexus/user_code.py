@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from plexus.errors import ConfigError
+from plexus.record import open_file
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -105,6 +106,8 @@ def user_function(spec: str, alias: str, *, label: str | None = None) -> Callabl
         raise ConfigError(f"{label}: there is no file {file}")
     try:
         function = getattr(run_file(file, alias), name, None)
+    except MemoryError:
+        raise
     except Exception as error:  # whatever the user's file raises is the user's to read, in one line
         raise ConfigError(f"{label}: running {file} raised {type(error).__name__}: {error}") from error
     if not callable(function):
@@ -117,6 +120,8 @@ def user_function(spec: str, alias: str, *, label: str | None = None) -> Callabl
                 return function(*args, **options)
         except SystemExit as error:
             raise ConfigError(f"{label}: {name}() of {file} leaves the program (exit code {error.code})") from None
+        except MemoryError:
+            raise
         except Exception as error:
             shown = ", ".join(map(str, args))
             raise ConfigError(f"{label}: {name}({shown}) of {file} raised {type(error).__name__}: {error}") from error
@@ -166,6 +171,108 @@ def user_model(spec: str) -> nn.Module:
     return model.eval()
 
 
+TYPES = {
+    "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64", "int32": "I32",
+    "int16": "I16", "int8": "I8", "uint8": "U8", "bool": "BOOL",
+}  # fmt: skip
+"""Types of tensors that weights have -> their names in a safetensors file."""
+
+
+def weights_header(path: str | Path) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Read the shapes and types of the tensors in a safetensors file; no tensor is read.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Name -> (shape, type as in `TYPES`).
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+        safetensors.SafetensorError: something else than safetensors.
+
+    Example:
+        >>> import tempfile
+        >>> from safetensors.numpy import save_file
+        >>> from numpy import zeros
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_file({"weight": zeros((2, 3), "float32")}, f"{folder}/a.safetensors")
+        ...     weights_header(f"{folder}/a.safetensors")
+        {'weight': ((2, 3), 'F32')}
+    """
+    from safetensors import safe_open
+
+    open_file(path).close()
+    with safe_open(path, "np") as file:
+        parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        return {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in parts.items()}
+
+
+def check_sizes(header: Mapping[str, tuple[tuple[int, ...], str]], **sizes: int) -> None:
+    """Refuse sizes of a net that no tensor of a file has, before memory is asked for.
+
+    Every number of channels is a side of some tensor, and every layer has one.
+
+    Args:
+        header: from `weights_header`.
+        **sizes: widths, channels, depths: name -> number.
+
+    Raises:
+        ConfigError: one is larger than all sides and the number of the tensors.
+
+    Example:
+        >>> check_sizes({"weight": ((2, 3), "F32")}, width=10**9)
+        Traceback (most recent call last):
+        plexus.errors.ConfigError: width=1000000000 does not fit the weights, whose largest side is 3
+    """
+    sides = [side for shape, _ in header.values() if 0 not in shape for side in shape]
+    for name, size in sizes.items():
+        if size > max([*sides, len(header)]):
+            raise ConfigError(f"{name}={size} does not fit the weights, whose largest side is {max(sides, default=0)}")
+
+
+def check_weights(wanted: Mapping[str, Tensor], header: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
+    """Refuse weights whose shapes or types are not those of a net; names that only one of them has are left aside.
+
+    Args:
+        wanted: the net's state; it may be on the device `meta`, which takes no memory.
+        header: from `weights_header`.
+
+    Shape:
+        Those of the state; nothing is read from the file here.
+
+    Raises:
+        ConfigError: what differs first, and how many more.
+    """
+    wrong = []
+    for name, tensor in wanted.items():
+        if name in header:
+            shape, kind = header[name]
+            own = TYPES.get(str(tensor.dtype).removeprefix("torch."), str(tensor.dtype))
+            if shape != tuple(tensor.shape):
+                wrong.append(f"{name!r} is {shape} in the file, {tuple(tensor.shape)} in the model")
+            elif kind != own:
+                wrong.append(f"{name!r} is {kind} in the file, {own} in the model; convert it there")
+    if wrong:
+        raise ConfigError(wrong[0] + (f" (and {len(wrong) - 1} more)" if wrong[1:] else ""))
+
+
+def check_numbers(state: Mapping[str, Tensor]) -> None:
+    """Refuse weights that hold NaN.
+
+    Args:
+        state: name -> tensor.
+
+    Shape:
+        Any.
+
+    Raises:
+        ConfigError: the name of the first that does.
+    """
+    if wrong := next((name for name, tensor in state.items() if tensor.isnan().any()), None):
+        raise ConfigError(f"{wrong!r} holds NaN, which is no number; take weights of a training that went well")
+
+
 def _load(model: nn.Module, weights: str) -> None:
     """Load the weights of a safetensors file.
 
@@ -177,6 +284,7 @@ def _load(model: nn.Module, weights: str) -> None:
 
     save = "save weights with safetensors.torch.save_file(model.state_dict(), 'NAME.safetensors')"
     try:
+        header = weights_header(weights)
         state = load_file(weights)
     except SafetensorError as error:
         raise ConfigError(f"not a safetensors file ({first_line(error)}); {save}") from None
@@ -184,6 +292,8 @@ def _load(model: nn.Module, weights: str) -> None:
         raise ConfigError(error.strerror or first_line(error)) from None
     if misfit := _misfit(model.state_dict(), state):
         raise ConfigError(misfit)
+    check_weights(model.state_dict(), header)
+    check_numbers(state)
     try:
         model.load_state_dict(state)
     except Exception as error:  # a module may load in a way of its own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import struct
 import zlib
 from collections.abc import Callable
@@ -63,6 +64,20 @@ def _loop(place: Path) -> None:
     place.symlink_to(place.name)
 
 
+def _socket(place: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        before = os.getcwd()
+        os.chdir(place.parent)  # the name of a socket has at most 108 letters
+        made.bind(place.name)
+        os.chdir(before)
+
+
+SPECIAL: dict[str, Callable[[Path], None]] = {
+    "pipe": os.mkfifo,
+    "socket": _socket,
+    "device": lambda place: place.symlink_to("/dev/zero"),
+}
+"""Kind -> makes what is no regular file: reading it would wait, or never end."""
 IMAGES: dict[str, Callable[[Path], None]] = {
     "empty": _file(b""),
     "corrupt": _file(b"\x89PNG\r\n\x1a\n" + b"\xff\x00" * 200),
@@ -73,6 +88,7 @@ IMAGES: dict[str, Callable[[Path], None]] = {
     "folder": _folder,
     "loop": _loop,
     "dangling": lambda place: place.symlink_to("nowhere"),
+    **SPECIAL,
 }
 """Kind -> puts it at a path that should hold an image."""
 
@@ -87,6 +103,8 @@ def tree(root: Path) -> dict[str, tuple[str, str]]:
                 kind, what = "link", os.readlink(path)
             elif path.is_dir():
                 kind, what = "folder", ""
+            elif not path.is_file():
+                kind, what = "special", ""
             else:
                 kind, what = oct(path.stat().st_mode), _digest(path)
             found[os.fspath(path.relative_to(root))] = kind, what

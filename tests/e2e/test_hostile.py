@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from plexus.cli import main
-from tests.e2e.hostile import DEEP, IMAGES, NAMES, classes, masks, png, runs, tree
+from tests.e2e.hostile import DEEP, IMAGES, NAMES, SPECIAL, classes, masks, png, runs, tree
 
 pytestmark = pytest.mark.e2e
 
@@ -184,6 +184,26 @@ def test_audit_of_hostile_names(place: Path, told: Callable[..., str]) -> None:
     page = (place / "new" / "audit.html").read_text()
     assert "<img src=x" not in page
     assert not (place / "gone").exists()
+
+
+@pytest.mark.parametrize("kind", SPECIAL)
+@pytest.mark.parametrize("what", [*FILES, "segment --wiring", "essay"])
+def test_what_is_no_regular_file_is_told(what: str, kind: str, place: Path, told: Callable[..., str]) -> None:
+    """A pipe would be waited for, and a device has no end."""
+    suffix = {"audit FILE": "csv", "probe .onnx": "onnx"}.get(what, "py")
+    SPECIAL[kind](place / f"own.{suffix}")
+    more = {"segment --wiring": ["represent", "train", "classes", "--wiring", "FILE", "--run", "new"]}
+    more["essay"] = ["essay", "keystrokes", "FILE"]
+    told([word.replace("FILE", f"own.{suffix}") for word in {**FILES, **more}[what]])
+
+
+@pytest.mark.parametrize("kind", SPECIAL)
+@pytest.mark.parametrize("verb", RUNS)
+def test_runs_of_what_is_no_regular_file_are_told(verb: str, kind: str, place: Path, told: Callable[..., str]) -> None:
+    (place / "odd").mkdir()
+    for name in ("record.json", "config.yaml", "model.onnx"):
+        SPECIAL[kind](place / "odd" / name)
+    told(["odd" if word == "RUN" else word for word in RUNS[verb]])
 
 
 @pytest.mark.parametrize("kind", CONTENTS)

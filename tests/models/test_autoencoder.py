@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Callable
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,12 @@ def one_missing(net: Path) -> None:
     save_file(weights, net / "model.safetensors")
 
 
+def numbers_of(net: Path, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    weights = load_file(net / "model.safetensors")
+    weights["to_z.bias"] = change(torch.zeros_like(weights["to_z.bias"]))
+    save_file(weights, net / "model.safetensors")
+
+
 def options_of(net: Path, **more: Any) -> None:
     known = json.loads((net / "config.json").read_text())
     (net / "config.json").write_text(json.dumps(known | more))
@@ -227,6 +234,14 @@ def options_of(net: Path, **more: Any) -> None:
         lambda net: (net / "config.json").write_bytes(b"\xff\xfe\x00"),
         lambda net: (net / "model.safetensors").unlink(),
         lambda net: options_of(net, dim=7),
+        # more memory or time than there is, were a net built from these
+        lambda net: options_of(net, width=10**9),
+        lambda net: options_of(net, depth=10**6),
+        lambda net: options_of(net, in_shape=[10**9, 28, 28]),
+        lambda net: options_of(net, in_shape=[1, 10**9, 28]),
+        lambda net: options_of(net, in_shape=[1, 10**9, 10**9]),
+        lambda net: numbers_of(net, torch.Tensor.double),
+        lambda net: numbers_of(net, lambda value: value / 0),
         lambda net: options_of(net, dim=10_000),
         lambda net: options_of(net, neuron="none such"),
         lambda net: options_of(net, in_shape="wide"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from plexus.data import Split
@@ -69,6 +72,33 @@ def test_files_that_are_no_nets(tmp_path: Path) -> None:
     for name in ("other", "cut"):
         with pytest.raises(RunError, match="not a net of `plexus segment train`, or broken"):
             load_net(tmp_path / f"{name}.safetensors")
+
+
+@pytest.mark.parametrize(
+    "change", [{"width": 10**9}, {"levels": 10**6}, {"in_channels": 10**9}, {"width": 8}, {"levels": 2}], ids=str
+)
+def test_options_that_do_not_fit_the_weights_are_refused_before_a_net_is_built(
+    tmp_path: Path, change: dict[str, int]
+) -> None:
+    file = tmp_path / "model-0.safetensors"
+    save_net(made(), file)
+    with safe_open(file, "pt") as stored:
+        facts = json.loads(stored.metadata()["plexus"])
+    facts["unet"] |= change
+    save_file(load_file(file), file, {"plexus": json.dumps(facts)})
+    with pytest.raises(RunError, match="not a net of `plexus segment train`, or broken"):
+        load_net(file)
+
+
+@pytest.mark.parametrize("change", [torch.Tensor.double, lambda value: value * float("nan")])
+def test_numbers_of_another_type_or_none_are_refused(tmp_path: Path, change: Callable[..., torch.Tensor]) -> None:
+    file = tmp_path / "model-0.safetensors"
+    save_net(made(), file)
+    with safe_open(file, "pt") as stored:
+        facts = stored.metadata()
+    save_file({name: change(value) for name, value in load_file(file).items()}, file, facts)
+    with pytest.raises(RunError, match=r"in the file|NaN"):
+        load_net(file)
 
 
 @pytest.mark.parametrize("options", [{"preset": "nerve"}, {"wiring": "skips", "neuron": "unit"}], ids=str)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import os
+import pickle
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from torch import nn
 from plexus.errors import RunError, TrainingError
 from plexus.nn import SphericalConv2d, SphericalLinear, convert
 from plexus.training import Loop
+from plexus.training.run_folder import write_checked
 from tests.training.nets import batches, learn, schedule, supernet
 
 
@@ -120,11 +124,46 @@ def test_another_net_is_refused_by_name(tmp_path: Path) -> None:
         learn(work, "other", supernet(), schedule())
 
 
+class Trap:
+    """What a pickle would run."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, ("trapped",)
+
+
+def test_content_of_the_right_type_that_was_not_written_here_is_refused(tmp_path: Path) -> None:
+    loop, folder = Loop(tmp_path), tmp_path / "checkpoints" / "learn"
+    learn(loop, "learn", supernet(), schedule())
+    for text in ("[]", '[{"epoch": 99}]', '[{"epoch": "one"}]', "{}"):
+        (folder / "history.json").write_text(text)
+        with pytest.raises(RunError, match=r"history.json: broken, or changed"):
+            learn(loop, "learn", supernet(), schedule())
+
+
+def test_a_checkpoint_with_a_pickle_or_without_numbers_is_refused_even_where_its_checksum_fits(tmp_path: Path) -> None:
+    loop, last = Loop(tmp_path), tmp_path / "checkpoints" / "learn" / "last.ckpt"
+    with pytest.raises(ZeroDivisionError):
+        learn(loop, "learn", supernet(), schedule(), callbacks=[Stop(1, 0, ZeroDivisionError())])
+    state = torch.load(last, weights_only=True)
+    write_checked(last, pickle.dumps(Trap()))
+    with pytest.raises(RunError) as told:
+        learn(loop, "learn", supernet(), schedule())
+    assert "weights_only" not in str(told.value)
+    assert not Path("trapped").exists()
+    next(iter(state["state_dict"].values())).fill_(float("nan"))
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_checked(last, buffer.getvalue())
+    with pytest.raises(RunError, match="NaN"):
+        learn(loop, "learn", supernet(), schedule())
+
+
 def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loop, folder = Loop(tmp_path), tmp_path / "checkpoints" / "learn"
     with pytest.raises(ZeroDivisionError):
         learn(loop, "learn", supernet(), schedule(), callbacks=[Stop(1, 0, ZeroDivisionError())])
-    before = (folder / "last.ckpt").read_bytes()
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    assert before.keys() == {"last.ckpt", "checksums.json"}
 
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
@@ -132,4 +171,4 @@ def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(TrainingError, match="the disk is full"):
         learn(loop, "learn", supernet(), schedule())
-    assert {file.name: file.read_bytes() for file in folder.iterdir()} == {"last.ckpt": before}
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before

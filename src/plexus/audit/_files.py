@@ -14,7 +14,7 @@ from typing import Any
 from plexus.audit._audit import Audit
 from plexus.data import SampleSet
 from plexus.errors import DataError, RunError
-from plexus.record import AuditRecord, atomic_write, read_json
+from plexus.record import AuditRecord, atomic_write, read_json, spreadsheet_cell
 
 DECISIONS = ("keep", "drop", "unsure")
 
@@ -90,15 +90,10 @@ def _pairs_csv(findings: AuditRecord) -> str:
         a, b = findings.images[pair.a], findings.images[pair.b]
         row: list[Any] = [pair.distance, pair.expected, pair.sure, pair.kind, pair.exact, pair.contradiction, pair.dice]
         row += ["-".join(pair.leak) if pair.leak else None, *(pair.shift or (None, None)), a.cluster]
-        table.writerow([_cell(value) for value in row + [getattr(image, c) for image in (a, b) for c in columns]])
+        table.writerow(
+            [spreadsheet_cell(value) for value in row + [getattr(image, c) for image in (a, b) for c in columns]]
+        )
     return out.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    """Numbers stay; a text never begins a formula."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r", "\n"):
-        return "'" + value
-    return value
 
 
 def read_decisions(path: str | Path, samples: SampleSet) -> dict[str, str]:

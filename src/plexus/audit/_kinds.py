@@ -16,6 +16,7 @@ from plexus.audit._reduced import COLUMNS, ROWS, reduced
 from plexus.audit._scan import Images, Method
 from plexus.data import to_shape
 from plexus.errors import ConfigError, DataError, RunError
+from plexus.record import read_file
 from plexus.user_code import first_line, user_model
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _onnx_embedder(file: Path) -> tuple[Embed, str, tuple[int, ...] | None]:
         return session.run(None, {inputs[0].name: pixels.astype(np.float32)})[0]
 
     embed = _batched(run, str(file), batch if isinstance(batch, int) else BATCH)
-    return embed, hashlib.sha256(file.read_bytes()).hexdigest()[:16], fixed
+    return embed, hashlib.sha256(read_file(file)).hexdigest()[:16], fixed
 
 
 def _batched(run: Callable[[U8], Any], name: str, batch: int = BATCH) -> Embed:

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from plexus.errors import DataError
+from plexus.errors import ConfigError, DataError
 from plexus.progress import bar
 from plexus.record import atomic_write, cores
 
@@ -156,12 +156,18 @@ def cache_folder(given: str | Path | None = None) -> Path:
     Returns:
         The folder; it need not be there yet.
 
+    Raises:
+        ConfigError: ~NAME of nobody.
+
     Example:
         >>> cache_folder("fingerprints").name, cache_folder().parts[-2:]
         ('fingerprints', ('plexus', 'audit'))
     """
     if given is not None:
-        return Path(given).expanduser()
+        try:
+            return Path(given).expanduser()
+        except RuntimeError:
+            raise ConfigError(f"{given}: there is no such home; name a folder for --cache") from None
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "plexus" / "audit"
 

@@ -6,11 +6,19 @@ import errno
 import io
 import os
 import sys
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
-from cyclopts import App, CycloptsError
+from plexus.cli import _signals
 
-from plexus import __version__
-from plexus.errors import PlexusError
+_signals.begin()  # before what takes long to load
+
+from cyclopts import App, CycloptsError  # noqa: E402
+
+from plexus import __version__  # noqa: E402
+from plexus.errors import PlexusError, PlexusWarning, one_line  # noqa: E402
 
 VERBS = {
     "fit": ("Learn a wiring; keep a plain model.", "plexus fit photos --size 64"),
@@ -52,6 +60,10 @@ PATHS = {
     errno.EPERM: "make it readable, or writable where plexus should write, or name another",
     errno.EROFS: "nothing can be written there; name another place",
     errno.ELOOP: "its links lead back to themselves; name the file itself",
+    errno.ENOENT: "it, or its folder, is gone: see what takes it away, and begin anew",
+    errno.ENOTDIR: "a part of the path is a file; name another",
+    errno.ESTALE: "the file system was taken away; bring it back, then go on",
+    errno.EIO: "the disk cannot be read or written there; see to it, then go on",
 }
 """What a path can have that no look at it beforehand is safe from -> the remedy."""
 
@@ -81,24 +93,84 @@ def main(arguments: list[str] | None = None) -> None:
     if not (sys.argv[1:] if arguments is None else arguments):
         print(front())
         return
+    show, warnings.showwarning = warnings.showwarning, partial(_warn, warnings.showwarning)
+    try:
+        with _signals.unwinding():
+            _run(arguments)
+    except KeyboardInterrupt:  # it came while another error was told
+        _stopped()
+    finally:
+        warnings.showwarning = show
+
+
+def _warn(otherwise: Callable[..., None], message: Warning | str, category: type[Warning], *more: Any) -> None:
+    """Print a warning of ours as a line, and any other as it is."""
+    if issubclass(category, PlexusWarning):
+        print(f"plexus: {one_line(' '.join(str(message).split()))}", file=sys.stderr, flush=True)
+    else:
+        otherwise(message, category, *more)
+
+
+def _run(arguments: list[str] | None) -> None:
     try:
         app(arguments, exit_on_error=False, print_error=False)
     except PlexusError as error:
+        if _signals.STOP.at is not None:
+            _stopped()
         _leave(str(error), error.exit_code)
     except CycloptsError as error:
         _leave(f"{error} See `{' '.join(['plexus', *(error.command_chain or ()), '--help'])}`", 2)
     except KeyboardInterrupt:
-        _leave("stopped", 130)
+        _stopped()
+    except SystemExit as left:
+        if _signals.STOP.at is not None and not left.code:
+            _stopped()
+        raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            where = error.filename or "the disk"
-            _leave(f"{where}: the disk is full; make room, then go on; a run with --resume RUN", 1)
-        if error.filename is None or error.errno not in PATHS:
+    except Exception as error:
+        if _signals.STOP.at is not None:  # libraries make other errors of a KeyboardInterrupt
+            _stopped()
+        if _short_of_memory(error):
+            _leave(MEMORY, 1)
+        if not isinstance(error, OSError):
             raise
-        _leave(f"{_short(error.filename)}: {error.strerror}; {PATHS[error.errno]}", 2)
+        _leave(*_told(error))
+
+
+def _stopped() -> None:
+    _signals.say()
+    sys.exit(_signals.CODE)
+
+
+MEMORY = (
+    "memory is short: end other programs, raise the limit (ulimit -v), or take fewer or smaller images (--limit, "
+    "--size, --batch-size); a run goes on with --resume RUN"
+)
+_SHORT = ("allocate memory", "failed to map segment", "start new thread", "bad_alloc", "bad alloc", "out of memory")
+"""In the messages of loaders, torch and numba where a MemoryError is meant."""
+
+
+def _short_of_memory(error: BaseException | None) -> bool:
+    """Tell if there was too little memory, whatever was made of that on the way."""
+    seen = set[int]()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, MemoryError) or any(words in str(error).lower() for words in _SHORT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _told(error: OSError) -> tuple[str, int]:
+    """What the system refused: the line that says it, and the exit code."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = error.filename or "the disk"
+        return f"{where}: the disk is full; make room, then go on; a run with --resume RUN", 1
+    if error.filename is None or error.errno not in PATHS:
+        raise error
+    return f"{_short(error.filename)}: {error.strerror}; {PATHS[error.errno]}", 2
 
 
 def _short(path: object, most: int = 200) -> str:
@@ -108,5 +180,5 @@ def _short(path: object, most: int = 200) -> str:
 
 
 def _leave(message: str, code: int) -> None:
-    print(f"plexus: {' '.join(message.split())}", file=sys.stderr)
+    print(f"plexus: {one_line(' '.join(message.split()))}", file=sys.stderr)
     sys.exit(code)

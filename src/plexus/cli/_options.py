@@ -15,7 +15,7 @@ from cyclopts import Group, Parameter, Token
 from cyclopts.validators import Number
 
 from plexus.cli._show import says_unicode, trained
-from plexus.errors import ConfigError
+from plexus.errors import ConfigError, one_line
 
 if TYPE_CHECKING:
     from plexus.training import Declared, Options
@@ -157,7 +157,7 @@ def train_or_resume(
         if typed_options(data, options) or run is not None or file is not None:
             raise ConfigError(f"--resume goes on with what {resume} was started with; leave the other options out")
         if package.finished(resume):
-            print(f"{resume}: the run is finished; its report is written again", file=sys.stderr)
+            print(f"{one_line(str(resume))}: the run is finished; its report is written again", file=sys.stderr)
         trained(verb, lambda: package.resume(resume, progress=True))
         return
     chosen = chosen_config(config, data, options, file, either=either)
@@ -174,7 +174,7 @@ def command() -> str:
 
 def tell(line: str) -> None:
     """One line on stderr."""
-    print(f"plexus: {' '.join(line.split())}", file=sys.stderr, flush=True)
+    print(f"plexus: {one_line(' '.join(line.split()))}", file=sys.stderr, flush=True)
 
 
 def named(things: Sequence[Any], usage: str) -> None:

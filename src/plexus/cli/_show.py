@@ -11,12 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from plexus.cli import _signals
+from plexus.errors import one_line
 from plexus.progress import whole
-
-
-def one_line(text: str) -> str:
-    """Text that stays in its column: what cannot be printed is escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def print_json(value: Any) -> None:
@@ -57,7 +54,7 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]], text: str, page:
         drawn.add_row(*row)
     console = Console(highlight=False)
     console.print(drawn)
-    console.print(f"{escape(text)}open [bold]{escape(str(page))}[/bold]", soft_wrap=True)
+    console.print(f"{escape(text)}open [bold]{escape(one_line(str(page)))}[/bold]", soft_wrap=True)
 
 
 @contextmanager
@@ -67,12 +64,15 @@ def or_stopped(verb: str) -> Iterator[None]:
 
     try:
         yield
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not isinstance(error, KeyboardInterrupt) and _signals.STOP.at is None:  # libraries make others of it
+            raise
         folder = last_run()
         if is_rank_zero():
-            hint = f"; go on with `plexus {verb} --resume {shlex.quote(str(folder))}`" if folder else ""
-            print(f"\nplexus: stopped{hint}", file=sys.stderr, flush=True)
-        sys.exit(130)
+            _signals.say(
+                one_line(f"; go on with `plexus {verb} --resume {shlex.quote(str(folder))}`") if folder else ""
+            )
+        sys.exit(_signals.CODE)
 
 
 def trained(verb: str, work: Callable[[], Path]) -> None:
@@ -110,7 +110,7 @@ def interval(low: float, high: float) -> str:
 def segment_summary(record: Any, page: Path) -> None:
     """The figures of every gate, and where to look."""
     for note in record.data.notes:
-        print(f"plexus: {note}", file=sys.stderr)
+        print(f"plexus: {one_line(note)}", file=sys.stderr)
     rows = []
     for kind, row in record.results.items():
         dice, present, errors = row.dice, row.dice_present, row.presence

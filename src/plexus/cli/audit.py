@@ -11,7 +11,7 @@ from cyclopts import Group
 
 from plexus.cli._options import DATA, NAME, OUTPUT, Json, Label, Seed, command, in_panel
 from plexus.cli._show import print_json
-from plexus.errors import ConfigError, RunError, printable
+from plexus.errors import ConfigError, RunError, one_line, printable
 from plexus.progress import whole
 
 if TYPE_CHECKING:
@@ -118,8 +118,8 @@ def audit(
         raw = found.findings.to_dict()
         print_json({"settings": raw["settings"], **raw["summary"]})
     else:
-        listed = [f"what to keep: {write_clean / 'keep.txt'}"] if write_clean is not None else []
-        print("\n".join([*_lines(found.findings), *listed, f"open {page}"]))
+        listed = [f"what to keep: {one_line(str(write_clean / 'keep.txt'))}"] if write_clean is not None else []
+        print("\n".join([*_lines(found.findings), *listed, f"open {one_line(str(page))}"]))
 
 
 def _beside(data: str) -> Path:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from plexus.cli._options import DATA, OUTPUT, Json
 from plexus.cli._show import print_json
-from plexus.errors import ConfigError
+from plexus.errors import ConfigError, one_line
 
 
 def claims(
@@ -43,4 +43,4 @@ def claims(
     elif markdown:
         print(claims_markdown(judged), end="")
     else:
-        print("\n".join([*claims_lines(judged), *([f"open {page}"] if html is not None else [])]))
+        print("\n".join([*claims_lines(judged), *([f"open {one_line(str(page))}"] if html is not None else [])]))

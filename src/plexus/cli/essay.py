@@ -296,8 +296,10 @@ def _enough(curve: list[Any]) -> list[str]:
 
 
 def _read(path: Path) -> str:
+    from plexus.record import read_file
+
     try:
-        return sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+        return sys.stdin.read() if str(path) == "-" else read_file(path, most=2**30).decode()
     except UnicodeDecodeError:
         raise EssayError(f"{path}: not a text file; expected keystrokes in UTF-8") from None
     except (OSError, ValueError) as error:

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
+<<<<<<< HEAD
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
@@ -17,6 +18,11 @@ from plexus.progress import STARTING, whole
 
 NAMED = 3
 """Unreadable images that are named on the terminal; tables and JSON name all."""
+=======
+from plexus.cli._options import Json, named
+from plexus.cli._show import print_json
+from plexus.errors import one_line
+>>>>>>> main
 
 
 def predict(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from plexus.cli._options import DATA, HARDWARE, NAME, OUTPUT, Json, Seed, command
 from plexus.cli._show import print_json
-from plexus.errors import ConfigError, RunError
+from plexus.errors import ConfigError, RunError, one_line
 from plexus.progress import STARTING, whole
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def probe(
     if as_json:
         print_json(_figures(record))
     else:
-        print("\n".join([*rotation_lines(record), f"open {page}"]))
+        print("\n".join([*rotation_lines(record), f"open {one_line(str(page))}"]))
 
 
 def _folder(models: list[str], data: str) -> Path:

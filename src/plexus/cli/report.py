@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from plexus.errors import one_line
+
 
 def report(run: Path, /) -> None:
     """Write RUN/report.html again from RUN/record.json.
@@ -15,4 +17,4 @@ def report(run: Path, /) -> None:
     """
     from plexus.report import write_run
 
-    print(write_run(run)[1])
+    print(one_line(str(write_run(run)[1])))

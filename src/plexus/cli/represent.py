@@ -26,7 +26,8 @@ from plexus.cli._options import (
     option_class,
     train_or_resume,
 )
-from plexus.cli._show import fewshot_table, one_line, print_json, probe_table
+from plexus.cli._show import fewshot_table, print_json, probe_table
+from plexus.errors import one_line
 from plexus.report import write_run
 from plexus.represent import RepresentConfig
 
@@ -81,7 +82,7 @@ def embed(
         Image files, folders of them, tables, `digits`, or hub ids.
     """
     named(images, f"plexus represent embed {run} IMAGES")
-    print(plexus.represent.embed(run, images, out, skip_unreadable=skip_unreadable))
+    print(one_line(str(plexus.represent.embed(run, images, out, skip_unreadable=skip_unreadable))))
 
 
 @represent.command
@@ -139,7 +140,8 @@ def vary(
     image
         An image file.
     """
-    print(plexus.represent.vary(run, image, to=to, directions=directions, steps=steps, reach=reach, out=out))
+    page = plexus.represent.vary(run, image, to=to, directions=directions, steps=steps, reach=reach, out=out)
+    print(one_line(str(page)))
     write_run(run)
 
 

@@ -24,6 +24,7 @@ from plexus.cli._options import (
     train_or_resume,
 )
 from plexus.cli._show import segment_summary
+from plexus.errors import one_line
 from plexus.segment import SegmentConfig
 
 segment = App(name="segment", help="Segment images in which the target may be absent.")
@@ -82,11 +83,10 @@ def predict(
         Image files, or folders of them.
     """
     named(images, f"plexus segment predict {run} IMAGES --out DIR")
-    print(
-        plexus.segment.predict(
-            run, images, out, gate=gate, flips=flips, window=window, skip_unreadable=skip_unreadable, tell=tell
-        )
+    folder = plexus.segment.predict(
+        run, images, out, gate=gate, flips=flips, window=window, skip_unreadable=skip_unreadable, tell=tell
     )
+    print(one_line(str(folder)))
 
 
 @segment.command
@@ -150,4 +150,5 @@ def submit(
         Image files, or folders of them; where all names are numbers, `img` is the number.
     """
     named(images, f"plexus segment submit {run} IMAGES --out FILE")
-    print(plexus.segment.submit(run, images, out, gate=gate, flips=flips, window=window, tell=tell))
+    file = plexus.segment.submit(run, images, out, gate=gate, flips=flips, window=window, tell=tell)
+    print(one_line(str(file)))

@@ -16,8 +16,9 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from plexus.cli import _signals
 from plexus.cli._options import DATA, HARDWARE, OUTPUT, TRAINING
-from plexus.errors import RunError
+from plexus.errors import RunError, one_line
 from plexus.progress import duration
 
 if TYPE_CHECKING:
@@ -94,10 +95,11 @@ def run(
                 cpus=cpus, gpus=gpus, results=results, resume=resume, listen=show,
             )  # fmt: skip
     except KeyboardInterrupt:
-        print(f"\nplexus: stopped; go on with `{_again()}`", file=sys.stderr, flush=True)
-        sys.exit(130)
+        _signals.say(one_line(f"; go on with `{_again()}`"))
+        sys.exit(_signals.CODE)
     where = "" if results == Path("results") else f" --results {shlex.quote(str(results))}"
-    print(f"records in {results / chosen.name / scale}; see `plexus study report {shlex.quote(name)}{where}`")
+    again = f"records in {results / chosen.name / scale}; see `plexus study report {shlex.quote(name)}{where}`"
+    print(one_line(again))
 
 
 @study.command
@@ -125,12 +127,12 @@ def report(
     scale = scale or _largest(chosen, results)
     trials = records(results, chosen, scale)
     for trial, why in {**stale(results, chosen, scale), **failures(results, chosen, scale)}.items():
-        print(f"plexus: left out {trial}: {why}", file=sys.stderr)
+        print(one_line(f"plexus: left out {trial}: {why}"), file=sys.stderr)
     if not trials:
         command = f"plexus study run {shlex.quote(name)} --scale {scale}"
         raise RunError(f"{results / chosen.name / scale}: no records yet; run `{command}`")
     page = out if out is not None else results / chosen.name / f"{scale}.html"
-    print(write({**summary(chosen, trials), "records": trials}, page))
+    print(one_line(str(write({**summary(chosen, trials), "records": trials}, page))))
 
 
 def _default(chosen: Study) -> str:

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from plexus.record import open_file
+
 
 def read_dicom(path: str) -> Image.Image:
     """Read the first frame of a DICOM file as 8-bit grey or colour; call it where pydicom is installed.
@@ -25,7 +27,8 @@ def read_dicom(path: str) -> Image.Image:
     import pydicom
     from pydicom.pixels import pixel_array
 
-    dataset = pydicom.dcmread(path)
+    with open_file(path) as file:
+        dataset = pydicom.dcmread(file)
     frame = pixel_array(dataset, index=0)  # YBR becomes RGB
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         return Image.fromarray(_palette(frame, dataset))
@@ -38,7 +41,8 @@ def size_of_dicom(path: str) -> tuple[int, int]:
     """Return rows and columns from the head of a file."""
     import pydicom
 
-    head = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
+    with open_file(path) as file:
+        head = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
     return int(head.Rows), int(head.Columns)
 
 

@@ -272,8 +272,8 @@ def _walk(root: Path) -> Iterator[tuple[PurePosixPath, str]]:
                 found.append((name, "aside" if hidden else "file"))
         for name, kind in found:
             try:
-                name.encode()
-            except UnicodeEncodeError:
+                os.fsencode(name).decode()  # where the locale is ASCII, Python keeps the bytes of such names
+            except UnicodeError:
                 raise DataError(f"{root}: the file name {name!a} is not UTF-8: rename it") from None
             yield here / name, kind
 

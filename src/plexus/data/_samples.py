@@ -27,6 +27,7 @@ from plexus.data._decode import (
 )
 from plexus.data._pixels import Fit, resize_image, to_pixels
 from plexus.errors import printable
+from plexus.record import read_file
 
 
 @dataclass(frozen=True)
@@ -382,7 +383,7 @@ def _content(source: Source) -> bytes:
     if isinstance(opened, bytes):
         return opened
     try:
-        return opened.read_bytes()
+        return read_file(opened)
     except FileNotFoundError:
         raise UnreadableError("no such file") from None
     except (OSError, ValueError) as error:  # a path may hold what no file system takes

@@ -14,6 +14,7 @@ from typing import Any
 from plexus.data._folder import parquet_splits, role, with_train
 from plexus.data._samples import Cell, Entry, Sample
 from plexus.errors import DataError, printable
+from plexus.record import read_file
 
 _PATH = ("path", "image", "file", "file_name", "filename")
 _PLAIN = ("int", "uint", "string", "large_string", "bool")
@@ -213,8 +214,10 @@ def table_entries(
 def _cells(path: Path, where: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return the header of a CSV file, and each line with its number; what no path can hold is refused."""
     try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_file(path, most=2**30).decode("utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{where}: cannot be read: {error.strerror}: name a CSV file") from None
+    except UnicodeDecodeError as error:
         raise DataError(f"{where}: cannot be read as UTF-8 text ({type(error).__name__}): save it as CSV") from None
     lines = text.splitlines()
     if wrong := next((number for number, line in enumerate(lines, 1) if "\0" in line), None):

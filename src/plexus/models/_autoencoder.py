@@ -22,6 +22,8 @@ from plexus.graph import Wiring
 from plexus.models._presets import PRESETS
 from plexus.nn import NEURONS as CONVOLUTIONS
 from plexus.nn import Supernet, convert
+from plexus.record import read_file
+from plexus.user_code import check_numbers, check_sizes, check_weights, weights_header
 from plexus.wiring import rebuild
 
 NEURONS = ("plain", "rot8", "rot4", "unit")
@@ -170,8 +172,20 @@ class Autoencoder(nn.Module, PyTorchModelHubMixin):
         options = {name: more.pop(name) for name in hub if name in more}
         local = os.path.isdir(model_id)
         file = Path(model_id) / WEIGHTS if local else hf_hub_download(repo_id=model_id, filename=WEIGHTS, **options)
-        net = cls(**more)
-        net.load_state_dict(load_file(file, device=map_location))
+        header = weights_header(file)
+        # The options are a stranger's as the weights are: a net of a billion channels is refused without its memory.
+        check_sizes(
+            header, channels=more["in_shape"][0], dim=more.get("dim", 1), width=more.get("width", 1),
+            depth=more.get("depth", 1),
+        )  # fmt: skip
+        with torch.device("meta"):  # a wired trunk is sized by images; the decoder depends on the shape alike
+            shapes = cls(**{**more, "wiring": None}).state_dict()
+        wired = more.get("wiring") is not None
+        check_weights({n: v for n, v in shapes.items() if not wired or n.startswith("decoder.")}, header)
+        net, state = cls(**more), load_file(file, device=map_location)
+        check_weights(net.state_dict(), header)
+        check_numbers(state)
+        net.load_state_dict(state)
         return net.eval()
 
 
@@ -194,7 +208,7 @@ def read_autoencoder(folder: str | Path) -> Autoencoder:
     if not (path / "config.json").is_file():
         raise RunError(f"{folder}: no autoencoder there (no config.json); name a run of `plexus represent train`")
     try:
-        options = json.loads((path / "config.json").read_bytes())
+        options = json.loads(read_file(path / "config.json", most=2**20))
         if not isinstance(options, Mapping):
             raise ValueError("config.json holds no options")
     except (OSError, ValueError, RecursionError) as error:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import math
 import os
 import re
 import secrets
+import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, BinaryIO, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -230,11 +233,57 @@ def read_json(
         plexus.errors.RunError: nowhere/record.json: cannot read the run record: No such file or directory; ...
     """
     try:
-        return json.loads(Path(path).read_bytes(), parse_constant=lambda _: None)
+        return json.loads(read_file(path, MOST), parse_constant=lambda _: None)
     except OSError as fault:
         raise error(f"{path}: cannot read the {kind}: {fault.strerror}; {missing}") from None
     except (ValueError, RecursionError):
         raise error(f"{path}: not a {kind}: the file is not JSON, or it was cut short; {remedy}") from None
+
+
+MOST = 2**30
+"""Bytes that a file of options, decisions or records has at most; a larger one was named by mistake."""
+
+
+def read_file(path: str | Path, most: int | None = None) -> bytes:
+    """Return the content of a regular file; a pipe would be waited for, a device such as /dev/zero has no end.
+
+    Args:
+        path: of a file.
+        most: bytes it may have.
+
+    Raises:
+        OSError: it cannot be read, is something else than a regular file, or larger; `strerror` says so.
+
+    Example:
+        >>> read_file("/dev/zero")
+        Traceback (most recent call last):
+        OSError: [Errno 22] a device, not a regular file: '/dev/zero'
+    """
+    with open_file(path) as file:
+        if most is not None and os.fstat(file.fileno()).st_size > most:
+            raise OSError(errno.EFBIG, f"larger than {most:,} bytes, too large for such a file", os.fspath(path))
+        return file.read()
+
+
+def open_file(path: str | Path) -> BinaryIO:
+    """Open a regular file for reading; see `read_file`.
+
+    Args:
+        path: of a file.
+
+    Raises:
+        OSError: it cannot be opened, or is something else than a regular file.
+
+    Example:
+        >>> open_file("/")
+        Traceback (most recent call last):
+        IsADirectoryError: [Errno 21] Is a directory: '/'
+    """
+    mode = os.stat(path).st_mode  # first: to open a device may do something to it
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        kind = "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
+        raise OSError(errno.EINVAL, f"{kind}, not a regular file", os.fspath(path))
+    return open(path, "rb")
 
 
 def to_json(parts: Mapping[str, Any]) -> str:
@@ -352,15 +401,47 @@ def atomic_write(path: str | Path, content: bytes | str) -> Path:
     return path
 
 
+def _lock(file: int) -> bool:
+    """Mark a file as one that a living process writes; False where another holds it, or the disk has no locks."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _sweep(path: Path) -> None:
+    """Take away what killed processes were about to put in the file's place."""
+    name = re.compile(re.escape(f".{path.name}.") + r"[0-9a-f]{8}\.tmp")
+    try:
+        with os.scandir(path.parent) as entries:
+            lefts = [entry.path for entry in entries if name.fullmatch(entry.name)]
+    except OSError:
+        return  # writing will say why
+    for left in lefts:
+        with contextlib.suppress(OSError), open(left, "rb") as file:
+            if _lock(file.fileno()):
+                os.unlink(left)
+
+
 def _replace(path: Path, data: bytes) -> None:
     """Temporary file in the same folder, flushed to the disk, then renamed over the target."""
+    _sweep(path)
+    try:
+        _put(path, data)
+    except FileNotFoundError:  # another's sweep took it in the moment before its lock; or the folder is gone
+        _put(path, data)
+
+
+def _put(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("xb") as file:
+            _lock(file.fileno())
             file.write(data)
             file.flush()
             os.fsync(file.fileno())  # before the rename, else a power cut may leave the new name with no content
-        temporary.replace(path)
+            temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import math
 import re
+import resource
+import subprocess
+import sys
+import warnings
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import altair as alt
-import vl_convert
 from markupsafe import Markup, escape
+
+from plexus.errors import PlexusWarning
 
 INK, SOFT, LINE, ACCENT, CLEAR = "var(--ink)", "var(--soft)", "var(--line)", "var(--accent)", "transparent"
 COLORS = tuple(f"var(--{name})" for name in ("learn", "final", "supernet", "reach-3", "reach-6", "chain"))
@@ -44,11 +50,51 @@ def to_svg(chart: alt.Chart | alt.LayerChart, name: str) -> Markup:
     """Return a chart as SVG, with `name` for those who cannot see it; the same chart gives the same text every time."""
     themed = chart.copy(deep=False)
     themed.config = _THEME
-    text = vl_convert.vegalite_to_svg(themed.to_dict())
+    text = _drawn(themed.to_dict())
     for pattern in (_EMPTY, _EMPTY, _NOISE, _AXIS, _CONTAINER):
         text = pattern.sub("", text)
     text = _PATH.sub(lambda path: _LONG.sub(r"\1", path[0]), text)
     return Markup(text.replace('class="marks"', f'class="chart" role="img" aria-label="{escape(name)}"', 1))
+
+
+_DRAW = """
+import json, resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (resource.getrlimit(resource.RLIMIT_AS)[1],) * 2)
+import vl_convert
+sys.stdout.write(vl_convert.vegalite_to_svg(json.load(sys.stdin)))
+"""
+_LIMITED = (
+    "the charts cannot be drawn: the drawing library reserves more addresses than this limit (ulimit -v) gives; the "
+    "page has its text and tables; without the limit `plexus report RUN` draws them"
+)
+
+
+def _drawn(spec: dict[str, Any]) -> str:
+    """The SVG of a chart; an empty one with a title where there cannot be any.
+
+    The library reserves a terabyte of addresses, and ends its process where it may not have them. Under a limit that is
+    a child's, which may lift what of it is only a default.
+    """
+    if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
+        import vl_convert
+
+        svg: str = vl_convert.vegalite_to_svg(spec)
+        return svg
+    if _draws():
+        child = subprocess.run([sys.executable, "-c", _DRAW], input=json.dumps(spec), capture_output=True, text=True)
+        if child.returncode == 0:
+            return child.stdout
+    return '<svg class="marks" viewBox="0 0 400 20"><text x="0" y="14" fill="currentColor">not drawn</text></svg>'
+
+
+@cache
+def _draws() -> bool:
+    """Try once if a child draws under this process's limit; where not, say so."""
+    spec = {"data": {"values": []}, "mark": "point"}
+    child = subprocess.run([sys.executable, "-c", _DRAW], input=json.dumps(spec), capture_output=True, text=True)
+    if child.returncode:
+        warnings.warn(_LIMITED, PlexusWarning, stacklevel=2)
+    return child.returncode == 0
 
 
 def chart(rows: Sequence[Row], *, width: int = WIDTH, height: int = HEIGHT) -> alt.Chart:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from plexus.record import StudyRecord
+from plexus.record import StudyRecord, spreadsheet_cell
 from plexus.report._study_charts import Shown
 
 Rows = list[dict[str, Any]]
@@ -84,6 +84,5 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return f"'{value}"
+    value = spreadsheet_cell(value)
     return "" if value is None or (isinstance(value, float) and not math.isfinite(value)) else value

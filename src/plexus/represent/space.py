@@ -18,7 +18,7 @@ from torch import Tensor
 from plexus.data import Split
 from plexus.errors import RunError
 from plexus.models import Autoencoder, read_autoencoder
-from plexus.record import atomic_write
+from plexus.record import atomic_write, open_file
 from plexus.represent._train import REPRESENT, finished, open_run
 from plexus.represent.module import active_units
 from plexus.robustness import rotate
@@ -89,7 +89,7 @@ class Space:
         """
         path = run / "space.npz"
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with open_file(path) as stored, np.load(stored, allow_pickle=False) as file:
                 return cls(*(file[name] for name in ("mean", "std", "axes", "scale", "seen")))
         except (OSError, ValueError, KeyError) as error:
             raise RunError(f"{path}: missing or broken: {error}; finish the run, or train anew") from None

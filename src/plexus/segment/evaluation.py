@@ -13,7 +13,7 @@ import numpy as np
 
 from plexus.data import SegmentationDataset, load_segmentation, open_samples
 from plexus.errors import DataError, RunError
-from plexus.record import FORMAT, atomic_write, plain, to_json, versions
+from plexus.record import FORMAT, atomic_write, plain, read_file, to_json, versions
 from plexus.segment._task import figures
 from plexus.segment._train import SEGMENT
 from plexus.segment.measure import KINDS, Answers
@@ -126,7 +126,7 @@ def evaluate(
 def _seen(folder: Path, pairs: SegmentationDataset, unseen: bool, notes: list[str], tell: Told) -> SegmentationDataset:
     """Images whose files were in the run: told, or left out."""
     try:
-        listing = json.loads((folder / "images.json").read_bytes())["images"]
+        listing = json.loads(read_file(folder / "images.json"))["images"]
         known = {entry["sha256"] for entry in listing}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise RunError(f"{folder / 'images.json'}: missing or broken, so nobody knows what the run has seen") from None

@@ -21,9 +21,10 @@ from plexus.errors import PlexusError, RunError
 from plexus.graph import Wiring
 from plexus.models import Segmentation, UNet
 from plexus.nn import fold
-from plexus.record import atomic_write
+from plexus.record import atomic_write, open_file
 from plexus.segment._config import SegmentConfig
 from plexus.training import Normalize, exact_state, export_onnx, load_exact, reduce_seed
+from plexus.user_code import check_numbers, check_sizes, check_weights, weights_header
 
 Floats = NDArray[np.float32]
 _OUTPUTS = ("mask_logits", "presence_logit")
@@ -98,11 +99,18 @@ def load_net(path: str | Path) -> Segmenter:
         RunError: no such file, or a broken or foreign one.
     """
     try:
+        open_file(path).close()
         with safe_open(path, "pt") as file:
             facts = json.loads((file.metadata() or {})["plexus"])
-        wiring = facts["wiring"]
-        net = UNet(**facts["unet"], skips="same" if wiring is None else Wiring.from_json(json.dumps(wiring)))
-        load_exact(net, load_file(path))
+        wiring, options, state = facts["wiring"], facts["unet"], load_file(path)
+        skips = "same" if wiring is None else Wiring.from_json(json.dumps(wiring))
+        header = weights_header(path)
+        check_sizes(header, **{name: options[name] for name in ("in_channels", "width", "levels")})
+        with torch.device("meta"):
+            check_weights(exact_state(UNet(**options, skips=skips)), header)
+        check_numbers(state)
+        net = UNet(**options, skips=skips)
+        load_exact(net, state)
         return Segmenter(net, Normalize(torch.tensor(facts["mean"]), torch.tensor(facts["std"]))).eval()
     except FileNotFoundError:
         raise RunError(f"{path}: no such file; finish the run with `plexus segment train --resume RUN`") from None

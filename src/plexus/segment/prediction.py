@@ -17,7 +17,7 @@ from PIL import Image
 
 from plexus.data import SampleSet, UnreadableError, open_samples, to_shape
 from plexus.errors import DataError, RunError
-from plexus.record import atomic_write
+from plexus.record import atomic_write, spreadsheet_cell
 from plexus.segment._config import SegmentConfig, read_gate
 from plexus.segment._train import finished, open_run
 from plexus.segment.gate import Gate
@@ -191,6 +191,8 @@ def predict(
 ) -> Path:
     """Write NAME_mask.png (0 or 255, at the image's own size) for each image, and `presence.csv` for all.
 
+    A name that a spreadsheet would take for a formula has an apostrophe before it in the table.
+
     Args:
         run: a finished run; the mean of its nets answers.
         images: image files, or folders of them.
@@ -224,7 +226,7 @@ def predict(
     ):
         files[f"{answer.name}_mask.png"] = to_png(answer.mask)
         area = answer.mask.mean()
-        rows.writerow([answer.name, f"{answer.presence:.4f}", f"{area:.6f}", int(area == 0)])
+        rows.writerow([spreadsheet_cell(answer.name), f"{answer.presence:.4f}", f"{area:.6f}", int(area == 0)])
     files["presence.csv"] = table.getvalue().encode(errors="surrogateescape")
     make_folder(folder, files)
     return folder

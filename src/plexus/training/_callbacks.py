@@ -17,8 +17,8 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from plexus.progress import Step, current
-from plexus.record import atomic_write
 from plexus.training._module import Entry, History
+from plexus.training.run_folder import write_checked
 
 _NOT_CONCERNING = (
     ".*does not have many workers",  # images are in memory
@@ -53,7 +53,7 @@ class AtomicCheckpoints(TorchCheckpointIO):
         buffer = BytesIO()
         torch.save(dict(checkpoint), buffer)
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(Path(path), buffer.getvalue())
+        write_checked(Path(path), buffer.getvalue())
 
 
 class Checkpoints(L.Callback):

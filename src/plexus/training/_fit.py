@@ -7,12 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+<<<<<<< HEAD
 from plexus.errors import ConfigError, DataError, RunError, short
 from plexus.record import FitRecord, atomic_write
+=======
+from plexus.errors import ConfigError, RunError, short
+from plexus.record import FitRecord
+>>>>>>> main
 from plexus.training import engine
 from plexus.training._config import BUDGETS, MEMORY, STACK, FitConfig
 from plexus.training._options import declared, read_yaml
 from plexus.training.engine import Kind, Listener
+from plexus.training.run_folder import read_checked, write_checked
 
 if TYPE_CHECKING:
     from plexus.data import ImageData
@@ -257,4 +263,4 @@ def _copy(source: Path, folder: Path) -> None:
     to = folder / "checkpoints" / "start"
     to.mkdir(parents=True, exist_ok=True)
     for name in ("weights.safetensors", "history.json"):
-        atomic_write(to / name, (source / "checkpoints" / "fit" / name).read_bytes())
+        write_checked(to / name, read_checked(source / "checkpoints" / "fit" / name))

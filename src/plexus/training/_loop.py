@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 import signal
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,17 +20,16 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import nn
 from torch.utils.data import DataLoader
 
 from plexus.data import Split, loader
-from plexus.errors import ConfigError, RunError
+from plexus.errors import ConfigError, RunError, TrainingError
 from plexus.progress import Step, bar
-from plexus.record import atomic_write
 from plexus.training._callbacks import AtomicCheckpoints, Checkpoints, EarlyEnd, Steps, quiet
 from plexus.training._module import Entry, History, TrainingModule, exact_state, load_exact
-from plexus.training.run_folder import is_rank_zero
+from plexus.training.run_folder import is_rank_zero, read_checked, write_checked
 
 Listener = Callable[[Entry], None]
 
@@ -224,6 +225,7 @@ class Loop:
         )
         if checkpoint.exists():
             _check(checkpoint, module)
+        before = signal.getsignal(signal.SIGINT)
         try:
             trainer.fit(
                 module,
@@ -232,8 +234,10 @@ class Loop:
                 weights_only=True,  # nothing is unpickled
             )
         except (SystemExit, SIGTERMException):  # Lightning makes Ctrl-C an exit of its own, and then ignores more
-            signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt from None
+        finally:
+            if threading.current_thread() is threading.main_thread() and before is not None:
+                signal.signal(signal.SIGINT, before)
         if trainer.interrupted:  # some hooks let Lightning end quietly
             raise KeyboardInterrupt
         epochs = len(history.epochs)
@@ -306,35 +310,44 @@ def _leave(folder: Path, net: nn.Module, epochs: Sequence[Entry]) -> None:
     """Write what a phase has made; the history comes last, as it says that the rest is there."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {k: v.cpu().contiguous() for k, v in exact_state(net).items()}
-    atomic_write(folder / "weights.safetensors", save(state))
-    atomic_write(folder / "history.json", json.dumps(epochs))
-    (folder / "last.ckpt").unlink(missing_ok=True)
+    if wrong := next((name for name, value in state.items() if value.isnan().any()), None):
+        raise TrainingError(f"{folder.name}: {wrong} holds NaN, which is no number; train anew with a lower --lr")
+    write_checked(folder / "weights.safetensors", save(state))
+    write_checked(folder / "history.json", json.dumps(epochs).encode())
 
 
 def _read_back(folder: Path, net: nn.Module) -> list[Entry]:
     """Load what a phase left into the net and returns its history."""
     try:
-        load_exact(net, load_file(folder / "weights.safetensors"))
-        epochs: list[Entry] = json.loads((folder / "history.json").read_text())
-        return epochs
+        load_exact(net, load(read_checked(folder / "weights.safetensors")))
+        epochs: list[Entry] = json.loads(read_checked(folder / "history.json"))
     except (RuntimeError, ValueError, OSError, SafetensorError) as error:
         raise RunError(f"{folder}: {_misfit(error)}") from None
+    if is_rank_zero():
+        (folder / "last.ckpt").unlink(missing_ok=True)
+    return epochs
 
 
 def _check(checkpoint: Path, module: TrainingModule) -> None:
     """Refuse a checkpoint that is broken or of another net, before Lightning does it with a traceback."""
     try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        content = torch.load(BytesIO(read_checked(checkpoint)), map_location="cpu", weights_only=True)
         shapes = [{k: v.shape for k, v in kind.items()} for kind in (content["state_dict"], module.state_dict())]
         history = History.__qualname__ in content["callbacks"]
+    except RunError:
+        raise
     except Exception as error:  # a broken file can raise anything
         raise RunError(f"{checkpoint}: {_misfit(error)}") from None
     if shapes[0] != shapes[1]:
         raise RunError(f"{checkpoint}: {_misfit(ValueError('other layers'))}")
+    if any(v.isnan().any() for v in content["state_dict"].values()):
+        raise RunError(f"{checkpoint}: {_misfit(ValueError('it holds values that are no numbers, NaN'))}")
     if not history:
         raise RunError(f"{checkpoint}: {_misfit(ValueError('written by another version of plexus'))}")
 
 
 def _misfit(error: Exception) -> str:
     reason = (str(error).splitlines() or [type(error).__name__])[0]
+    if "weights_only" in reason:  # torch advises to unpickle what a stranger may have made
+        reason = "it holds other things than weights"
     return f"broken, or not of these layers ({reason}); remove it to train the phase anew"

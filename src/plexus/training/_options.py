@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ArgsKwargs, ErrorDetails
 
 from plexus.errors import ConfigError, short
+from plexus.record import read_file
 
 Panel = Literal["data", "network", "wiring", "training", "hardware", "output"]
 SEEDS = 2**63 - 1
@@ -364,7 +365,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         {'keep': 0.3, 'epochs': 4}
     """
     try:
-        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        raw = yaml.safe_load(read_file(path, most=2**20).decode())
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the config: {error.strerror}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # not UTF-8; a number without end; lists in lists

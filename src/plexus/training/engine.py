@@ -7,6 +7,7 @@ import datetime
 import os
 import sys
 import time
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Generic, TypeVar
 
-from plexus.errors import PlexusError, RunError
+from plexus.errors import PlexusError, PlexusWarning, RunError
 from plexus.progress import STARTING, current, whole
 from plexus.record import FORMAT, Record, atomic_write, machine, to_json, versions
 from plexus.training._config import MEMORY
@@ -168,7 +169,7 @@ def start(
             if fill is not None and is_rank_zero():
                 fill(folder)
             task = _prepare(kind, folder, config, listen, progress, origin or folder, given)
-        except (PlexusError, OSError):
+        except BaseException:  # whatever it was: nothing was begun
             discard(folder)
             raise
         _perform(task)
@@ -339,9 +340,22 @@ def _prepare(
 
     task.record |= {"config": asdict(config), **task.describe()}
     task.record["data"] |= {"fingerprint": images, **({"files": files} if files else {})}
-    task.record["machine"]["threads"] = torch.get_num_threads()
+    _note_threads(task.record["machine"], torch.get_num_threads())
     task.save()
     return task
+
+
+def _note_threads(machine: dict[str, Any], threads: int) -> None:
+    """Keep the number of threads that a run began with, and warn where it goes on with another."""
+    began = machine.setdefault("threads", threads)
+    if threads != began:
+        machine["threads_resumed"] = threads
+        warnings.warn(
+            f"the run began with {began} threads and goes on with {threads}: sums are taken in another order, so the "
+            f"weights will differ in their last digits; OMP_NUM_THREADS={began} goes on to the very same",
+            PlexusWarning,
+            stacklevel=2,
+        )
 
 
 def _perform(task: Task[Any]) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import errno
 import fcntl
 import os
+import re
+import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from modulefinder import ModuleFinder
 from pathlib import Path
 from typing import Any
 
+import plexus
 from plexus.errors import RunError
-from plexus.record import atomic_write, digest
+from plexus.record import FORMAT, atomic_write, digest, read_file, read_json, to_json
 
 _RUN = "PLEXUS_RUN"  # the processes that Lightning starts for other devices find the run folder by it
 
@@ -129,13 +133,13 @@ def make_folder(
     """
     refuse_used(path, verb=verb)
     # Beside the path, so that it is on the same file system: a rename there is one step.
-    aside = path.absolute().with_name(f".{path.absolute().name}.{os.getpid()}.new")
+    aside = path.absolute().with_name(f".{path.absolute().name}.{secrets.token_hex(4)}.new")
     try:
-        aside.mkdir(parents=True)
-        for name, content in files.items():
-            (aside / name).parent.mkdir(parents=True, exist_ok=True)
-            write(aside / name, content)
-        aside.rename(path)  # replaces an empty folder, and refuses any other
+        with _held_aside(aside):
+            for name, content in files.items():
+                (aside / name).parent.mkdir(parents=True, exist_ok=True)
+                write(aside / name, content)
+            aside.rename(path)  # replaces an empty folder, and refuses any other
     except OSError as error:
         refuse_used(path, verb=verb)  # another process made it just now
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -144,6 +148,51 @@ def make_folder(
         raise RunError(f"{path}: cannot create the {what}: {error.strerror}; choose one you may write to") from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _held_aside(aside: Path) -> Iterator[None]:
+    """Make a folder, locked while it is filled; those of the same name whose process was killed are taken away.
+
+    A lock and not the number of the process tells who lives: containers that share a disk count from 1 each.
+    """
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    above = os.open(aside.parent, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network disks have no locks
+            fcntl.flock(above, fcntl.LOCK_EX)  # between making and locking, another's sweep would take it
+        _sweep(aside)
+        aside.mkdir()
+        held = _locked(aside)
+    finally:
+        os.close(above)
+    try:
+        yield
+    finally:
+        if held is not None:
+            os.close(held)
+
+
+def _sweep(aside: Path) -> None:
+    name = re.compile(re.escape(aside.name[: -len("01234567.new")]) + r"[0-9a-f]+\.new")
+    for left in [entry.path for entry in os.scandir(aside.parent) if name.fullmatch(entry.name) and entry.is_dir()]:
+        if (held := _locked(Path(left))) is not None:
+            shutil.rmtree(left, ignore_errors=True)
+            os.close(held)
+
+
+def _locked(folder: Path) -> int | None:
+    """Lock a folder; None where another process holds it, or the disk has no locks."""
+    try:
+        file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(file)
+        return None
+    return file
 
 
 def refuse_used(path: Path, *, verb: str = "") -> None:
@@ -191,6 +240,72 @@ def check_place(path: Path) -> None:
         raise RunError(f"{path}: cannot be made: you may not write to {above}; name another place with --out")
 
 
+CHECKSUMS = "checksums.json"
+
+
+def write_checked(path: Path, content: bytes) -> None:
+    """Write a file of a phase, whole or not at all, and its checksum beside it.
+
+    The checksum comes first, and that of the file it replaces stays with it: whenever and however often the process
+    dies, what lies there is one of the two. A file that was none of them before does not become one.
+
+    Args:
+        path: the file.
+        content: its bytes.
+
+    Raises:
+        TrainingError: the disk is full.
+        RunError: nothing may be written there.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_checked(Path(folder, "history.json"), b"[]")
+        ...     read_checked(Path(folder, "history.json"))
+        b'[]'
+    """
+    sums = _checksums(path.parent)
+    try:
+        there = digest(path.read_bytes())  # after two deaths that may be older than the checksum before
+    except OSError:
+        there = ""
+    sums[path.name] = [digest(content), *([there] if there in sums.get(path.name, ()) else [])]
+    facts = {"format": FORMAT, "plexus": plexus.__version__, "files": sums}
+    atomic_write(path.parent / CHECKSUMS, to_json(facts))
+    atomic_write(path, content)
+
+
+def read_checked(path: Path) -> bytes:
+    """Return the bytes of a file that `write_checked` left.
+
+    Args:
+        path: the file.
+
+    Raises:
+        RunError: it is not there, or is not what was left there.
+    """
+    try:
+        content = read_file(path)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}; remove its folder to train the phase anew") from None
+    if digest(content) not in _checksums(path.parent).get(path.name, ()):
+        raise RunError(
+            f"{path}: broken, or changed since it was written: its checksum is not that in {CHECKSUMS}; "
+            f"remove the folder {path.parent} to train the phase anew"
+        )
+    return content
+
+
+def _checksums(folder: Path) -> dict[str, list[str]]:
+    """The digests that each file of a phase may have; none where they cannot be read."""
+    try:
+        facts = read_json(folder / CHECKSUMS)
+        files = facts["files"] if facts["format"] == FORMAT else {}
+        return {name: [str(one) for one in sums] for name, sums in files.items()}
+    except (RunError, KeyError, TypeError, AttributeError):
+        return {}
+
+
 def fingerprint(option: str) -> str:
     """The digest of a file that a run depends on: FILE, FILE.py:function, or the model in a run folder.
 
@@ -203,9 +318,9 @@ def fingerprint(option: str) -> str:
         model = [path / part / name for part in ("", "model") for name in ("config.json", "model.safetensors")]
         files = [file for file in model if file.is_file()]
     else:
-        files = [path, *(_imported(path) if path.suffix == ".py" else ())]
+        files = [path, *(_imported(path) if path.suffix == ".py" and path.is_file() else ())]
     try:
-        return digest(*(file.read_bytes() for file in files))
+        return digest(*(read_file(file) for file in files))
     except (OSError, ValueError) as error:  # a name that no file system takes: reading it will say what is wrong
         return f"unreadable: {getattr(error, 'strerror', None) or error}"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from plexus.errors import ConfigError, RunError
 from plexus.graph import Wiring
-from plexus.record import atomic_write
+from plexus.record import atomic_write, read_file
 
 
 def write_wiring(wiring: Wiring, path: str | Path) -> Path:
@@ -68,7 +68,7 @@ def read_wiring(path: str | Path) -> Wiring:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path)
     except OSError as error:
         remedy = "name the NAME.json of a wiring, and leave the NAME.safetensors of its map edges beside it"
         raise RunError(f"{path}: cannot read the wiring: {error.strerror}; {remedy}") from None

@@ -8,9 +8,9 @@ lie anywhere: tables of addresses say where.
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 
+from plexus.nn.kernels._compiled import compiled
 from plexus.nn.kernels._vector import LANES, REGISTERS, clear, dotted, gathered, scattered, touch
 
 _VECTOR = 4 * LANES
@@ -26,7 +26,7 @@ _back_one3, _back_one2, _back_one1 = (scattered(1, c) for c in (3, 2, 1))
 _dot_tall3, _dot_tall1, _dot_one3, _dot_one1 = (dotted(r, c) for r in (_TALL, 1) for c in (3, 1))
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled()
 def places(sources):
     """Return the address of every map in the first image, and the bytes to the same map in the next image.
 
@@ -42,7 +42,7 @@ def places(sources):
     return maps, strides
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled()
 def pack(weight, mask, starts, columns, packed):
     """Bring a weight (M, C) into the order (edges, share): group by group, edge by edge.
 
@@ -65,7 +65,7 @@ def pack(weight, mask, starts, columns, packed):
     starts[len(mask)] = edge
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled()
 def unpack(packed, mask, weight):
     """Go back from the gradient of `packed` to that of a weight full of zeros."""
     share, edge = packed.shape[1], 0
@@ -77,7 +77,7 @@ def unpack(packed, mask, weight):
                 edge += 1
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled()
 def forward(first, last, maps, strides, pixels, starts, columns, packed, out):
     """Set y[n, t * share + r] = sum_j packed[j, r] * x[n, columns[j]] over the edges j of group t.
 
@@ -117,7 +117,7 @@ def forward(first, last, maps, strides, pixels, starts, columns, packed, out):
     _hold(table, packed)
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled()
 def backward(first, last, maps, strides, pixels, starts, columns, packed, fresh, grad):
     """Add sum_r packed[j, r] * dy[n, t * share + r] to dx[n, columns[j]] for every edge j.
 
@@ -168,7 +168,7 @@ def backward(first, last, maps, strides, pixels, starts, columns, packed, fresh,
     _hold(table, weight)
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled()
 def weigh(first, last, maps, strides, pixels, images, starts, columns, grad, packed):
     """Set packed[j, r] = sum over images and pixels of x[columns[j]] * dy[t * share + r] for the edges j of group t.
 
@@ -214,7 +214,7 @@ def weigh(first, last, maps, strides, pixels, images, starts, columns, grad, pac
     _hold(table, steps)
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled()
 def _gather(tall, wide, at, offset, weights, step, count, target, row):
     if tall:
         if wide == 3:
@@ -231,7 +231,7 @@ def _gather(tall, wide, at, offset, weights, step, count, target, row):
         _one1(at, offset, weights, step, count, target, row)
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled()
 def _scatter(tall, wide, at, offset, weights, step, count, source, row, skip):
     if tall:
         if wide == 3:
@@ -248,7 +248,7 @@ def _scatter(tall, wide, at, offset, weights, step, count, source, row, skip):
         _back_one1(at, offset, weights, step, count, source, row, skip)
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled()
 def _dot(tall, wide, at, by, source, row, apart, count, whole, tail, skip, to, step):
     if tall and wide == 3:
         _dot_tall3(at, by, source, row, apart, count, whole, tail, skip, to, step)
@@ -260,14 +260,14 @@ def _dot(tall, wide, at, by, source, row, apart, count, whole, tail, skip, to, s
         _dot_one1(at, by, source, row, apart, count, whole, tail, skip, to, step)
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled()
 def _width(left):
     """Return the vectors of the next tile: three, but two and two of four."""
     vectors = left // _VECTOR
     return 2 if vectors == 4 else min(vectors, 3)
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled()
 def _read(columns, size):
     """List the maps that edges read, each once."""
     used = np.zeros(size, np.bool_)
@@ -276,7 +276,7 @@ def _read(columns, size):
     return np.nonzero(used)[0]
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled()
 def _hold(a, b):
     """Keep alive what is read by address, if called last: Numba frees an array once its name is not used any more."""
     return len(a) + len(b)

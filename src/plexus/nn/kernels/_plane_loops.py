@@ -8,16 +8,16 @@ any border and whatever the width.
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 
+from plexus.nn.kernels._compiled import compiled
 from plexus.nn.kernels._stream_loops import REORDERED
 from plexus.nn.kernels._vector import convolve as _convolve
 from plexus.nn.kernels._vector import convolve_back as _convolve_back
 from plexus.nn.kernels._vector import move as _move
 
 
-@nb.njit(fastmath=REORDERED, error_model="numpy", nogil=True, cache=True)
+@compiled(fastmath=REORDERED, error_model="numpy")
 def convolve(first, last, x, weight, width, z, means, squares):
     """Convolve planes first .. last, and note of each result the mean and the sum of squared deviations.
 
@@ -47,7 +47,7 @@ def convolve(first, last, x, weight, width, z, means, squares):
     _hold(room, left, right)
 
 
-@nb.njit(fastmath=REORDERED, error_model="numpy", nogil=True, cache=True)
+@compiled(fastmath=REORDERED, error_model="numpy")
 def scale(first, last, z, factor, offset, relu, y):
     """Set y = factor * z + offset, or 0 where that is less and `relu`, for planes first .. last.
 
@@ -71,7 +71,7 @@ def scale(first, last, z, factor, offset, relu, y):
                 to[k] = a * source[k] + b
 
 
-@nb.njit(fastmath=REORDERED, error_model="numpy", nogil=True, cache=True)
+@compiled(fastmath=REORDERED, error_model="numpy")
 def sums(first, last, grad, z, factor, offset, mean, relu, straight, inner):
     """Note the sum of each plane's gradient behind the ReLU, and that of its products with z - mean.
 
@@ -94,7 +94,7 @@ def sums(first, last, grad, z, factor, offset, mean, relu, straight, inner):
         straight[p], inner[p] = total, product
 
 
-@nb.njit(fastmath=REORDERED, error_model="numpy", nogil=True, cache=True)
+@compiled(fastmath=REORDERED, error_model="numpy")
 def convolve_back(first, last, grad, x, z, weight, width, factor, offset, mean, constant, slope, relu, dx, dweight):
     """Compute the gradients of planes first .. last and of the kernels that made z of them.
 
@@ -125,7 +125,7 @@ def convolve_back(first, last, grad, x, z, weight, width, factor, offset, mean, 
     _hold(room, left, right)
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled()
 def largest(first, last, x, y, winner):
     """Take the largest of every square of 2x2 pixels, and note which it was: the first of equals.
 
@@ -150,7 +150,7 @@ def largest(first, last, x, y, winner):
                 note[j] = 0 if top[2 * j] == most else which
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled()
 def largest_back(first, last, grad, winner, dx):
     """Give the gradients of the largest back to where they were.
 
@@ -173,7 +173,7 @@ def largest_back(first, last, grad, winner, dx):
                 bottom[2 * j + 1] = g[j] if which[j] == 3 else zero
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled()
 def average(first, last, x, y):
     """Take the mean of every square of 2x2 pixels.
 
@@ -190,7 +190,7 @@ def average(first, last, x, y):
                 to[j] = quarter * ((top[2 * j] + top[2 * j + 1]) + (bottom[2 * j] + bottom[2 * j + 1]))
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled()
 def average_back(first, last, grad, dx):
     """Spread the gradients of the means.
 
@@ -213,7 +213,7 @@ def average_back(first, last, grad, dx):
                 bottom[2 * j + 1] = value
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled()
 def _room(pixels, width):
     """Make room for a plane, with zeros before and behind, and the masks of its first and last column."""
     left, right = np.full(pixels, -1, np.int32), np.full(pixels, -1, np.int32)
@@ -222,7 +222,7 @@ def _room(pixels, width):
     return np.zeros(pixels + 2 * width + 2, np.float32), left, right
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled()
 def _hold(a, b, c):
     """Keep alive what is read by address, if called last: Numba frees an array once its name is not used any more."""
     return len(a) + len(b) + len(c)

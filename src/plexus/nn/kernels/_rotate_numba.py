@@ -10,6 +10,7 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+from plexus.nn.kernels._compiled import compiled
 from plexus.nn.kernels._vector import LANES, REGISTERS, RING, best_of, copy, given_back, product, transpose
 
 _TAPS = 9 * LANES  # floats at a pixel
@@ -30,7 +31,7 @@ _best8, _best4 = best_of(8), best_of(4)
 _back8, _back4 = given_back(8), given_back(4)
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled()
 def pack(weight, kernels, taps):
     """Bring kernels (O, C, 3, 3) at an address into the order (blocks, C, 9, LANES)."""
     length = taps.shape[1] * 9
@@ -41,7 +42,7 @@ def pack(weight, kernels, taps):
         _move(source, length * 4, 4, taps[block].ctypes.data, 4, _VECTOR, lanes, length)
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled()
 def unpack(taps, kernels, weight):
     """Go back from what `pack` made."""
     length = taps.shape[1] * 9
@@ -50,7 +51,7 @@ def unpack(taps, kernels, weight):
         _move(taps[block].ctypes.data, _VECTOR, 4, target, 4, length * 4, length, lanes)
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled()
 def turn(taps, turned):
     """Bring packed kernels (blocks, C, 9, LANES) into the order (blocks, 9, LANES, C rounded up to LANES)."""
     channels, padded = taps.shape[1], turned.shape[3]
@@ -60,7 +61,7 @@ def turn(taps, turned):
         _move(taps[block].ctypes.data, _ROW, 4, turned[block].ctypes.data, 4, padded * 4, channels, _TAPS)
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled()
 def forward(first, last, x, x_at, taps, bias, shape, rotations, y, y_at, winner):
     """Compute y and winner of units first .. last.
 
@@ -122,7 +123,7 @@ def forward(first, last, x, x_at, taps, bias, shape, rotations, y, y_at, winner)
     _hold(z, out, nothing, at)
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled()
 def backward(first, last, g, g_at, winner, x, x_at, taps, shape, rotations, gx, gx_at, gtaps):
     """Compute the gradients of images first .. last.
 
@@ -189,7 +190,7 @@ def backward(first, last, g, g_at, winner, x, x_at, taps, shape, rotations, gx, 
     _hold(won, nobody, won, won)
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled()
 def _fill(a, a_row, a_step, b, out, rows, count, more):
     """Set out (rows, 9 LANES) = a (rows, count) times b (count, 9 LANES), or += with `more`, in three vectors."""
     for c in range(0, _ROW, 3 * _VECTOR):
@@ -208,7 +209,7 @@ def _fill(a, a_row, a_step, b, out, rows, count, more):
             r += _TALL if many else 1
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled()
 def _grow(a, count, b, out, padded):
     """Add a (count, 9 LANES) times b (9 LANES, padded) to out (count, padded).
 
@@ -240,7 +241,7 @@ def _grow(a, count, b, out, padded):
         c += vectors * LANES
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled()
 def _move(source, source_row, source_column, target, target_row, target_column, rows, columns):
     """Copy rows x columns floats; strides are in bytes. Where rows become columns it goes square by square."""
     tall = wide = 0

@@ -13,6 +13,8 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
+from plexus.nn.kernels._compiled import compiled
+
 BLOCK = 4096  # floats: 16 KiB, half of a common first-level cache
 
 # Sums may be reordered, or LLVM would not vectorise them. `fastmath=True` also promises that no NaN and no infinity
@@ -33,7 +35,7 @@ def _to_pointer(typing: Any, address: Any) -> Any:
 _pointer: Any = intrinsic(_to_pointer)
 
 
-@nb.njit(fastmath=True, nogil=True, cache=True)
+@compiled(fastmath=True)
 def mix_kernel(first, last, sources, weights, out):
     """Add up weights[k] times the numbers at address sources[k], for blocks first .. last of `out`."""
     size = out.shape[0]
@@ -49,7 +51,7 @@ def mix_kernel(first, last, sources, weights, out):
                 y[i] += w * x[i]
 
 
-@nb.njit(fastmath=True, nogil=True, cache=True)
+@compiled(fastmath=True)
 def unmix_kernel(first, last, x, grads, weights, out, partial):
     """Add up weights[j] times the gradient at address grads[j], and put each block's <x, gradient j> into `partial`."""
     size = out.shape[0]
@@ -68,7 +70,7 @@ def unmix_kernel(first, last, x, grads, weights, out, partial):
             partial[block, j] = inner
 
 
-@nb.njit(fastmath=REORDERED, error_model="numpy", nogil=True, cache=True)
+@compiled(fastmath=REORDERED, error_model="numpy")
 def unit_kernel(first, last, weight, eps, unit, lengths):
     """u = w / |w| for rows first .. last; a row no longer than eps stays as it is and counts as of length 1."""
     for o in range(first, last):
@@ -85,7 +87,7 @@ def unit_kernel(first, last, weight, eps, unit, lengths):
             u[i] = w[i] * scale
 
 
-@nb.njit(fastmath=REORDERED, error_model="numpy", nogil=True, cache=True)
+@compiled(fastmath=REORDERED, error_model="numpy")
 def unit_back_kernel(first, last, grad, unit, lengths, out):
     """(g - u <u, g>) / |w| for rows first .. last."""
     for o in range(first, last):

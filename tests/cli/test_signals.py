@@ -1,0 +1,110 @@
+"""A stop by Ctrl-C or SIGTERM is one line and exit code 130, however many signals come; short memory is one line."""
+
+from __future__ import annotations
+
+import errno
+import signal
+from pathlib import Path
+
+import pytest
+
+import plexus.cli
+from plexus.cli import main
+
+STUDY = """
+import os, signal
+from plexus.experiments import Scale, Study, Variant
+
+def trial(job):
+    BODY
+
+STUDY = Study("toy", "?", "a", (Variant("a"),), {"quick": Scale(None, 1, 1)}, "digits", trial)
+"""
+
+
+def left(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, str]:
+    """The exit code and stderr."""
+    with pytest.raises(SystemExit) as error:
+        main(list(arguments))
+    return error.value.code, capsys.readouterr().err
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(capsys: pytest.CaptureFixture[str], body: str) -> tuple[object, str]:
+    Path("toy.py").write_text(STUDY.replace("BODY", body))
+    return left(capsys, "study", "run", "toy.py", "--results", "new")
+
+
+KILL = "os.kill(os.getpid(), signal.{})"
+
+
+@pytest.mark.parametrize(
+    "signals", [["SIGINT"], ["SIGTERM"], ["SIGINT", "SIGINT", "SIGINT"], ["SIGTERM", "SIGINT"], ["SIGINT", "SIGTERM"]]
+)
+def test_signals_stop_in_one_line(capsys: pytest.CaptureFixture[str], signals: list[str]) -> None:
+    """Also where the second comes while the first unwinds."""
+    first, *more = (KILL.format(name) for name in signals)
+    code, err = run(capsys, f"try:\n        {first}\n    finally:\n        {'; '.join(['pass', *more])}")
+    assert code == 130
+    lines = [line for line in err.splitlines() if line.startswith("plexus: ")]
+    assert [line.startswith("plexus: stopped; go on with `plexus ") for line in lines] == [True]
+    assert "Traceback" not in err
+
+
+def test_a_library_that_makes_another_error_of_it_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("own.py").write_text(
+        "import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\nexcept KeyboardInterrupt:\n"
+        "    raise RuntimeError('exporter failed') from None\n"
+    )
+    assert left(capsys, "fit", "digits", "--legos", "own.py:f", "--run", "new") == (130, "plexus: stopped\n")
+    assert not Path("new").exists()  # nothing was begun
+
+
+def test_handlers_are_put_back(capsys: pytest.CaptureFixture[str]) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    left(capsys, "fit", "nowhere")
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        MemoryError("Unable to allocate 9.00 GiB for an array"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:124] . DefaultCPUAllocator: can't allocate memory: you tried"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        RuntimeError("can't start new thread"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ],
+)
+def test_short_memory_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def app(*_: object, **__: object) -> None:
+        try:
+            raise error
+        except Exception as cause:
+            raise ValueError("a library's own words") from cause
+
+    monkeypatch.setattr(plexus.cli, "app", app)
+    code, err = left(capsys, "fit")
+    assert (code, err.count("\n")) == (1, 1)
+    assert err.startswith("plexus: memory is short")
+
+
+def test_a_run_that_did_not_begin_leaves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("own.py").write_text("def f(shape):\n    raise MemoryError\n")
+    code, err = left(capsys, "fit", "digits", "--legos", "own.py:f", "--run", "new")
+    assert (code, err.count("\n")) == (1, 1)
+    assert [p.name for p in Path().iterdir() if p.name != "__pycache__"] == ["own.py"]
+
+
+def test_what_the_user_typed_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    code, err = left(capsys, "fit", "digits", "--legos", "no\x1b[2J.py:f", "--run", "new\x1b[31m")
+    assert code == 2
+    assert "\x1b" not in err
+    assert "no\\x1b[2J.py" in err
