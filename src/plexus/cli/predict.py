@@ -8,21 +8,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
-<<<<<<< HEAD
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from plexus.cli._options import OUTPUT, Json, named, tell
-from plexus.cli._show import one_line, print_json
+from plexus.cli._show import print_json
+from plexus.errors import one_line
 from plexus.progress import STARTING, whole
 
 NAMED = 3
 """Unreadable images that are named on the terminal; tables and JSON name all."""
-=======
-from plexus.cli._options import Json, named
-from plexus.cli._show import print_json
-from plexus.errors import one_line
->>>>>>> main
 
 
 def predict(

@@ -7,9 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from plexus.errors import RunError
-<<<<<<< HEAD
-from plexus.record._base import FORMAT, Record, atomic_write, digest, plain, read_json, spreadsheet_cell, to_json
-=======
 from plexus.record._base import (
     FORMAT,
     Record,
@@ -22,20 +19,14 @@ from plexus.record._base import (
     spreadsheet_cell,
     to_json,
 )
->>>>>>> main
 from plexus.record._findings import AuditRecord, ClaimsRecord, RobustnessRecord, StudyRecord, TrialRecord
 from plexus.record._origin import cores, machine, versions
 from plexus.record._runs import FitRecord, RepresentRecord, SegmentRecord
 
 __all__ = [
     "FORMAT", "KINDS", "AuditRecord", "ClaimsRecord", "FitRecord", "Record", "RepresentRecord", "RobustnessRecord",
-<<<<<<< HEAD
-    "SegmentRecord", "StudyRecord", "TrialRecord", "atomic_write", "cores", "digest", "machine", "plain", "read_json",
-    "read_record", "record_of", "spreadsheet_cell", "to_json", "versions",
-=======
     "SegmentRecord", "StudyRecord", "TrialRecord", "atomic_write", "cores", "digest", "machine", "open_file", "plain",
     "read_file", "read_json", "read_record", "record_of", "spreadsheet_cell", "to_json", "versions",
->>>>>>> main
 ]  # fmt: skip
 
 KINDS: dict[str, type[Record]] = {

@@ -7,13 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-<<<<<<< HEAD
 from plexus.errors import ConfigError, DataError, RunError, short
-from plexus.record import FitRecord, atomic_write
-=======
-from plexus.errors import ConfigError, RunError, short
 from plexus.record import FitRecord
->>>>>>> main
 from plexus.training import engine
 from plexus.training._config import BUDGETS, MEMORY, STACK, FitConfig
 from plexus.training._options import declared, read_yaml
