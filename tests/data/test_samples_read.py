@@ -99,6 +99,7 @@ def test_soft_greys_are_cut_at_half_of_white_and_told(top: int, tmp_path: Path) 
     ("content", "message"),
     [
         (png(np.array([[0, 1, 2]], np.uint8)), "mask values 0, 1, 2 are neither two nor greys"),
+        (png(np.array([[0, 1, 255]], np.uint8)), "mask values 0, 1, 255 are labels with one to be ignored"),
         (png(np.array([[1, 2]], np.uint8)), "mask values 1, 2 are neither"),
         (png(np.array([[[255, 0, 0], [0, 0, 0]]], np.uint8)), "a mask in colours"),
         (saved(Image.fromarray(np.array([[0, np.nan]], np.float32)), "TIFF"), "mask values from 0 to nan"),

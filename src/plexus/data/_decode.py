@@ -123,6 +123,10 @@ def read(source: str | Path | bytes, white: int | Callable[[], int] | None = Non
         return _normalized(image, white)
 
 
+LABELS = 32
+"""Largest mask value that is taken for the number of a class where 255 stands beside it."""
+
+
 def highest(source: str | Path | bytes) -> int:
     """Return the largest value of a 16-bit image, and 0 of any other, from whose head alone that is told."""
     if is_dicom(source) or (not isinstance(source, bytes) and Path(source).suffix.lower() in _NARROW):
@@ -296,7 +300,16 @@ def _from_palette(image: Image.Image) -> tuple[Mask, str | None]:
     first = (image.getpalette("RGB") or [0, 0, 0])[:3]
     if any(first):
         return _from_values(_values(image.convert("RGB")))
-    return np.asarray(image) > 0, None
+    indices = np.asarray(image)
+    _refuse_ignored(np.unique(indices))
+    return indices > 0, None
+
+
+def _refuse_ignored(kinds: NDArray[Any]) -> None:
+    """Refuse labels with 255 beside them, which many sets mean as neither inside nor outside."""
+    if len(kinds) > 2 and kinds[-1] == 255 and kinds[-2] <= LABELS:
+        shown = ", ".join(str(value) for value in kinds[:3]) + (" ..." if len(kinds) > 3 else "")
+        raise UnreadableError(f"mask values {shown} are labels with one to be ignored: {_FIXED}")
 
 
 def _from_values(values: NDArray[Any]) -> tuple[Mask, str | None]:
@@ -311,6 +324,8 @@ def _from_values(values: NDArray[Any]) -> tuple[Mask, str | None]:
         raise UnreadableError(f"mask values from {low:g} to {high:g}: {_FIXED}")
     if len(kinds) == 1 or (len(kinds) == 2 and low == 0):
         return values > 0, None
+    if values.dtype == np.uint8:
+        _refuse_ignored(kinds)
     white = 1 if values.dtype.kind == "f" and high <= 1 else 255 if high <= 255 else 65535
     if high > white or 2 * high <= white:
         shown = ", ".join(str(value) for value in kinds[:4]) + (" ..." if len(kinds) > 4 else "")
