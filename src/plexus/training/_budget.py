@@ -47,7 +47,7 @@ class Plan:
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> Plan:
         """Read what `to_dict` gave."""
-        return cls(raw["width"], Target(raw["fan_in"], raw["edges"], raw["channels"]), raw["note"])
+        return cls(raw["width"], Target(raw["fan_in"], raw["edges"], raw.get("channels")), raw["note"])
 
 
 def plan(config: FitConfig, in_shape: Sequence[int], classes: int, legos: Legos | None = None) -> Plan:
