@@ -107,7 +107,7 @@ def test_a_run_can_be_opened_again_and_pickled(run: plexus.Run) -> None:
 
 def test_results_print_as_a_table(run: plexus.Run) -> None:
     lines = str(run.results).splitlines()
-    assert lines[0].split() == ["network", "accuracy", "95", "%", "weights", "MACs", "ms", "kB", "train", "s"]
+    assert lines[0].split() == ["network", "accuracy", "95", "%", "weights", "MACs", "ms", "kB", "train"]
     assert len({len(line) for line in lines}) == 1
     assert run.results["final"] is run.results[0]
     assert f"{run.results['final'].accuracy:.1%} right of 24 test images" in repr(run)

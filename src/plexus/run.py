@@ -513,8 +513,8 @@ class Results(Sequence[FitRecord.Result]):
     Example:
         >>> row = FitRecord.Result(name="final", label="learned wiring", accuracy=0.9, ci=[0.8, 0.95], parameters=10)
         >>> print(Results(FitRecord(results=[row])))
-        network         accuracy        95 %  weights  MACs  ms  kB  train s
-        learned wiring     90.0%  80.0..95.0       10     -   -   -        -
+        network         accuracy        95 %  weights  MACs  ms  kB  train
+        learned wiring     90.0%  80.0..95.0       10     -   -   -      -
     """
 
     def __init__(self, record: FitRecord) -> None:
@@ -525,7 +525,7 @@ class Results(Sequence[FitRecord.Result]):
     def titles(self) -> tuple[str, ...]:
         """The titles of the columns; balanced accuracy is among them where classes are of unequal size."""
         more = ("balanced",) if self._unequal else ()
-        return ("network", "accuracy", *more, "95 %", "weights", "MACs", "ms", "kB", "train s")  # in 80 columns
+        return ("network", "accuracy", *more, "95 %", "weights", "MACs", "ms", "kB", "train")  # in 80 columns
 
     def __len__(self) -> int:
         """Return the number of networks."""
@@ -560,7 +560,7 @@ class Results(Sequence[FitRecord.Result]):
                 _short(row.macs),
                 "-" if row.latency_ms is None else f"{row.latency_ms:.3f}",
                 "-" if row.kb is None else f"{row.kb:,.0f}",
-                "-" if row.train_seconds is None else f"{row.train_seconds:,.0f}",
+                "-" if row.train_seconds is None else f"{row.train_seconds:,.0f}s",
             )
             for row in self._rows
         ]

@@ -165,7 +165,7 @@ class FitTask(Task[FitConfig]):
         if "direct" in self._competitors():
             net = self.nets.pattern(kept)
             epochs = self._decide("direct", lambda: self._epochs_of(net))
-            label = f"never wider, {epochs} epochs"
+            label = f"never wider, {epochs} ep."
             rows.append(("direct", label, self._phase("direct", net, self._schedule(0, epochs, 4, whole=epochs))))
         else:
             rows.append(("random", "random wiring", self._random(kept)))
