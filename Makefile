@@ -68,6 +68,7 @@ bench: install
 	$(BIN)/python benchmarks/segment.py rle nerve absence report
 	$(BIN)/python benchmarks/represent.py labels fewshot balance methods start report
 	$(BIN)/python benchmarks/essays.py
+	$(BIN)/python benchmarks/front_door_int8.py
 
 KILLS ?= 200
 soak: install

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import inspect
+import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -207,11 +208,9 @@ def _tested_on(model: Any) -> Any:
     memory = run._given.get("data")
     if memory is None:
         raise DataError(f"{run.folder}: its images were in memory: give images: plexus.probe(run, images, labels)")
-    from plexus.data import load as load_images
+    from plexus.training import load_data
 
-    c = run.config
-    split = load_images(memory.samples, size=c.size, seed=c.seed, val=c.val, test=c.test, limit=c.limit,
-                        skip_unreadable=c.skip_unreadable)  # fmt: skip
+    split = load_data(run.config, memory)
     names = set(split.test.names)
     rows = [i for i, sample in enumerate(memory.samples.samples) if sample.name in names]
     return replace(memory, samples=memory.samples.take(rows))
@@ -424,7 +423,9 @@ class Run:
         """Write the net in a form that runs without plexus, taking images on the scale of the training.
 
         Args:
-            kind: ``onnx``, for any number of images; ``int8``, the same with weights and activations in 8 bits;
+            kind: ``onnx``, for any number of images; ``int8``, the same in eight bits, see
+                `plexus.training.export_int8`: as onnxruntime's static quantisation or with weights of eight bits,
+                whichever is faster here (where the training images are gone, the latter);
                 ``torch``, a program of `torch.export`, which `torch.export.load` reads.
             path: the file; an older one is replaced.
 
@@ -435,13 +436,19 @@ class Run:
             ConfigError: another kind.
             RunError: files of the run are gone, or the file cannot be written.
         """
-        from plexus.training.export import export_onnx, export_program
+        from plexus.training.export import export_int8, export_onnx, export_program, read_metadata, to_onnx
 
         file = Path(path)
         if kind not in EXPORTS:
             raise ConfigError(f"export: no kind {short(kind)}; choose from {', '.join(EXPORTS)}")
+        about = {"classes": json.dumps(self.record.data.classes), **read_metadata(self.folder / "model.onnx")}
+        if self.scale is not None:
+            about = {name: text for name, text in about.items() if name not in ("mean", "std")}
+            about["pixels"] = "on the scale of the training images, float32; normalised inside"
         if kind == "onnx":
-            export_onnx(self.model, file, self.in_shape)
+            export_onnx(self.model, file, self.in_shape, about=about)
+        elif kind == "int8":
+            export_int8(to_onnx(self.model, self.in_shape), file, self._training_images(), about=about)
         elif kind == "torch":
             export_program(self.model, file, self.in_shape)
         return file
@@ -475,6 +482,19 @@ class Run:
         except Exception as error:  # onnxruntime raises a class of its own for each kind of broken file
             raise RunError(f"{self.folder / 'model.onnx'}: cannot be loaded: {str(error).splitlines()[0]}") from None
 
+    def _training_images(self) -> Any:
+        """Images of the training on the scale that the model takes, (N, C, H, W); None where they are gone."""
+        from plexus.training import CALIBRATED, load_data
+
+        try:
+            images = load_data(self.config, self._given.get("data")).train.images[:CALIBRATED].float()
+        except DataError:
+            return None
+        if self.scale is None:
+            return images
+        black, white = self.scale
+        return black + images / 255 * (white - black)
+
     def _samples(self, images: Any) -> SampleSet:
         if is_place(images):
             samples = open_samples(images, masks=False)
@@ -493,8 +513,8 @@ class Results(Sequence[FitRecord.Result]):
     Example:
         >>> row = FitRecord.Result(name="final", label="learned wiring", accuracy=0.9, ci=[0.8, 0.95], parameters=10)
         >>> print(Results(FitRecord(results=[row])))
-        network         accuracy        95 %  weights  MACs  ms  kB  train s
-        learned wiring     90.0%  80.0..95.0       10     -   -   -        -
+        network         accuracy        95 %  weights  MACs  ms  kB  train
+        learned wiring     90.0%  80.0..95.0       10     -   -   -      -
     """
 
     def __init__(self, record: FitRecord) -> None:
@@ -505,7 +525,7 @@ class Results(Sequence[FitRecord.Result]):
     def titles(self) -> tuple[str, ...]:
         """The titles of the columns; balanced accuracy is among them where classes are of unequal size."""
         more = ("balanced",) if self._unequal else ()
-        return ("network", "accuracy", *more, "95 %", "weights", "MACs", "ms", "kB", "train s")  # in 80 columns
+        return ("network", "accuracy", *more, "95 %", "weights", "MACs", "ms", "kB", "train")  # in 80 columns
 
     def __len__(self) -> int:
         """Return the number of networks."""
@@ -540,7 +560,7 @@ class Results(Sequence[FitRecord.Result]):
                 _short(row.macs),
                 "-" if row.latency_ms is None else f"{row.latency_ms:.3f}",
                 "-" if row.kb is None else f"{row.kb:,.0f}",
-                "-" if row.train_seconds is None else f"{row.train_seconds:,.0f}",
+                "-" if row.train_seconds is None else f"{row.train_seconds:,.0f}s",
             )
             for row in self._rows
         ]

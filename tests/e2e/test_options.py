@@ -78,3 +78,13 @@ def test_two_processes(place: Path) -> None:
     told = [line.partition("epoch ")[2][0] for line in done.stderr.splitlines() if "validation loss" in line]
     assert told == [str(e.epoch + 1) for e in record.epochs]  # by one process
     assert not list((place / "two").rglob("*.tmp"))
+
+
+def test_eight_bits_stand_beside_the_float_model(place: Path) -> None:
+    record = fitted(place, "eight", "--legos", "legos.py:three", "--merge", "concat", "--epochs", 3, "--int8")
+    final, small = record.results[:2]
+    assert (final.name, small.name) == ("final", "int8")
+    assert small.kb == (place / "eight" / "model-int8.onnx").stat().st_size / 1000 < final.kb
+    assert small.accuracy == pytest.approx(final.accuracy, abs=0.1)
+    assert small.latency_ms > 0
+    assert (small.parameters, small.macs) == (final.parameters, final.macs)

@@ -242,7 +242,7 @@ def test_the_controls_of_streams_cost_what_the_result_does(tmp_path: Path) -> No
     assert (rows["uncut"].macs or 0) > (rows["final"].macs or 0)
     phases = [epoch.phase for epoch in record.epochs]
     assert phases == ["fit"] * 3 + ["direct"] * phases.count("direct") + ["resnet"] * 3
-    assert f"{phases.count('direct')} epochs" in rows["direct"].label
+    assert f"{phases.count('direct')} ep." in rows["direct"].label
     assert all((rows[name].train_seconds or 0) > 0 for name in ("final", "direct", "resnet"))
     assert rows["uncut"].train_seconds is None
     assert all(row.val_accuracy is not None for row in record.results[:-1])

@@ -22,7 +22,7 @@ from plexus.errors import PlexusError, PlexusWarning, one_line  # noqa: E402
 
 VERBS = {
     "fit": ("Learn a wiring; keep a plain model.", "plexus fit photos --size 64"),
-    "predict": ("Classify images with a run's model.", "plexus predict runs/try cat.jpg"),
+    "predict": ("Classify images with a run's model.", "plexus predict runs/try photos --top 3"),
     "report": ("Write a run's page again.", "plexus report runs/try"),
     "probe": ("Turn images; see how models hold up.", "plexus probe runs/try digits"),
     "study": ("Run experiments with statistics.", "plexus study run mine.py"),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     )
     from plexus.training._config import BUDGETS, MEMORY, FitConfig
     from plexus.training._cut import GradualCut, Target, keep_channels, keep_strongest
-    from plexus.training._fit import finished, fit, open_run, reprune, resume
+    from plexus.training._fit import finished, fit, load_data, open_run, reprune, resume
     from plexus.training._loop import Batches, Loop, Machine, check_devices, wait
     from plexus.training._module import (
         History,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from plexus.training._predict import predict
     from plexus.training._read_model import learn, read_model
     from plexus.training.evaluation import picture
-    from plexus.training.export import export_onnx
+    from plexus.training.export import CALIBRATED, export_int8, export_onnx
     from plexus.training.run_folder import is_rank_zero, last_run
 
 __getattr__, __dir__, __all__ = attach(
@@ -51,7 +51,7 @@ __getattr__, __dir__, __all__ = attach(
         "_budget": ["Plan", "plan"],
         "_config": ["BUDGETS", "MEMORY", "FitConfig"],
         "_cut": ["GradualCut", "Target", "keep_channels", "keep_strongest"],
-        "_fit": ["finished", "fit", "open_run", "reprune", "resume"],
+        "_fit": ["finished", "fit", "load_data", "open_run", "reprune", "resume"],
         "_loop": ["Batches", "Loop", "Machine", "check_devices", "wait"],
         "_module": [
             "History", "Schedule", "TrainingModule", "exact_state", "gated", "load_exact", "one_cycle", "ramp",
@@ -61,7 +61,7 @@ __getattr__, __dir__, __all__ = attach(
         "_predict": ["predict"],
         "_read_model": ["learn", "read_model"],
         "evaluation": ["picture"],
-        "export": ["export_onnx"],
+        "export": ["CALIBRATED", "export_int8", "export_onnx"],
         "run_folder": ["is_rank_zero", "last_run"],
     },
 )  # fmt: skip

@@ -13,6 +13,7 @@ from torch import nn
 from plexus.errors import ConfigError
 from plexus.training._config import CHANNELS, FAN_IN, KEEP, FitConfig
 from plexus.training._cut import Target, keep_channels, plain
+from plexus.training._int8 import shrink
 from plexus.training.export import milliseconds, to_onnx
 from plexus.training.nets import Legos, Nets
 from plexus.wiring import budget_range, importance, multiply_adds, parameters
@@ -46,7 +47,7 @@ class Plan:
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> Plan:
         """Read what `to_dict` gave."""
-        return cls(raw["width"], Target(raw["fan_in"], raw["edges"], raw["channels"]), raw["note"])
+        return cls(raw["width"], Target(raw["fan_in"], raw["edges"], raw.get("channels")), raw["note"])
 
 
 def plan(config: FitConfig, in_shape: Sequence[int], classes: int, legos: Legos | None = None) -> Plan:
@@ -84,7 +85,7 @@ def plan(config: FitConfig, in_shape: Sequence[int], classes: int, legos: Legos 
 
     def need(width: int | None, fan_in: int) -> float:
         net = Nets(replace(config, width=width), in_shape, classes, legos).supernet()
-        return _MEASURES[name](cut_evenly(net, fan_in), in_shape)
+        return _measure(config, name)(cut_evenly(net, fan_in), in_shape)
 
     width = config.width
     if width is None and config.stack == "mix":
@@ -116,7 +117,7 @@ def _channels(config: FitConfig, in_shape: Sequence[int], classes: int, name: st
     def need(width: int | None, share: float) -> float:
         net: Any = Nets(replace(config, width=width), in_shape, classes).supernet().eval()
         keep_channels(net.body, share)
-        return _MEASURES[name](plain(net, net.body.wiring()), in_shape)
+        return _measure(config, name)(plain(net, net.body.wiring()), in_shape)
 
     width = config.width
     if width is None:
@@ -165,11 +166,23 @@ def cut_evenly(net: nn.Module, fan_in: int) -> nn.Module:
     return plain(net.eval(), body.wiring())
 
 
+def _measure(config: FitConfig, name: str) -> Callable[[nn.Module, Sequence[int]], float]:
+    """What a limit is on; kilobytes are those of the int8 file where there is one."""
+    return int8_kilobytes if name == "max_kb" and config.int8 else _MEASURES[name]
+
+
+def int8_kilobytes(net: nn.Module, in_shape: Sequence[int]) -> float:
+    """The size of the smallest int8 file of a net."""
+    return len(shrink(to_onnx(net, in_shape, quick=True))) / 1000 + ABOUT
+
+
+ABOUT = 1.0
+"""Kilobytes of a file that say what it is: its classes, for one."""
 _MEASURES: dict[str, Callable[[nn.Module, Sequence[int]], float]] = {
     "max_params": lambda net, _: parameters(net),
     "max_macs": multiply_adds,
     "max_ms": lambda net, in_shape: milliseconds(to_onnx(net, in_shape, quick=True), in_shape),
-    "max_kb": lambda net, in_shape: len(to_onnx(net, in_shape, quick=True)) / 1000,
+    "max_kb": lambda net, in_shape: len(to_onnx(net, in_shape, quick=True)) / 1000 + ABOUT,
 }
 
 

@@ -166,7 +166,11 @@ class FitConfig(ImageOptions):
         default="none",
     )  # fmt: skip
     max_kb: float | None = option(
-        None, "wiring", "the largest model.onnx, in kilobytes of 1,000 bytes", gt=0, default="none"
+        None, "wiring", "the largest model.onnx in kilobytes of 1,000 bytes, or with int8 model-int8.onnx", gt=0,
+        default="none",
+    )  # fmt: skip
+    int8: bool = option(
+        False, "output", "write model-int8.onnx, too: weights of eight bits, calibrated on training images and tested"
     )
     controls: bool = option(
         False,

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from plexus.errors import ConfigError, RunError, short
+from plexus.errors import ConfigError, DataError, RunError, short
 from plexus.record import FitRecord
 from plexus.training import engine
 from plexus.training._config import BUDGETS, MEMORY, STACK, FitConfig
 from plexus.training._options import declared, read_yaml
 from plexus.training.engine import Kind, Listener
 from plexus.training.run_folder import read_checked, write_checked
+
+if TYPE_CHECKING:
+    from plexus.data import ImageData
 
 FIT = Kind(
     name="fit",
@@ -22,7 +25,11 @@ FIT = Kind(
     record=FitRecord,
     task="plexus.training._task:FitTask",
     paths={"data": ("digits", MEMORY), "legos": (MEMORY,), "start_from": ()},
-    outputs=lambda record: ("model.safetensors", "model.onnx"),
+    outputs=lambda record: (
+        "model.safetensors",
+        "model.onnx",
+        *(["model-int8.onnx"] if record.config.get("int8") else []),
+    ),
 )
 
 
@@ -87,6 +94,31 @@ def resume(run: str | Path, *, listen: Listener | None = None, progress: bool = 
     if not finished(run):
         _refuse_earlier(Path(run))
     return engine.resume(FIT, run, listen=listen, progress=progress)
+
+
+def load_data(config: FitConfig, memory: Any = None) -> ImageData:
+    """Load the images of a run, split as its options say.
+
+    Args:
+        config: of the run.
+        memory: the images where they were in memory.
+
+    Raises:
+        DataError: they are not there, or were in memory and are not given.
+
+    Example:
+        >>> len(load_data(FitConfig(limit=100)).train)
+        85
+    """
+    from plexus.data import load
+
+    if memory is None and config.data == MEMORY:
+        raise DataError("the images were in memory; give them again: plexus.load(RUN).prune(..., data=IMAGES)")
+    return load(
+        config.data if memory is None else memory.samples, size=config.size, seed=config.seed, val=config.val,
+        test=config.test, skip_unreadable=config.skip_unreadable, limit=config.limit, label=config.label,
+        fit=config.fit or "auto", cache=config.cache,
+    )  # fmt: skip
 
 
 def finished(run: str | Path) -> bool:
@@ -197,6 +229,7 @@ def _refuse_earlier(folder: Path) -> None:
 def _refuse_idle(source: Path, record: FitRecord, name: str, value: float) -> None:
     """Refuse a budget that the net meets already; an unfinished run has not measured all of them."""
     final = next((row for row in record.results if row.name == "final"), None)
+    small = next((row for row in record.results if row.name == "int8"), final)
     maps = [edge.maps for edge in record.edges if edge.maps]
     kept, whole = (
         map(sum, zip(*maps, strict=True)) if maps else (sum(bool(e.kept) for e in record.edges), len(record.edges))
@@ -207,7 +240,7 @@ def _refuse_idle(source: Path, record: FitRecord, name: str, value: float) -> No
         "max_params": final.parameters if final else None,
         "max_macs": final.macs if final else None,
         "max_ms": final.latency_ms if final else None,
-        "max_kb": final.kb if final else None,
+        "max_kb": small.kb if small else None,
     }[name]
     if needs is not None and needs <= value:
         raise ConfigError(

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from plexus.data import Augmentation, load, pixel_statistics
+from plexus.data import Augmentation, pixel_statistics
 from plexus.errors import RunError, printable
 from plexus.graph import Wiring
 from plexus.models import resnet
@@ -23,12 +23,12 @@ from plexus.training._budget import Plan, like_milliseconds, plan
 from plexus.training._classification import ClassificationModule, Normalize
 from plexus.training._config import MEMORY, FitConfig
 from plexus.training._cut import GradualCut, left, plain
-from plexus.training._fit import FIT
+from plexus.training._fit import FIT, load_data
 from plexus.training._loop import Batches, Loop, check_devices, wait
 from plexus.training._module import Schedule, reduce_seed
 from plexus.training.engine import Task
-from plexus.training.evaluation import SHARES, Trained, costs, evaluate
-from plexus.training.export import export, milliseconds
+from plexus.training.evaluation import SHARES, Trained, costs, evaluate, tested
+from plexus.training.export import CALIBRATED, export, export_int8, milliseconds, onnx_logits
 from plexus.training.nets import Nets
 from plexus.training.run_folder import is_rank_zero
 from plexus.wiring import edge_costs, importance, prune, random_maps, random_wiring, trace, write_wiring
@@ -50,15 +50,11 @@ class FitTask(Task[FitConfig]):
     judged = len(SHARES) + 4
 
     def load(self) -> str:
-        c, memory = self.config, self.given.get("data")
-        if memory is None and c.data == MEMORY:
+        memory = self.given.get("data")
+        if memory is None and self.config.data == MEMORY:
             again = "give them again in Python: plexus.load(RUN).prune(..., data=IMAGES)"
             raise RunError(f"{self.folder}: the images were in memory; {again}")
-        self.data = load(
-            c.data if memory is None else memory.samples, size=c.size, seed=c.seed, val=c.val, test=c.test,
-            skip_unreadable=c.skip_unreadable, limit=c.limit, label=c.label,
-            fit=c.fit or "auto", cache=c.cache,
-        )  # fmt: skip
+        self.data = load_data(self.config, memory)
         return self.data.fingerprint
 
     def check(self) -> None:
@@ -169,7 +165,7 @@ class FitTask(Task[FitConfig]):
         if "direct" in self._competitors():
             net = self.nets.pattern(kept)
             epochs = self._decide("direct", lambda: self._epochs_of(net))
-            label = f"never wider, {epochs} epochs"
+            label = f"never wider, {epochs} ep."
             rows.append(("direct", label, self._phase("direct", net, self._schedule(0, epochs, 4, whole=epochs))))
         else:
             rows.append(("random", "random wiring", self._random(kept)))
@@ -249,8 +245,26 @@ class FitTask(Task[FitConfig]):
         measured = {"latency_ms": milliseconds(model, data.in_shape), "kb": len(model) / 1000}
         for entry in (self.record["results"][0], self.record["budgets"][0]):  # the same net, and so the same figures
             entry |= measured
+        if self.config.int8:
+            self._int8(model)
         if "model.py" in facts:
             self.record["machine"]["model.py"] = facts["model.py"]
+
+    def _int8(self, model: bytes) -> None:
+        """Write the model in eight bits, and test it as it will be used."""
+        data, final = self.data, self.record["results"][0]
+        current().step(1, "the int8 file")
+        path = self.folder / "model-int8.onnx"
+        made = export_int8(model, path, data.train.images[:CALIBRATED], max_kb=self.config.max_kb)
+        entry = {
+            "name": "int8",
+            "label": "the same, int8" if made["arithmetic"] == "int8" else "int8 weights",
+            **{key: final[key] for key in ("parameters", "macs")},
+            **tested(onnx_logits(path.read_bytes(), data.test.images), data.test),
+            **{key: made[key] for key in ("latency_ms", "kb")},
+        }
+        self.record["results"].insert(1, entry)
+        self.record["machine"]["int8"] = ", ".join(f"{ms:.3f} ms in {name}" for name, ms in made["tried"].items())
 
     def ranking(self, most: int = 512) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Validation images by which edges are ranked."""

@@ -198,17 +198,16 @@ def result(
     name: str, label: str, net: nn.Module, normalize: Normalize, split: Split, in_shape: Sequence[int]
 ) -> dict[str, Any]:
     """One row of the results: accuracy with its 95 % Wilson interval, and what the net costs."""
-    hits = logits_of(net, normalize, split.images).argmax(1).eq(split.labels)
-    right = int(hits.sum())
-    ci = binomtest(right, len(split)).proportion_ci(method="wilson")
-    return {
-        "name": name,
-        "label": label,
-        "accuracy": right / len(split),
-        "ci": [ci.low, ci.high],
-        **balanced(hits, split.labels),
-        **costs(net, normalize, in_shape),
-    }
+    figures = tested(logits_of(net, normalize, split.images), split)
+    return {"name": name, "label": label, **figures, **costs(net, normalize, in_shape)}
+
+
+def tested(logits: Tensor, split: Split) -> dict[str, Any]:
+    """Accuracy of logits, (N, classes), with its 95 % Wilson interval; balanced, too, where classes are unequal."""
+    hits = logits.argmax(1).eq(split.labels)
+    ci = binomtest(int(hits.sum()), len(split)).proportion_ci(method="wilson")
+    accuracy = int(hits.sum()) / len(split)
+    return {"accuracy": accuracy, "ci": [ci.low, ci.high], **balanced(hits, split.labels)}
 
 
 def balanced(hits: Tensor, labels: Tensor) -> dict[str, float]:
