@@ -58,7 +58,7 @@ class TrainingError(PlexusError):
 
 
 class PlexusWarning(UserWarning):
-    """What a user should know while the work goes on; the command line prints it in one line.
+    """Something a user should know while the work goes on; the command line prints it in one line.
 
     Example:
         >>> issubclass(PlexusWarning, UserWarning)
@@ -80,7 +80,7 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return text that stays in its line: what cannot be printed, escape sequences of terminals among it, is escaped.
+    r"""Return text that stays in its line: what cannot be printed, escape sequences of terminals among it, is escaped.
 
     Args:
         text: whatever is to be shown.

@@ -343,7 +343,7 @@ class Run:
 
         from plexus.data import read_batches
 
-        how: dict[str, Any] = {"fit": self.record.data.fit, "white": self.record.data.white}
+        how: dict[str, Any] = {"fit": self.record.data.fit or "squash", "white": self.record.data.white}
 
         parts = [
             torch.from_numpy(self._session.run(None, {"pixels": pixels.float().numpy()})[0]).softmax(1).numpy()

@@ -243,6 +243,12 @@ def check_weights(wanted: Mapping[str, Tensor], header: Mapping[str, tuple[tuple
 
     Raises:
         ConfigError: what differs first, and how many more.
+
+    Example:
+        >>> import torch
+        >>> check_weights({"bias": torch.zeros(2)}, {"bias": ((3,), "F32")})
+        Traceback (most recent call last):
+        plexus.errors.ConfigError: 'bias' is (3,) in the file, (2,) in the model
     """
     wrong = []
     for name, tensor in wanted.items():
@@ -268,6 +274,12 @@ def check_numbers(state: Mapping[str, Tensor]) -> None:
 
     Raises:
         ConfigError: the name of the first that does.
+
+    Example:
+        >>> import torch
+        >>> check_numbers({"bias": torch.tensor([1.0, float("nan")])})
+        Traceback (most recent call last):
+        plexus.errors.ConfigError: 'bias' holds NaN, which is no number; take weights of a training that went well
     """
     if wrong := next((name for name, tensor in state.items() if tensor.isnan().any()), None):
         raise ConfigError(f"{wrong!r} holds NaN, which is no number; take weights of a training that went well")

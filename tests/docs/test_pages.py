@@ -26,7 +26,7 @@ RUNNING = [name for name, text in TEXTS.items() if any(block.language == "python
 HISTORY = ("CHANGELOG.md", "docs/log.md")
 """Pages that may name what is gone."""
 SHORT: dict[str, Any] = {"limit": 200, "epochs": 4, "controls": False}
-OTHERS = {"cd", "git", "open", "pip", "source"}
+OTHERS = {"cd", "docker", "git", "open", "pip", "source"}
 """Programs that a page may name without a check; `make` and `python` are checked."""
 
 
@@ -132,7 +132,7 @@ def _refused(arguments: list[str]) -> str | None:
 
 def options() -> set[str]:
     """Every option that some verb of plexus has."""
-    return set(re.findall(r"--[a-z][a-z-]*", app.generate_docs(output_format="markdown"))) | {"--help", "--version"}
+    return set(re.findall(r"--[a-z][a-z0-9-]*", app.generate_docs(output_format="markdown"))) | {"--help", "--version"}
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def three(in_shape):
 """
 SEED = 2**63 - 1
 """The largest there is: whatever holds for it holds for small ones."""
-SPENT = ("seconds", "created", "command", "latency_ms", "machine", "config", "files", "spec")
+SPENT = ("seconds", "created", "command", "latency_ms", "train_seconds", "machine", "config", "files", "spec")
 """Of a record: what differs from run to run, and from folder to folder."""
 
 

@@ -75,7 +75,7 @@ def test_nothing_is_overwritten_or_half_written(crossed: Path, tmp_path: Path) -
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new"]
     told: list[str] = []
     predict(crossed, [images], tmp_path / "masks", skip_unreadable=True, tell=told.append)
-    assert [line.partition(":")[0] for line in told] == ["left out b.png"]
+    assert [line.partition(":")[0] for line in told if line.startswith("left out")] == ["left out b.png"]
     with pytest.raises(RunError, match="not an empty folder; name another with --out"):
         predict(crossed, [images], tmp_path / "masks", skip_unreadable=True)
 

@@ -164,7 +164,7 @@ def _short_of_memory(error: BaseException | None) -> bool:
 
 
 def _told(error: OSError) -> tuple[str, int]:
-    """What the system refused: the line that says it, and the exit code."""
+    """Return the line that says what the system refused, and the exit code."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = error.filename or "the disk"
         return f"{where}: the disk is full; make room, then go on; a run with --resume RUN", 1

@@ -84,7 +84,7 @@ def table(answers: list[dict[str, Any]], top: int) -> str:
 
 
 def remarks(answers: list[dict[str, Any]]) -> list[str]:
-    """What to know of the answers: images unlike the training's, and those that could not be read, with counts."""
+    """Tell of the answers: images unlike the training's, and those that could not be read, with counts."""
     lines = []
     counts = Counter(words for entry in answers for words in entry.get("unlike", []))
     if counts:

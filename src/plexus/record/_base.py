@@ -99,7 +99,7 @@ class Record(Part):
         trained_size: list[Real] = []
         channels: Count = None
         white: Count = None
-        fit: Literal["squash", "letterbox", "crop"] = "squash"
+        fit: Literal["squash", "letterbox", "crop"] | None = None
         skipped: list[str] = []
         notes: list[str] = []
         scale: list[Real] | None = Field(default=None, min_length=2, max_length=2)

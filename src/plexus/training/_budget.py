@@ -167,7 +167,7 @@ def cut_evenly(net: nn.Module, fan_in: int) -> nn.Module:
 
 
 def _measure(config: FitConfig, name: str) -> Callable[[nn.Module, Sequence[int]], float]:
-    """What a limit is on; kilobytes are those of the int8 file where there is one."""
+    """Measure of each limit; kilobytes are those of the int8 file where there is one."""
     return int8_kilobytes if name == "max_kb" and config.int8 else _MEASURES[name]
 
 

@@ -68,7 +68,7 @@ def predict(
         if pixels is None:
             continue
         entry["unlike"] = _unlike(pixels, shape, grey=grey)
-        waiting.append((entry, to_shape(pixels, shape, record.data.fit)))
+        waiting.append((entry, to_shape(pixels, shape, record.data.fit or "squash")))
         if len(waiting) == _BATCH:
             _answer(session, waiting, record.data.classes, folder)
             waiting = []
@@ -98,7 +98,7 @@ def _read(
 
 
 def _unlike(pixels: NDArray[np.uint8], shape: Sequence[int], *, grey: bool) -> list[str]:
-    """How an image is unlike those that a model was trained on, as far as that can be seen without them."""
+    """Ways in which an image is unlike those that a model was trained on, as far as that can be seen without them."""
     channels, *size = shape
     colourless = pixels.ndim == 2 or bool((np.ptp(pixels, 2) <= 2).all())
     words = []
