@@ -132,7 +132,7 @@ def _refused(arguments: list[str]) -> str | None:
 
 def options() -> set[str]:
     """Every option that some verb of plexus has."""
-    return set(re.findall(r"--[a-z][a-z-]*", app.generate_docs(output_format="markdown"))) | {"--help", "--version"}
+    return set(re.findall(r"--[a-z][a-z0-9-]*", app.generate_docs(output_format="markdown"))) | {"--help", "--version"}
 
 
 @pytest.mark.parametrize(
