@@ -26,6 +26,9 @@ would be kept. A record also holds `found`, the share of planted contradictions 
 Ten seeds at `standard`, 0 to 9: fixed on 2026-11-25, before seeds beyond the first ones were read, with the rule
 unchanged and no early stop.
 
+The committed records were measured with the audit's former fingerprint and search, before pairs were compared by
+aligned detail.
+
 Cost: about 1 minute a trial on one core at `standard`, beside others, 40 trials; `quick` 20 seconds.
 """
 
