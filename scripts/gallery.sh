@@ -17,7 +17,7 @@ ln -s "$root/results" results
 
 "$plexus" audit scans --folds 3 --cache cache
 "$plexus" segment train scans --folds audit-scans/folds.json --size 96 --width 8 --epochs 12 --run segment
-"$plexus" fit digits --run fit
+"$plexus" fit digits --controls --run fit
 "$plexus" study report rotation --scale standard --out study.html
 "$plexus" represent train digits --classes 0 1 2 3 4 5 6 --dim 16 --epochs 40 --run represent
 "$plexus" represent fewshot represent digits --ways 3

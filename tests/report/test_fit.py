@@ -92,6 +92,7 @@ def test_the_background_says_what_was_done() -> None:
         "fine-tuned. The whole run took 48 s. Tested on 360 images."
     ) in told()
     assert "trained anew" in told(then="retrain")
+    assert "which of its channels to keep, 75.0 % of each stream's; " in told(plan={"channels": 0.75})
     assert "So far it took" in told(finished=False)
     assert "Tested" not in told(results=[])
 
@@ -109,6 +110,22 @@ def test_the_verdict_compares_the_intervals(final: Any, chain: Any, says: str) -
     results = [FINAL | {"ci": final}, {"name": "chain", "accuracy": 0.94, "ci": chain}]
     text = told(results=results)
     assert (f"of the two {says}" in text) if says else "intervals of the two" not in text
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "interval", "says"),
+    [
+        (0.96, [0.94, 0.98], "the difference is +1.0 points. The 95 % intervals of the two overlap, so"),
+        (0.90, [0.88, 0.92], "the difference is +7.0 points. The 95 % intervals of the two do not overlap."),
+        (0.98, None, f"the difference is {MINUS}1.0 points. "),
+    ],
+)
+def test_the_verdict_beside_a_resnet_says_what_one_run_settles(accuracy: float, interval: Any, says: str) -> None:
+    final = FINAL | {"ci": [0.95, 0.99], "latency_ms": 0.03}
+    plain = {"name": "resnet", "accuracy": accuracy, "ci": interval, "latency_ms": 0.031, "parameters": 77_858}
+    text = told(results=[final, plain])
+    assert says in text
+    assert ("intervals of the two" in text) == (interval is not None)
 
 
 @pytest.mark.parametrize(("legos", "count"), [(1, 2), (2, 5), (15, 135)])

@@ -120,7 +120,10 @@ def _background(record: FitRecord) -> str:
         sum(edge.maps[1] for edge in record.edges if edge.maps),
     )
     of = f": {count(maps[0])} of {count(maps[1])} between its maps" if maps[1] else ""
-    text = f"A net of {plural(layers, 'layer')} learned{images} which of its connections to keep{of}"
+    what = f"connections to keep{of}"
+    if record.plan.channels is not None:
+        what = f"channels to keep, {percent(record.plan.channels)} of each stream's"
+    text = f"A net of {plural(layers, 'layer')} learned{images} which of its {what}"
     then = {"finetune": "fine-tuned", "retrain": "trained anew from fresh weights"}.get(record.then, "")
     text += f"; the pruned net was then {then}" if then else ""
     if total is not None:
@@ -139,12 +142,17 @@ def _verdict(record: FitRecord) -> str:
         more = f" and {sizes:.1f} times the parameters" if sizes else ""
         return (
             f"A plain ResNet that takes {decimal(plain.latency_ms, 3)} ms for an image (this net "
-            f"{decimal(final.latency_ms, 3)}) has {percent(plain.accuracy)}{more}: "
-            f"this net is {points(final.accuracy - plain.accuracy)} against it."
-        )
-    if not chain or chain.ci is None:
+            f"{decimal(final.latency_ms, 3)}) has {percent(plain.accuracy)}{more}; the difference is "
+            f"{points(final.accuracy - plain.accuracy)}. {_overlap(final.ci, plain.ci)}"
+        ).rstrip()
+    return _overlap(final.ci, chain.ci if chain else None)
+
+
+def _overlap(one: Sequence[float], other: Sequence[float] | None) -> str:
+    """Tell if two intervals leave open which net is better."""
+    if other is None:
         return ""
-    if final.ci[0] > chain.ci[1] or final.ci[1] < chain.ci[0]:
+    if one[0] > other[1] or one[1] < other[0]:
         return "The 95 % intervals of the two do not overlap."
     return "The 95 % intervals of the two overlap, so this run alone does not settle which is better."
 
