@@ -12,8 +12,8 @@ COPY --from=wheel /dist /dist
 RUN pip install --no-cache-dir -c /tmp/constraints.txt --index-url https://download.pytorch.org/whl/cpu torch \
  && pip install --no-cache-dir -c /tmp/constraints.txt /dist/*.whl \
  && rm -r /dist /tmp/constraints.txt
-RUN useradd --create-home --uid 1000 plexus && mkdir /work && chown plexus /work
+RUN useradd --create-home --uid 1000 plexus && mkdir /photos && chown plexus /photos
 USER plexus
-WORKDIR /work
+WORKDIR /photos
 ENTRYPOINT ["plexus"]
 CMD ["fit", "digits", "--run", "runs/digits"]

@@ -11,9 +11,7 @@ Each part writes its own key of `benchmarks/results/front_door.json` and leaves 
 
 from __future__ import annotations
 
-import argparse
 import ast
-import json
 import os
 import tempfile
 import time
@@ -23,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from plexus.record import atomic_write, machine, to_json, versions
+from measure import run_parts
 
 RECORD = Path(__file__).parent / "results" / "front_door.json"
 LINES = """\
@@ -102,21 +100,5 @@ def checks() -> dict[str, Any]:
 PARTS: dict[str, Callable[[], dict[str, Any]]] = {"lines": lines, "second": second, "checks": checks}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all by default")
-    chosen = parser.parse_args().parts or list(PARTS)
-    if strange := set(chosen) - set(PARTS):
-        parser.error(f"no part {', '.join(sorted(strange))}; choose from {', '.join(PARTS)}")
-    for name in chosen:
-        figures = PARTS[name]() | {"machine": machine(), "versions": versions("torch", "lightning", "onnxruntime")}
-        record = json.loads(RECORD.read_text()) if RECORD.exists() else {}  # another part may have written meanwhile
-        RECORD.parent.mkdir(exist_ok=True)
-        atomic_write(RECORD, to_json({**record, name: figures}))
-        print(
-            name, json.dumps({k: v for k, v in figures.items() if k not in ("machine", "versions", "code")}, indent=1)
-        )
-
-
 if __name__ == "__main__":
-    main()
+    run_parts(__doc__, PARTS, RECORD, "torch", "lightning", "onnxruntime")

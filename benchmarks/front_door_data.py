@@ -12,7 +12,6 @@ Each part writes its own key of `benchmarks/results/front_door.json` and leaves 
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import os
@@ -26,9 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measure import run_parts
 from PIL import Image
-
-from plexus.record import atomic_write, machine, to_json, versions
 
 RECORD = Path(__file__).parent / "results" / "front_door.json"
 PLEXUS = Path(sys.executable).with_name("plexus")
@@ -195,19 +193,5 @@ PARTS: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all by default")
-    chosen = parser.parse_args().parts or list(PARTS)
-    if strange := set(chosen) - set(PARTS):
-        parser.error(f"no part {', '.join(sorted(strange))}; choose from {', '.join(PARTS)}")
-    for name in chosen:
-        figures = PARTS[name]() | {"machine": machine(), "versions": versions("torch", "pillow", "numpy")}
-        record = json.loads(RECORD.read_text()) if RECORD.exists() else {}  # another part may have written meanwhile
-        RECORD.parent.mkdir(exist_ok=True)
-        atomic_write(RECORD, to_json({**record, name: figures}))
-        print(name, json.dumps({k: v for k, v in figures.items() if k not in ("machine", "versions")}, indent=1))
-
-
 if __name__ == "__main__":
-    main()
+    run_parts(__doc__, PARTS, RECORD, "torch", "pillow", "numpy")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import tempfile
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from plexus.record import machine, versions
 
 Step = Callable[[], Any]
 
@@ -33,6 +36,17 @@ class Results:
             json.dump(self.values, file, indent=1, sort_keys=True)
         Path(file.name).replace(self.path)
         print(key, json.dumps(value), flush=True)
+
+
+def run_parts(about: str, parts: Mapping[str, Callable[[], dict[str, Any]]], path: Path, *libraries: str) -> None:
+    """Run the parts that the command line names, all by default, and keep the figures of each under its name."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(parts)}; all by default")
+    chosen = parser.parse_args().parts or list(parts)
+    if strange := set(chosen) - set(parts):
+        parser.error(f"no part {', '.join(sorted(strange))}; choose from {', '.join(parts)}")
+    for name in chosen:
+        Results(path).put(name, parts[name]() | {"machine": machine(), "versions": versions(*libraries)})
 
 
 def medians(steps: Mapping[str, Step], *, runs: int = 15) -> dict[str, float]:

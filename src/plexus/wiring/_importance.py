@@ -257,15 +257,16 @@ def _ablation(
     number = {connection: i for i, connection in enumerate(body.connections)}
     values: dict[Pair, float] = defaultdict(float)
     for x, y in batches:
-        start = [x, body.legos[0](body.first_input(x))]
-        outputs, result = ([x], body(x)) if body.residual else _resume(body, start, 0)
+        if body.residual:  # a stream is not among the outputs that one could go on from
+            outputs, result = [x], body(x)
+        else:
+            outputs, result = _resume(body, [x, body.legos[0](body.first_input(x))], 0)
         whole = loss(head(result), y).item()
         for source, target, connection, _, k in _edges(body):
             with _masks(body) as masks:
                 connection.mask = masks[connection].clone()
                 connection.mask[connection.entries(k)] = 0
                 # what comes before the connection is as it was: only the rest is computed again, half on average
-                # (a stream is not among the outputs)
                 result = body(x) if body.residual else _resume(body, outputs, number[connection])[1]
             values[source, target] += (loss(head(result), y).item() - whole) / len(batches)
     return values
