@@ -10,6 +10,7 @@ Command: python benchmarks/wiring.py PART... [--data FOLDER] [--seeds N] [--out 
     steps     a training step of the default family at 32 to 224 pixels                    (1 minute)
     photos    the default fit on a folder of 2,000 images of 64 pixels                     (4 minutes)
     cut       the default family whole, and cut to a half and a quarter of its multiply-adds, 5 seeds (50 minutes)
+    recipe    label smoothing, averaged weights, Muon and others, one at a time, 3 seeds   (30 minutes)
     retrain   the pattern of 45 edges trained anew against random, residual and chain, 5 seeds (30 minutes on one core)
     report    prints all results so far as a table
 Data: CIFAR-10 (uoft-cs/cifar10) as a folder of parquet files; 5,000 training images, validation images apart, all
@@ -27,7 +28,7 @@ from pathlib import Path
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 from measure import Results
-from wiring_parts import accuracy, defaults, exactness, family, pruned, speed, table
+from wiring_parts import accuracy, defaults, exactness, family, pruned, recipe, speed, table
 
 PARTS = {
     "exact": exactness.run,
@@ -39,6 +40,7 @@ PARTS = {
     "steps": defaults.steps,
     "photos": defaults.photos,
     "cifar": accuracy.cifar,
+    "recipe": recipe.run,
     "retrain": accuracy.retrain,
 }
 
@@ -58,7 +60,7 @@ def main() -> None:
         if part == "report":
             print(table.markdown(results.values))
         elif (
-            part in ("family", "cut", "pruned", "photos", "cifar", "retrain")
+            part in ("family", "cut", "pruned", "photos", "cifar", "recipe", "retrain")
             and not Path(arguments.data).exists()
             and "/" not in arguments.data.strip("./")
         ):
