@@ -6,6 +6,8 @@ Command: python benchmarks/wiring.py PART... [--data FOLDER] [--seeds N] [--out 
     digits    fit on scikit-learn's digits, 5 seeds                                        (4 minutes)
     cifar     chain, gates fixed at 1, learned, pruned: 8 epochs each, 5 seeds             (35 minutes on one core)
     family    the default fit beside a ResNet of as many milliseconds and the same net never wider, 5 seeds (50 minutes)
+    steps     a training step of the default family at 32 to 224 pixels                    (1 minute)
+    photos    the default fit on a folder of 2,000 images of 64 pixels                     (4 minutes)
     cut       the default family whole, and cut to a half and a quarter of its multiply-adds, 5 seeds (50 minutes)
     retrain   the pattern of 45 edges trained anew against random, residual and chain, 5 seeds (30 minutes on one core)
     report    prints all results so far as a table
@@ -23,7 +25,7 @@ from pathlib import Path
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 from measure import Results
-from wiring_parts import accuracy, exactness, family, speed, table
+from wiring_parts import accuracy, defaults, exactness, family, speed, table
 
 PARTS = {
     "exact": exactness.run,
@@ -31,6 +33,8 @@ PARTS = {
     "digits": accuracy.digits,
     "family": family.run,
     "cut": family.cut,
+    "steps": defaults.steps,
+    "photos": defaults.photos,
     "cifar": accuracy.cifar,
     "retrain": accuracy.retrain,
 }
@@ -51,7 +55,7 @@ def main() -> None:
         if part == "report":
             print(table.markdown(results.values))
         elif (
-            part in ("family", "cut", "cifar", "retrain")
+            part in ("family", "cut", "photos", "cifar", "retrain")
             and not Path(arguments.data).exists()
             and "/" not in arguments.data.strip("./")
         ):
