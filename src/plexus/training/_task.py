@@ -134,7 +134,7 @@ class FitTask(Task[FitConfig]):
             )
             first = round(AGAIN * whole)
             schedule = self._schedule(min(first, whole - 1), whole, 3)
-            bounds = {"first": 0.0, "last": 0.5}
+            bounds: dict[str, Any] = {"first": 0.0, "last": 0.5}
         else:
             schedule, bounds = self._schedule(0, whole, 2), {}
         steps = self._batches(schedule).steps * schedule.epochs
