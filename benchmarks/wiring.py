@@ -8,6 +8,7 @@ Command: python benchmarks/wiring.py PART... [--data FOLDER] [--seeds N] [--out 
     family    the default fit beside a ResNet of as many milliseconds and the same net never wider, 5 seeds (50 minutes)
     pruned    a wide ResNet cut by Torch-Pruning to the milliseconds of `family`'s result, 5 seeds (25 minutes)
     steps     a training step of the default family at 32 to 224 pixels                    (1 minute)
+    execution steps of a cut supernet over its plain net, and what a multiply-add costs  (1 minute)
     photos    the default fit on a folder of 2,000 images of 64 pixels                     (4 minutes)
     cut       the default family whole, and cut to a half and a quarter of its multiply-adds, 5 seeds (50 minutes)
     recipe    label smoothing, averaged weights, Muon and others, one at a time, 3 seeds   (30 minutes)
@@ -28,7 +29,7 @@ from pathlib import Path
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 from measure import Results
-from wiring_parts import accuracy, defaults, exactness, family, pruned, recipe, speed, table
+from wiring_parts import accuracy, defaults, exactness, execution, family, pruned, recipe, speed, table
 
 PARTS = {
     "exact": exactness.run,
@@ -38,6 +39,7 @@ PARTS = {
     "cut": family.cut,
     "pruned": pruned.run,
     "steps": defaults.steps,
+    "execution": execution.run,
     "photos": defaults.photos,
     "cifar": accuracy.cifar,
     "recipe": recipe.run,
