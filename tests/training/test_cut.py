@@ -15,7 +15,7 @@ from plexus.models import separable
 from plexus.nn import Connection, Supernet
 from plexus.report import render
 from plexus.training import FitConfig, GradualCut, Loop, Target, fit, keep_channels, keep_strongest, open_run
-from plexus.wiring import derive, importance
+from plexus.wiring import Wiring, derive, importance, prune
 from tests.report.pages import said
 from tests.training.nets import batches, learn, schedule, supernet
 from tests.training.test_loop import Stop, weights
@@ -86,6 +86,17 @@ def test_edges_of_layers_go_by_their_gates() -> None:
     strengths = importance(body, method="gate").strengths()
     GradualCut(body, Target(edges=5), 100, chance=0.5).apply(1.0)
     assert open_edges(body) == set(sorted(strengths, key=strengths.__getitem__)[-5:])
+
+
+def test_any_order_can_be_asked_for() -> None:
+    body = mixed()
+    weakest = importance(body, method="gate")
+    turned = Wiring(weakest.nodes, weakest.edges, {pair: 1 / maps for pair, maps in weakest.maps.items()})
+    cut = GradualCut(body, Target(edges=20), 100, chance=0.1, rank=lambda: turned)
+    cut.apply(1.0)
+    assert body.wiring().maps.keys() == prune(turned, edges=20).maps.keys()
+    for pair, maps in prune(turned, edges=20).maps.items():
+        assert ((body.wiring().maps[pair] != 0) == (maps != 0)).all()
 
 
 def test_what_is_cut_stays_cut() -> None:
@@ -232,6 +243,14 @@ def test_channels_that_are_cut_stay_cut_and_whole_vectors_are_left() -> None:
     assert [int(c.mask.sum()) for c in body.connections] == [8] * 5
     keep_channels(body, 1.0)
     assert [int(c.mask.sum()) for c in body.connections] == [8] * 5
+
+
+@pytest.mark.parametrize(("keep", "blind"), [(0.5, True), (1.0, False)])
+def test_a_cut_before_the_net_has_learned_anything_is_told(keep: float, blind: bool, tmp_path: Path) -> None:
+    _, record = open_run(fit(FitConfig(limit=100, epochs=1, keep=keep), run=tmp_path / "run"))
+    assert record.blind == blind
+    assert any("before the net was clearly better" in line for line in record.remarks()) == blind
+    assert ("before the net was clearly better" in said(render(record))) == blind
 
 
 def test_the_controls_of_streams_cost_what_the_result_does(tmp_path: Path) -> None:

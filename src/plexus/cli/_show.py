@@ -99,7 +99,7 @@ def fit_summary(record: Any, page: Path) -> None:
     from plexus.run import Results
 
     results = Results(record)
-    table(results.titles, results.cells(), f"{record.plan.note}\n" if record.plan.note else "", page)
+    table(results.titles, results.cells(), "".join(f"{line}\n" for line in record.remarks()), page)
 
 
 def interval(low: float, high: float) -> str:
