@@ -154,8 +154,8 @@ def clean(
     rule.leaks(near)
     rule.copies(near, {c.pair for c in contradictory})
     rule.contradictions(contradictory, labels)
-    labels = tuple(label if rule.stays(i) else None for i, label in enumerate(rule.labels))
-    return Cleaned(tuple(why is None for why in rule.why), tuple(rule.why), labels)
+    given = tuple(label if rule.stays(i) else None for i, label in enumerate(rule.labels))
+    return Cleaned(tuple(why is None for why in rule.why), tuple(rule.why), given)
 
 
 def leak(one: str | None, two: str | None) -> list[str] | None:
