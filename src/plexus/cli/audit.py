@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SEARCH = partial(in_panel, Group("Comparison", sort_key=2))
 PARTS = {"reading images": 10.0, "reading masks": 2.0, "comparing images": 4.0, "drawing pictures": 1.0}
+OPENING = "opening the data"
 SHOWN = 3
 """Unusable images that are named on the terminal; the files name all."""
 SOURCES = {"data": "threshold from data", "given": "given", "default": "the usual one"}
@@ -84,23 +85,26 @@ def audit(
             raise RunError(f"{place}: lies in the data, and would be read as data next time; name another by {option}")
     if write_clean is not None and write_clean.absolute() == folder.absolute():
         raise ConfigError(f"--write-clean {write_clean}: is where the audit goes; name another folder")
-    from plexus import audit as auditing
-    from plexus.data import open_samples
-    from plexus.report import write
+    with whole(weights=PARTS) as shown:
+        with shown.part(OPENING):
+            from plexus import audit as auditing
+            from plexus.data import open_samples
+            from plexus.report import write
 
-    samples = open_samples(data, group_from=group_from, label=label, mask_suffix=mask_suffix, missing_mask=missing_mask)
-    for place in (folder, auditing.cache_folder(cache)) if cache is not None else (folder,):
-        auditing.check_folder(place)
-    if write_clean is not None:
-        auditing.check_clean(samples, write_clean, link=link)
-    model = None if fingerprint in ("thumbnail", "blockhist") else fingerprint
-    if model is not None and not (model.endswith(".onnx") or ".py:" in model):
-        raise ConfigError(
-            f"--fingerprint {model}: unknown; choose thumbnail, blockhist, FILE.py:function or MODEL.onnx"
-        )
-    all_or_none = {"all": auditing.KINDS, None: None}
-    wanted = all_or_none[kinds] if kinds in all_or_none else tuple(filter(None, str(kinds).split(",")))
-    with whole(weights=PARTS):
+            samples = open_samples(
+                data, group_from=group_from, label=label, mask_suffix=mask_suffix, missing_mask=missing_mask
+            )
+            for place in (folder, auditing.cache_folder(cache)) if cache is not None else (folder,):
+                auditing.check_folder(place)
+            if write_clean is not None:
+                auditing.check_clean(samples, write_clean, link=link)
+        model = None if fingerprint in ("thumbnail", "blockhist") else fingerprint
+        if model is not None and not (model.endswith(".onnx") or ".py:" in model):
+            raise ConfigError(
+                f"--fingerprint {model}: unknown; choose thumbnail, blockhist, FILE.py:function or MODEL.onnx"
+            )
+        all_or_none = {"all": auditing.KINDS, None: None}
+        wanted = all_or_none[kinds] if kinds in all_or_none else tuple(filter(None, str(kinds).split(",")))
         found = auditing.audit(
             samples, kind="embedding" if model else fingerprint, model=model, threshold=threshold,
             false_pairs=false_pairs, kinds=wanted, scope=scope, search=search, min_dice=min_dice, k=folds, seed=seed,
@@ -110,10 +114,11 @@ def audit(
         drawn = auditing.pictures(
             samples, found.findings, progress=True
         )  # first: files of two audits never lie together
-    auditing.write_files(found, folder)
-    page = write(found.findings, folder / "audit.html", pictures=drawn)
-    if write_clean is not None:
-        auditing.write_clean(samples, found, write_clean, link=link)
+        with shown.part("writing the page"):
+            auditing.write_files(found, folder)
+            page = write(found.findings, folder / "audit.html", pictures=drawn)
+            if write_clean is not None:
+                auditing.write_clean(samples, found, write_clean, link=link)
     if as_json:
         raw = found.findings.to_dict()
         print_json({"settings": raw["settings"], **raw["summary"]})

@@ -36,9 +36,9 @@ from plexus.wiring import edge_costs, importance, prune, random_maps, random_wir
 GATE_LR = (0.05, 0.01)
 """Peak rate of gates, and of the weights of a mix, which are a layer's."""
 CONTROLS = {
-    "random": "training the random wiring", "direct": "training it without the cut", "resnet": "training a ResNet"
+    "random": "random wiring", "direct": "never wider", "resnet": "ResNet"
 }  # fmt: skip
-"""The part of the progress in which the control is trained."""
+"""The part of the progress in which a control is trained, in the words of the tables and pages."""
 AGAIN = 0.6
 """The fraction of the cycle of the rate at which a net that is cut further takes it up again."""
 
