@@ -88,6 +88,8 @@ class FitTask(Task[FitConfig]):
             "classes": list(data.classes),
             "in_shape": list(data.in_shape),
             "counts": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
+            "class_counts": data.train.labels.bincount(minlength=len(data.classes)).tolist(),
+            "original_size": list(data.original or ()),
             "skipped": list(data.skipped),
             "notes": list(data.notes),
             "white": data.white,
@@ -234,6 +236,7 @@ class FitTask(Task[FitConfig]):
     def evaluate(self) -> None:
         nets, data = self.trained, self.data
         self.record |= evaluate(nets, self.config, data, self.normalize, self.ranking())
+        self.record["data"]["copies"] = data.copies()
         body: Any = nets.supernet.body
         kept = tuple(edge for edge in body.wiring().edges if edge[:2] in nets.kept.strengths())
         write_wiring(Wiring(nets.kept.nodes, kept, nets.kept.maps), self.folder / "wiring.json")
