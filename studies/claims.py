@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from plexus.experiments.claims import Claim
 
-from . import absence, duplicates, gates, merging, neurons, pruning, representation, rotation, search
+from . import absence, duplicates, gates, granularity, merging, neurons, pruning, representation, rotation, search
 
 CLAIMS: tuple[Claim, ...] = (
     Claim(1, "Sigmoid gates converge faster than ungated weights.", gates.STUDY, gates.SIGMOID, gates.sigmoid),
@@ -60,5 +60,9 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         18, "The gradient-learned wiring ranks near the top of all wirings, at a fraction of the cost.",
         search.STUDY, search.RANK, search.rank,
+    ),
+    Claim(
+        19, "Between maps, learned wiring beats random wiring and a residual net of equal parameters.",
+        granularity.STUDY, granularity.LEARNED, granularity.learned,
     ),
 )  # fmt: skip

@@ -50,12 +50,14 @@ class Recipe:
         lr: the rate, or its peak.
         gate_lr: that of gates under `cycle`; the notes knew one rate for all.
         batch_size: images in a batch.
+        channels_last: memory layout, which mixes of single maps would only undo.
     """
 
     name: str
     lr: float
     batch_size: int
     gate_lr: float = 5e-2
+    channels_last: bool = True
 
 
 NOTES = Recipe("notes", lr=1e-3, batch_size=32)
@@ -210,6 +212,7 @@ class TrialContext:
         schedule = Schedule(
             epochs=last - first, whole=self.job.scale.epochs, first=first, lr=self.recipe.lr,
             gate_lr=self.recipe.gate_lr, seed=self.job.seed, augment=self.job.data != "digits",
+            channels_last=self.recipe.channels_last,
         )  # fmt: skip
         history = History(gates=[gates(net)] if gated(net) else [])
         patience: int | None = self.job.scale.options.get("patience")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
-from wiring_parts import family
+from wiring_parts import defaults, family, pruned, recipe
 
 
 def markdown(values: Mapping[str, Any]) -> str:
@@ -59,6 +59,9 @@ def _rows(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str, bool]]:
                 target is None or value <= target,
             )
     yield from family.table(values, _points)
+    yield from pruned.table(values, _points)
+    yield from recipe.table(values, _points)
+    yield from defaults.table(values)
     yield from _digits(_each(values, "digits"))
     yield from _cifar(_each(values, "cifar"), _each(values, "cifar-ones"))
     yield from _retrain(

@@ -61,6 +61,7 @@ def fit(
     *,
     out: str | Path | None = None,
     legos: str | _Legos | Sequence[nn.Module] | None = None,
+    teacher: str | Path | Run | nn.Module | None = None,
     progress: bool = True,
     **options: Any,
 ) -> Run:
@@ -75,6 +76,8 @@ def fit(
         out: the run folder; by default `runs/DATA-DATE-TIME`, as on the command line.
         legos: a function from the shape of an image (C, H, W) to a list of torch modules, ``FILE.py:function``, or a
             list of modules that have not seen data yet.
+        teacher: a model whose answers are learned, too: a `Run` or its folder, an ``.onnx`` file,
+            ``FILE.py:function+WEIGHTS.safetensors``, or a torch module that takes pixels 0..255.
         progress: show live progress where stderr is a terminal.
         **options: those of `plexus fit`, see `FitConfig`:
 
@@ -103,6 +106,8 @@ def fit(
         values["data"] = str(data)
     if legos is not None:
         values["legos"], given["legos"] = _legos(legos)
+    if teacher is not None:
+        values["teacher"], given["teacher"] = _named(teacher, "teacher")
     config = FitConfig.from_mapping(values, name="plexus.fit")
     if not is_place(data):
         given["data"] = _labelled(in_memory(data, labels, label=config.label))
@@ -115,12 +120,13 @@ def fit(
     return Run(folder, given)
 
 
-def load(run: str | Path, *, legos: _Legos | None = None) -> Run:
+def load(run: str | Path, *, legos: _Legos | None = None, teacher: nn.Module | None = None) -> Run:
     """Open the folder of a finished run of `plexus fit` or `plexus.fit`.
 
     Args:
         run: the folder.
         legos: the function that made the legos, where it was in memory; `Run.model` and `Run.prune` need it.
+        teacher: the module that taught, where it was in memory; `Run.prune` needs it.
 
     Returns:
         The run.
@@ -137,7 +143,8 @@ def load(run: str | Path, *, legos: _Legos | None = None) -> Run:
         raise ConfigError(f"a run is named by its folder, not by {short(run)}")
     if not is_finished(run):
         raise RunError(f"{run}: the run is not finished; go on with `plexus fit --resume {run}`")
-    return Run(Path(run), {} if legos is None else {"legos": legos})
+    given = {"legos": legos, "teacher": teacher}
+    return Run(Path(run), {name: value for name, value in given.items() if value is not None})
 
 
 def probe(
@@ -260,7 +267,7 @@ class Run:
 
     Args:
         folder: the run folder.
-        given: what the run's options only name: `data`, images in memory, and `legos`, a function.
+        given: what the run's options only name: `data`, images in memory; `legos`, a function; `teacher`, a module.
 
     Example:
         >>> Run("nowhere").folder.name
@@ -627,6 +634,15 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     return tuple(map(_plain, value)) if isinstance(value, list) else value
+
+
+def _named(model: Any, option: str) -> tuple[str, Any]:
+    """The name that the options have for a model, and the model, where it is in memory."""
+    if isinstance(model, str | Path | Run):
+        return str(model.folder if isinstance(model, Run) else model), None
+    if not hasattr(model, "state_dict"):
+        raise ConfigError(f"{option} is {short(model)}: give a torch module, a Run, or the name of a file")
+    return MEMORY, model
 
 
 def _legos(legos: Any) -> tuple[str, _Legos | None]:

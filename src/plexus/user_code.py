@@ -129,6 +129,26 @@ def user_function(spec: str, alias: str, *, label: str | None = None) -> Callabl
     return call
 
 
+def split_weights(spec: str) -> tuple[str, str]:
+    """Split FILE.py:function+WEIGHTS.safetensors at its plus sign; folders may have one in their names.
+
+    Args:
+        spec: such a name.
+
+    Returns:
+        FILE.py:function, and the file of the weights, empty where there is none.
+
+    Example:
+        >>> split_weights("c++/net.py:small+w.safetensors"), split_weights("net.py:small")
+        (('c++/net.py:small', 'w.safetensors'), ('net.py:small', ''))
+    """
+    file, mark, rest = spec.partition(".py:")
+    if not mark:
+        return spec, ""
+    function, _, weights = rest.partition("+")
+    return f"{file}{mark}{function}", weights
+
+
 def user_model(spec: str) -> nn.Module:
     """Return the torch module that FILE.py:function gives, in evaluation mode.
 
@@ -155,7 +175,7 @@ def user_model(spec: str) -> nn.Module:
     """
     from torch import nn
 
-    where, _, weights = spec.partition("+")
+    where, weights = split_weights(spec)
     if not where.rpartition(":")[0].endswith(".py"):
         raise ConfigError(f"{spec}: not a model; name an .onnx file or FILE.py:function")
     model = user_function(where, "plexus_user_model", label=spec)()

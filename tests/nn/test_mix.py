@@ -77,6 +77,17 @@ def test_any_number_of_edges_and_images(keep: float, batch: int) -> None:
     assert_like_plain(*drawn(keep=keep, batch=batch))
 
 
+@pytest.mark.parametrize("share", [1, 2, 4])
+@pytest.mark.parametrize("groups", [4, 8, 12])
+@pytest.mark.parametrize("keep", [0.6, 0.9, 1.0])
+def test_small_groups_of_which_little_is_cut(share: int, groups: int, keep: float) -> None:
+    sources, weight, mask = drawn(share=share, groups=groups, keep=keep)
+    assert_like_plain(sources, weight, mask)
+    assert_like_plain(sources, weight, mask * 0.5)
+    (grad,) = torch.autograd.grad(PF.mix(sources, weight, mask).square().sum(), weight)
+    assert torch.equal(grad != 0, mask.repeat_interleave(share, 0) != 0)
+
+
 @pytest.mark.parametrize("size", [(40,), (3, 4, 5)])
 def test_maps_of_one_and_three_axes(size: Sequence[int]) -> None:
     given = drawn(size=size)

@@ -76,6 +76,7 @@ def fast(**factors: float) -> Callable[[str], float]:
 
 
 UNIT = fast(norm_conv=0.7, norm_dense=0.7)
+MAPS = {"map_learned": 5.0, "map_random": 2.5}
 PRUNED = {"full": 1.0, "retrained": 1.0, "finetuned": 1.0}
 CASES: list[tuple[int, str, Callable[[], Summary]]] = [
     (1, "holds", gates),
@@ -131,6 +132,10 @@ CASES: list[tuple[int, str, Callable[[], Summary]]] = [
     (18, "open", lambda: search(good=1)),
     (18, "fails", lambda: search(good=0)),
     (18, "fails", lambda: search(price=10.0)),
+    (19, "holds", lambda: summed("granularity", accuracy=lambda n: MAPS.get(n, 0.0))[1]),
+    (19, "fails", lambda: summed("granularity", accuracy=lambda n: 5.0 if n.startswith("map") else 0.0)[1]),
+    (19, "fails", lambda: summed("granularity", accuracy=lambda n: 3.0 * (n == "map_learned"))[1]),
+    (19, "open", lambda: summed("granularity", accuracy=lambda n: MAPS.get(n, 0.0), noise=3.0)[1]),
 ]
 
 
@@ -175,7 +180,7 @@ def test_a_rule_asks_only_for_variants_that_there_are(claim: Claim, monkeypatch:
 
 
 def test_claims_are_those_of_the_list() -> None:
-    assert [c.id for c in CLAIMS] == list(range(1, 19))
+    assert [c.id for c in CLAIMS] == list(range(1, 20))
     assert {c.study.name for c in CLAIMS} == set(names())
 
 
@@ -195,7 +200,7 @@ def test_the_ledger_reads_records_and_leaves_the_rest_open(tmp_path: Path) -> No
     words = {c["id"]: (c["verdict"], c["why"]) for c in found["claims"]}
     assert words[13][0] == "holds"
     assert words[14][0] == "fails"
-    assert all(words[i] == ("open", "not run yet") for i in (*range(1, 13), 18))
+    assert all(words[i] == ("open", "not run yet") for i in (*range(1, 13), 18, 19))
     (study,) = found["studies"]
     assert (study["study"], study["scale"], study["trials"]) == ("neurons", "standard", 25)
     assert json.loads(json.dumps(found, allow_nan=False)) == json.loads(json.dumps(found))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -23,6 +24,7 @@ from plexus.experiments import Job, Study, names
 from plexus.graph import Wiring
 from studies import context as training
 from studies.context import CYCLE, NOTES, Pixels, Recipe, TrialContext, drops, stalled
+from studies.granularity import LONGER, made
 from studies.rotation import build, circle, turned
 from studies.search import all_wirings, cut, edges_of, fresh, masks_of, mutated, name_of, wiring_of
 
@@ -38,6 +40,14 @@ VARIANTS = {
     "pruning": [
         *("full", "finetuned", "retrained", "chain", "ones", "random_1", "random_2", "random_3"),
         *("residual", "ablation"),
+    ],
+    "granularity": [
+        *("residual", "residual_longer"),
+        *(
+            f"{between}_{way}"
+            for between in ("map", "columns", "layers")
+            for way in ("learned", "random", "random_cuts")
+        ),
     ],
     "absence": ["none", "threshold", "expected"],
     "duplicates": ["corrupted", "audited", "both", "clean"],
@@ -106,7 +116,7 @@ def test_the_docstring_says_what_is_asked_how_to_run_it_and_what_it_costs_and_no
     text = sys.modules[load(name).trial.__module__].__doc__ or ""
     assert f"plexus study run {name} " in text
     assert "\nCost: " in text
-    assert "Ten seeds at `standard`, 0 to 9: fixed on 2026-11-25" in text
+    assert re.search(r"Ten seeds at `standard`, 0 to 9: fixed on 2026-11-2[56]\b", text)
     assert "Expected" not in text
     assert "test accuracy, lowest" not in text
     assert text.partition("\n")[0].endswith("?")
@@ -368,6 +378,37 @@ def test_random_wirings_differ_by_draw_and_by_seed(tmp_path: Path) -> None:
     assert found[0] == found[3]
     assert found[0] != found[1]
     assert found[0] != found[2]
+
+
+@pytest.mark.parametrize("variant", VARIANTS["granularity"])
+def test_every_granularity_keeps_the_edges_it_is_given(variant: str, photos: str, tmp_path: Path) -> None:
+    metrics = run("granularity", variant, tmp_path, data=photos)
+    epochs = round(2 * LONGER) if variant == "residual_longer" else 2
+    check(metrics, epochs)
+    assert metrics["processor_seconds"] > 0
+    between, _, way = variant.partition("_")
+    edges = {"map": 15 * 24 * 10, "columns": 14 * 8 + 3 + 15 * 7, "layers": 45, "residual": 0}[between]
+    # of two classes; with ten 8242, 8545, 8610 and 8136
+    whole = {"map": 8042, "columns": 7673, "layers": 8538, "residual": 7992}[between]
+    if between in ("map", "residual") or way == "random":
+        assert metrics["parameters"] == whole
+    else:  # a layer that nobody reads takes its own along
+        assert 0.8 * whole <= metrics["parameters"] <= whole
+        assert 0.8 * edges <= metrics["edges"] <= edges
+    if between == "map":
+        assert metrics["edges"] == edges
+    assert ("began" in metrics) == (way in ("learned", "random_cuts"))
+
+
+def test_random_cuts_follow_the_seed_alone(photos: str, tmp_path: Path) -> None:
+    found = []
+    for seed in (0, 0, 1):
+        context = TrialContext(job(load("granularity"), "map_random_cuts", tmp_path, data=photos, seed=seed), CYCLE)
+        net, cut = made(context, "map", "random_cuts")
+        cut[0].apply(1.0)
+        found.append(torch.cat([c.mask.flatten() for c in net.body.connections]))
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
 
 
 # --- the exhaustive search ---

@@ -15,7 +15,7 @@ from plexus.models import separable
 from plexus.nn import Connection, Supernet
 from plexus.report import render
 from plexus.training import FitConfig, GradualCut, Loop, Target, fit, keep_channels, keep_strongest, open_run
-from plexus.wiring import derive, importance
+from plexus.wiring import Wiring, derive, importance, prune
 from tests.report.pages import said
 from tests.training.nets import batches, learn, schedule, supernet
 from tests.training.test_loop import Stop, weights
@@ -86,6 +86,17 @@ def test_edges_of_layers_go_by_their_gates() -> None:
     strengths = importance(body, method="gate").strengths()
     GradualCut(body, Target(edges=5), 100, chance=0.5).apply(1.0)
     assert open_edges(body) == set(sorted(strengths, key=strengths.__getitem__)[-5:])
+
+
+def test_any_order_can_be_asked_for() -> None:
+    body = mixed()
+    weakest = importance(body, method="gate")
+    turned = Wiring(weakest.nodes, weakest.edges, {pair: 1 / maps for pair, maps in weakest.maps.items()})
+    cut = GradualCut(body, Target(edges=20), 100, chance=0.1, rank=lambda: turned)
+    cut.apply(1.0)
+    assert body.wiring().maps.keys() == prune(turned, edges=20).maps.keys()
+    for pair, maps in prune(turned, edges=20).maps.items():
+        assert ((body.wiring().maps[pair] != 0) == (maps != 0)).all()
 
 
 def test_what_is_cut_stays_cut() -> None:

@@ -106,9 +106,19 @@ def _background(record: FitRecord) -> str:
     text = f"A net of {plural(layers, 'layer')} learned{images} which of its {what}"
     then = {"finetune": "fine-tuned", "retrain": "trained anew from fresh weights"}.get(record.then, "")
     text += f"; the pruned net was then {then}" if then else ""
+    text += f"; {record.teacher} taught it, with {teacher}" if (teacher := _taught(record)) else ""
     if total is not None:
         text += f". {'The whole run took' if record.finished else 'So far it took'} {duration(total)}"
     return f"{text}." + (f" Tested on {plural(n, 'image')}." if record.results and (n := counts.get("test")) else "")
+
+
+def _taught(record: FitRecord) -> str:
+    """The part that the teacher's answers had in the loss, and what they are worth; empty without one."""
+    share, row = record.config.get("teacher_share"), _result(record, "teacher")
+    if not record.teacher:
+        return ""
+    right = f"; it has {percent(row.accuracy)} of the test images right itself" if row is not None else ""
+    return f"{percent(share) if isinstance(share, float) else 'part'} of the loss{right}"
 
 
 def _verdict(record: FitRecord) -> str:

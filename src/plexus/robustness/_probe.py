@@ -15,13 +15,13 @@ from torch import nn
 
 import plexus
 from plexus.data import Memory
-from plexus.errors import ConfigError, DataError, PlexusError
+from plexus.errors import ConfigError
 from plexus.progress import bar, current
 from plexus.record import FORMAT, RobustnessRecord
 from plexus.robustness._curve import RotationCurve
-from plexus.robustness._open import Chosen, Opened, choose_images, open_model
+from plexus.robustness._images import Chosen, choose_images
 from plexus.robustness._rotation import rotate, rotation
-from plexus.training import picture
+from plexus.training import Opened, check_logits, open_model, picture
 
 SHOWN = 12
 """Failing images that are kept as pictures, per model."""
@@ -87,7 +87,7 @@ def probe_models(
         opened = [open_model(spec, **_scaling(spec, data, mean, std)) for spec in models]
         chosen = choose_images(opened, data if isinstance(data, Memory) else str(data), images, seed=seed, size=size)
     for each in opened:
-        _check_logits(each, chosen)
+        check_logits(each, chosen.pixels[:1], len(chosen.facts["classes"]))
     current().say(f"data    {chosen.summary}; {len(chosen.pixels):,} of the test images are turned")
     names = _names(opened)
     pixels = chosen.pixels.float()
@@ -143,24 +143,6 @@ def _names(opened: Sequence[Opened]) -> list[str]:
     short = [each.name for each in opened]
     names = [each.name if short.count(each.name) == 1 else each.source for each in opened]
     return [name if names.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(names, 1)]
-
-
-def _check_logits(each: Opened, chosen: Chosen) -> None:
-    """Try one image first: a model for other images or classes is told before the long part."""
-    try:
-        with torch.inference_mode():
-            logits = each.model.eval()(chosen.pixels[:1].float())
-    except PlexusError:
-        raise
-    except Exception as error:  # whatever a user's model raises
-        line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConfigError(f"{each.source}: cannot take images {tuple(chosen.pixels.shape[1:])}: {line}") from None
-    wanted, classes = (1, len(chosen.facts["classes"])), "classes of the data"
-    if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != wanted:
-        answer = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise DataError(
-            f"{each.source}: gives {answer} for one image; expected {wanted}, one logit for each of the {classes}"
-        )
 
 
 def _failures(each: Opened, chosen: Chosen, curve: RotationCurve) -> list[dict[str, Any]]:

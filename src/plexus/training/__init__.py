@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from plexus.training._config import BUDGETS, MEMORY, FitConfig
     from plexus.training._cut import GradualCut, Target, keep_channels, keep_strongest
+    from plexus.training._distill import Teacher, distillation, open_teacher
     from plexus.training._fit import finished, fit, load_data, open_run, reprune, resume
     from plexus.training._loop import Batches, Loop, Machine, check_devices, wait
     from plexus.training._module import (
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         seed_generators,
         step_seed,
     )
+    from plexus.training._open_model import Opened, check_classes, check_logits, open_model
     from plexus.training._options import Declared, ImageOptions, Options, declared, option, read_yaml
     from plexus.training._predict import predict
     from plexus.training._read_model import learn, read_model
@@ -51,12 +53,14 @@ __getattr__, __dir__, __all__ = attach(
         "_budget": ["Plan", "plan"],
         "_config": ["BUDGETS", "MEMORY", "FitConfig"],
         "_cut": ["GradualCut", "Target", "keep_channels", "keep_strongest"],
+        "_distill": ["Teacher", "distillation", "open_teacher"],
         "_fit": ["finished", "fit", "load_data", "open_run", "reprune", "resume"],
         "_loop": ["Batches", "Loop", "Machine", "check_devices", "wait"],
         "_module": [
             "History", "Schedule", "TrainingModule", "exact_state", "gated", "load_exact", "one_cycle", "ramp",
             "reduce_seed", "seed_generators", "step_seed",
         ],
+        "_open_model": ["Opened", "check_classes", "check_logits", "open_model"],
         "_options": ["Declared", "ImageOptions", "Options", "declared", "option", "read_yaml"],
         "_predict": ["predict"],
         "_read_model": ["learn", "read_model"],

@@ -15,6 +15,7 @@ from plexus.nn import Connection
 from plexus.training._module import Entry, Schedule, TrainingModule, gated
 
 Vary = Callable[[Tensor, torch.Generator], Tensor]
+Taught = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 
 
 def device() -> torch.device:
@@ -60,7 +61,7 @@ class Normalize(nn.Module):
 
 
 class ClassificationModule(TrainingModule):
-    r"""Train logits by cross-entropy, plus a penalty on gates.
+    r"""Train logits by cross-entropy, or by `distillation` from a teacher, plus a penalty on gates.
 
     .. math:: L = -\log \mathrm{softmax}(f(x))_y + \lambda \, \mathrm{mean}_e \, c_e g_e
 
@@ -74,6 +75,7 @@ class ClassificationModule(TrainingModule):
         costs: c, one per edge, in the order of the connections' gates.
         vary: a further augmentation of a batch of float pixels, which draws from the generator.
         weights: of the classes in the loss of training, (classes,); validation counts every image alike.
+        taught: the loss of logits, labels and the pixels that they are of, where there is a teacher.
 
     Raises:
         ConfigError: images of another shape than (N, C, H, W) are to be augmented.
@@ -96,10 +98,10 @@ class ClassificationModule(TrainingModule):
     def __init__(
         self, net: nn.Module, normalize: nn.Module, classes: int, schedule: Schedule, steps: int,
         *, penalty: float = 0.0, costs: Tensor | None = None, vary: Vary | None = None,
-        weights: Tensor | None = None,
+        weights: Tensor | None = None, taught: Taught | None = None,
     ) -> None:  # fmt: skip
         super().__init__(net, schedule, steps)
-        self.normalize, self.penalty, self.vary = normalize, penalty, vary
+        self.normalize, self.penalty, self.vary, self.taught = normalize, penalty, vary, taught
         self.register_buffer("costs", costs, persistent=False)
         self.register_buffer("weights", weights, persistent=False)
         self.val_loss, self.val_accuracy = MeanMetric(), MulticlassAccuracy(classes, average="micro")
@@ -118,6 +120,8 @@ class ClassificationModule(TrainingModule):
             images = self.vary(images.float(), generator)
         logits = self(images)
         self.hits = logits.detach().argmax(1).eq(targets).double().mean().item()
+        if self.taught is not None:
+            return self.taught(logits, targets, images, self.weights)
         return F.cross_entropy(logits, targets, self.weights)
 
     def regularization(self) -> Tensor | None:

@@ -178,6 +178,18 @@ class FitConfig(ImageOptions):
         "train competitors, too: the same net without the cut in as much time (or a random wiring of as many edges), "
         "and a plain ResNet that takes as many milliseconds",
     )
+    teacher: str | None = option(
+        None, "training", "learn the answers of another model, too: a run, an .onnx file, or "
+        "FILE.py:function+WEIGHTS.safetensors; it takes pixels 0..255", default="none",
+    )  # fmt: skip
+    temperature: float = option(
+        4.0, "training", "what both models' logits are divided by where they are compared", gt=0,
+        needs={"teacher": ...},
+    )  # fmt: skip
+    teacher_share: float = option(
+        0.9, "training", "share of the teacher's answers in the loss; the labels have the rest", gt=0, le=1,
+        needs={"teacher": ...},
+    )  # fmt: skip
     lr: float = option(0.006, "training", "peak learning rate (AdamW, one cycle)", gt=0)
     gate_lr: float | None = option(
         None,

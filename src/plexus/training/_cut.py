@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import lightning as L
@@ -59,6 +61,8 @@ class GradualCut(L.Callback):
         first, last: t_0 and t_1 as fractions of the steps. Where the net takes longer than t_0 to beat chance, cutting
             takes as many steps from then on, but ends at `latest` at the latest.
         latest: fraction of the steps at which all is cut, whatever the accuracy.
+        rank: returns a wiring of all edges of the body, by whose strengths they are cut for `edges`; by default
+            `importance` by gate.
 
     Attributes:
         began: the step of the first cut; None before it.
@@ -80,6 +84,7 @@ class GradualCut(L.Callback):
     def __init__(
         self, body: Supernet, target: Target, steps: int,
         *, chance: float, first: float = 0.1, last: float = 0.6, latest: float = 0.85,
+        rank: Callable[[], Wiring] | None = None,
     ) -> None:  # fmt: skip
         self.body, self.target, self.steps = body, target, steps
         self.bar = chance + 0.1 * (1 - chance)
@@ -87,7 +92,8 @@ class GradualCut(L.Callback):
         self.began: int | None = None
         self.blind = False
         self._seen = [0.0, 0.0]  # a running mean of the batches' accuracy, and its weight
-        self._whole = importance(body, method="gate").count()
+        self.rank = rank or partial(importance, body, method="gate")
+        self._whole = self.rank().count()
 
     @property
     def state_key(self) -> str:
@@ -131,7 +137,7 @@ class GradualCut(L.Callback):
             return
         assert self.target.edges is not None
         count = math.ceil(self.target.edges + (self._whole - self.target.edges) * open_)
-        ranked = left(importance(self.body, method="gate"), self.body)  # what is cut does not come back
+        ranked = left(self.rank(), self.body)  # what is cut does not come back
         # by `keep`, which is met as far as every layer keeps an input; the half makes the rounding exact
         self.body.set_wiring(prune(ranked, keep=min(1.0, (count + 0.5) / ranked.count())))
 

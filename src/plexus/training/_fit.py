@@ -24,7 +24,7 @@ FIT = Kind(
     config=FitConfig,
     record=FitRecord,
     task="plexus.training._task:FitTask",
-    paths={"data": ("digits", MEMORY), "legos": (MEMORY,), "start_from": ()},
+    paths={"data": ("digits", MEMORY), "legos": (MEMORY,), "start_from": (), "teacher": (MEMORY,)},
     outputs=lambda record: (
         "model.safetensors",
         "model.onnx",

@@ -23,6 +23,7 @@ from plexus.training._budget import Plan, like_milliseconds, plan
 from plexus.training._classification import ClassificationModule, Normalize
 from plexus.training._config import MEMORY, FitConfig
 from plexus.training._cut import GradualCut, left, plain
+from plexus.training._distill import Teacher, open_teacher
 from plexus.training._fit import FIT, load_data
 from plexus.training._loop import Batches, Loop, check_devices, wait
 from plexus.training._module import Schedule, reduce_seed
@@ -31,7 +32,7 @@ from plexus.training.evaluation import SHARES, Trained, costs, evaluate, tested
 from plexus.training.export import CALIBRATED, export, export_int8, milliseconds, onnx_logits
 from plexus.training.nets import Nets
 from plexus.training.run_folder import is_rank_zero
-from plexus.wiring import edge_costs, importance, prune, random_maps, random_wiring, trace, write_wiring
+from plexus.wiring import edge_costs, importance, parameters, prune, random_maps, random_wiring, trace, write_wiring
 
 GATE_LR = (0.05, 0.01)
 """Peak rate of gates, and of the weights of a mix, which are a layer's."""
@@ -65,6 +66,7 @@ class FitTask(Task[FitConfig]):
         config = self.config if self.plan.width is None else replace(self.config, width=self.plan.width)
         self.nets = Nets(config, self.data.in_shape, len(self.data.classes), self.given.get("legos"))
         self.nets.supernet()
+        self.teacher = open_teacher(self.config, self.data, self.given.get("teacher"))
         check_devices(self.config)
         self.loop = Loop(
             self.folder, self.config, listen=self.listen, progress=self.progress, logs=("csv", "tensorboard")
@@ -98,7 +100,8 @@ class FitTask(Task[FitConfig]):
         if (memory := self.given.get("data")) is not None:
             facts |= {"scale": memory.scale and list(memory.scale), "numbers": memory.numbers}
             facts["notes"] = list(data.notes)
-        return {"data": facts, "epochs": [], "plan": self.plan.to_dict()}
+        parts = {"data": facts, "epochs": [], "plan": self.plan.to_dict()}
+        return parts | ({"teacher": self.teacher.opened.name} if self.teacher is not None else {})
 
     def parts(self) -> dict[str, float]:
         return dict.fromkeys(("learning", *(CONTROLS[name] for name in self._competitors())), 80.0)
@@ -120,6 +123,8 @@ class FitTask(Task[FitConfig]):
             + (f", {self.nets.config.width} channels at first" if self.nets.config.width else ""),
             f"budget  {f'{name}={limit:g}: ' if name else ''}{left}; {config.epochs} epochs",
         ]
+        if self.teacher is not None:
+            lines.append(f"teacher {self.teacher.opened.name}, {config.teacher_share:.0%} of the loss")
         return [printable(line) for line in lines] + ([f"        {self.plan.note}"] if self.plan.note else [])
 
     def train(self) -> None:
@@ -131,7 +136,7 @@ class FitTask(Task[FitConfig]):
             )
             first = round(AGAIN * whole)
             schedule = self._schedule(min(first, whole - 1), whole, 3)
-            bounds = {"first": 0.0, "last": 0.5}
+            bounds: dict[str, Any] = {"first": 0.0, "last": 0.5}
         else:
             schedule, bounds = self._schedule(0, whole, 2), {}
         steps = self._batches(schedule).steps * schedule.epochs
@@ -240,6 +245,8 @@ class FitTask(Task[FitConfig]):
         body: Any = nets.supernet.body
         kept = tuple(edge for edge in body.wiring().edges if edge[:2] in nets.kept.strengths())
         write_wiring(Wiring(nets.kept.nodes, kept, nets.kept.maps), self.folder / "wiring.json")
+        if self.teacher is not None:
+            self.record["results"].insert(-1, self._taught_by(self.teacher))
         current().step(1, "writing the models")
         for row in self.record["results"]:
             row["train_seconds"] = self.loop.spent.get("fit" if row["name"] == "final" else row["name"])
@@ -252,6 +259,16 @@ class FitTask(Task[FitConfig]):
             self._int8(model)
         if "model.py" in facts:
             self.record["machine"]["model.py"] = facts["model.py"]
+
+    def _taught_by(self, teacher: Teacher) -> dict[str, Any]:
+        """The row of the teacher, on the same test images; what it costs, where that is known."""
+        test, known = self.data.test, teacher.opened.figures
+        row: dict[str, Any] = {"name": "teacher", "label": "the teacher"}
+        if known is not None:
+            row |= {name: getattr(known, name) for name in ("parameters", "macs", "latency_ms", "kb")}
+        else:
+            row["parameters"] = parameters(teacher.model) or None
+        return row | tested(torch.cat([teacher(images).cpu() for images in test.images.split(100)]), test)
 
     def _int8(self, model: bytes) -> None:
         """Write the model in eight bits, and test it as it will be used."""
@@ -305,6 +322,8 @@ class FitTask(Task[FitConfig]):
         steps = self._batches(schedule).steps
         if self.config.balance == "weights":
             options["weights"] = self._class_weights()
+        if self.teacher is not None:
+            options["taught"] = self.teacher.loss
         return ClassificationModule(net, self.normalize, len(self.data.classes), schedule, steps, **options)
 
     def _phase(

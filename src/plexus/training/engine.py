@@ -27,6 +27,7 @@ from plexus.training.run_folder import (
     is_rank_zero,
     make_run_folder,
 )
+from plexus.user_code import split_weights
 
 C = TypeVar("C")
 Listener = Callable[[dict[str, Any]], None]
@@ -301,9 +302,10 @@ def _absolute(path: str | None, words: Sequence[str]) -> str | None:
     """A path that is there, from the root, also in FILE.py:function; anything else, as a hub id, as it is."""
     if path is None or path in words:
         return path
-    file, _, function = path.rpartition(":")
+    where, weights = split_weights(path)
+    file, _, function = where.rpartition(":")
     if file.endswith(".py"):
-        return f"{os.path.abspath(file)}:{function}"
+        return f"{os.path.abspath(file)}:{function}" + (f"+{os.path.abspath(weights)}" if weights else "")
     return os.path.abspath(path) if os.path.exists(path) else path
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import plexus
 from plexus.errors import RunError
 from plexus.record import FORMAT, atomic_write, digest, read_file, read_json, to_json
+from plexus.user_code import split_weights
 
 _RUN = "PLEXUS_RUN"  # the processes that Lightning starts for other devices find the run folder by it
 
@@ -307,18 +308,20 @@ def _checksums(folder: Path) -> dict[str, list[str]]:
 
 
 def fingerprint(option: str) -> str:
-    """The digest of a file that a run depends on: FILE, FILE.py:function, or the model in a run folder.
+    """The digest of what a run depends on: FILE, FILE.py:function+WEIGHTS, or the model in a run folder.
 
     Of Python files it covers the modules beside them that they import; of folders, the model and its options.
     """
-    path = Path(option)
+    path, weights = Path(option), ""
     if not path.exists() and ".py:" in option:
-        path = Path(option.rpartition(":")[0])
+        where, weights = split_weights(option)
+        path = Path(where.rpartition(":")[0])
     if path.is_dir():
-        model = [path / part / name for part in ("", "model") for name in ("config.json", "model.safetensors")]
-        files = [file for file in model if file.is_file()]
+        names = ("config.json", "model.safetensors", "model.onnx")
+        files = [file for part in ("", "model") for name in names if (file := path / part / name).is_file()]
     else:
         files = [path, *(_imported(path) if path.suffix == ".py" and path.is_file() else ())]
+        files += [Path(weights)] if weights else []
     try:
         return digest(*(read_file(file) for file in files))
     except (OSError, ValueError) as error:  # a name that no file system takes: reading it will say what is wrong
