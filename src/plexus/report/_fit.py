@@ -114,7 +114,7 @@ def _background(record: FitRecord) -> str:
 
 def _taught(record: FitRecord) -> str:
     """The part that the teacher's answers had in the loss, and what they are worth; empty without one."""
-    share, row = record.config.get("teacher_share"), _result(record, "teacher")
+    share, row = record.config.get("teacher_share"), record.result("teacher")
     if not record.teacher:
         return ""
     right = f"; it has {percent(row.accuracy)} of the test images right itself" if row is not None else ""
