@@ -7,7 +7,9 @@ Command: python benchmarks/wiring.py PART... [--data FOLDER] [--seeds N] [--out 
     cifar     chain, gates fixed at 1, learned, pruned: 8 epochs each, 5 seeds             (35 minutes on one core)
     family    the default fit beside a ResNet of as many milliseconds and the same net never wider, 5 seeds (50 minutes)
     pruned    a wide ResNet cut by Torch-Pruning to the milliseconds of `family`'s result, 5 seeds (25 minutes)
+    large     the default fit within 41,000 parameters on all 50,000 images, one seed        (35 minutes)
     steps     a training step of the default family at 32 to 224 pixels                    (1 minute)
+    execution steps of a cut supernet over its plain net, and what a multiply-add costs  (1 minute)
     photos    the default fit on a folder of 2,000 images of 64 pixels                     (4 minutes)
     cut       the default family whole, and cut to a half and a quarter of its multiply-adds, 5 seeds (50 minutes)
     recipe    label smoothing, averaged weights, Muon and others, one at a time, 3 seeds   (30 minutes)
@@ -28,7 +30,7 @@ from pathlib import Path
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 from measure import Results
-from wiring_parts import accuracy, defaults, exactness, family, pruned, recipe, speed, table
+from wiring_parts import accuracy, defaults, exactness, execution, family, pruned, recipe, speed, table
 
 PARTS = {
     "exact": exactness.run,
@@ -36,8 +38,10 @@ PARTS = {
     "digits": accuracy.digits,
     "family": family.run,
     "cut": family.cut,
+    "large": family.large,
     "pruned": pruned.run,
     "steps": defaults.steps,
+    "execution": execution.run,
     "photos": defaults.photos,
     "cifar": accuracy.cifar,
     "recipe": recipe.run,
@@ -60,13 +64,13 @@ def main() -> None:
         if part == "report":
             print(table.markdown(results.values))
         elif (
-            part in ("family", "cut", "pruned", "photos", "cifar", "recipe", "retrain")
+            part in ("family", "cut", "large", "pruned", "photos", "cifar", "recipe", "retrain")
             and not Path(arguments.data).exists()
             and "/" not in arguments.data.strip("./")
         ):
             print(f"{part}: there is no {arguments.data}; give --data uoft-cs/cifar10 to fetch it")
         else:
-            kept = {"work": arguments.work} if part in ("family", "cut", "pruned") else {}
+            kept = {"work": arguments.work} if part in ("family", "cut", "large", "pruned") else {}
             PARTS[part](results, data=arguments.data, seeds=arguments.seeds, **kept)
 
 

@@ -44,6 +44,13 @@ def test_everything_the_record_says_is_on_the_page(made: str) -> None:
     assert [image["src"] for image in Elements(made).named("img")] == [mistake.image for mistake in record.mistakes]
 
 
+def test_what_should_be_known_first_is_told() -> None:
+    note, blind = "max_macs=9 cuts <nothing>", "The cut began before the net was clearly better than always answering"
+    assert note in told(plan={"note": note})
+    assert blind in told(blind=True)
+    assert blind not in told()
+
+
 @pytest.mark.parametrize(
     ("parts", "text"),
     [

@@ -104,8 +104,7 @@ def fit_summary(record: Any, page: Path) -> None:
 
     results = Results(record)
     steps = [f"next: {one_line(step)}" for step in next_steps(record, plain=True)[:STEPS]]
-    lines = [*filter(None, [record.plan.note]), *steps]
-    table(results.titles, results.cells(), "".join(f"{line}\n" for line in lines), page)
+    table(results.titles, results.cells(), "".join(f"{line}\n" for line in [*record.remarks(), *steps]), page)
 
 
 def interval(low: float, high: float) -> str:

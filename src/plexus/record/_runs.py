@@ -22,6 +22,7 @@ class FitRecord(Record):
         chosen: index into `budgets`.
         results: test-set figures of each network; neurons, in words, where not all are plain.
         plan: width of the net and target of the cutting, decided before the first epoch; a note on the budget.
+        blind: whether cutting began before the net was clearly better than the commonest class.
         teacher: the name of the model whose answers were learned, too.
         gap: accuracy before and after cutting, without any training in between.
         then: "finetune" or "retrain".
@@ -110,6 +111,7 @@ class FitRecord(Record):
     chosen: int | None = None
     results: list[Result] = []
     plan: Plan = Field(default_factory=Plan)
+    blind: bool = False
     teacher: str = ""
     gap: Gap = Field(default_factory=Gap)
     then: str = ""
@@ -128,6 +130,14 @@ class FitRecord(Record):
             0.9
         """
         return next((row for row in self.results if row.name == name and row.accuracy is not None), None)
+
+    def remarks(self) -> list[str]:
+        """Return what a reader of the figures should know first, in sentences."""
+        blind = (
+            "The cut began before the net was clearly better than always answering with the commonest class, so that "
+            "chance had a part in what stays; more epochs or more images would help."
+        )
+        return [*([self.plan.note] if self.plan.note else []), *([blind] if self.blind else [])]
 
     def _misfit(self) -> str | None:
         for i, edge in enumerate(self.edges):

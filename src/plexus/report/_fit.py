@@ -47,6 +47,7 @@ def sections(record: FitRecord) -> dict[str, Any]:
         "drawing": drawing,
         "data": drawing,
         "reaches": [(i, name) for i, (_, name) in enumerate(REACHES, 1) if i in {e["reach"] for e in drawing["edges"]}],
+        "remarks": record.remarks(),
         "networks": _networks(record),
         "cost_charts": cost_charts(record),
         "competitors": [(r.name, r.label) for r in record.results if r.name in ("random", "direct", "resnet")],

@@ -145,6 +145,8 @@ class FitTask(Task[FitConfig]):
             {"penalty": config.penalty, "costs": torch.tensor(edge_costs(net, config.cost))} if config.penalty else {}
         )
         self._phase("fit", net, schedule, callbacks=[cut], **penalty)
+        less = any((c.mask[..., c.first :] == 0).any() for c in net.body.connections)
+        self.record["blind"] = bool(self._decide("blind", lambda: int(cut.blind and less)))
         kept = self._kept(net)
         final = plain(net.eval(), kept)
         self.trained = Trained(net, final, kept, self._controls(kept, final) if config.controls else [])
