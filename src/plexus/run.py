@@ -68,10 +68,10 @@ def fit(
     """Learn a wiring from images, prune it, and return the finished run.
 
     Args:
-        data: ``digits``, a folder of class folders or parquet files, or a hub id; or images in memory: an array or
-            tensor (N, H, W), (N, C, H, W) or (N, H, W, C) of any numbers, a list of arrays, Pillow images or paths, a
-            torch `Dataset` of (image, label), a Hugging Face `Dataset`, a pair (images, labels), or a dict of such by
-            split: train, val, test.
+        data: ``digits``, a folder of class folders or parquet files, a CSV manifest, or a hub id; or images in memory:
+            an array or tensor (N, H, W), (N, C, H, W) or (N, H, W, C) of any numbers, a list of arrays, Pillow images
+            or paths, a torch `Dataset` of (image, label), a Hugging Face `Dataset`, a pair (images, labels), or a dict
+            of such by split: train, val, test.
         labels: one class per image, whole numbers or text, where data does not bring them.
         out: the run folder; by default `runs/DATA-DATE-TIME`, as on the command line.
         legos: a function from the shape of an image (C, H, W) to a list of torch modules, ``FILE.py:function``, or a

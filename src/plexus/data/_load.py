@@ -50,8 +50,8 @@ def load(
 
     Args:
         spec: ``digits`` (scikit-learn's), a folder of class folders (alone or below ``train``, ``val``, ``test``), a
-            folder of parquet files in the Hugging Face image layout, a hub id such as ``uoft-cs/cifar10``, or a
-            `SampleSet`.
+            folder of parquet files in the Hugging Face image layout, a CSV manifest (``path``, ``label``, and ``split``
+            where there are splits), a hub id such as ``uoft-cs/cifar10``, or a `SampleSet`.
         size: resize every image to this many rows and columns (antialiased bilinear); one number for squares.
         channels: 1 takes the luminance of colours, 3 repeats greys; by default 3 where an image is in colour.
         seed: chooses the splits; 0 or more.
