@@ -19,7 +19,7 @@ from plexus.data import Memory, SampleSet, in_memory, is_place, open_samples
 from plexus.errors import ConfigError, DataError, RunError, short
 from plexus.progress import whole
 from plexus.record import FitRecord, RobustnessRecord
-from plexus.report import rotation_lines, write, write_run
+from plexus.report import next_steps, rotation_lines, write, write_run
 from plexus.training import MEMORY, FitConfig, declared, open_run, reprune
 from plexus.training import finished as is_finished
 from plexus.training import fit as train
@@ -301,6 +301,11 @@ class Run:
         return Results(self.record)
 
     @property
+    def next_steps(self) -> list[str]:
+        """What the figures of the run say to do next: sentences, what makes the figures untrue first."""
+        return next_steps(self.record, plain=True)
+
+    @property
     def classes(self) -> NDArray[Any]:
         """The classes, in the order of the columns of `predict_proba`: text, or whole numbers where labels were."""
         names = self.record.data.classes
@@ -471,7 +476,8 @@ class Run:
     def _repr_html_(self) -> str:
         """Show the results in a notebook."""
         page = html.escape(str(self.folder / "report.html"))
-        return f"<p>{html.escape(self._line())}</p>{self.results._repr_html_()}<p>{page}</p>"
+        steps = "".join(f"<li>{html.escape(step)}</li>" for step in self.next_steps)
+        return f"<p>{html.escape(self._line())}</p>{self.results._repr_html_()}<ul>{steps}</ul><p>{page}</p>"
 
     def _line(self) -> str:
         data = self.record.data

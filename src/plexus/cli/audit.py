@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SEARCH = partial(in_panel, Group("Comparison", sort_key=2))
 LABELS = partial(in_panel, Group("Labels", sort_key=3))
 PARTS = {"reading images": 10.0, "reading masks": 2.0, "comparing images": 4.0, "drawing pictures": 1.0}
+OPENING = "opening the data"
 JUDGING = {"cv": 100.0, "run": 6.0}
 """What judging labels takes beside `PARTS`."""
 SHOWN = 3
@@ -108,24 +109,27 @@ def audit(
         raise ConfigError(f"--write-clean {write_clean}: is where the audit goes; name another folder")
     if labels is not None and decisions is not None and decisions.absolute() == (folder / "labels.csv").absolute():
         raise ConfigError(f"--decisions {decisions}: would be written anew; leave --labels out, or name another --out")
-    from plexus import audit as auditing
-    from plexus.data import open_samples
-    from plexus.report import write
-
-    samples = open_samples(data, group_from=group_from, label=label, mask_suffix=mask_suffix, missing_mask=missing_mask)
-    for place in (folder, auditing.cache_folder(cache)) if cache is not None else (folder,):
-        auditing.check_folder(place)
-    if write_clean is not None:
-        auditing.check_clean(samples, write_clean, link=link)
-    model = None if fingerprint in ("thumbnail", "blockhist") else fingerprint
-    if model is not None and not (model.endswith(".onnx") or ".py:" in model):
-        raise ConfigError(
-            f"--fingerprint {model}: unknown; choose thumbnail, blockhist, FILE.py:function or MODEL.onnx"
-        )
-    all_or_none = {"all": auditing.KINDS, None: None}
-    wanted = all_or_none[kinds] if kinds in all_or_none else tuple(filter(None, str(kinds).split(",")))
     judge = {} if labels is None else {"judging labels": JUDGING["cv" if labels == "cv" else "run"]}
-    with whole(weights=PARTS | judge):
+    with whole(weights=PARTS | judge) as shown:
+        with shown.part(OPENING):
+            from plexus import audit as auditing
+            from plexus.data import open_samples
+            from plexus.report import write
+
+            samples = open_samples(
+                data, group_from=group_from, label=label, mask_suffix=mask_suffix, missing_mask=missing_mask
+            )
+            for place in (folder, auditing.cache_folder(cache)) if cache is not None else (folder,):
+                auditing.check_folder(place)
+            if write_clean is not None:
+                auditing.check_clean(samples, write_clean, link=link)
+        model = None if fingerprint in ("thumbnail", "blockhist") else fingerprint
+        if model is not None and not (model.endswith(".onnx") or ".py:" in model):
+            raise ConfigError(
+                f"--fingerprint {model}: unknown; choose thumbnail, blockhist, FILE.py:function or MODEL.onnx"
+            )
+        all_or_none = {"all": auditing.KINDS, None: None}
+        wanted = all_or_none[kinds] if kinds in all_or_none else tuple(filter(None, str(kinds).split(",")))
         found = auditing.audit(
             samples, kind="embedding" if model else fingerprint, model=model, threshold=threshold,
             false_pairs=false_pairs, kinds=wanted, scope=scope, search=search, min_dice=min_dice, k=folds, seed=seed,
@@ -136,10 +140,11 @@ def audit(
         drawn = auditing.pictures(
             samples, found.findings, progress=True
         )  # first: files of two audits never lie together
-    auditing.write_files(found, folder, keep=decisions)
-    page = write(found.findings, folder / "audit.html", pictures=drawn)
-    if write_clean is not None:
-        auditing.write_clean(samples, found, write_clean, link=link)
+        with shown.part("writing the page"):
+            auditing.write_files(found, folder, keep=decisions)
+            page = write(found.findings, folder / "audit.html", pictures=drawn)
+            if write_clean is not None:
+                auditing.write_clean(samples, found, write_clean, link=link)
     if as_json:
         raw = found.findings.to_dict()
         print_json({"settings": raw["settings"], **raw["summary"]})

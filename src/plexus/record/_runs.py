@@ -28,6 +28,7 @@ class FitRecord(Record):
         then: "finetune" or "retrain".
         confusion: counts, rows true and columns predicted.
         mistakes: the worst mistakes.
+        correct: of each class the image that was recognised most surely.
 
     Example:
         >>> record = FitRecord(command="plexus fit digits", nodes=["input", "lego1", "head"])
@@ -67,6 +68,7 @@ class FitRecord(Record):
         neurons: str = ""
         accuracy: Number = None
         val_accuracy: Number = None
+        train_accuracy: Number = None
         ci: list[Real] | None = Field(default=None, min_length=2, max_length=2)
         balanced_accuracy: Number = None
         parameters: Count = None
@@ -92,7 +94,7 @@ class FitRecord(Record):
         split: str = ""
 
     class Mistake(Part):
-        """One image that was misclassified."""
+        """One image, its class, and the class that it was taken for, with the probability of that."""
 
         name: str = ""
         image: Picture = ""
@@ -115,6 +117,19 @@ class FitRecord(Record):
     then: str = ""
     confusion: list[list[int]] = []
     mistakes: list[Mistake] = []
+    correct: list[Mistake] = []
+
+    def result(self, name: str) -> Result | None:
+        """Return the entry of `results` with this name, if its accuracy was measured.
+
+        Args:
+            name: of a network: final, resnet, ...
+
+        Example:
+            >>> FitRecord(results=[{"name": "final", "accuracy": 0.9}]).result("final").accuracy
+            0.9
+        """
+        return next((row for row in self.results if row.name == name and row.accuracy is not None), None)
 
     def remarks(self) -> list[str]:
         """Return what a reader of the figures should know first, in sentences."""

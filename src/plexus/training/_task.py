@@ -37,9 +37,9 @@ from plexus.wiring import edge_costs, importance, parameters, prune, random_maps
 GATE_LR = (0.05, 0.01)
 """Peak rate of gates, and of the weights of a mix, which are a layer's."""
 CONTROLS = {
-    "random": "training the random wiring", "direct": "training it without the cut", "resnet": "training a ResNet"
+    "random": "random wiring", "direct": "never wider", "resnet": "ResNet"
 }  # fmt: skip
-"""The part of the progress in which the control is trained."""
+"""The part of the progress in which a control is trained, in the words of the tables and pages."""
 AGAIN = 0.6
 """The fraction of the cycle of the rate at which a net that is cut further takes it up again."""
 
@@ -90,6 +90,8 @@ class FitTask(Task[FitConfig]):
             "classes": list(data.classes),
             "in_shape": list(data.in_shape),
             "counts": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
+            "class_counts": data.train.labels.bincount(minlength=len(data.classes)).tolist(),
+            "original_size": list(data.original or ()),
             "skipped": list(data.skipped),
             "notes": list(data.notes),
             "white": data.white,
@@ -241,6 +243,7 @@ class FitTask(Task[FitConfig]):
     def evaluate(self) -> None:
         nets, data = self.trained, self.data
         self.record |= evaluate(nets, self.config, data, self.normalize, self.ranking())
+        self.record["data"]["copies"] = data.copies()
         body: Any = nets.supernet.body
         kept = tuple(edge for edge in body.wiring().edges if edge[:2] in nets.kept.strengths())
         write_wiring(Wiring(nets.kept.nodes, kept, nets.kept.maps), self.folder / "wiring.json")
