@@ -424,11 +424,12 @@ class ClaimsRecord(Record):
         study: str = ""
         scale: str | None = None
         rule: str = ""
+        procedure: str = ""
         why: str = ""
         parts: list[ClaimsRecord.Evidence] = []
 
     class Study(Part):
-        """One study, and how much of it was done."""
+        """One study, how much of it was done, and where its page is, from the ledger's."""
 
         study: str
         scale: str | None = None
@@ -437,6 +438,7 @@ class ClaimsRecord(Record):
         seeds: list[int] = []
         data: dict[str, Any] = {}
         settings: dict[str, Any] = {}
+        page: str = ""
 
     verb: ClassVar[str] = "claims"
     remedy: ClassVar[str] = "compute the ledger again"
