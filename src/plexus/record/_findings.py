@@ -218,6 +218,13 @@ class RobustnessRecord(Record):
         upright: Picture = ""
         turned: Picture = ""
 
+    class Unmasked(Part):
+        """Upright images with their corners: how many are right, and how many get the answer they get masked."""
+
+        accuracy: Number = None
+        ci: list[Real] | None = Field(default=None, min_length=2, max_length=2)
+        same: Number = None
+
     class Model(Part):
         """One model."""
 
@@ -225,6 +232,7 @@ class RobustnessRecord(Record):
         source: str = ""
         own: bool = False
         seconds: Number = None
+        unmasked: RobustnessRecord.Unmasked | None = None
         curve: RobustnessRecord.Curve
         failures: list[RobustnessRecord.Failure] = []
 

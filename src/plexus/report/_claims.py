@@ -212,7 +212,8 @@ def claims_lines(ledger: Ledger) -> list[str]:
         RunError: something else.
 
     Example:
-        >>> claims_lines({"format": 1, "kind": "claims", "claims": [{"id": 1, "sentence": "ELU helps.", "study": "a"}]})[1]
+        >>> claim = {"id": 1, "sentence": "ELU helps.", "study": "a"}
+        >>> claims_lines({"format": 1, "kind": "claims", "claims": [claim]})[1]
         '           a: Nobody has run it yet: `plexus study run a` would make its trials.'
     """
     record, lines = _record(ledger), []
