@@ -35,8 +35,10 @@ MOST_CLASSES = 20
 """A larger confusion matrix is read as a list of its largest entries."""
 PHASES = {
     "chain": "chain", "supernet": "supernet", "learn": "learning", "final": "final net", "random": "random wiring",
-    "direct": "never wider", "resnet": "ResNet",
+    "direct": "never wider", "linear": "linear head", "resnet": "ResNet",
 }  # fmt: skip
+COMPETITORS = ("random", "direct", "linear", "resnet")
+"""Names of the controls, as their colours."""
 CURVES = {"val_accuracy": "validation accuracy", "val_loss": "validation loss", "train_loss": "training loss"}
 Gates = list[list[float | None]]
 
@@ -54,7 +56,7 @@ def sections(record: FitRecord) -> dict[str, Any]:
         "reaches": [(i, name) for i, (_, name) in enumerate(REACHES, 1) if i in {e["reach"] for e in drawing["edges"]}],
         "networks": _networks(record),
         "cost_charts": _cost_charts(record),
-        "competitors": [(r.name, r.label) for r in record.results if r.name in ("random", "direct", "resnet")],
+        "competitors": [(r.name, r.label) for r in record.results if r.name in COMPETITORS],
         "phases": {_phase(epoch) for epoch in record.epochs},
         "accuracy_chart": _curves(record, ["val_accuracy"], "Validation accuracy in percent over the epochs"),
         "loss_chart": _curves(record, ["train_loss", "val_loss"], "Training and validation loss over the epochs"),
@@ -126,6 +128,7 @@ def _background(record: FitRecord) -> str:
     text = f"A net of {plural(layers, 'layer')} learned{images} which of its {what}"
     then = {"finetune": "fine-tuned", "retrain": "trained anew from fresh weights"}.get(record.then, "")
     text += f"; the pruned net was then {then}" if then else ""
+    text += f". It reads the maps of {record.front}" if record.front else ""
     text += f"; {record.teacher} taught it, with {teacher}" if (teacher := _taught(record)) else ""
     if total is not None:
         text += f". {'The whole run took' if record.finished else 'So far it took'} {duration(total)}"
@@ -154,6 +157,12 @@ def _verdict(record: FitRecord) -> str:
             f"A plain ResNet that takes {decimal(plain.latency_ms, 3)} ms for an image (this net "
             f"{decimal(final.latency_ms, 3)}) has {percent(plain.accuracy)}{more}; the difference is "
             f"{points(final.accuracy - plain.accuracy)}. {_overlap(final.ci, plain.ci)}"
+        ).rstrip()
+    linear = _result(record, "linear")
+    if linear is not None and linear.accuracy is not None and final.accuracy is not None:
+        return (
+            f"A linear layer on the backbone's pooled last map, trained as long, has {percent(linear.accuracy)}; the "
+            f"difference is {points(final.accuracy - linear.accuracy)}. {_overlap(final.ci, linear.ci)}"
         ).rstrip()
     return _overlap(final.ci, chain.ci if chain else None)
 
@@ -410,7 +419,7 @@ def _controls(record: FitRecord, field: str, unit: str) -> list[dict[str, Any]]:
             f"{percent(row.val_accuracy)}",
         }
         for row in record.results
-        if row.name in ("random", "direct", "resnet")
+        if row.name in COMPETITORS
         and (cost := getattr(row, field)) is not None
         and row.val_accuracy is not None
     ]  # fmt: skip
