@@ -7,9 +7,12 @@ Command: python benchmarks/wiring.py PART... [--data FOLDER] [--seeds N] [--out 
     cifar     chain, gates fixed at 1, learned, pruned: 8 epochs each, 5 seeds             (35 minutes on one core)
     family    the default fit beside a ResNet of as many milliseconds and the same net never wider, 5 seeds (50 minutes)
     pruned    a wide ResNet cut by Torch-Pruning to the milliseconds of `family`'s result, 5 seeds (25 minutes)
+    large     the default fit within 41,000 parameters on all 50,000 images, one seed        (35 minutes)
     steps     a training step of the default family at 32 to 224 pixels                    (1 minute)
+    execution steps of a cut supernet over its plain net, and what a multiply-add costs  (1 minute)
     photos    the default fit on a folder of 2,000 images of 64 pixels                     (4 minutes)
     cut       the default family whole, and cut to a half and a quarter of its multiply-adds, 5 seeds (50 minutes)
+    recipe    label smoothing, averaged weights, Muon and others, one at a time, 3 seeds   (30 minutes)
     retrain   the pattern of 45 edges trained anew against random, residual and chain, 5 seeds (30 minutes on one core)
     report    prints all results so far as a table
 Data: CIFAR-10 (uoft-cs/cifar10) as a folder of parquet files; 5,000 training images, validation images apart, all
@@ -27,7 +30,7 @@ from pathlib import Path
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 from measure import Results
-from wiring_parts import accuracy, defaults, exactness, family, pruned, speed, table
+from wiring_parts import accuracy, defaults, exactness, execution, family, pruned, recipe, speed, table
 
 PARTS = {
     "exact": exactness.run,
@@ -35,10 +38,13 @@ PARTS = {
     "digits": accuracy.digits,
     "family": family.run,
     "cut": family.cut,
+    "large": family.large,
     "pruned": pruned.run,
     "steps": defaults.steps,
+    "execution": execution.run,
     "photos": defaults.photos,
     "cifar": accuracy.cifar,
+    "recipe": recipe.run,
     "retrain": accuracy.retrain,
 }
 
@@ -58,13 +64,13 @@ def main() -> None:
         if part == "report":
             print(table.markdown(results.values))
         elif (
-            part in ("family", "cut", "pruned", "photos", "cifar", "retrain")
+            part in ("family", "cut", "large", "pruned", "photos", "cifar", "recipe", "retrain")
             and not Path(arguments.data).exists()
             and "/" not in arguments.data.strip("./")
         ):
             print(f"{part}: there is no {arguments.data}; give --data uoft-cs/cifar10 to fetch it")
         else:
-            kept = {"work": arguments.work} if part in ("family", "cut", "pruned") else {}
+            kept = {"work": arguments.work} if part in ("family", "cut", "large", "pruned") else {}
             PARTS[part](results, data=arguments.data, seeds=arguments.seeds, **kept)
 
 

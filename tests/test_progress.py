@@ -1,6 +1,7 @@
 """Progress: the share of the whole run never falls, and a line says what, how far and how long."""
 
 import io
+import threading
 
 import pytest
 
@@ -69,7 +70,69 @@ def test_nothing_is_said_before_the_work_begins_where_it_is_no_terminal() -> Non
     with progress.part("reading more", 3) as step:
         clock.now += 6
         step()
-    assert out.getvalue().endswith("reading more\n")
+    assert out.getvalue().endswith("reading more 33 %\n")  # of the part: nobody knows that of the whole
+
+
+def test_a_long_step_is_told_every_ten_seconds_with_how_long_it_has_taken() -> None:
+    out, clock = io.StringIO(), Clock()
+    progress = Progress(out, clock=clock)
+    progress.expect({"judging": 1})
+    with progress.part("judging", 4) as step:
+        step(1, "cut to 50%")
+        for _ in range(30):
+            clock.now += 1
+            progress.beat()
+    assert out.getvalue().splitlines() == [
+        " 25 %  judging  cut to 50%  8.0 s so far",  # nothing was said before it, not even a header
+        " 25 %  judging  cut to 50%  18 s so far",
+        " 25 %  judging  cut to 50%  28 s so far",
+    ]
+
+
+def test_nothing_is_drawn_between_parts_nor_twice_within_ten_seconds() -> None:
+    out, clock = io.StringIO(), Clock()
+    progress = Progress(out, clock=clock)
+    progress.say("data")
+    progress.beat()
+    with progress.part("learning", 9) as step:
+        for _ in range(3):
+            step()
+            clock.now += 3
+            progress.beat()
+        clock.now += 3
+        progress.beat()
+    assert out.getvalue().splitlines() == ["data", "learning", "learning 33 %  6.0 s so far"]
+
+
+def test_time_left_is_not_said_before_it_was_measured_nor_after_it_was_exceeded() -> None:
+    clock = Clock()
+    progress = Progress(None, clock=clock)
+    progress.expect({"learning": 90, "judging": 10})
+    with progress.part("reading"):
+        clock.now += 60
+        assert progress.line() == "reading  1 min 0 s so far"  # whatever it took, nobody knows the share
+    with progress.part("learning", 90) as step:
+        clock.now += 1
+        step(2)
+        assert "left" not in progress.line()
+        clock.now += 8
+        step(16)
+        assert progress.line() == " 18 %  41 s left  learning"
+        clock.now += 36
+        step(72)
+    with progress.part("judging", 10):
+        assert "5.0 s left" in progress.line()
+        clock.now += 2
+        assert "3.0 s left" in progress.line()
+        clock.now += 3
+        assert "left" not in progress.line()
+
+
+def test_a_thread_beats_while_the_work_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    beaten = threading.Event()
+    monkeypatch.setattr(Progress, "beat", lambda _: beaten.set())
+    with whole():
+        assert beaten.wait(30)
 
 
 def test_a_terminal_shows_one_line_that_fits_and_leaves_nothing() -> None:

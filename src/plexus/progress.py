@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TextIO
@@ -20,8 +21,12 @@ STARTING = "loading PyTorch"
 """The part before there is anything to say."""
 REDRAW = 0.1
 """Seconds between two drawings of the live line."""
-REPEAT = 15.0
-"""Seconds between two lines within a part, where the output is no terminal."""
+REPEAT = 10.0
+"""Seconds between two lines, at most, where the output is no terminal."""
+FIRST = 8.0
+"""Seconds until the first line there, where nothing else was said."""
+WAITED = 5.0
+"""Seconds without a step, from which a line tells how long the part has been at it."""
 SILENT = 5.0
 """Seconds of computing in a part before its steps are told there, where nothing was said yet: it may turn out that the
 options are wrong, and that is told in one line."""
@@ -35,14 +40,16 @@ class _Part:
     total: float
     done: float = 0.0
     words: str = ""
+    since: float = 0.0  # when it last had something to say
 
 
 class Progress:
     """The progress of a whole run, made of parts that each take a share of it.
 
     On a terminal one line is drawn over and over; elsewhere, once something was said, a line is written where a part
-    begins, at every `note`, and now and then in between. Each says the share of the run that is done, the time that is
-    left, the part in words, and its figures.
+    begins, at every `note`, and at least every ten seconds in between. Each says the share of the run that is done, the
+    time that is left, the part in words, and its figures. What is not known yet is not said: the share of a part whose
+    weight nobody knows, and the time before some of the run was measured.
 
     Args:
         stream: where to; None writes nothing.
@@ -79,8 +86,10 @@ class Progress:
         self._share = 0.0
         self._mark: tuple[float, float] | None = None  # time and share from which the pace is measured
         self._pace: float | None = None  # seconds for the whole
-        self._drawn, self._open = clock() - REPEAT, False
+        self._start, self._drawn, self._open = clock(), clock() - REPEAT, False
         self._told, self._begun = False, busy()
+        self._stepped = clock()  # when a step was done last
+        self._lock = threading.RLock()  # `beat` is another thread's
 
     def expect(self, weights: Mapping[str, float]) -> None:
         """Say which parts are to come, and how long each takes beside the others; may be said again as more is known.
@@ -104,6 +113,12 @@ class Progress:
         self._share = max(self._share, min(1.0, (ended + current) / whole))
         return self._share
 
+    @property
+    def known(self) -> bool:
+        """Whether the share of the part under way in the whole is known."""
+        weights = [self._expected.get(part.title, 0.0) for part in self._parts[:1]]
+        return sum(self._expected.values()) > 0 and (not weights or weights[0] > 0)
+
     @contextmanager
     def part(self, title: str, total: float = 1) -> Iterator[Step]:
         """Run a part of the work; within another part, a step of that one.
@@ -117,18 +132,22 @@ class Progress:
             ``skipped=True`` they were done before, and do not count for the pace.
         """
         outer = not self._parts
-        self._parts.append(_Part(title, total))
-        if outer:
-            self._mark, self._begun = (self.clock(), self.share), self.busy()
-            if self.live or self._told:
-                self._draw(always=True)
+        with self._lock:
+            self._parts.append(_Part(title, total, since=self.clock()))
+            if outer:
+                self._stepped = self.clock()
+                self._mark, self._begun = (self._stepped, self.share), self.busy()
+                if self.live or self._told:
+                    self._draw(always=True)
         try:
             yield self.step
         finally:
-            self._parts.pop()
-            if outer:
-                self._ended.add(title)
-                self._pace = self._measured_pace()
+            with self._lock:
+                self._parts.pop()
+                self._stepped = self.clock()
+                if outer:
+                    self._ended.add(title)
+                    self._pace = self._measured_pace()
 
     def step(self, count: float = 1, words: str = "", *, skipped: bool = False) -> None:
         """Count steps of the part under way.
@@ -140,12 +159,14 @@ class Progress:
         """
         if not self._parts:
             return
-        part = self._parts[-1]
-        part.done = min(part.total, part.done + count)
-        part.words = words or part.words
-        if skipped:
-            self._mark = (self.clock(), self.share)
-        self._draw()
+        with self._lock:
+            part = self._parts[-1]
+            part.done = min(part.total, part.done + count)
+            part.words, part.since = words or part.words, self.clock()
+            self._stepped = part.since
+            if skipped:
+                self._mark = (self._stepped, self.share)
+            self._draw()
 
     def due(self) -> bool:
         """Return whether a step would be shown: figures that cost something need not be computed otherwise."""
@@ -161,16 +182,27 @@ class Progress:
         Args:
             words: in place of those of its last step.
         """
-        if self._parts:
-            self._parts[-1].words = words
-        self._draw(always=True)
+        with self._lock:
+            if self._parts:
+                self._parts[-1].words, self._parts[-1].since = words, self.clock()
+            self._draw(always=True)
 
     def say(self, line: str) -> None:
         """Write a line that stays."""
         if self.stream is not None:
-            self._clear()
-            print(line, file=self.stream, flush=True)
-            self._drawn, self._told = self.clock() - REPEAT, True
+            with self._lock:
+                self._clear()
+                print(line, file=self.stream, flush=True)
+                self._drawn, self._told = self.clock() - REPEAT, True
+
+    def beat(self) -> None:
+        """Draw where nothing was drawn for a while, as in a long step; a thread of `whole` calls it every second."""
+        with self._lock:
+            now = self.clock()
+            if self._parts and (
+                self.live or (now - self._drawn >= REPEAT if self._told else now - self._start >= FIRST)
+            ):
+                self._draw(always=True)
 
     def line(self, width: int | None = None) -> str:
         """Return the line as it stands.
@@ -178,25 +210,36 @@ class Progress:
         Args:
             width: letters at most.
         """
-        words = dict.fromkeys(part for p in self._parts for part in (p.title, p.words) if part)
-        text = "  ".join([f"{100 * self.share:>3.0f} %", *self._left(), *words])
+        words = dict.fromkeys(part for p in self._parts for part in (self._title(p), p.words) if part)
+        if self._parts and (waited := self.clock() - self._parts[-1].since) >= WAITED:
+            words[f"{duration(waited)} so far"] = None
+        share = [f"{100 * self.share:>3.0f} %", *self._left()] if self.known else []
+        text = "  ".join([*share, *words])
         return printable(text if width is None or len(text) <= width else f"{text[: width - 1]}\u2026")
 
     def close(self) -> None:
         """End the live line; nothing stays of it."""
-        self._clear()
+        with self._lock:
+            self._clear()
+
+    def _title(self, part: _Part) -> str:
+        """Name a part; with its own share done, where that of the whole is not known."""
+        share = f" {100 * part.done / part.total:.0f} %" if part.total > 1 and part.done and not self.known else ""
+        return f"{part.title}{share}"
 
     def _left(self) -> list[str]:
+        """The time that is left, counted down within a step; nothing where it is not known, or was exceeded."""
         pace, share = self._measured_pace(), self.share
-        return [f"{duration(pace * (1 - share))} left"] if pace is not None and share < 1 else []
+        left = pace * (1 - share) - (self.clock() - self._stepped) if pace is not None else 0.0
+        return [f"{duration(left)} left"] if left > 0 else []
 
     def _measured_pace(self) -> float | None:
+        """Seconds for the whole, from the part under way once it tells enough, else from those before it."""
         if self._mark is None:
             return self._pace
         start, before = self._mark
-        spent, gone = self.clock() - start, self.share - before
-        # what loads in the beginning, and the first steps of a part, are no measure of the rest
-        return spent / gone if gone > 0.02 and spent >= 1 and self._share > 0.1 else self._pace
+        spent, gone = self._stepped - start, self.share - before
+        return spent / gone if gone > 0.03 and spent >= 2 else self._pace  # the first steps are no measure of the rest
 
     def _draw(self, *, always: bool = False) -> None:
         if self.stream is None or not (always or self.due()):
@@ -240,12 +283,23 @@ def whole(show: bool = True, weights: Mapping[str, float] | None = None) -> Iter
     # of several processes of one run the first one speaks
     progress = Progress(sys.stderr if show and int(os.environ.get("LOCAL_RANK", "0")) == 0 else None)
     progress.expect(weights or {})
-    token = _current.set(progress)
+    token, ended = _current.set(progress), threading.Event()
+    if progress.stream is not None:
+        with suppress(RuntimeError):  # there may be no thread to be had: then steps alone are told
+            threading.Thread(target=_beat, args=(progress, ended), daemon=True).start()
     try:
         yield progress
     finally:
+        ended.set()
         _current.reset(token)
         progress.close()
+
+
+def _beat(progress: Progress, ended: threading.Event) -> None:
+    """Draw every second until the work has ended, or nobody reads any more."""
+    with suppress(OSError, ValueError):
+        while not ended.wait(1.0):
+            progress.beat()
 
 
 def current() -> Progress:

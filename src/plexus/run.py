@@ -19,7 +19,7 @@ from plexus.data import Memory, SampleSet, in_memory, is_place, open_samples
 from plexus.errors import ConfigError, DataError, RunError, short
 from plexus.progress import whole
 from plexus.record import FitRecord, RobustnessRecord
-from plexus.report import rotation_lines, write, write_run
+from plexus.report import next_steps, rotation_lines, write, write_run
 from plexus.training import MEMORY, FitConfig, declared, open_run, reprune
 from plexus.training import finished as is_finished
 from plexus.training import fit as train
@@ -69,10 +69,10 @@ def fit(
     """Learn a wiring from images, prune it, and return the finished run.
 
     Args:
-        data: ``digits``, a folder of class folders or parquet files, or a hub id; or images in memory: an array or
-            tensor (N, H, W), (N, C, H, W) or (N, H, W, C) of any numbers, a list of arrays, Pillow images or paths, a
-            torch `Dataset` of (image, label), a Hugging Face `Dataset`, a pair (images, labels), or a dict of such by
-            split: train, val, test.
+        data: ``digits``, a folder of class folders or parquet files, a CSV manifest, or a hub id; or images in memory:
+            an array or tensor (N, H, W), (N, C, H, W) or (N, H, W, C) of any numbers, a list of arrays, Pillow images
+            or paths, a torch `Dataset` of (image, label), a Hugging Face `Dataset`, a pair (images, labels), or a dict
+            of such by split: train, val, test.
         labels: one class per image, whole numbers or text, where data does not bring them.
         out: the run folder; by default `runs/DATA-DATE-TIME`, as on the command line.
         legos: a function from the shape of an image (C, H, W) to a list of torch modules, ``FILE.py:function``, or a
@@ -312,6 +312,11 @@ class Run:
         return Results(self.record)
 
     @property
+    def next_steps(self) -> list[str]:
+        """What the figures of the run say to do next: sentences, what makes the figures untrue first."""
+        return next_steps(self.record, plain=True)
+
+    @property
     def classes(self) -> NDArray[Any]:
         """The classes, in the order of the columns of `predict_proba`: text, or whole numbers where labels were."""
         names = self.record.data.classes
@@ -484,7 +489,8 @@ class Run:
     def _repr_html_(self) -> str:
         """Show the results in a notebook."""
         page = html.escape(str(self.folder / "report.html"))
-        return f"<p>{html.escape(self._line())}</p>{self.results._repr_html_()}<p>{page}</p>"
+        steps = "".join(f"<li>{html.escape(step)}</li>" for step in self.next_steps)
+        return f"<p>{html.escape(self._line())}</p>{self.results._repr_html_()}<ul>{steps}</ul><p>{page}</p>"
 
     def _line(self) -> str:
         data = self.record.data

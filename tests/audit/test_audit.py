@@ -226,7 +226,9 @@ def test_a_clean_copy_that_fails_leaves_nothing(
 
 def test_an_empty_folder_is_filled(found: Audit, samples: SampleSet, tmp_path: Path) -> None:
     (tmp_path / "clean").mkdir()
-    assert sorted(p.name for p in write_clean(samples, found, tmp_path / "clean").iterdir()) == ["keep.txt"]
+    assert sorted(p.name for p in write_clean(samples, found, tmp_path / "clean").iterdir()) == [
+        "clean.csv", "keep.txt",
+    ]  # fmt: skip
     assert [p.name for p in tmp_path.iterdir()] == ["clean"]
 
 

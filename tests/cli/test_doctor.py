@@ -39,6 +39,19 @@ def test_versions_and_devices(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(made["devices"]["gpus"]) == torch.cuda.device_count()
 
 
+def test_a_version_that_was_never_tried_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert found(capsys)["untried"] == {}
+    monkeypatch.setattr(doctor, "version", lambda name: {"lightning": "99.0"}.get(name) or version(name))
+    monkeypatch.setattr(doctor, "requires", lambda name: ["lightning>=2.6,<3", "numpy>=2", 'ray>=3; extra == "ray"'])
+    assert found(capsys)["untried"] == {"lightning": {"installed": "99.0", "tried": "<3,>=2.6"}}
+    assert (
+        "lightning     99.0 is not among the versions that plexus was tried with: pip install 'lightning<3,>=2.6'"
+        in (told(capsys))
+    )
+
+
 @pytest.mark.parametrize(("wanted", "backend"), [("auto", "taps"), ("bank", "bank")])
 def test_the_backend_is_the_one_that_is_used(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, wanted: str, backend: str

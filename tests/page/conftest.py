@@ -51,6 +51,14 @@ def bare() -> FitRecord:
     )
 
 
+def unmeasured() -> FitRecord:
+    """A run in which only every second connection has a strength."""
+    record = make_record(9, epochs=[], mistakes=[])
+    for edge in record.edges[::2]:
+        edge.strength = None
+    return record
+
+
 def mapped() -> FitRecord:
     """A run whose edges join maps: some keep a few of theirs, those that are cut none."""
     whole = make_record(15)
@@ -69,6 +77,7 @@ PAGES: dict[str, Callable[[], Record | Mapping[str, Any]]] = {
     "hostile": hostile_record,
     "learning": learning,
     "bare": bare,
+    "unmeasured": unmeasured,
     "audit": make_audit,
     "audit without pairs": lambda: make_audit(0, problems=[], calibration=None),
     "audit of many": lambda: make_audit(3000),

@@ -130,10 +130,11 @@ def test_sorting_orders_rows_both_ways(opened: Opener, page: Page) -> None:
 
 
 def test_what_was_not_measured_is_sorted_last(opened: Opener, page: Page) -> None:
-    opened("bare")
+    opened("unmeasured")
     page.locator("#connections th button").nth(3).click()
     cells = page.locator("#connections tbody td:nth-child(4)")
-    expect(cells.first).to_have_text("\u2013")
+    expect(cells.last).to_have_text("\u2013")
+    expect(cells.first).not_to_have_text("\u2013")
     expect(cells).to_have_count(54)
 
 

@@ -59,6 +59,22 @@ def make_audit(pairs: int = 12, *, name: str = "scans", **parts: Any) -> dict[st
     return made | parts
 
 
+def with_suspects(made: dict[str, Any], suspects: int = 3) -> dict[str, Any]:
+    """The findings, with doubtful labels of some of the images; the last one on weak evidence and without example."""
+    found = [
+        {
+            "image": 2 * k, "given": "benign", "suggested": "malignant", "given_probability": 0.02 + 0.01 * k,
+            "probability": 0.97 - 0.01 * k, "quality": 0.02 + 0.01 * k,
+            "evidence": "strong" if k < suspects - 1 else "weak", "example": 2 * k + 1 if k < suspects - 1 else None,
+        }
+        for k in range(suspects)
+    ]  # fmt: skip
+    origin = {"labels": "cross-validation, 5 folds of 12 epochs"}
+    return made | {
+        "suspects": found, "settings": made["settings"] | origin, "summary": made["summary"] | {"suspects": suspects}
+    }  # fmt: skip
+
+
 def _pair(k: int, kind: str | None, rng: random.Random) -> dict[str, Any]:
     return {
         "a": 2 * k, "b": 2 * k + 1, "distance": round(rng.uniform(0.001, 0.12), 4), "exact": k % 4 == 1,

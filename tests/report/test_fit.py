@@ -44,6 +44,13 @@ def test_everything_the_record_says_is_on_the_page(made: str) -> None:
     assert [image["src"] for image in Elements(made).named("img")] == [mistake.image for mistake in record.mistakes]
 
 
+def test_what_should_be_known_first_is_told() -> None:
+    note, blind = "max_macs=9 cuts <nothing>", "The cut began before the net was clearly better than always answering"
+    assert note in told(plan={"note": note})
+    assert blind in told(blind=True)
+    assert blind not in told()
+
+
 @pytest.mark.parametrize(
     ("parts", "text"),
     [
@@ -67,8 +74,15 @@ def test_the_headline_states_the_result(parts: dict[str, Any], text: str) -> Non
     ],
 )  # fmt: skip
 def test_multiply_adds_keep_three_digits(value: int | None, text: str) -> None:
-    results = [FINAL | {"parameters": 19_226, "macs": value, "latency_ms": 1.2345}]
+    other = {"name": "chain", "label": "chain", "accuracy": 0.9, "macs": 5}
+    results = [FINAL | {"parameters": 19_226, "macs": value, "latency_ms": 1.2345}, other]
     assert f"97.0 % {NONE} 19,226 {text} 1.23" in told(results=results)
+
+
+def test_what_no_network_was_measured_at_is_a_sentence() -> None:
+    text = told(results=[FINAL | {"parameters": 19_226}])
+    assert "Not measured in this run: multiply-adds, ms per image, kB, training." in text
+    assert f"97.0 % {NONE} 19,226 What cutting" in text
 
 
 @pytest.mark.parametrize(
@@ -175,7 +189,7 @@ def test_intervals_lie_on_one_scale_with_few_marks(low: float, high: float) -> N
 
 def test_a_network_without_an_accuracy_shows_what_it_costs() -> None:
     text = told(results=[{"name": "uncut", "label": "nothing cut", "accuracy": None, "kb": 1234.4}, FINAL])
-    assert "nothing cut " + " ".join("\u2013" * 5) + " 1,234" in text
+    assert "nothing cut \u2013 \u2013 1,234" in text
     assert "What has no accuracy was not trained to its end; it shows what the cutting saved." in text
 
 
@@ -259,7 +273,7 @@ def test_a_missing_part_becomes_a_sentence(part: str, made: str) -> None:
     for name in ALONGSIDE.get(part, (part,)):
         del raw[name]
     elements = Elements(render(raw))
-    assert len(elements.named("section")) == 6
+    assert len(elements.named("section")) == 7
     assert SENTENCES.get(part, "") in elements.text
     assert part not in SENTENCES or SENTENCES[part] not in said(made)
 
@@ -296,14 +310,17 @@ def test_one_budget_and_no_mistakes_are_told() -> None:
 
 
 def test_the_curves_of_budgets_have_a_point_per_budget_in_order(made: str) -> None:
-    """Against milliseconds and size where these were measured, against multiply-adds in older records."""
+    """Against each cost that was measured and differs: milliseconds and size are not in older records."""
     record, name = make_record(9), "Validation accuracy in percent against "
-    assert len(marks(chart(made, f"{name}multiply-adds"))) == len(record.budgets)
+    for cost in ("multiply-adds", "parameters"):
+        assert len(marks(chart(made, f"{name}{cost}"))) == len(record.budgets)
+    assert f"{name}milliseconds" not in made
     timed = [b.model_copy(update={"latency_ms": 0.1 * i, "kb": 5.0 * i}) for i, b in enumerate(record.budgets, 1)]
     text = render(make_record(9, budgets=timed, **QUIET))
     assert marks(chart(text, f"{name}milliseconds"))[0].startswith("0.100 ms: ")
     assert [float(label.split()[0]) for label in marks(chart(text, f"{name}kilobytes"))] == [b.kb for b in timed]
-    assert not chart(text, f"{name}multiply-adds")
+    alike = [budget.model_copy(update={"kb": 5.0}) for budget in timed]
+    assert f"{name}kilobytes" not in render(make_record(9, budgets=alike, **QUIET))
     unmeasured = [budget.model_copy(update={"val_accuracy": None}) for budget in timed]
     assert not chart(render(make_record(9, budgets=unmeasured, **QUIET)), name)
 
@@ -347,7 +364,7 @@ def test_gates_have_a_panel_per_reader_and_a_line_per_input(legos: int) -> None:
 def test_gates_need_two_epochs_and_may_have_thousands() -> None:
     record = make_record(1, mistakes=[])
     assert "The gates were not recorded over epochs." in said(render(make_record(1, epochs=record.epochs[:13])))
-    epochs = [{"phase": "learn", "gates": [0.5] * 2} for _ in range(5001)]  # more rows than altair takes by itself
+    epochs = [{"phase": "learn", "gates": [0.5, k / 5001]} for k in range(5001)]  # more than altair takes by itself
     assert len(marks(chart(render(make_record(1, epochs=epochs, mistakes=[])), "Gates of the inputs of head"))) == 2
 
 
@@ -363,11 +380,12 @@ def test_importance_has_a_point_per_ablated_connection() -> None:
 
 
 def test_map_edges_are_told_where_a_run_has_them(made: str) -> None:
-    edges = [edge.model_copy(update={"maps": [7, 96]}) for edge in make_record(9).edges]
+    edges = [edge.model_copy(update={"maps": [7 + i, 96]}) for i, edge in enumerate(make_record(9).edges)]
     page = render(make_record(9, **QUIET, edges=edges))
-    assert {tuple(edge["maps"]) for edge in embedded(page)["edges"]} == {(7, 96)}
-    assert said(page).count("7 of 96") == len(edges)
+    assert [tuple(edge["maps"]) for edge in embedded(page)["edges"]] == [(7 + i, 96) for i in range(len(edges))]
+    assert [said(page).count(f" {7 + i} of 96") for i in range(len(edges))] == [1] * len(edges)
     assert "map edges" in said(page)
+    assert f"Edges between single maps were cut: {sum(7 + i for i in range(54)):,} of 5,184 are left." in said(page)
     assert "map edges" not in said(made)
 
 
@@ -388,3 +406,85 @@ def test_one_cycle_is_learning_to_its_end() -> None:
     assert f"97.0 % {headline}" in said(text)
     assert "learning the wiring" in said(text)
     assert len(embedded(text)["epochs"]) == len(epochs)
+
+
+def test_gates_that_do_not_move_are_neither_drawn_nor_played() -> None:
+    epochs = [{"phase": "learn", "gates": [0.5, 0.51]} for _ in range(3)]
+    page = render(make_record(1, epochs=epochs, mistakes=[]))
+    assert said(page).count("No gate moved by more than 0.02 over the 3 epochs") == 2
+    assert not Elements(page).named("button") or "Play" not in said(page)
+    assert "Gates of the inputs of" not in page
+
+
+def test_a_figure_that_is_the_same_for_all_connections_is_no_column() -> None:
+    edges = [edge.model_copy(update={"cost": 2.0, "kept": True}) for edge in make_record(2).edges]
+    page = render(make_record(2, **QUIET, edges=edges))
+    assert "The same for all of them: cost 2.000, kept." in said(page)
+    table = page[page.index('id="connections"') :]
+    heads = [each for each in ("gate", "strength", "cost", "kept") if f">{each}</button>" in table]
+    assert heads == ["gate", "strength"]
+
+
+@pytest.mark.parametrize(
+    ("measured", "says"),
+    [
+        ({"strength": 0.5, "gate": 0.5, "ablation": 0.0}, "All arcs are of one width"),
+        ({"strength": 0.5, "gate": 0.5}, "Arcs are as wide as their ablation"),
+        ({}, "Width of the arcs strength gate ablation"),
+    ],
+)
+def test_the_width_of_arcs_is_a_choice_where_several_figures_differ(measured: dict[str, Any], says: str) -> None:
+    edges = [edge.model_copy(update=measured) for edge in make_record(2).edges]
+    epochs = [{"phase": "learn"}]
+    assert says in said(render(make_record(2, mistakes=[], epochs=epochs, edges=edges)))
+
+
+def test_channels_that_were_cut_are_told_from_connections() -> None:
+    """As a residual net is recorded: all connections stay, and carry fewer channels."""
+    record = make_record(3)
+    streams = {("lego1", "lego2"): [3, 4], ("lego2", "lego3"): [3, 4], ("lego3", "head"): [5, 8]}
+    edges = [
+        {"source": s, "target": t, "gate": 0.1 * i, "kept": True, "maps": maps}
+        for i, ((s, t), maps) in enumerate(streams.items())
+    ]
+    budgets = [{"edges": n, "kept": [0, 1, 2], "parameters": n, "val_accuracy": 0.9} for n in (11, 7)]
+    parts: dict[str, Any] = {"edges": edges, "budgets": budgets, "chosen": 0, "plan": {"channels": 0.7}}
+    page = render(make_record(3, **QUIET, **parts))
+    assert (
+        "Whole channels of the streams were cut, with all that reads and writes them; left are 3 of 4 in the one that "
+        "lego2 and lego3 read, 5 of 8 in the one that head reads. That makes the net narrower, and faster. "
+        "No connection between layers was cut: all 3 are there."
+    ) in said(page)
+    drawn = embedded(page)
+    assert (drawn["unit"], drawn["whole"], [b["maps"] for b in drawn["budgets"]]) == ("channels", 16, [11, 7])
+    assert 'id="maps"' in page
+    assert 'id="kept"' not in page  # the same at every budget
+    edges[2]["kept"] = False
+    lost = said(render(make_record(3, **QUIET, **parts)))
+    assert "1 connection between layers was cut, 2 of 3 are left." in lost
+    assert "lego3 is a layer that nobody reads any more, and left out of the net." in lost
+    assert record.nodes[3] == "lego3"
+
+
+CLASSES = ("plane", "ship", "cat")
+
+
+def test_every_class_has_precision_recall_and_support() -> None:
+    matrix = [[8, 0, 2], [3, 0, 1], [1, 0, 9]]
+    data = make_record(2).data.model_dump() | {"class_counts": [100, 7, 90], "classes": list(CLASSES)}
+    text = said(render(make_record(2, **QUIET, confusion=matrix, data=data)))
+    assert "No image of \u201cship\u201d was ever recognised." in text
+    assert "plane 80.0 % 66.7 % 10 100 cat (2 images)" in text
+    assert f"ship 0.0 % {NONE} 4 7 plane (3 images)" in text
+    assert "cat 90.0 % 75.0 % 10 90 plane (1 image)" in text
+    unseen = said(render(make_record(2, classes=CLASSES, **QUIET, confusion=[[8, 0, 2], [0, 0, 0], [1, 0, 9]])))
+    assert "There was no test image of \u201cship\u201d, so nothing is known of it." in unseen
+    assert "ever recognised" not in unseen
+
+
+def test_right_and_wrong_images_are_shown_beside_their_classes() -> None:
+    record = make_record(2)
+    right = [m.model_dump() | {"name": f"good {i}", "predicted": m.true} for i, m in enumerate(record.mistakes)]
+    text = said(render(make_record(2, epochs=[], correct=right)))
+    assert "Wrong, the surest first 0 taken for 3 99.0 % sure row 101" in text
+    assert "Right, the surest of each class 0 99.0 % sure good 0" in text

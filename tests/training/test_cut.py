@@ -245,6 +245,14 @@ def test_channels_that_are_cut_stay_cut_and_whole_vectors_are_left() -> None:
     assert [int(c.mask.sum()) for c in body.connections] == [8] * 5
 
 
+@pytest.mark.parametrize(("keep", "blind"), [(0.5, True), (1.0, False)])
+def test_a_cut_before_the_net_has_learned_anything_is_told(keep: float, blind: bool, tmp_path: Path) -> None:
+    _, record = open_run(fit(FitConfig(limit=100, epochs=1, keep=keep), run=tmp_path / "run"))
+    assert record.blind == blind
+    assert any("before the net was clearly better" in line for line in record.remarks()) == blind
+    assert ("before the net was clearly better" in said(render(record))) == blind
+
+
 def test_the_controls_of_streams_cost_what_the_result_does(tmp_path: Path) -> None:
     _, record = open_run(fit(FitConfig(limit=200, epochs=3, controls=True), run=tmp_path / "run"))
     rows = {row.name: row for row in record.results}

@@ -16,10 +16,21 @@ import numpy as np
 import plexus
 from plexus.audit._clean import Cleaned, clean, leak
 from plexus.audit._contradictions import MIN_DICE, Contradiction, Labels, check_dice, compare_labels, read_labels
+from plexus.audit._decisions import check_class
 from plexus.audit._fingerprint import Fingerprints, Problem, fingerprint
 from plexus.audit._folds import Folds, check_folds, folds
 from plexus.audit._near import Cluster, NearDuplicates, check, clusters, near_duplicates, usual_kinds
 from plexus.audit._poses import KINDS
+from plexus.audit._suspects import (
+    Predict,
+    Predictions,
+    Suspect,
+    agreement,
+    learned_from,
+    new_label,
+    relabelled,
+    suspects,
+)
 from plexus.audit._threshold import FALSE_PAIRS
 from plexus.data import SampleSet, samples_of
 from plexus.errors import DataError
@@ -75,6 +86,7 @@ def audit(
     k: int = 5,
     seed: int = 0,
     decisions: Mapping[str, str] | None = None,
+    predictions: Predictions | Predict | None = None,
     cache: Path | None = None,
     workers: int | None = None,
     progress: bool = False,
@@ -92,6 +104,9 @@ def audit(
         k: number of folds.
         seed: of the random pairs and of the folds.
         decisions: see `clean`.
+        predictions: probabilities of the classes, by which wrong labels are found, see `suspects`; or what makes them
+            of the set and of the fold of each image, in which no near-duplicates are torn apart, as
+            `plexus.training.cross_validated` does.
         cache: a folder, or None for none.
         workers: threads; default one for each core.
         progress: show bars where stderr is a terminal.
@@ -129,6 +144,12 @@ def audit(
     )
     check_dice(min_dice)
     check_folds(k, seed)
+    if predictions is not None and not samples.has_labels:
+        raise DataError(f"{samples.where}: has no classes, whose labels could be wrong: leave --labels out")
+    for name, word in (decisions or {}).items():
+        if label := new_label(word):
+            check_class(label, samples, f"decision on {name}")
+    original, samples = samples, relabelled(samples, decisions or {})
     seconds: dict[str, float] = {}
     prints = fingerprint(samples, kind, model=model, cache=cache, workers=workers, progress=progress)
     current().say(f"data    {samples.summary}")  # only now is it certain that every option and the model can be used
@@ -140,10 +161,13 @@ def audit(
         seed=seed, progress=progress,
     )  # fmt: skip
     start = time.monotonic()
+    suspected, origin, notes = _suspected(samples, predictions, near, prints, labels, k, seed)
+    seconds["labels"] = time.monotonic() - start
+    start = time.monotonic()
     contradictory, overlaps = compare_labels(samples, near, min_dice=min_dice, labels=labels)
     parts = clusters(prints, near)
     cleaned = clean(prints, near, contradictory, labels, decisions)
-    notes = [*samples.notes, *near.notes]
+    notes = [*samples.notes, *near.notes, *notes]
     dealt = None
     try:
         gone = [s.name for s, keep in zip(samples.samples, cleaned.keep, strict=True) if not keep]
@@ -169,23 +193,54 @@ def audit(
             kinds=list(kinds or usual_kinds(len(samples))) if prints.registered else ["same"],
             scope=scope,
             min_dice=min_dice,
+            labels=origin,
         ),
         calibration=AuditRecord.Calibration(
             edges=list(near.calibration.edges),
             unrelated=list(near.calibration.unrelated),
             candidates=list(near.calibration.candidates),
         ),
-        images=_images(samples, prints, labels, parts, dealt, cleaned),
+        images=_images(original, decisions or {}, prints, labels, parts, dealt, cleaned),
         pairs=pairs,
+        suspects=suspected,
         clusters=[
             AuditRecord.Cluster(id=i, images=list(c.images), diameter=round(c.diameter, 6), flagged=c.flagged)
             for i, c in enumerate(parts)
         ],
         problems=[AuditRecord.Problem(name=p.name, kind=p.kind, text=p.text) for p in problems],
-        summary=_summary(pairs, parts, problems, cleaned),
+        summary=_summary(pairs, parts, problems, cleaned, suspected if origin else None),
         seconds={name: round(value, 3) for name, value in seconds.items()},
     )
     return Audit(findings, dealt, cleaned)
+
+
+def _suspected(
+    samples: SampleSet,
+    predictions: Predictions | Predict | None,
+    near: NearDuplicates,
+    prints: Fingerprints,
+    labels: Labels,
+    k: int,
+    seed: int,
+) -> tuple[list[AuditRecord.Suspect], str, list[str]]:
+    """Likely wrong labels, where predictions come from, and what to tell of them."""
+    if predictions is None:
+        return [], "", []
+    if callable(predictions):
+        unusable = {p.name for p in prints.problems}
+        dealt = folds(samples, near, k, seed, dropped=unusable, labels=labels)
+        predictions = predictions(samples, np.array([dealt.fold.get(s.name, -1) for s in samples.samples]))
+    found = suspects(samples, predictions, near)
+    notes = [*predictions.notes, f"labels: {agreement(samples, predictions)}"]
+    if predictions.learned is not None:
+        copies = int(learned_from(predictions, near).sum() - predictions.learned.sum())
+        notes += [f"{copies:,} near-duplicates of images that were learned from are not judged either"] * (copies > 0)
+    return [_suspect(s) for s in found], predictions.origin, notes
+
+
+def _suspect(suspect: Suspect) -> AuditRecord.Suspect:
+    figures = ("given_probability", "probability", "quality")
+    return AuditRecord.Suspect(**{k: round(v, 6) if k in figures else v for k, v in vars(suspect).items()})
 
 
 def _data(samples: SampleSet, notes: Sequence[str]) -> AuditRecord.Data:
@@ -204,6 +259,7 @@ def _data(samples: SampleSet, notes: Sequence[str]) -> AuditRecord.Data:
 
 def _images(
     samples: SampleSet,
+    decisions: Mapping[str, str],
     prints: Fingerprints,
     labels: Labels,
     parts: Sequence[Cluster],
@@ -225,6 +281,7 @@ def _images(
             fold=fold.get(sample.name),
             keep=cleaned.keep[i],
             why=cleaned.why[i],
+            decision=decisions.get(sample.name),
         )
         for i, sample in enumerate(samples.samples)
     ]
@@ -258,7 +315,11 @@ def _pairs(
 
 
 def _summary(
-    pairs: Sequence[AuditRecord.Pair], parts: Sequence[Cluster], problems: Sequence[Problem], cleaned: Cleaned
+    pairs: Sequence[AuditRecord.Pair],
+    parts: Sequence[Cluster],
+    problems: Sequence[Problem],
+    cleaned: Cleaned,
+    suspected: Sequence[AuditRecord.Suspect] | None,
 ) -> AuditRecord.Summary:
     kinds = Counter(pair.contradiction for pair in pairs)
     kept = sum(cleaned.keep)
@@ -274,4 +335,6 @@ def _summary(
         degenerate=sum(p.kind in ("constant", "zero") for p in problems),
         kept=kept,
         dropped=len(cleaned.keep) - kept,
+        suspects=None if suspected is None else len(suspected),
+        relabelled=sum(label is not None for label in cleaned.labels),
     )

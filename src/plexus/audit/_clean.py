@@ -11,6 +11,7 @@ import numpy as np
 from plexus.audit._contradictions import Contradiction, Labels
 from plexus.audit._fingerprint import Fingerprints, Problem
 from plexus.audit._near import ORDER, NearDuplicates, components, members
+from plexus.audit._suspects import new_label
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Cleaned:
     Args:
         keep: of every image.
         why: a few words for those that go, else None.
+        labels: the new class of those that stay and were given one by a decision, else None; empty for none.
 
     Example:
         >>> cleaned = Cleaned((True, False), (None, "copy of a.png"))
@@ -29,6 +31,7 @@ class Cleaned:
 
     keep: tuple[bool, ...]
     why: tuple[str | None, ...]
+    labels: tuple[str | None, ...] = ()
 
 
 class Rule:
@@ -36,13 +39,16 @@ class Rule:
 
     Args:
         fingerprints: of all images.
-        decisions: keep, drop or unsure by name.
+        decisions: keep, drop, unsure or relabel:CLASS by name.
     """
 
     def __init__(self, fingerprints: Fingerprints, decisions: Mapping[str, str]) -> None:
         self.names, self.splits = fingerprints.names, fingerprints.splits
         self.why: list[str | None] = [None] * len(self.names)
         self.decided = [decisions.get(name) for name in self.names]
+        self.labels = [new_label(word) for word in self.decided]
+        # whoever gives an image its right class wants it kept
+        self.decided = ["keep" if label else word for word, label in zip(self.decided, self.labels, strict=True)]
 
     def stays(self, i: int) -> bool:
         return self.why[i] is None
@@ -129,10 +135,11 @@ def clean(
         near: their near-duplicates.
         contradictory: of `contradictions`.
         labels: of `read_labels`.
-        decisions: ``keep``, ``drop`` or ``unsure`` by name; unsure changes nothing.
+        decisions: ``keep``, ``drop``, ``unsure`` or ``relabel:CLASS`` by name; unsure changes nothing, and an image
+            with a new class is kept.
 
     Returns:
-        The images that stay, and why the others go.
+        The images that stay, their new classes, and why the others go.
 
     Example:
         >>> from plexus.audit import fingerprint, near_duplicates
@@ -147,7 +154,8 @@ def clean(
     rule.leaks(near)
     rule.copies(near, {c.pair for c in contradictory})
     rule.contradictions(contradictory, labels)
-    return Cleaned(tuple(why is None for why in rule.why), tuple(rule.why))
+    given = tuple(label if rule.stays(i) else None for i, label in enumerate(rule.labels))
+    return Cleaned(tuple(why is None for why in rule.why), tuple(rule.why), given)
 
 
 def leak(one: str | None, two: str | None) -> list[str] | None:

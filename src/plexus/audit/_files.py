@@ -1,4 +1,4 @@
-"""Files of an audit: findings, pairs for a spreadsheet, folds, decisions, and the cleaned set."""
+"""Files of an audit: findings, tables of pairs and doubtful labels for a spreadsheet, folds."""
 
 from __future__ import annotations
 
@@ -6,25 +6,23 @@ import csv
 import io
 import json
 import os
-import secrets
-import shutil
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from plexus.audit._audit import Audit
-from plexus.data import SampleSet
-from plexus.errors import DataError, RunError
-from plexus.record import AuditRecord, atomic_write, read_json, spreadsheet_cell
-
-DECISIONS = ("keep", "drop", "unsure")
+from plexus.audit._suspects import new_label
+from plexus.errors import RunError
+from plexus.record import AuditRecord, atomic_write, spreadsheet_cell
 
 
-def write_files(done: Audit, folder: str | Path) -> Path:
-    """Write `findings.json`, `pairs.csv` and, where there are folds, `folds.json`; return the folder.
+def write_files(done: Audit, folder: str | Path, *, keep: str | Path | None = None) -> Path:
+    """Write `findings.json`, `pairs.csv`, and, where there are any, `folds.json` and `labels.csv`; return the folder.
 
     Args:
         done: of `audit`.
         folder: is made where it is not there.
+        keep: a file that stays, even where it would lie there from an earlier audit: decisions filled in.
 
     Raises:
         RunError: the folder cannot be made, or not be written.
@@ -42,10 +40,17 @@ def write_files(done: Audit, folder: str | Path) -> Path:
     folder = make_folder(folder)
     done.findings.write(folder / "findings.json")
     atomic_write(folder / "pairs.csv", _pairs_csv(done.findings))
-    if done.folds is not None:
-        atomic_write(folder / "folds.json", json.dumps(done.folds.to_dict(), ensure_ascii=False, indent=1))
-    else:
-        (folder / "folds.json").unlink(missing_ok=True)  # of an earlier audit
+    found, dealt = done.findings, done.folds
+    texts = {
+        "folds.json": None if dealt is None else json.dumps(dealt.to_dict(), ensure_ascii=False, indent=1),
+        "labels.csv": _labels_csv(found) if found.settings.labels else None,
+    }
+    for name, text in texts.items():
+        if text is None:
+            if keep is None or Path(keep).absolute() != (folder / name).absolute():
+                (folder / name).unlink(missing_ok=True)  # of an earlier audit
+        else:
+            atomic_write(folder / name, text)
     return folder
 
 
@@ -67,150 +72,38 @@ def make_folder(folder: str | Path) -> Path:
 
 def _pairs_csv(findings: AuditRecord) -> str:
     """One line for each pair; a text that a spreadsheet would take for a formula begins with an apostrophe."""
-    out = io.StringIO()
-    table = csv.writer(out)
-    columns = ("name", "label", "group", "split", "present", "area", "keep")
-    table.writerow(
-        [
-            "distance",
-            "expected_false",
-            "sure",
-            "kind",
-            "exact",
-            "contradiction",
-            "dice",
-            "leak",
-            "shift_rows",
-            "shift_columns",
-            "cluster",
-        ]
+    columns = ("name", "label", "group", "split", "present", "area", "keep", "decision")
+    rows: list[list[Any]] = [
+        ["distance", "expected_false", "sure", "kind", "exact", "contradiction", "dice", "leak"]
+        + ["shift_rows", "shift_columns", "cluster"]
         + [f"{side}_{column}" for side in "ab" for column in columns]
-    )
+    ]
     for pair in findings.pairs:
         a, b = findings.images[pair.a], findings.images[pair.b]
         row: list[Any] = [pair.distance, pair.expected, pair.sure, pair.kind, pair.exact, pair.contradiction, pair.dice]
         row += ["-".join(pair.leak) if pair.leak else None, *(pair.shift or (None, None)), a.cluster]
-        table.writerow(
-            [spreadsheet_cell(value) for value in row + [getattr(image, c) for image in (a, b) for c in columns]]
-        )
+        rows.append(row + [getattr(image, c) for image in (a, b) for c in columns])
+    return table(rows)
+
+
+def _labels_csv(findings: AuditRecord) -> str:
+    """One line for each doubtful label, the likeliest wrong first; with the last two filled in, decisions."""
+    rows: list[list[Any]] = [
+        ["name", "given", "suggested", "p_given", "p_suggested", "evidence", "decision", "label"],
+    ]
+    for s in findings.suspects:
+        image = findings.images[s.image]
+        label = new_label(image.decision)
+        decided = "relabel" if label else image.decision
+        rows.append([image.name, s.given, s.suggested, s.given_probability, s.probability, s.evidence, decided, label])
+    return table(rows)
+
+
+def table(rows: Iterable[Sequence[Any]]) -> str:
+    """A text with commas that a spreadsheet may open."""
+    out = io.StringIO()
+    csv.writer(out).writerows([[spreadsheet_cell(value) for value in row] for row in rows])
     return out.getvalue()
-
-
-def read_decisions(path: str | Path, samples: SampleSet) -> dict[str, str]:
-    """Read the decisions that the page saved.
-
-    Args:
-        path: the file `audit-decisions.json`.
-        samples: the set that they were made on.
-
-    Returns:
-        ``keep``, ``drop`` or ``unsure`` by name.
-
-    Raises:
-        DataError: no such file, another format, or a name that is not in the data.
-
-    Example:
-        >>> import tempfile
-        >>> from PIL import Image
-        >>> from plexus.data import open_samples
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     Image.new("L", (8, 8)).save(f"{folder}/a.png")
-        ...     file = Path(folder, "decisions.json")
-        ...     _ = file.write_text('{"format": 1, "kind": "audit-decisions", "decisions": {"a.png": "keep"}}')
-        ...     read_decisions(file, open_samples(folder))
-        {'a.png': 'keep'}
-    """
-    remedy = "save the decisions from audit.html"
-    raw = read_json(path, f"{remedy} again", kind="decisions file", missing=remedy, error=DataError)
-    decisions = raw.get("decisions") if isinstance(raw, dict) else None
-    if not isinstance(decisions, dict) or raw.get("kind") != "audit-decisions" or raw.get("format") != 1:
-        raise DataError(f"{path}: not a decisions file; save the decisions from audit.html")
-    names = {sample.name for sample in samples.samples}
-    for name, decision in decisions.items():
-        if decision not in DECISIONS:
-            raise DataError(f"{path}: {name}: {decision!r} is no decision; choose from {', '.join(DECISIONS)}")
-        if name not in names:
-            raise DataError(
-                f"{path}: {name}: there is no such image in {samples.where}; name the data they were made on"
-            )
-    return decisions
-
-
-def write_clean(samples: SampleSet, done: Audit, folder: str | Path, *, link: bool = False) -> Path:
-    """Write the names of the images to keep as `keep.txt`, one a line, and with ``link`` a tree of links to them.
-
-    Args:
-        samples: the set.
-        done: its audit.
-        folder: a new or empty folder; it is filled whole or not at all.
-        link: symbolic links below ``folder``, in the layout of the data, masks too.
-
-    Returns:
-        The folder.
-
-    Raises:
-        RunError: the folder is not empty, or cannot be made, or the set is no folder of files.
-
-    Example:
-        >>> import tempfile
-        >>> from PIL import Image
-        >>> from plexus.audit import Audit, Cleaned
-        >>> from plexus.data import open_samples
-        >>> from plexus.record import AuditRecord
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     for name in "ab":
-        ...         Image.new("L", (8, 8)).save(f"{folder}/{name}.png")
-        ...     done = Audit(AuditRecord(), folds=None, cleaned=Cleaned((True, False), (None, "copy of a.png")))
-        ...     (write_clean(open_samples(folder), done, Path(folder, "clean")) / "keep.txt").read_text()
-        'a.png\\n'
-    """
-    folder = Path(folder)
-    check_clean(samples, folder, link=link)
-    parent = make_folder(folder.absolute().parent)
-    draft = make_folder(parent / f".{folder.name}.{secrets.token_hex(4)}.tmp")
-    kept = [i for i, keep in enumerate(done.cleaned.keep) if keep]
-    names = [samples.samples[i].name.replace("\n", "\\n") for i in kept]
-    try:
-        for i in kept if link else []:
-            sample = samples.samples[i]
-            _link(samples.images[i], draft / sample.name)
-            if sample.mask:
-                _link(samples.masks[i], draft / sample.mask)
-        atomic_write(draft / "keep.txt", "".join(f"{name}\n" for name in names))
-        if folder.is_dir():
-            folder.rmdir()  # it is empty
-        draft.rename(folder)
-    except OSError as error:
-        raise RunError(f"{folder}: cannot write: {error.strerror}; name another folder") from None
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return folder
-
-
-def check_clean(samples: SampleSet, folder: str | Path, *, link: bool) -> None:
-    """Refuse what `write_clean` would refuse, before any image is read.
-
-    Args:
-        samples: the set.
-        folder: where the cleaned set would go.
-        link: as for `write_clean`.
-
-    Raises:
-        RunError: as `write_clean`.
-
-    Example:
-        >>> from plexus.data import SampleSet
-        >>> table = SampleSet("scans", "scans.csv", "manifest", (), (), (), ())
-        >>> check_clean(table, "clean", link=True)
-        Traceback (most recent call last):
-        plexus.errors.RunError: scans.csv: a manifest is not a folder to link; leave --link out
-    """
-    folder = Path(folder)
-    if link and samples.layout in ("manifest", "parquet", "hub", "arrays"):
-        raise RunError(f"{samples.where}: a {samples.layout} is not a folder to link; leave --link out")
-    check_folder(folder)
-    if folder.is_dir() and any(folder.iterdir()):
-        raise RunError(f"{folder}: is not empty; name a new folder for the cleaned set")
 
 
 def check_folder(folder: str | Path) -> None:
@@ -234,11 +127,3 @@ def check_folder(folder: str | Path) -> None:
         raise RunError(f"{folder}: {'is' if there == Path(folder).absolute() else f'{there} is'} a file; name a folder")
     if not os.access(there, os.W_OK | os.X_OK):
         raise RunError(f"{folder}: {there} may not be written; name another folder")
-
-
-def _link(source: object, target: Path) -> None:
-    if not isinstance(source, Path):  # bytes of a table
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not target.is_symlink():
-        target.symlink_to(os.path.abspath(source))

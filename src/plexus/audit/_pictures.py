@@ -23,12 +23,12 @@ Picture = dict[str, str | None]
 def pictures(
     samples: SampleSet, findings: AuditRecord, *, most: int = MOST, progress: bool = False
 ) -> dict[int, Picture]:
-    """Draw the images that are in pairs, and the outlines of their masks, as data URIs.
+    """Draw the images that are in pairs or have a doubtful label, and the outlines of their masks, as data URIs.
 
     Args:
         samples: the set.
         findings: of its audit.
-        most: images at most, those of the first pairs.
+        most: images at most: of contradictory pairs and leaks, then of doubtful labels, then of other pairs.
         progress: show a bar where stderr is a terminal.
 
     Returns:
@@ -47,8 +47,12 @@ def pictures(
         ('data:image/jpeg', None)
     """
     wanted: dict[int, None] = {}
-    for pair in findings.pairs:
-        both = {pair.a: None, pair.b: None}
+    named = [(s.image, s.image if s.example is None else s.example) for s in findings.suspects]
+    # pairs that matter come first, then labels, then all other pairs
+    first = sum(pair.contradiction is not None or pair.leak is not None for pair in findings.pairs)
+    pairs = [(pair.a, pair.b) for pair in findings.pairs]
+    for a, b in [*pairs[:first], *named, *pairs[first:]]:
+        both = {a: None, b: None}
         if len(wanted | both) > most:
             break
         wanted |= both

@@ -15,6 +15,9 @@ from plexus.cli import _signals
 from plexus.errors import one_line
 from plexus.progress import whole
 
+STEPS = 3
+"""Sentences on what to do next that the terminal shows; the page has all."""
+
 
 def print_json(value: Any) -> None:
     """Print figures as JSON; infinity, which JSON does not have, as text."""
@@ -95,11 +98,13 @@ def trained(verb: str, work: Callable[[], Path]) -> None:
 
 
 def fit_summary(record: Any, page: Path) -> None:
-    """The networks of a fit, and where to look."""
+    """The networks of a fit, what their figures say to do next, and where to look."""
+    from plexus.report import next_steps
     from plexus.run import Results
 
     results = Results(record)
-    table(results.titles, results.cells(), f"{record.plan.note}\n" if record.plan.note else "", page)
+    steps = [f"next: {one_line(step)}" for step in next_steps(record, plain=True)[:STEPS]]
+    table(results.titles, results.cells(), "".join(f"{line}\n" for line in [*record.remarks(), *steps]), page)
 
 
 def interval(low: float, high: float) -> str:

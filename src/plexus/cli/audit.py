@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group
@@ -15,10 +17,15 @@ from plexus.errors import ConfigError, RunError, one_line, printable
 from plexus.progress import whole
 
 if TYPE_CHECKING:
+    from plexus.audit import Predict
     from plexus.record import AuditRecord
 
 SEARCH = partial(in_panel, Group("Comparison", sort_key=2))
+LABELS = partial(in_panel, Group("Labels", sort_key=3))
 PARTS = {"reading images": 10.0, "reading masks": 2.0, "comparing images": 4.0, "drawing pictures": 1.0}
+OPENING = "opening the data"
+JUDGING = {"cv": 100.0, "run": 6.0}
+"""What judging labels takes beside `PARTS`."""
 SHOWN = 3
 """Unusable images that are named on the terminal; the files name all."""
 SOURCES = {"data": "threshold from data", "given": "given", "default": "the usual one"}
@@ -47,12 +54,24 @@ def audit(
         ),
     ] = None,
     min_dice: Annotated[float, SEARCH("Masks of near-duplicates that overlap less contradict each other.")] = 0.5,
+    labels: Annotated[
+        str | None,
+        LABELS(
+            "Find wrong labels: cv trains a small net for each fold, and judges all images; a run folder of "
+            "`plexus fit` judges those that it did not learn from.",
+            default="labels are not judged",
+        ),
+    ] = None,
+    label_epochs: Annotated[int | None, LABELS("With --labels cv: epochs of each net.", default="12")] = None,
     folds: Annotated[int, OUTPUT("How many folds to deal.")] = 5,
     write_clean: Annotated[
-        Path | None, OUTPUT("A new folder for keep.txt, the names of what the cleaning rule keeps.")
+        Path | None,
+        OUTPUT("A new folder for what is kept: keep.txt, its names, and clean.csv, a table that `plexus fit` takes."),
     ] = None,
     link: Annotated[bool, OUTPUT("With --write-clean: links to these files, too.", negative="")] = False,
-    decisions: Annotated[Path | None, OUTPUT("Decisions saved from audit.html; they override the rule.")] = None,
+    decisions: Annotated[
+        Path | None, OUTPUT("Decisions saved from audit.html, or labels.csv filled in; they override the rule.")
+    ] = None,
     label: Label = None,
     mask_suffix: Annotated[str, DATA("What NAME_mask.png has after NAME.")] = "_mask",
     missing_mask: Annotated[
@@ -65,9 +84,9 @@ def audit(
     seed: Annotated[Seed, SEARCH("Of the random pairs and of the folds.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Find near-duplicates, contradictory labels, leaks and broken images; nothing is deleted.
+    """Find near-duplicates, contradictory and wrong labels, leaks and broken images; nothing is deleted.
 
-    Leaves `findings.json`, `pairs.csv`, `folds.json` and the page `audit.html`.
+    Leaves `findings.json`, `pairs.csv`, `folds.json` and the page `audit.html`; with --labels, `labels.csv`.
 
     Parameters
     ----------
@@ -77,6 +96,10 @@ def audit(
     """
     if link and write_clean is None:
         raise ConfigError("--link belongs to --write-clean: name the folder of the links")
+    if label_epochs is not None and labels != "cv":
+        raise ConfigError("--label-epochs belongs to --labels cv")
+    if label_epochs is not None and label_epochs < 1:
+        raise ConfigError(f"--label-epochs {label_epochs}: give 1 or more")
     folder = out if out is not None else _beside(data)
     places = {"--out": folder} | ({"--write-clean": write_clean} if write_clean is not None else {})
     for option, place in places.items():
@@ -84,42 +107,77 @@ def audit(
             raise RunError(f"{place}: lies in the data, and would be read as data next time; name another by {option}")
     if write_clean is not None and write_clean.absolute() == folder.absolute():
         raise ConfigError(f"--write-clean {write_clean}: is where the audit goes; name another folder")
-    from plexus import audit as auditing
-    from plexus.data import open_samples
-    from plexus.report import write
+    if labels is not None and decisions is not None and decisions.absolute() == (folder / "labels.csv").absolute():
+        raise ConfigError(f"--decisions {decisions}: would be written anew; leave --labels out, or name another --out")
+    judge = {} if labels is None else {"judging labels": JUDGING["cv" if labels == "cv" else "run"]}
+    with whole(weights=PARTS | judge) as shown:
+        with shown.part(OPENING):
+            from plexus import audit as auditing
+            from plexus.data import open_samples
+            from plexus.report import write
 
-    samples = open_samples(data, group_from=group_from, label=label, mask_suffix=mask_suffix, missing_mask=missing_mask)
-    for place in (folder, auditing.cache_folder(cache)) if cache is not None else (folder,):
-        auditing.check_folder(place)
-    if write_clean is not None:
-        auditing.check_clean(samples, write_clean, link=link)
-    model = None if fingerprint in ("thumbnail", "blockhist") else fingerprint
-    if model is not None and not (model.endswith(".onnx") or ".py:" in model):
-        raise ConfigError(
-            f"--fingerprint {model}: unknown; choose thumbnail, blockhist, FILE.py:function or MODEL.onnx"
-        )
-    all_or_none = {"all": auditing.KINDS, None: None}
-    wanted = all_or_none[kinds] if kinds in all_or_none else tuple(filter(None, str(kinds).split(",")))
-    with whole(weights=PARTS):
+            samples = open_samples(
+                data, group_from=group_from, label=label, mask_suffix=mask_suffix, missing_mask=missing_mask
+            )
+            for place in (folder, auditing.cache_folder(cache)) if cache is not None else (folder,):
+                auditing.check_folder(place)
+            if write_clean is not None:
+                auditing.check_clean(samples, write_clean, link=link)
+        model = None if fingerprint in ("thumbnail", "blockhist") else fingerprint
+        if model is not None and not (model.endswith(".onnx") or ".py:" in model):
+            raise ConfigError(
+                f"--fingerprint {model}: unknown; choose thumbnail, blockhist, FILE.py:function or MODEL.onnx"
+            )
+        all_or_none = {"all": auditing.KINDS, None: None}
+        wanted = all_or_none[kinds] if kinds in all_or_none else tuple(filter(None, str(kinds).split(",")))
         found = auditing.audit(
             samples, kind="embedding" if model else fingerprint, model=model, threshold=threshold,
             false_pairs=false_pairs, kinds=wanted, scope=scope, search=search, min_dice=min_dice, k=folds, seed=seed,
             decisions=auditing.read_decisions(decisions, samples) if decisions is not None else None,
-            cache=auditing.cache_folder(cache), progress=True, command=command(),
+            predictions=_judge(labels, label_epochs, seed), cache=auditing.cache_folder(cache), progress=True,
+            command=command(),
         )  # fmt: skip
         drawn = auditing.pictures(
             samples, found.findings, progress=True
         )  # first: files of two audits never lie together
-    auditing.write_files(found, folder)
-    page = write(found.findings, folder / "audit.html", pictures=drawn)
-    if write_clean is not None:
-        auditing.write_clean(samples, found, write_clean, link=link)
+        with shown.part("writing the page"):
+            auditing.write_files(found, folder, keep=decisions)
+            page = write(found.findings, folder / "audit.html", pictures=drawn)
+            if write_clean is not None:
+                auditing.write_clean(samples, found, write_clean, link=link)
     if as_json:
         raw = found.findings.to_dict()
         print_json({"settings": raw["settings"], **raw["summary"]})
     else:
-        listed = [f"what to keep: {one_line(str(write_clean / 'keep.txt'))}"] if write_clean is not None else []
+        listed = [] if write_clean is None else _written(write_clean)
         print("\n".join([*_lines(found.findings), *listed, f"open {one_line(str(page))}"]))
+
+
+def _judge(labels: str | None, epochs: int | None, seed: int) -> Predict | None:
+    """A function that judges labels, or None; torch is loaded once it is called."""
+    if labels is None:
+        return None
+    if labels == "cv":
+        return lambda samples, fold: _training().cross_validated(
+            samples, fold, seed=seed, **({} if epochs is None else {"epochs": epochs})
+        )
+    from plexus.training import open_run
+
+    open_run(labels)  # no run is told before any image is read
+    return lambda samples, fold: _training().held_out(labels, samples)
+
+
+def _training() -> ModuleType:
+    import plexus.training
+
+    return plexus.training
+
+
+def _written(folder: Path) -> list[str]:
+    lines = [f"what to keep: {one_line(str(folder / 'keep.txt'))}"]
+    if (table := folder / "clean.csv").is_file():
+        return [*lines, f"to train on it: plexus fit {one_line(shlex.quote(str(table)))}"]
+    return [*lines, "no clean.csv: the images are rows of a table, not files"]
 
 
 def _beside(data: str) -> Path:
@@ -144,6 +202,7 @@ def _lines(found: AuditRecord) -> list[str]:
         f" in {_count(summary.clusters, 'cluster')} ({summary.flagged} of more than 50 images)",
         f"{_count(sum(kinds.values()), 'contradictory pair')}{f': {wrong}' if wrong else ''}",
         f"{_count(summary.leaks, 'pair')} across splits",
+        *_label_lines(found),
         f"{summary.unreadable} unreadable and {_count(summary.degenerate, 'constant image')}",
         f"the cleaning rule keeps {summary.kept} and drops {summary.dropped}; nothing was deleted",
     ]
@@ -152,6 +211,18 @@ def _lines(found: AuditRecord) -> list[str]:
     if len(problems) > SHOWN:
         lines.append(f"unusable: {len(problems) - SHOWN} more, in findings.json")
     return lines + [f"note: {note}" for note in data.notes]
+
+
+def _label_lines(found: AuditRecord) -> list[str]:
+    """The doubtful labels, and the new ones, in words."""
+    lines = []
+    if found.settings.labels:
+        strong = sum(s.evidence == "strong" for s in found.suspects)
+        origin = one_line(found.settings.labels)
+        lines.append(f"{_count(len(found.suspects), 'doubtful label')}, {strong} on strong evidence, by {origin}")
+    if found.summary.relabelled:
+        lines.append(f"{_count(found.summary.relabelled, 'image')} with a new label, as decided")
+    return lines
 
 
 def _count(number: int, what: str) -> str:

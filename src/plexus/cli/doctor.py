@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from packaging.requirements import Requirement
 
 import plexus
 from plexus.cli._options import Json
@@ -43,6 +45,7 @@ def _found() -> dict[str, Any]:
             "python": platform.python_version(),
             **{name: _version(name) for name in LIBRARIES},
         },
+        "untried": _untried(),
         "system": platform.platform(terse=True),
         "devices": _devices(),
         "kernels": _kernels(),
@@ -60,6 +63,20 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
+
+
+def _untried() -> dict[str, dict[str, str]]:
+    """What is installed in a version that plexus was not tried with, and the versions that it was."""
+    try:
+        wanted = [Requirement(line) for line in requires("plexus-nn") or ()]
+    except PackageNotFoundError:  # run from a folder, not installed
+        return {}
+    found = {w.name: (_version(w.name), str(w.specifier)) for w in wanted if w.marker is None}
+    return {
+        name: {"installed": has, "tried": tried}
+        for name, (has, tried) in found.items()
+        if has and not Requirement(f"{name}{tried}").specifier.contains(has, prereleases=True)
+    }
 
 
 def _devices() -> dict[str, Any]:
@@ -109,6 +126,11 @@ def _lines(found: dict[str, Any]) -> list[str]:
     devices, runs = found["devices"], found["runs"]
     gpus = devices["gpus"]
     lines = [f"{name:<13} {number or f'missing: pip install {name}'}" for name, number in found["versions"].items()]
+    lines += [
+        f"{name:<13} {versions['installed']} is not among the versions that plexus was tried with: "
+        f"pip install '{name}{versions['tried']}'"
+        for name, versions in found["untried"].items()
+    ]
     lines += [
         "",
         f"{'system':<13} {found['system']}",

@@ -31,7 +31,8 @@ def fit(
     Parameters
     ----------
     data
-        `digits` (the default; built in), a folder of class folders, a folder of parquet files, or a hub id.
+        `digits` (the default; built in), a folder of class folders, a CSV manifest (path, label, and
+        split where there are splits), a folder of parquet files, or a hub id.
     """
     train_or_resume(
         "fit", FitConfig, plexus.training, plexus.training.fit, data=data, options=options, file=config, run=run,

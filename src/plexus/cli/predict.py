@@ -40,7 +40,7 @@ def predict(
         Image files, or folders of them; read and resized as in training.
     """
     named(images, f"plexus predict {run} IMAGE...")
-    with whole(weights={STARTING: 1, "classifying": 5}) as shown:
+    with whole(weights={"classifying": 1}) as shown:
         with shown.part(STARTING):
             from plexus.record import atomic_write
             from plexus.training import predict as classify

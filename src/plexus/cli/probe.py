@@ -49,21 +49,22 @@ def probe(
         raise RunError(f"{folder}: is a file; name a folder with --out")
     from plexus.report import rotation_lines, write
 
-    with whole(weights={STARTING: 1, "loading models and images": 2, "turning images": 20}) as shown:
+    with whole(weights={"turning images": 1}) as shown:
         with shown.part(STARTING):
             from plexus.robustness import probe_models
         record = probe_models(
             models, data, step=angles, images=images, mask=None if mask == "none" else mask, seed=seed, size=size,
             mean=mean, std=std, batch_size=batch_size, command=command(), progress=True,
         )  # fmt: skip
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise RunError(f"{folder}: cannot create the folder: {error.strerror}; name another with --out") from None
-    record.write(folder / "rotation.json")
-    page = write(record, folder / "rotation.html")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise RunError(f"{folder}: cannot create the folder: {error.strerror}; name another with --out") from None
+        with shown.part("writing the page"):
+            record.write(folder / "rotation.json")
+            page = write(record, folder / "rotation.html")
     if as_json:
         print_json(_figures(record))
     else:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -67,6 +68,7 @@ class ImageData:
         notes: files left aside and treatments of all images, one line each.
         fit: what became of images of another aspect ratio: squash | letterbox | crop.
         white: the value of 16-bit files that became 255, where there were such files.
+        original: rows and columns of the images before they were resized, the median of each; None where they were not.
 
     Shape:
         Images are uint8 (N, C, H, W), 0..255, in every split alike.
@@ -89,6 +91,7 @@ class ImageData:
     notes: tuple[str, ...] = ()
     fit: Fit = "squash"
     white: int | None = None
+    original: tuple[int, int] | None = None
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -130,6 +133,20 @@ class ImageData:
             total += chunk.sum(0, dtype=torch.int64)
         return (total.double() / len(self.train)).float()
 
+    def copies(self) -> dict[str, int]:
+        """Count the validation and the test images that are training images, too, pixel by pixel.
+
+        Constant images are alike for another reason, and do not count.
+
+        Example:
+            >>> images = torch.tensor([[[[3, 1]]], [[[2, 2]]]], dtype=torch.uint8)
+            >>> part = Split(images, torch.tensor([0, 1]), ("a", "b"))
+            >>> ImageData("two", part, part, part, ("cat", "dog"), "sha256:0").copies()
+            {'val': 1, 'test': 1}
+        """
+        trained = set(_digests(self.train.images))
+        return {name: sum(d in trained for d in _digests(self.splits[name].images)) for name in ("val", "test")}
+
     def only(self, classes: Sequence[str]) -> ImageData:
         """Return the images of some classes, which are numbered anew in the order given.
 
@@ -148,6 +165,13 @@ class ImageData:
             return replace(part, labels=index[part.labels])
 
         return replace(self, train=kept(self.train), val=kept(self.val), test=kept(self.test), classes=tuple(classes))
+
+
+def _digests(images: Tensor) -> Iterator[bytes]:
+    """A digest of every image that is not constant."""
+    for image in images.numpy():
+        if image.min() != image.max():
+            yield hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
 
 
 def pixel_statistics(images: Tensor, *, correction: int = 1) -> tuple[Tensor, Tensor]:

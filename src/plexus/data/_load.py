@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,8 +50,8 @@ def load(
 
     Args:
         spec: ``digits`` (scikit-learn's), a folder of class folders (alone or below ``train``, ``val``, ``test``), a
-            folder of parquet files in the Hugging Face image layout, a hub id such as ``uoft-cs/cifar10``, or a
-            `SampleSet`.
+            folder of parquet files in the Hugging Face image layout, a CSV manifest (``path``, ``label``, and ``split``
+            where there are splits), a hub id such as ``uoft-cs/cifar10``, or a `SampleSet`.
         size: resize every image to this many rows and columns (antialiased bilinear); one number for squares.
         channels: 1 takes the luminance of colours, 3 repeats greys; by default 3 where an image is in colour.
         seed: chooses the splits; 0 or more.
@@ -208,8 +208,12 @@ class _Asked:
     ) -> tuple[dict[str, Split], dict[str, Indices], dict[str, Any]]:
         """Return the images of each split, the rows that could be read of each, and more for `ImageData`."""
         together = np.concatenate([*rows.values()])
-        fit = self.fit if self.fit != "auto" else "letterbox" if self._varies(samples, together) else "squash"
+        sizes = self._sizes(samples, together)
+        fit = self.fit if self.fit != "auto" else "letterbox" if _varies(sizes) else "squash"
         facts: dict[str, Any] = {"fit": fit}
+        if sizes:
+            height, width = np.median(sizes, axis=0).astype(int).tolist()
+            facts["original"] = (height, width)
         folder = self._folder(samples, together, fit)
         pixels: list[Pixels] = []
         mapped: Mapped | None = None
@@ -241,16 +245,13 @@ class _Asked:
             parts[split] = Split(images, torch.from_numpy(labels[at]), names, mapped.gather if mapped else None)
         return parts, kept_of, facts
 
-    def _varies(self, samples: SampleSet, rows: Indices, most: int = 512) -> bool:
-        """Tell from the heads of some images, evenly drawn, whether they have different aspect ratios."""
-        if self.size is None:
-            return False
-        ratios = []
-        for row in rows[:: max(1, len(rows) // most)].tolist():
+    def _sizes(self, samples: SampleSet, rows: Indices, most: int = 512) -> list[Size]:
+        """Read the sizes of some images, evenly drawn, from their heads; none where nothing is resized."""
+        sizes = []
+        for row in rows[:: max(1, len(rows) // most)].tolist() if self.size is not None else ():
             with suppress(UnreadableError):
-                height, width = samples.size(row)
-                ratios.append(math.log(width / height))
-        return bool(ratios) and max(ratios) - min(ratios) > 0.02
+                sizes.append(samples.size(row))
+        return sizes
 
     def _folder(self, samples: SampleSet, rows: Indices, fit: Fit) -> Path | None:
         """Return the folder of the cache, where there is to be one."""
@@ -263,6 +264,12 @@ class _Asked:
                 one = samples.pixels(row, self.size, self.channels, fit)
                 return cache_home() if is_large(one.size * len(rows)) else None
         return None
+
+
+def _varies(sizes: Sequence[Size]) -> bool:
+    """Tell if there are different aspect ratios."""
+    ratios = [math.log(width / height) for height, width in sizes]
+    return bool(ratios) and max(ratios) - min(ratios) > 0.02
 
 
 def _fingerprint(parts: Mapping[str, Split], classes: tuple[str, ...]) -> str:

@@ -93,14 +93,22 @@ def open_samples(
 
 
 def open_labelled(spec: str | Path, label: str | None) -> SampleSet:
-    """Find images that all have a class, and a split to train on: digits, class folders, parquet files, the hub."""
+    """Find images that all have a class, and a split to train on: digits, class folders, a table, the hub."""
     notes: list[str] = []
     left_out: list[str] = []
     where, path = printable(str(spec)), _existing(spec)
     if path is None:
         layout, (entries, classes) = _elsewhere(spec, label, labelled=True)
+    elif path.suffix.lower() in (".csv", ".tsv") and path.is_file():
+        layout, (entries, classes) = "manifest", manifest_entries(path, where, label, notes)
+        entries = [Entry(replace(sample, mask=None), image) for sample, image, _ in entries]
+        if lacking := [sample.name for sample, _, _ in entries if sample.label is None]:
+            column = "has no column label" if len(lacking) == len(entries) else "lacks labels"
+            raise DataError(f"{where}: {column}: {counted(lacking, 'image')} without a class: fill it in")
+        if not any(sample.split in (None, "train") for sample, _, _ in entries):
+            raise DataError(f"{where}: no image is in the train split: mend the column split")
     elif not path.is_dir():
-        raise DataError(f"{where}: is a file: give the folder of the images")
+        raise DataError(f"{where}: is a file: give the folder of the images, or a CSV manifest")
     elif (tree := Tree.read(path, where)).parquet:
         layout, (entries, classes) = "parquet", parquet_entries(path, tree.parquet, where, label, labelled=True)
     elif label is not None:

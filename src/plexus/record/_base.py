@@ -87,6 +87,9 @@ class Record(Part):
         classes: list[str] = []
         in_shape: list[int] = []
         counts: dict[str, int] = {}
+        class_counts: list[int] = []
+        copies: dict[str, int] = {}
+        original_size: list[Real] = []
         labelled: Count = None
         images: Count = None
         present: Count = None

@@ -19,6 +19,7 @@ class AuditRecord(Record):
         calibration: distances of unrelated pairs and of candidates, as histograms with the same edges.
         images: every image, in the order that all indices mean.
         pairs: near-duplicates, contradictions first.
+        suspects: images whose label is likely wrong, the likeliest first; empty where labels were not judged.
         clusters: images that hang together.
         problems: images that cannot be used.
         summary: counts of it all.
@@ -40,6 +41,7 @@ class AuditRecord(Record):
         kinds: list[str] = []
         scope: str = ""
         min_dice: Number = None
+        labels: str = ""
 
     class Calibration(Part):
         """Two histograms of distances."""
@@ -62,6 +64,7 @@ class AuditRecord(Record):
         fold: Count = None
         keep: bool | None = None
         why: str | None = None
+        decision: str | None = None
 
     class Drawn(Part):
         """Thumbnail and outline of one image; they are given to the page and lie in no record."""
@@ -83,6 +86,18 @@ class AuditRecord(Record):
         sure: bool | None = None
         expected: Number = None
         leak: list[str] | None = Field(default=None, min_length=2, max_length=2)
+
+    class Suspect(Part):
+        """An image, by its index, whose label is likely wrong: see `plexus.audit.Suspect`."""
+
+        image: int
+        given: str
+        suggested: str
+        given_probability: Number = None
+        probability: Number = None
+        quality: Number = None
+        evidence: Literal["strong", "weak"] = "weak"
+        example: Count = None
 
     class Cluster(Part):
         """Images, by their indices, that hang together."""
@@ -113,6 +128,8 @@ class AuditRecord(Record):
         degenerate: int = 0
         kept: int = 0
         dropped: int = 0
+        suspects: Count = None
+        relabelled: int = 0
 
     verb: ClassVar[str] = "audit"
     remedy: ClassVar[str] = "audit again"
@@ -121,6 +138,7 @@ class AuditRecord(Record):
     calibration: Calibration = Field(default_factory=Calibration)
     images: list[Image] = []
     pairs: list[Pair] = []
+    suspects: list[Suspect] = []
     clusters: list[Cluster] = []
     problems: list[Problem] = []
     summary: Summary = Field(default_factory=Summary)
@@ -130,6 +148,9 @@ class AuditRecord(Record):
         for k, pair in enumerate(self.pairs):
             if not (0 <= pair.a < total and 0 <= pair.b < total):
                 return f"pair {k} does not name two of the {total} images"
+        for k, suspect in enumerate(self.suspects):
+            if not (0 <= suspect.image < total and 0 <= (suspect.example or 0) < total):
+                return f"suspects[{k}] does not name one of the {total} images"
         for k, cluster in enumerate(self.clusters):
             if any(not 0 <= i < total for i in cluster.images):
                 return f"clusters[{k}] names images that are not among the {total}"

@@ -23,11 +23,13 @@ class FitRecord(Record):
         results: test-set figures of each network; neurons, in words, where not all are plain.
         plan: width of the net and target of the cutting, decided before the first epoch; a note on the budget.
         front: the backbone whose maps are read in place of pixels, in words.
+        blind: whether cutting began before the net was clearly better than the commonest class.
         teacher: the name of the model whose answers were learned, too.
         gap: accuracy before and after cutting, without any training in between.
         then: "finetune" or "retrain".
         confusion: counts, rows true and columns predicted.
         mistakes: the worst mistakes.
+        correct: of each class the image that was recognised most surely.
 
     Example:
         >>> record = FitRecord(command="plexus fit digits", nodes=["input", "lego1", "head"])
@@ -67,6 +69,7 @@ class FitRecord(Record):
         neurons: str = ""
         accuracy: Number = None
         val_accuracy: Number = None
+        train_accuracy: Number = None
         ci: list[Real] | None = Field(default=None, min_length=2, max_length=2)
         balanced_accuracy: Number = None
         parameters: Count = None
@@ -92,7 +95,7 @@ class FitRecord(Record):
         split: str = ""
 
     class Mistake(Part):
-        """One image that was misclassified."""
+        """One image, its class, and the class that it was taken for, with the probability of that."""
 
         name: str = ""
         image: Picture = ""
@@ -110,11 +113,33 @@ class FitRecord(Record):
     results: list[Result] = []
     plan: Plan = Field(default_factory=Plan)
     front: str = ""
+    blind: bool = False
     teacher: str = ""
     gap: Gap = Field(default_factory=Gap)
     then: str = ""
     confusion: list[list[int]] = []
     mistakes: list[Mistake] = []
+    correct: list[Mistake] = []
+
+    def result(self, name: str) -> Result | None:
+        """Return the entry of `results` with this name, if its accuracy was measured.
+
+        Args:
+            name: of a network: final, resnet, ...
+
+        Example:
+            >>> FitRecord(results=[{"name": "final", "accuracy": 0.9}]).result("final").accuracy
+            0.9
+        """
+        return next((row for row in self.results if row.name == name and row.accuracy is not None), None)
+
+    def remarks(self) -> list[str]:
+        """Return what a reader of the figures should know first, in sentences."""
+        blind = (
+            "The cut began before the net was clearly better than always answering with the commonest class, so that "
+            "chance had a part in what stays; more epochs or more images would help."
+        )
+        return [*([self.plan.note] if self.plan.note else []), *([blind] if self.blind else [])]
 
     def _misfit(self) -> str | None:
         for i, edge in enumerate(self.edges):

@@ -30,6 +30,8 @@ def sections(record: AuditRecord) -> dict[str, Any]:
         "tiles": _tiles(record),
         "distances": _distances(record),
         "pairs": len(record.pairs),
+        "suspects": len(record.suspects),
+        "copies": sorted({pair.kind for pair in record.pairs}),
         "clusters": groups[:SHOWN],
         "more_clusters": max(0, len(groups) - SHOWN),
         "named": NAMED,
@@ -50,6 +52,13 @@ def pictures(record: AuditRecord, given: Mapping[int, Mapping[str, str | None]])
 
 def _headline(record: AuditRecord) -> str:
     """Sum up what is wrong with the set."""
+    found = record.summary
+    if found.suspects:
+        return _pairs_line(record)[:-1] + f"; {plural(found.suspects, 'doubtful label')}."
+    return _pairs_line(record)
+
+
+def _pairs_line(record: AuditRecord) -> str:
     found, images = record.summary, plural(record.data.images or 0, "image")
     if not found.pairs:
         return f"No near-duplicates among {images}."
@@ -81,6 +90,11 @@ def _lede(record: AuditRecord) -> str:
         text += f"chosen from the data: about one unrelated pair in {one} comes as near."
     else:
         text += "chosen from the data."
+    if used.labels:
+        text += f" Labels were judged by {used.labels}, with confident learning: doubtful ones are changed or dropped "
+        text += "by your decision only."
+    if found.relabelled:
+        text += f" {plural(found.relabelled, 'image')} got a new label, as decided."
     if found.kept or found.dropped:
         kept = plural(found.kept, "image")
         text += f" The cleaning rule would keep {kept} and drop {count(found.dropped)}; nothing was deleted."
@@ -101,11 +115,19 @@ def _tiles(record: AuditRecord) -> list[tuple[str, str, str]]:
         (sum(found.contradictions.values()), "contradictory", kinds),
         (found.leaks, "leaks between splits", ""),
         (found.clusters, "clusters", f"{count(found.flagged)} flagged" if found.flagged else ""),
+        *_label_tile(record),
         (found.unreadable, "unreadable", ""),
         (found.degenerate, "degenerate", "constant or all zero"),
         (found.kept, "kept by the rule", f"{count(found.dropped)} dropped"),
     ]
     return [(count(n), name, remark) for n, name, remark in shown]
+
+
+def _label_tile(record: AuditRecord) -> list[tuple[int, str, str]]:
+    if record.summary.suspects is None:
+        return []
+    strong = sum(s.evidence == "strong" for s in record.suspects)
+    return [(record.summary.suspects, "doubtful labels", f"{count(strong)} on strong evidence")]
 
 
 def _clusters(record: AuditRecord) -> list[dict[str, Any]]:
@@ -124,21 +146,38 @@ def _clusters(record: AuditRecord) -> list[dict[str, Any]]:
 
 
 def _order(record: AuditRecord) -> list[int]:
-    """Images in pairs, each once."""
-    return list(dict.fromkeys(i for pair in record.pairs for i in (pair.a, pair.b)))
+    """Images in pairs, and those with doubtful labels beside their examples, each once."""
+    pairs = [(pair.a, pair.b) for pair in record.pairs]
+    return list(dict.fromkeys(i for both in [*pairs, *map(_beside, record.suspects)] for i in both))
+
+
+def _beside(suspect: AuditRecord.Suspect) -> tuple[int, int]:
+    """An image with a doubtful label, and what it is shown beside."""
+    return suspect.image, suspect.image if suspect.example is None else suspect.example
 
 
 def _reviewed(record: AuditRecord) -> dict[str, Any]:
-    """The reviewer's part of the findings: the pairs, and of the images only those in pairs."""
+    """The reviewer's part of the findings: pairs and doubtful labels, and of the images only those that are in them.
+
+    Doubtful labels come after contradictory pairs and leaks, before all other pairs.
+    """
     order = _order(record)
     index = {i: k for k, i in enumerate(order)}
     keys = ("distance", "dice", "exact", "shift", "contradiction", "leak", "kind", "sure", "expected")
     pairs = [{"a": index[p.a], "b": index[p.b]} | {key: getattr(p, key) for key in keys} for p in record.pairs]
+    labels = [
+        dict.fromkeys(keys)
+        | {"a": index[a], "b": index[b], "exact": False, "suspect": s.model_dump(exclude={"image", "example"})}
+        for s in record.suspects
+        for a, b in (_beside(s),)
+    ]
+    first = sum(pair.contradiction is not None or pair.leak is not None for pair in record.pairs)
     return {
         "key": _key(record),
         "file": _file(record),
         "images": [_image(record.images[i]) for i in order],
-        "pairs": pairs,
+        "pairs": [*pairs[:first], *labels, *pairs[first:]],
+        "classes": record.data.classes,
     }
 
 

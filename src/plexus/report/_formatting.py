@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+
+from markupsafe import Markup, escape
 
 THIN = "\u202f"  # narrow no-break space, between a number and its unit
 MINUS = "\u2212"
@@ -92,6 +95,11 @@ def plural(amount: float, thing: str) -> str:
 def times(sides: Sequence[float]) -> str:
     """Return sizes with a sign between them: 1 x 28 x 28."""
     return " \u00d7 ".join(f"{side:g}" for side in sides)
+
+
+def coded(text: str) -> Markup:
+    """Return text whose parts in backquotes are commands, as HTML; all of it is escaped."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def setting(value: Any) -> str:

@@ -41,7 +41,7 @@ PAGES = {
     ),
     "audit": Page(
         "audit", "audit.html.j2", _audit.sections, "audit.css",
-        ("audit-pairs.js", "audit-list.js", "audit-stage.js", "audit-decide.js", "audit-keys.js"),
+        ("audit-pairs.js", "audit-decide.js", "audit-list.js", "audit-sheet.js", "audit-stage.js", "audit-keys.js"),
     ),
     "rotation": Page("rotation probe", "rotation.html.j2", _robustness.sections, "rotation.css"),
     "study": Page("study", "study.html.j2", _study.sections, "study.css"),

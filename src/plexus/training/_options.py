@@ -225,7 +225,9 @@ class ImageOptions(Options):
         'digits'
     """
 
-    data: str = option("digits", "data", "digits, a folder of class folders, parquet files, or a hub id")
+    data: str = option(
+        "digits", "data", "digits, a folder of class folders, a CSV manifest, parquet files, or a hub id"
+    )
     size: int | None = option(None, "data", "resize every image to SIZE x SIZE pixels", ge=1)
     test: float = option(
         0.2, "data", "share of all images held out for the test, where the data has no test split", gt=0, lt=1

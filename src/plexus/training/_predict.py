@@ -50,13 +50,7 @@ def predict(
         plexus.errors.RunError: nowhere/record.json: cannot read the run record: ...; name a run folder
     """
     folder = Path(run)
-    record = FitRecord.read(folder / "record.json")
-    if not (folder / "model.onnx").is_file():
-        raise RunError(f"{folder}: the run has no model.onnx yet; finish it with `plexus fit --resume {folder}`")
-    try:
-        session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises a class of its own for each kind of broken file
-        raise RunError(f"{folder / 'model.onnx'}: cannot be loaded: {_first_line(error)}") from None
+    record, session = FitRecord.read(folder / "record.json"), session_of(folder)
     if not images:
         raise ConfigError("name at least one image or folder")
     about, shape = session.get_modelmeta().custom_metadata_map, tuple(record.data.in_shape)
@@ -75,6 +69,17 @@ def predict(
             waiting = []
     _answer(session, waiting, record.data.classes, folder)
     return answers
+
+
+def session_of(run: str | Path) -> onnxruntime.InferenceSession:
+    """The ONNX model of a finished run, ready to answer."""
+    folder = Path(run)
+    if not (folder / "model.onnx").is_file():
+        raise RunError(f"{folder}: the run has no model.onnx yet; finish it with `plexus fit --resume {folder}`")
+    try:
+        return onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises a class of its own for each kind of broken file
+        raise RunError(f"{folder / 'model.onnx'}: cannot be loaded: {_first_line(error)}") from None
 
 
 def _read(

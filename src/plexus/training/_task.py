@@ -40,10 +40,9 @@ from plexus.wiring import edge_costs, importance, parameters, prune, random_maps
 GATE_LR = (0.05, 0.01)
 """Peak rate of gates, and of the weights of a mix, which are a layer's."""
 CONTROLS = {
-    "random": "training the random wiring", "direct": "training it without the cut",
-    "linear": "training a linear head", "resnet": "training a ResNet",
+    "random": "random wiring", "direct": "never wider", "linear": "linear head", "resnet": "ResNet"
 }  # fmt: skip
-"""The part of the progress in which the control is trained."""
+"""The part of the progress in which a control is trained, in the words of the tables and pages."""
 MAPS = "maps of the backbone"
 """The part of the progress in which they are computed."""
 AGAIN = 0.6
@@ -124,6 +123,8 @@ class FitTask(Task[FitConfig]):
             "classes": list(data.classes),
             "in_shape": list(data.in_shape),
             "counts": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
+            "class_counts": data.train.labels.bincount(minlength=len(data.classes)).tolist(),
+            "original_size": list(data.original or ()),
             "skipped": list(data.skipped),
             "notes": list(data.notes),
             "white": data.white,
@@ -195,6 +196,8 @@ class FitTask(Task[FitConfig]):
             {"penalty": config.penalty, "costs": torch.tensor(edge_costs(net, config.cost))} if config.penalty else {}
         )
         self._phase("fit", net, schedule, callbacks=[cut], **penalty)
+        less = any((c.mask[..., c.first :] == 0).any() for c in net.body.connections)
+        self.record["blind"] = bool(self._decide("blind", lambda: int(cut.blind and less)))
         kept = self._kept(net)
         final = plain(net.eval(), kept)
         self.trained = Trained(net, final, kept, self._controls(kept, final))
@@ -325,6 +328,7 @@ class FitTask(Task[FitConfig]):
     def evaluate(self) -> None:
         nets, data = self.trained, self.data
         self.record |= evaluate(nets, self.config, self.seen, self.normalize, self.ranking(), data.test)
+        self.record["data"]["copies"] = data.copies()
         body: Any = nets.supernet.body
         kept = tuple(edge for edge in body.wiring().edges if edge[:2] in nets.kept.strengths())
         write_wiring(Wiring(nets.kept.nodes, kept, nets.kept.maps), self.folder / "wiring.json")

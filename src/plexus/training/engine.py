@@ -164,7 +164,7 @@ def start(
         PlexusError: see its children; each message says what to do.
     """
     folder, config = new_run(kind, config, run, command=command)
-    with whole(progress, {STARTING: 1.0}), Lock(folder):
+    with whole(progress), Lock(folder):
         # Until training begins nothing in the folder is worth keeping; from then on it is never taken back.
         try:
             if fill is not None and is_rank_zero():
@@ -193,7 +193,7 @@ def train_only(kind: Kind[C], config: C, *, progress: bool, given: Mapping[str, 
     """
     with TemporaryDirectory(prefix="plexus-") as place:
         folder, config = new_run(kind, config, Path(place) / "run", command="")
-        with whole(progress, {STARTING: 1.0}), Lock(folder):
+        with whole(progress), Lock(folder):
             try:
                 task: Task[C] = _prepare(kind, folder, config, None, progress, folder, given)
                 _keep_memory()
@@ -212,7 +212,7 @@ def resume(kind: Kind[Any], run: str | Path, *, listen: Listener | None, progres
     folder = Path(run)
     config, _ = open_run(kind, folder)
     if not finished(kind, folder):
-        with whole(progress, {STARTING: 1.0}), Lock(folder):
+        with whole(progress), Lock(folder):
             _perform(_prepare(kind, folder, config, listen, progress, folder))
     return folder
 
@@ -323,7 +323,6 @@ def _prepare(
     module, _, name = kind.task.partition(":")
     record = parts_of(kind.record.read(folder / "record.json"))
     shown = current()
-    shown.expect({STARTING: 2.0, "reading images": 4.0, "learning": 90.0})
     with shown.part(STARTING):
         make = getattr(import_module(module), name)
     task: Task[Any] = make(folder, config, record, listen=listen, progress=progress, given=given)
@@ -335,7 +334,7 @@ def _prepare(
         )
     with shown.part("planning"):
         task.check()
-    shown.expect({STARTING: 1.0, "reading images": 2.0, **task.parts(), "judging": 10.0, "writing the page": 2.0})
+    shown.expect({**task.parts(), "judging": 10.0, "writing the page": 1.0})  # before that nobody knows a share
     for line in task.header():
         shown.say(line)
     import torch

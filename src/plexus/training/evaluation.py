@@ -30,6 +30,8 @@ SHARES = (1.0, 0.75, 0.5, 0.35, 0.25, 0.15, 0.1)
 """Of the edges that are kept: the budgets that the page shows."""
 MEASURED = 1024
 """Training images that the statistics of batch norms are measured on, where a net is cut further."""
+TRAINED = 2048
+"""Training images, evenly drawn, that the result's accuracy on what it was trained on is measured at."""
 Ranking = Sequence[tuple[Tensor, Tensor]]
 
 
@@ -91,6 +93,7 @@ def evaluate(
         "results": _results(nets, uncut, data, normalize),
         "confusion": confusion(logits, data.test.labels, len(data.classes)),
         "mistakes": mistakes(logits, pixels),
+        "correct": surest(logits, pixels),
     }
 
 
@@ -196,6 +199,9 @@ def _results(nets: Trained, uncut: nn.Module, data: ImageData, normalize: Normal
     for name, label, net in rows:
         entry = result(name, label, net, normalize, data.test, data.in_shape)
         entry["val_accuracy"] = accuracy(net, normalize, data.val)
+        if name == "final":
+            drawn = np.linspace(0, len(data.train) - 1, min(TRAINED, len(data.train))).astype(np.int64)
+            entry["train_accuracy"] = accuracy(net, normalize, data.train.take(drawn))
         results.append(entry | ({"neurons": words} if (words := neurons(net)) else {}))
     entry = {"name": "uncut", "label": "nothing cut", **costs(whole, normalize, data.in_shape)}
     return [*results, entry]
@@ -275,16 +281,27 @@ def mistakes(logits: Tensor, split: Split, *, most: int = 24) -> list[dict[str, 
     probabilities, predicted = logits.softmax(1).max(1)
     wrong = (predicted != split.labels).nonzero().flatten()
     worst = wrong[probabilities[wrong].argsort(descending=True, stable=True)][:most].tolist()
-    return [
-        {
-            "name": split.names[i],
-            "image": picture(split.images[i]),
-            "true": int(split.labels[i]),
-            "predicted": int(predicted[i]),
-            "probability": probabilities[i].item(),
-        }
-        for i in worst
-    ]
+    return [_example(split, i, int(predicted[i]), probabilities[i].item()) for i in worst]
+
+
+def surest(logits: Tensor, split: Split, *, most: int = 24) -> list[dict[str, Any]]:
+    """Of each class, in order, the image that was recognised most surely; classes without a hit have none."""
+    probabilities, predicted = logits.softmax(1).max(1)
+    best: dict[int, int] = {}
+    for i in probabilities.argsort(descending=True, stable=True).tolist():
+        if predicted[i] == split.labels[i]:
+            best.setdefault(int(predicted[i]), i)
+    return [_example(split, i, label, probabilities[i].item()) for label, i in sorted(best.items())[:most]]
+
+
+def _example(split: Split, i: int, predicted: int, probability: float) -> dict[str, Any]:
+    return {
+        "name": split.names[i],
+        "image": picture(split.images[i]),
+        "true": int(split.labels[i]),
+        "predicted": predicted,
+        "probability": probability,
+    }
 
 
 def picture(image: Tensor, *, side: int = 96) -> str:

@@ -1,5 +1,8 @@
 // Decisions: by name of the image, kept while the page is open, in the browser where it allows that, and in a file.
 const WORDS = ["keep", "drop", "unsure"];
+const RELABEL = "relabel:"; // begins a decision that gives a class
+const isWord = (word) => WORDS.includes(word) || (typeof word === "string" && word.startsWith(RELABEL) && classes.includes(word.slice(RELABEL.length)));
+const endsOf = (pair) => (pair.suspect ? ["a"] : ENDS); // what may be decided on
 const STORE = `plexus-audit-${data.key}`;
 const decisions = new Map();
 let stored = false;
@@ -16,7 +19,7 @@ function remember() {
 
 function recall() {
   try {
-    for (const [name, word] of JSON.parse(localStorage.getItem(STORE) ?? "[]")) if (WORDS.includes(word)) decisions.set(String(name), word);
+    for (const [name, word] of JSON.parse(localStorage.getItem(STORE) ?? "[]")) if (isWord(word)) decisions.set(String(name), word);
     stored = true;
   } catch {
     stored = false;
@@ -25,13 +28,25 @@ function recall() {
 
 // One image dropped settles a pair; else both have to be decided.
 function isDecided(pair) {
-  const words = ENDS.map((end) => decisions.get(side(pair, end).name));
+  const words = endsOf(pair).map((end) => decisions.get(side(pair, end).name));
   return words.includes("drop") || words.every(Boolean);
+}
+
+// The class that an image is likely of: the net's, or in a contradictory pair the other one's.
+function suggested(pair, end) {
+  if (pair.suspect) return end === "a" ? pair.suspect.suggested : null;
+  return pair.contradiction === "class" ? side(pair, end === "a" ? "b" : "a").label : null;
+}
+
+function relabel(end, label = null) {
+  const pair = current();
+  const wanted = label ?? (pair && suggested(pair, end));
+  if (wanted) decide(end, RELABEL + wanted);
 }
 
 function decide(end, word) {
   const pair = current();
-  if (!pair) return;
+  if (!pair || !endsOf(pair).includes(end)) return;
   const { name } = side(pair, end);
   if (decisions.get(name) === word) decisions.delete(name);
   else decisions.set(name, word);
@@ -47,11 +62,11 @@ function changed() {
 }
 
 function tell(said = "") {
-  const counts = WORDS.map((word) => [word, [...decisions.values()].filter((w) => w === word).length]);
+  const counts = [...WORDS, "relabel"].map((word) => [word, [...decisions.values()].filter((w) => classOf(w) === word).length]);
   const parts = counts.filter(([, n]) => n).map(([word, n]) => `${whole(n)} ${word}`);
   const where = stored ? "Kept in this browser until cleared." : "Kept only while this page is open: save them.";
   const settled = pairs.filter(isDecided).length;
-  const what = decisions.size ? `${plural(decisions.size, "image")} decided (${parts.join(", ")}), ${whole(settled)} of ${plural(pairs.length, "pair")} settled. ${where}` : "Nothing decided yet.";
+  const what = decisions.size ? `${plural(decisions.size, "image")} decided (${parts.join(", ")}), ${whole(settled)} of ${counted(pairs.length, suspected)} settled. ${where}` : "Nothing decided yet.";
   byId("decisions").textContent = [said, what].filter(Boolean).join(" ");
   byId("clear").disabled = !decisions.size;
 }
@@ -59,20 +74,35 @@ function tell(said = "") {
 function paintSide(pair, end) {
   const image = side(pair, end);
   const about = byId(`about-${end}`);
-  about.querySelector(".name").textContent = image.name;
+  about.querySelector(".name").textContent = pair.suspect && end === "b" ? `${image.name}, an example of ${pair.suspect.suggested}` : image.name;
   about.querySelector(".what").textContent = labelled(image);
   const rule = image.keep === null ? "" : image.keep ? "by the rule: kept" : "by the rule: dropped";
   about.querySelector(".rule").textContent = rule && image.why ? `${rule}, ${image.why}` : rule;
-  for (const button of about.querySelectorAll("button")) button.setAttribute("aria-pressed", decisions.get(image.name) === button.dataset.word);
+  const word = decisions.get(image.name);
+  for (const button of about.querySelectorAll("button")) button.setAttribute("aria-pressed", word === button.dataset.word);
+  about.querySelector(".decide").hidden = !endsOf(pair).includes(end);
+  const choice = byId(`relabel-${end}`);
+  choice.parentElement.hidden = image.label === null || !classes.length;
+  choice.value = classOf(word) === "relabel" ? word.slice(RELABEL.length) : "";
+  choice.classList.toggle("chosen", choice.value !== "");
 }
 
-function save() {
+// A cell of a table: quoted where it must be, and an apostrophe before what a spreadsheet would take for a formula.
+function cell(text) {
+  const safe = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/.test(text) ? `'${text}` : text;
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+function save(asTable) {
   const sorted = [...decisions].sort(([a], [b]) => (a < b ? -1 : 1));
-  const text = JSON.stringify({ format: 1, kind: "audit-decisions", decisions: Object.fromEntries(sorted) }, null, 1);
-  const link = make("a", { download: data.file, href: URL.createObjectURL(new Blob([`${text}\n`], { type: "application/json" })) });
+  const rows = sorted.map(([name, word]) => [name, classOf(word), classOf(word) === "relabel" ? word.slice(RELABEL.length) : ""]);
+  const table = [["name", "decision", "label"], ...rows].map((row) => `${row.map(cell).join(",")}\r\n`).join("");
+  const text = asTable ? table : `${JSON.stringify({ format: 1, kind: "audit-decisions", decisions: Object.fromEntries(sorted) }, null, 1)}\n`;
+  const name = asTable ? data.file.replace(/\.json$/, ".csv") : data.file;
+  const link = make("a", { download: name, href: URL.createObjectURL(new Blob([text], { type: asTable ? "text/csv" : "application/json" })) });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-  tell(`Saved as ${data.file}.`);
+  tell(`Saved as ${name}.`);
 }
 
 async function load(file) {
@@ -83,7 +113,7 @@ async function load(file) {
     found = null;
   }
   const given = found?.kind === "audit-decisions" && found.format === 1 && found.decisions && typeof found.decisions === "object" ? Object.entries(found.decisions) : null;
-  if (!given || !given.every(([, word]) => WORDS.includes(word))) return tell(`${file.name} holds no decisions of an audit.`);
+  if (!given || !given.every(([, word]) => isWord(word))) return tell(`${file.name} holds no decisions of an audit.`);
   for (const [name, word] of given) decisions.set(name, word);
   changed();
   const here = new Set(images.map((image) => image.name));

@@ -16,7 +16,7 @@ function picture(index, end, shift, size) {
 function paintStage() {
   const pair = current();
   byId("stage").classList.toggle("none", !pair);
-  byId("place").textContent = pair ? `Pair ${whole(state.at + 1)} of ${whole(state.shown.length)}` : "No pair fits.";
+  byId("place").textContent = pair ? `${pair.suspect ? "Label" : "Pair"} ${whole(state.at + 1)} of ${whole(state.shown.length)}` : "No pair fits.";
   document.querySelectorAll("[data-only]").forEach((node) => { node.hidden = node.dataset.only !== state.mode; });
   const screens = byId("screens");
   screens.className = `screens ${state.mode}${byId("outlines").checked ? "" : " plain"}`;
@@ -39,10 +39,16 @@ function paintStage() {
 }
 
 function facts(pair) {
-  const parts = named(pair).map(([kind, text]) => make("span", { class: `badge ${kind}` }, kind === "contradiction" ? `contradicts by ${text}` : text === "leak" ? `leak: ${pair.leak.join(" and ")}` : "exact copy"));
+  const parts = named(pair).map(([kind, text]) => make("span", { class: `badge ${kind}` }, kind === "contradiction" ? `contradicts by ${text}` : kind !== "leak" && kind !== "exact" ? text : kind === "leak" ? `leak: ${pair.leak.join(" and ")}` : "exact copy"));
   const add = (text) => parts.push(make("span", {}, text));
   if (pair.sure === false) add("not sure");
-  if (pair.kind && pair.kind !== "same") add(pair.kind);
+  if (pair.suspect) {
+    const { given, suggested: likely, given_probability: own, probability, evidence } = pair.suspect;
+    add(`labelled ${given}, probability ${decimal(own, 3)}`);
+    add(`more likely ${likely}, probability ${decimal(probability, 3)}`);
+    add(`${evidence} evidence`);
+    return parts;
+  }
   add(`distance ${decimal(pair.distance, 4)}`);
   if (known(pair.expected) && pair.expected >= 0.01) add(`${decimal(pair.expected, 2)} false pairs expected as near`);
   if (known(pair.dice)) add(`Dice of the masks ${decimal(pair.dice, 3)}`);

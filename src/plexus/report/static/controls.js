@@ -1,7 +1,7 @@
 // Budget, epochs and measure decide what the drawing shows; `state` is all there is to know.
 const { budgets, epochs, edges } = data;
 const FULL = Math.max(1, ...epochs.flat().filter(known).map(Math.abs));
-const MEASURES = ["strength", "gate", "ablation"].filter((name) => edges.some((edge) => known(edge[name])));
+const MEASURES = data.measures;
 const CUT = budgets.length > 0 || edges.some((edge) => !edge.kept);
 const END = CUT ? epochs.length : Math.max(0, epochs.length - 1); // the last place of the slider: the cut, if there was one
 const state = { budget: data.chosen ?? 0, epoch: END, measure: "strength", playing: false };
@@ -43,7 +43,8 @@ function show() {
 
 function write(budget, kept) {
   const full = budgets[0];
-  byId("kept").textContent = `${whole(kept)} of ${whole(edges.length)}`;
+  if (byId("kept")) byId("kept").textContent = `${whole(kept)} of ${whole(edges.length)}`;
+  if (byId("maps")) byId("maps").textContent = `${whole(budget?.maps ?? data.whole)} of ${whole(data.whole)}`;
   byId("parameters").textContent = whole(budget?.parameters);
   byId("macs").textContent = short(budget?.macs);
   byId("ms").textContent = known(budget?.ms) ? budget.ms.toFixed(3) : "–";
@@ -54,7 +55,7 @@ function write(budget, kept) {
   const slider = byId("budget");
   if (slider) {
     slider.value = budgets.length - 1 - state.budget;
-    slider.setAttribute("aria-valuetext", `${kept} of ${edges.length} connections, validation accuracy ${percent(budget.accuracy)}`);
+    slider.setAttribute("aria-valuetext", `${data.unit ? `${budget.maps} of ${data.whole} ${data.unit}` : `${kept} of ${edges.length} connections`}, validation accuracy ${percent(budget.accuracy)}`);
     byId("chosen").textContent = state.budget === data.chosen ? "chosen in this run" : "";
   }
   for (const chart of document.querySelectorAll("#cost-charts svg")) {
@@ -104,7 +105,7 @@ function connect() {
     show();
   });
   byId("play")?.addEventListener("click", play);
-  byId("measure").addEventListener("change", (event) => {
+  byId("measure")?.addEventListener("change", (event) => {
     state.measure = event.target.value;
     show();
   });

@@ -35,7 +35,7 @@ function themes() {
 function sorting() {
   for (const table of document.querySelectorAll("table.sortable")) {
     const heads = [...table.tHead.rows[0].cells];
-    heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => sort(table, heads, column)));
+    heads.forEach((head, column) => head.querySelector("button")?.addEventListener("click", () => sort(table, heads, column)));
   }
 }
 

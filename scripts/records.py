@@ -1,0 +1,185 @@
+"""Compare the figures of the documentation with the records they come from: python scripts/records.py [--write].
+
+`docs/figures.toml` has an entry for each sentence with a measured figure: its page, the sentence with the figures as
+fields of `str.format`, and how each is computed from `benchmarks/results` and `results`. A sentence is found however
+its lines are broken. `--write` puts the figures of the records into the pages. A figure with a unit (%, x, ms, kB, s,
+points, ...) that no entry covers is a fault, unless an entry `said` gives the reason why it has no record.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import statistics
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parents[1]
+PAGES = ("README.md", "docs/index.md", *(f"docs/guide/{p.name}" for p in sorted((HERE / "docs/guide").glob("*.md"))))
+UNITS = r"%|ms\b|kB\b|MB\b|GB\b|s\b|pt\b|points|(?:milli)?seconds|minutes|hours|parameters|weights|times\b"
+NUMBER = r"[+-]?(?:\d[\d,]*)?\.?\d+"
+FIGURE = re.compile(rf"(?<![\w`.,]){NUMBER}(?:\s?(?:{UNITS})|\s±|x\b)(?!\sinterval)")
+CODE = re.compile(r"^```.*?^```|(?<!`)`[^`\n]+`", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One sentence of a page.
+
+    Args:
+        page: from the root of the clone.
+        text: the sentence, its figures as fields.
+        values: an expression for each field; see `names`.
+        said: why the figures of the sentence have no record.
+    """
+
+    page: str
+    text: str
+    values: dict[str, str] = field(default_factory=dict)
+    said: str = ""
+
+    def filled(self, known: dict[str, Any]) -> str:
+        """The sentence with the figures of the records."""
+        return self.text.format(**{name: eval(rule, dict(known)) for name, rule in self.values.items()})
+
+    def pattern(self, *, loose: bool = False, known: dict[str, Any] | None = None) -> re.Pattern[str]:
+        """Finds the sentence, however it is broken into lines; `loose` with any numbers in its fields."""
+        parts = re.split(r"\{[^}]*\}", self.text) if loose else [self.text if self.said else self.filled(known or {})]
+        return re.compile(NUMBER.join(r"\s+".join(map(re.escape, re.split(r"\s+", part))) for part in parts))
+
+
+@cache
+def read(root: Path, file: str) -> dict[str, Any]:
+    return json.loads((root / "benchmarks" / "results" / f"{file}.json").read_text("utf-8"))
+
+
+def bench(root: Path) -> Callable[..., list[Any]]:
+    """Make the function bench(file, keys, path): values at a dotted path of all records whose key fits a pattern."""
+
+    def values(file: str, keys: str, path: str = "") -> list[Any]:
+        found = [value for key, value in sorted(read(root, file).items()) if fnmatch(key, keys)]
+        if not found:
+            raise KeyError(f"benchmarks/results/{file}.json has no {keys}")
+        for step in filter(None, path.split("/")):
+            found = [value[int(step) if isinstance(value, list) else step] for value in found]
+        return found
+
+    return values
+
+
+def names(root: Path) -> dict[str, Any]:
+    """What an expression may use beside builtins.
+
+    bench and read of the benchmarks' records, part of a claim; row of a run's table; mean and half width of Student's
+    95 % interval; less and over: differences and excess in percent, in pairs; short and percent to write them.
+    """
+
+    @cache
+    def parts(claim: int) -> list[dict[str, Any]]:
+        sys.path.insert(0, str(root))
+        from plexus.experiments.claims import ledger
+        from studies.claims import CLAIMS
+
+        return list(ledger([c for c in CLAIMS if c.id == claim], root / "results")["claims"][0]["parts"])
+
+    def part(claim: int, text: str) -> dict[str, Any]:
+        return next(p for p in parts(claim) if text in p["text"])
+
+    def half(samples: Sequence[float]) -> float:
+        from scipy.stats import t
+
+        return float(t.ppf(0.975, len(samples) - 1)) * statistics.stdev(samples) / len(samples) ** 0.5
+
+    def less(a: Sequence[float], b: Sequence[float]) -> list[float]:
+        return [x - y for x, y in zip(a, b, strict=True)]
+
+    def over(a: Sequence[float], b: Sequence[float]) -> list[float]:
+        return [100 * (x / y - 1) for x, y in zip(a, b, strict=True)]
+
+    def short(x: float, digits: int) -> str:
+        return f"{x:.{digits}f}".removeprefix("0")
+
+    def percent(interval: dict[str, float]) -> dict[str, str]:
+        return {key: f"{100 * value:.1f}" for key, value in interval.items()}
+
+    def row(file: str, name: str) -> dict[str, Any]:
+        return next(row for row in read(root, file)["results"] if row["name"] == name)
+
+    return {
+        "bench": bench(root), "part": part, "mean": statistics.fmean, "half": half, "less": less, "over": over,
+        "short": short, "percent": percent, "row": row, "read": lambda file: read(root, file),
+    }  # fmt: skip
+
+
+def entries(root: Path) -> list[Entry]:
+    table = tomllib.loads((root / "docs" / "figures.toml").read_text("utf-8"))
+    return [Entry(**entry) for entry in table["figure"]]
+
+
+def table(root: Path) -> list[str]:
+    """The rows that `benchmarks/wiring.py report` prints: they are in docs/benchmarks.md as they are."""
+    sys.path.insert(0, str(root / "benchmarks"))
+    rows: list[str] = import_module("wiring_parts.table").markdown(read(root, "wiring")).splitlines()[2:]
+    return rows
+
+
+def faults(root: Path, pages: Sequence[str] = PAGES) -> Iterator[str]:
+    """One line for each sentence that differs from its record, and for each figure that nothing covers."""
+    known = names(root)
+    covered: dict[str, list[tuple[int, int]]] = {}
+    texts = {page: (root / page).read_text("utf-8") for page in pages}
+    for entry in entries(root):
+        found = [match.span() for match in entry.pattern(known=known).finditer(texts[entry.page])]
+        covered.setdefault(entry.page, []).extend(found)
+        if not found:
+            yield f"{entry.page}: not there as the records have it: {entry.text if entry.said else entry.filled(known)}"
+    written = (root / "docs" / "benchmarks.md").read_text("utf-8").splitlines()
+    yield from (
+        f"docs/benchmarks.md: a row of the record is not there: {row}" for row in set(table(root)) - set(written)
+    )
+    for page, text in texts.items():
+        spans = [*covered.get(page, []), *(code.span() for code in CODE.finditer(text))]
+        for match in FIGURE.finditer(text):
+            if not any(start <= match.start() < end for start, end in spans):
+                line = text.count("\n", 0, match.start()) + 1
+                yield f"{page}:{line}: no record is named for {match[0]!r} in docs/figures.toml"
+
+
+def write(root: Path) -> None:
+    """Put the figures of the records into the pages; a row that is new is added by hand."""
+    benchmarks = root / "docs" / "benchmarks.md"
+    text, rows = benchmarks.read_text("utf-8"), {line.split("|")[1]: line for line in table(root)}
+    for figure, line in rows.items():  # a row of this name, or one whose name differs by a number, as of seeds
+        exact, loose = re.escape(figure), NUMBER.join(map(re.escape, re.split(NUMBER, figure)))
+        named = exact if f"|{figure}|" in text else f"(?!{'|'.join(map(re.escape, rows))}){loose}"
+        text = re.sub(rf"^\|{named}\|.*$", line, text, flags=re.MULTILINE)
+    benchmarks.write_text(text, "utf-8")
+    known = names(root)
+    for entry in entries(root):
+        if not entry.said and not entry.pattern(known=known).search((root / entry.page).read_text("utf-8")):
+            path, filled = root / entry.page, entry.filled(known)
+            text, count = entry.pattern(loose=True).subn(filled, path.read_text("utf-8"))
+            if count:
+                path.write_text(text, "utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="put the figures of the records into the pages")
+    if parser.parse_args().write:
+        write(HERE)
+    found = list(faults(HERE))
+    print(*(found or ["every figure is that of its record"]), sep="\n")
+    sys.exit(bool(found))
+
+
+if __name__ == "__main__":
+    main()

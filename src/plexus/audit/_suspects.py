@@ -1,0 +1,201 @@
+"""Likely wrong labels by confident learning: what a net that did not learn from an image makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plexus.audit._near import NearDuplicates
+from plexus.data import SampleSet
+from plexus.errors import DataError, printable
+
+RELABEL = "relabel:"
+"""Begins the decision that gives an image another class, which follows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Probabilities of classes, of a net that did not learn from the images.
+
+    Args:
+        classes: names of the columns; more than those of the set are fine.
+        probabilities: (N, K), rows that sum to 1; NaN for an image that is not judged.
+        origin: words for where they come from.
+        learned: (N,) True where the net learned from the image, which is why it is not judged.
+        notes: what is worth telling, one line each.
+
+    Example:
+        >>> Predictions(("cat", "dog"), np.array([[0.9, 0.1]]), "my net").probabilities.shape
+        (1, 2)
+    """
+
+    classes: tuple[str, ...]
+    probabilities: NDArray[np.floating]
+    origin: str
+    learned: NDArray[np.bool_] | None = None
+    notes: tuple[str, ...] = ()
+
+
+Predict = Callable[[SampleSet, NDArray[np.int64]], Predictions]
+"""Makes predictions of a set; the fold of each image, -1 for none, is for those who cross-validate."""
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """An image whose label is likely wrong.
+
+    Args:
+        image: its index.
+        given: the label that it has.
+        suggested: the most likely class.
+        given_probability, probability: of either.
+        quality: share of the given class in its probability and that of the best other one together; 0 is worst.
+        evidence: ``strong`` where two ways to count wrong labels agree on it, by class and by pairs of classes; else
+            ``weak``.
+        example: index of the image that the net takes for the suggested class most surely, of those labelled so.
+
+    Example:
+        >>> Suspect(3, "cat", "dog", 0.01, 0.98, 0.0101, "strong").suggested
+        'dog'
+    """
+
+    image: int
+    given: str
+    suggested: str
+    given_probability: float
+    probability: float
+    quality: float
+    evidence: Literal["strong", "weak"]
+    example: int | None = None
+
+
+def suspects(samples: SampleSet, predictions: Predictions, near: NearDuplicates | None = None) -> tuple[Suspect, ...]:
+    """Find likely wrong labels by confident learning, the likeliest first.
+
+    Args:
+        samples: the set, with a class for each image.
+        predictions: of a net that did not learn from the images.
+        near: sure near-duplicates of what the net learned from are not judged either.
+
+    Returns:
+        The suspects.
+
+    Raises:
+        DataError: no labels, fewer than two classes, or predictions of another set or other classes.
+
+    Source: Northcutt, Jiang and Chuang, Confident Learning, JAIR 70 (2021), by the library cleanlab: `prune_by_class`
+        and `prune_by_noise_rate`.
+
+    Example:
+        >>> from plexus.data import in_memory
+        >>> labels = np.arange(40) % 2
+        >>> sure = np.where(labels[:, None] == (0, 1), 0.9, 0.1)
+        >>> labels[7] = 0  # it is a 1
+        >>> samples = in_memory(np.zeros((40, 8, 8)), labels).samples
+        >>> [(s.image, s.suggested) for s in suspects(samples, Predictions(("0", "1"), sure, "a net"))]
+        [(7, '1')]
+    """
+    judged = _judged(samples, predictions, near)
+    column = {name: k for k, name in enumerate(predictions.classes)}
+    labels = np.array([column[str(samples.samples[i].label)] for i in judged], np.int64)
+    if len(np.unique(labels)) < 2:
+        return ()
+    chances = predictions.probabilities[judged].astype(np.float64)
+    chances /= chances.sum(1, keepdims=True)
+    found = {how: _issues(labels, chances, how) for how in ("prune_by_noise_rate", "prune_by_class")}
+    own = chances[np.arange(len(labels)), labels]
+    best = chances.argmax(1)
+    other = np.where(np.arange(chances.shape[1]) == labels[:, None], 0, chances).max(1)
+    quality = own / np.maximum(own + other, np.finfo(float).tiny)
+    listed = np.flatnonzero((found["prune_by_noise_rate"] | found["prune_by_class"]) & (best != labels))
+    both = found["prune_by_noise_rate"] & found["prune_by_class"]
+    listed = listed[np.argsort(quality[listed], kind="stable")]
+    shown = _examples(labels, chances)
+    return tuple(
+        Suspect(
+            image=int(judged[i]),
+            given=predictions.classes[labels[i]],
+            suggested=predictions.classes[best[i]],
+            given_probability=float(own[i]),
+            probability=float(chances[i, best[i]]),
+            quality=float(quality[i]),
+            evidence="strong" if both[i] else "weak",
+            example=None if (row := shown.get(int(best[i]))) is None else int(judged[row]),
+        )
+        for i in listed.tolist()
+    )
+
+
+def new_label(decision: str | None) -> str | None:
+    """The class that a decision gives, or None."""
+    return decision.removeprefix(RELABEL) if decision is not None and decision.startswith(RELABEL) else None
+
+
+def relabelled(samples: SampleSet, decisions: Mapping[str, str]) -> SampleSet:
+    """The set with the classes that decisions give."""
+    if not any(map(new_label, decisions.values())):
+        return samples
+    changed = tuple(replace(s, label=new_label(decisions.get(s.name)) or s.label) for s in samples.samples)
+    return replace(samples, samples=changed)
+
+
+def _judged(samples: SampleSet, predictions: Predictions, near: NearDuplicates | None) -> NDArray[np.int64]:
+    """The images that have a label, predictions, and no near-duplicate that the net learned from."""
+    if not samples.has_labels:
+        raise DataError(f"{samples.where}: has no classes, whose labels could be wrong: leave --labels out")
+    shape = (len(samples), len(predictions.classes))
+    if predictions.probabilities.shape != shape:
+        raise DataError(f"{samples.where}: predictions of shape {predictions.probabilities.shape}, expected {shape}")
+    if strange := sorted({str(s.label) for s in samples.samples if s.label is not None} - {*predictions.classes}):
+        raise DataError(
+            f"{samples.where}: class {printable(strange[0])!r} is none of {predictions.origin}: use a net of these "
+            "classes, or cross-validate with --labels cv"
+        )
+    there = np.isfinite(predictions.probabilities).all(1) & np.array([s.label is not None for s in samples.samples])
+    there &= ~learned_from(predictions, near)
+    return np.flatnonzero(there)
+
+
+def learned_from(predictions: Predictions, near: NearDuplicates | None) -> NDArray[np.bool_]:
+    """The images that the net learned from, and their sure near-duplicates: what it says of them it may only recall."""
+    learned = np.zeros(len(predictions.probabilities), bool)
+    if predictions.learned is None or not predictions.learned.any():
+        return learned
+    learned |= predictions.learned
+    if near is not None:
+        a, b = near.a[near.sure], near.b[near.sure]
+        learned[b[predictions.learned[a]]] = True
+        learned[a[predictions.learned[b]]] = True
+    return learned
+
+
+def agreement(samples: SampleSet, predictions: Predictions) -> str:
+    """How far a net can be trusted to judge labels, in words."""
+    chances = predictions.probabilities
+    rows = np.flatnonzero(np.isfinite(chances).all(1))
+    if not len(rows):
+        return "none could be judged"
+    best = chances[rows].argmax(1)
+    same = sum(predictions.classes[k] == samples.samples[i].label for i, k in zip(rows.tolist(), best, strict=True))
+    return f"{len(rows):,} of {len(samples):,} judged by {predictions.origin}, which agrees with {same / len(rows):.1%}"
+
+
+def _issues(labels: NDArray[np.int64], chances: NDArray[np.float64], how: str) -> NDArray[np.bool_]:
+    from cleanlab.filter import find_label_issues  # loads pandas, which most audits need not
+
+    found: NDArray[np.bool_] = find_label_issues(labels, chances, filter_by=how, n_jobs=1)
+    return found
+
+
+def _examples(labels: NDArray[np.int64], chances: NDArray[np.float64]) -> dict[int, int]:
+    """For each class the row that is labelled so and most surely taken for it."""
+    rows = {}
+    for k in np.unique(labels).tolist():
+        own = np.flatnonzero((labels == k) & (chances.argmax(1) == k))
+        if len(own):
+            rows[k] = int(own[chances[own, k].argmax()])
+    return rows
