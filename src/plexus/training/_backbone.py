@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -262,8 +263,8 @@ def with_maps(front: Front, data: ImageData, folder: Path, step: Step, *, train:
         step: told of every image.
         train: also of the training images; False where these are varied, so that their maps never come again.
     """
-    parts = [
-        front.computed(split, folder / f"{name}.npy", step) if train or name != "train" else split
+    parts = {
+        name: front.computed(split, folder / f"{name}.npy", step) if train or name != "train" else split
         for name, split in data.splits.items()
-    ]
-    return ImageData(data.name, *parts, data.classes, data.fingerprint)
+    }
+    return replace(data, train=parts["train"], val=parts["val"], test=parts["test"])
