@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
-from wiring_parts import defaults, execution, family, pruned, recipe
+from wiring_parts import defaults, execution, family, granularity, pruned, recipe
 
 
 def markdown(values: Mapping[str, Any]) -> str:
@@ -61,6 +61,7 @@ def _rows(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str, bool]]:
     yield from family.table(values, _points)
     yield from pruned.table(values, _points)
     yield from execution.table(values)
+    yield from granularity.table(_points, interval)
     yield from recipe.table(values, _points)
     yield from defaults.table(values)
     yield from _digits(_each(values, "digits"))

@@ -62,8 +62,8 @@ def write_clean(samples: SampleSet, done: Audit, folder: str | Path, *, link: bo
             sample = samples.samples[i]
             target = _place(sample, new.get(i), taken)
             _link(samples.images[i], draft / target)
-            if sample.mask:
-                _link(samples.masks[i], draft / _beside(sample, target))
+            for name, mask in _masks(samples, i):
+                _link(mask, draft / _beside(sample, name, target))
         atomic_write(draft / "keep.txt", "".join(f"{name}\n" for name in names))
         if (text := _manifest(samples, kept, new, folder.absolute())) is not None:
             atomic_write(draft / "clean.csv", text)
@@ -117,9 +117,18 @@ def _manifest(samples: SampleSet, kept: Sequence[int], new: Mapping[int, str], f
     table.writerow(["path", *columns])
     for i, sample in zip(kept, some, strict=True):
         values = {"label": new.get(i, sample.label), "group": sample.group, "split": sample.split}
-        values["mask"] = _path(samples.masks[i], folder)
+        values["mask"] = "|".join(_path(mask, folder) for _, mask in _masks(samples, i))
         table.writerow([_path(samples.images[i], folder), *(values[c] for c in columns)])
     return out.getvalue()
+
+
+def _masks(samples: SampleSet, i: int) -> list[tuple[str, object]]:
+    """Name and place of each mask of an image."""
+    mask, place = samples.samples[i].mask, samples.masks[i]
+    if not mask:
+        return []
+    places = place.parts if isinstance(place, tuple) else (place,)  # several are joined
+    return [(str(PurePosixPath(mask).with_name(p.name)) if isinstance(p, Path) else mask, p) for p in places]
 
 
 def _path(source: object, folder: Path) -> str:
@@ -149,9 +158,9 @@ def _place(sample: Sample, label: str | None, taken: set[str]) -> str:
     return name
 
 
-def _beside(sample: Sample, target: str) -> str:
+def _beside(sample: Sample, name: str, target: str) -> str:
     """The name of a mask's link: the mask's own, or moved with its image."""
-    mask = PurePosixPath(str(sample.mask))
+    mask = PurePosixPath(name)
     if target == sample.name:
         return str(mask)
     added = mask.stem.removeprefix(PurePosixPath(sample.name).stem)

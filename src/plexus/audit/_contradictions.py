@@ -124,7 +124,11 @@ def read_labels(
 
 def _key(samples: SampleSet, i: int, content: bytes) -> bytes:
     """Hash of the mask and of the image: a mask is only good for an image of its size."""
-    return hashlib.sha256(hashlib.sha256(content).digest() + hashlib.sha256(samples.content(i)).digest()).digest()
+    parts = hashlib.sha256(content).digest() + hashlib.sha256(samples.content(i)).digest()
+    # several masks that are joined, and ignored values, make another mask of the same bytes
+    joined = isinstance(samples.masks[i], tuple)
+    rest = b"" if samples.ignore is None and not joined else f"{samples.ignore} {joined}".encode()
+    return hashlib.sha256(parts + rest).digest()
 
 
 def contradictions(
@@ -194,13 +198,18 @@ def compare_labels(
 def _overlap(samples: SampleSet, a: int, b: int, pose: NDArray[np.float64] | None) -> float | None:
     """Dice of two masks where the images cover each other, the second one brought onto the first by the pair's map."""
     try:
-        one, two = samples.mask(a), samples.mask(b)
+        (one, skip), (two, skipped) = samples.mask_and_ignored(a), samples.mask_and_ignored(b)
     except DataError:  # it could be read a moment ago
         return None
     if one is None or two is None:
         return None
-    moved, inside = _moved(two, one.shape, np.array([0, 1, 0, 0, 0, 1.0]) if pose is None else pose)
-    one = one & inside
+    pose = np.array([0, 1, 0, 0, 0, 1.0]) if pose is None else pose
+    moved, inside = _moved(two, one.shape, pose)
+    if skip is not None:
+        inside &= ~skip
+    if skipped is not None:
+        inside &= ~_moved(skipped, one.shape, pose)[0]
+    one, moved = one & inside, moved & inside
     return float(2 * (one & moved).sum() / max(int(one.sum()) + int(moved.sum()), 1))
 
 

@@ -12,7 +12,20 @@ from numpy.typing import NDArray
 
 from plexus.audit._align import score
 from plexus.audit._fingerprint import Fingerprints
-from plexus.audit._poses import F64, KINDS, LOOSE, MIRROR, Finder, Found, check_kinds, composed, inverse, poses
+from plexus.audit._poses import (
+    F64,
+    KINDS,
+    LOOSE,
+    MIRROR,
+    UPSIDE_DOWN,
+    Finder,
+    Found,
+    Pose,
+    check_kinds,
+    composed,
+    inverse,
+    poses,
+)
 from plexus.audit._reduced import F32, I64
 from plexus.audit._scan import bar
 from plexus.audit._search import Candidates, approximate, exact, grouped, has_faiss, require_faiss
@@ -34,6 +47,8 @@ from plexus.errors import ConfigError
 SAMPLED, AMONG = 6_000, 400
 """Unrelated pairs of vectors that are compared, and the number of images that they are drawn from."""
 MIRRORED, ENOUGH, MOST = 2_000, 2_000, 20_000
+COPIES, CONTAMINATED = 0.9, 0.02
+"""The score of a mirror image that is a copy, and the share of such that is too many for scores of chance."""
 """Images whose mirror images are compared with all others; fewest and most of these pairs that are scored."""
 LARGE = 20_000
 """Images up to which all kinds of copies are searched by default."""
@@ -236,10 +251,25 @@ class _Scored:
 
 
 def _mirrored(fingerprints: Fingerprints, finder: Finder, seed: int) -> tuple[F64, float]:
-    """Scores of images against mirror images of others, the most alike, and for how many pairs each one stands."""
+    """Scores of images against mirror images of others, the most alike, and for how many pairs each one stands.
+
+    Mirrored left to right, as unrelated scenes are alike in their upper and lower halves. Where so many images of the
+    set are mirror images of others that they would pass for chance, upside down.
+    """
+    scores, scale = _chance(fingerprints, finder, MIRROR, seed)
+    copies = int((scores >= COPIES).sum())
+    if copies > CONTAMINATED * len(scores):
+        others, its_scale = _chance(fingerprints, finder, UPSIDE_DOWN, seed)
+        if 4 * int((others >= COPIES).sum()) < copies:
+            return others, its_scale
+    return scores, scale
+
+
+def _chance(fingerprints: Fingerprints, finder: Finder, pose: Pose, seed: int) -> tuple[F64, float]:
+    """Scores of images against others in a pose, the most alike, and for how many pairs each one stands."""
     usable = np.flatnonzero(fingerprints.usable)
     rows = np.sort(np.random.default_rng(seed).permutation(usable)[:MIRRORED])
-    asked = finder.posed(MIRROR, rows)
+    asked = finder.posed(pose, rows)
     whole = len(usable) <= MIRRORED
     a, b = np.zeros(0, np.int64), np.zeros(0, np.int64)
     for least in (LOOSE, 0.45, 0.3, -1.0):
@@ -259,7 +289,7 @@ def _mirrored(fingerprints: Fingerprints, finder: Finder, seed: int) -> tuple[F6
     if len(a) > MOST:
         chosen = np.sort(np.random.default_rng(seed).permutation(len(a))[:MOST])
         a, b, scale = a[chosen], b[chosen], scale * len(a) / MOST
-    maps = np.tile(np.array(MIRROR.map, np.float64), (len(a), 1))
+    maps = np.tile(np.array(pose.map, np.float64), (len(a), 1))
     return score(fingerprints.copies, fingerprints.copies, a, b, maps)[0].astype(np.float64), scale
 
 

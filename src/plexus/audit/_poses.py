@@ -60,6 +60,7 @@ class Pose:
 
 IDENTITY = Pose("same", (0, 1, 0, 0, 0, 1), symmetric=True)
 MIRROR = Pose("mirrored", (0, 1, 0, 0, 0, -1), symmetric=True)
+UPSIDE_DOWN = Pose("mirrored", (0, -1, 0, 0, 0, 1), symmetric=True)
 
 
 def poses(kinds: tuple[str, ...], aspect: float = 1.0) -> list[Pose]:
@@ -76,7 +77,7 @@ def poses(kinds: tuple[str, ...], aspect: float = 1.0) -> list[Pose]:
     if "mirrored" in kinds:
         found += [
             MIRROR,
-            Pose("mirrored", (0, -1, 0, 0, 0, 1), symmetric=True),
+            UPSIDE_DOWN,
             Pose("mirrored", (0, 0, 1, 0, 1, 0), symmetric=True),
             Pose("mirrored", (0, 0, -1, 0, -1, 0), symmetric=True),
         ]
@@ -88,8 +89,11 @@ def poses(kinds: tuple[str, ...], aspect: float = 1.0) -> list[Pose]:
             places = ((0, 0), (-rest, -rest), (-rest, rest), (rest, -rest), (rest, rest))
             found += [Pose("cropped", (down, scale, 0, right, 0, scale)) for down, right in places]
     if "tilted" in kinds:
-        cos, sin = math.cos(TILT), math.sin(TILT)
-        found.append(Pose("tilted", (0, cos, sin * aspect, 0, -sin / aspect, cos)))
+        # both ways, though one is the other's inverse: what turned out of an image is black in the one that was turned,
+        # so that laying it onto the other finds pairs that the reverse does not
+        for angle in (TILT, -TILT):
+            cos, sin = math.cos(angle), math.sin(angle)
+            found.append(Pose("tilted", (0, cos, sin * aspect, 0, -sin / aspect, cos)))
     return found
 
 

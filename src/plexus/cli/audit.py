@@ -77,6 +77,9 @@ def audit(
     missing_mask: Annotated[
         Literal["error", "empty"], DATA("empty: an image without a mask file has no target.")
     ] = "error",
+    ignore: Annotated[
+        int | None, DATA("A value in masks, such as 255, that says neither inside nor outside.", default="none")
+    ] = None,
     search: Annotated[
         Literal["auto", "exact", "faiss"], SEARCH("auto: faiss for more than 200,000 images, where installed.")
     ] = "auto",

@@ -103,6 +103,7 @@ def evaluate(
     group_from: Annotated[str | None, DATA("As for train.", default="the run's")] = None,
     mask_suffix: Annotated[str | None, DATA("As for train.", default="the run's")] = None,
     missing_mask: Annotated[Literal["error", "empty"] | None, DATA("As for train.", default="the run's")] = None,
+    ignore: Annotated[int | None, DATA("As for train.", default="the run's")] = None,
     skip_unreadable: Skip = False,
 ) -> None:
     """Measure a run on other images with masks; write evaluation.json and its page.
@@ -121,8 +122,8 @@ def evaluate(
 
     measured = plexus.segment.evaluate(
         run, data, out=out, gate=gate, flips=flips, window=window, unseen=unseen, group_from=group_from,
-        mask_suffix=mask_suffix, missing_mask=missing_mask, skip_unreadable=skip_unreadable, command=command(),
-        tell=tell,
+        mask_suffix=mask_suffix, missing_mask=missing_mask, ignore=ignore, skip_unreadable=skip_unreadable,
+        command=command(), tell=tell,
     )  # fmt: skip
     record = SegmentRecord.from_dict(measured)
     segment_summary(record, write(record, (out or run / "evaluation") / "report.html"))

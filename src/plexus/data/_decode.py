@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,20 +157,48 @@ def header(source: str | Path | bytes) -> tuple[int, int, bool]:
         return *((width, height) if sideways else (height, width)), orientation > 1
 
 
-def read_mask(source: Path | bytes) -> tuple[Mask, str | None, bool]:
+class Drawn(NamedTuple):
+    """A mask as it was read.
+
+    Args:
+        inside: (H, W), true inside.
+        ignored: (H, W), true where pixels say neither inside nor outside; None where no value is to be ignored.
+        treatment: how it was read, where that is worth telling.
+        turned: True where EXIF turned it.
+    """
+
+    inside: Mask
+    ignored: Mask | None
+    treatment: str | None
+    turned: bool
+
+
+def read_mask(source: Path | bytes, ignore: int | None = None) -> Drawn:
     """Read a mask file as true (inside) and false; call it under `quiet`.
 
     Where a mask holds zero and one other value, whatever that is (1, 255, an index of a palette), the other value is
     inside. Every index of a palette but 0 is inside. Of soft greys, half of white and more is inside, which is told.
     Transparency is laid on black. Turned as EXIF says, like the image. All else is refused.
 
-    Returns:
-        The mask, (H, W); how it was read, where that is worth telling; and True where EXIF turned it.
+    Args:
+        source: the file.
+        ignore: a value, or an index of a palette, that says neither inside nor outside.
     """
     with _upright(source) as (image, turned):
+        if ignore is not None:
+            values = np.asarray(image) if image.mode == "P" else _values(image)
+            ignored: Mask = values == ignore
+            if image.mode == "P":
+                return Drawn((values > 0) & ~ignored, ignored, None, turned)
+            inside, treatment = _from_values(values[~ignored]) if not ignored.all() else (np.zeros(0, bool), None)
+            whole = np.zeros(values.shape, bool)
+            whole[~ignored] = inside
+            return Drawn(whole, ignored, treatment, turned)
         if image.mode == "P" and "transparency" not in image.info:
-            return *_from_palette(image), turned
-        return *_from_values(_values(image)), turned
+            inside, treatment = _from_palette(image)
+        else:
+            inside, treatment = _from_values(_values(image))
+        return Drawn(inside, None, treatment, turned)
 
 
 def is_dicom(source: str | Path | bytes) -> bool:
@@ -309,7 +337,7 @@ def _refuse_ignored(kinds: NDArray[Any]) -> None:
     """Refuse labels with 255 beside them, which many sets mean as neither inside nor outside."""
     if len(kinds) > 2 and kinds[-1] == 255 and kinds[-2] <= LABELS:
         shown = ", ".join(str(value) for value in kinds[:3]) + (" ..." if len(kinds) > 3 else "")
-        raise UnreadableError(f"mask values {shown} are labels with one to be ignored: {_FIXED}")
+        raise UnreadableError(f"mask values {shown} are labels with one to be ignored: {_FIXED}, or pass --ignore 255")
 
 
 def _from_values(values: NDArray[Any]) -> tuple[Mask, str | None]:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from plexus.data._decode import SUFFIXES
-from plexus.data._samples import Entry, Sample
+from plexus.data._samples import Entry, Joined, Sample
 from plexus.errors import DataError, printable
 
 ROLES = {
@@ -42,7 +42,8 @@ _HERE = PurePosixPath()
 _IMAGES, _MASKS = ("images", "image"), ("masks", "mask")
 _Sized = TypeVar("_Sized", bound=Sized)
 Files = list[PurePosixPath]
-Paired = list[tuple[PurePosixPath, PurePosixPath | None]]
+Paired = list[tuple[PurePosixPath, list[PurePosixPath]]]
+"""Images, each with its masks."""
 Parts = dict[str, list[tuple[str, PurePosixPath]]]
 """For each split the (class, path) of its images, sorted."""
 
@@ -127,12 +128,15 @@ class Tree:
         return [
             Entry(
                 Sample(
-                    self.name(image), labels.get(image), self.name(mask) if mask else None, split=split_of.get(image)
+                    self.name(image),
+                    labels.get(image),
+                    self.name(masks[0]) if masks else None,
+                    split=split_of.get(image),
                 ),
                 base / image,
-                base / mask if mask else None,
+                None if not masks else base / masks[0] if len(masks) == 1 else Joined(tuple(base / m for m in masks)),
             )
-            for image, mask in sorted(pairs)
+            for image, masks in sorted(pairs)
         ]
 
 
@@ -160,7 +164,7 @@ def find_samples(tree: Tree, suffix: str, masks: bool | None, notes: list[str]) 
     if any(_masked(image, suffix) in keys for image in images):
         pairs = _side_by_side(images, suffix, tree.where, notes)
         return "pairs", tree.entries(pairs, split_of, _folder_labels([image for image, _ in pairs], split_of))
-    bare: Paired = [(image, None) for image in images]
+    bare: Paired = [(image, []) for image in images]
     depths = {len(image.parts) - (image in split_of) for image in images}
     if depths == {1} or (masks is False and 1 in depths):
         return "images", tree.entries(bare, split_of, {})
@@ -321,19 +325,31 @@ def _side_by_side(images: Files, suffix: str, where: str, notes: list[str]) -> P
     by_key: dict[str, Files] = {}
     for image in images:
         by_key.setdefault(_key(image), []).append(image)
-    masked = {key for key in by_key if key + suffix in by_key}
-    masks = {key for key in by_key if key.endswith(suffix) and key not in masked}
+    of = {key: _masked(files[0], suffix) for key, files in by_key.items()}  # what a file would be the mask of
+    masked = {image for image in of.values() if image is not None and image in by_key}
+    masks = {key for key, image in of.items() if image is not None and key not in masked}
     others = {
         key for key in by_key if key not in masks and key not in masked and any(k in by_key for k in _shorter(key))
     }
     plain = [key for key in by_key if key not in masks and key not in others]
-    for key in (*plain, *(key + suffix for key in masked)):
+    masks_of: dict[str, list[str]] = {key: [] for key in plain}
+    for key in sorted(masks, key=lambda key: (len(key), key)):  # NAME_mask, _mask_2, _mask_10
+        masks_of.get(str(of[key]), []).append(key)
+    for key in (*plain, *(key for keys in masks_of.values() for key in keys)):
         _one(by_key[key], where)
-    orphans = sorted(masks - {key + suffix for key in masked})
+    orphans = sorted(masks - {key for keys in masks_of.values() for key in keys})
     for keys, what in ((orphans, "masks without an image"), (sorted(others), "masks of another kind")):
         if keys:
             notes.append(f"{counted([by_key[key][0] for key in keys], 'file')}, {what}: left aside")
-    return [(by_key[key][0], by_key[key + suffix][0] if key in masked else None) for key in plain]
+    pairs = [(by_key[key][0], [by_key[mask][0] for mask in masks_of[key]]) for key in plain]
+    return _told(pairs, notes)
+
+
+def _told(pairs: Paired, notes: list[str]) -> Paired:
+    """The same pairs; a note says that images have several masks, which are joined."""
+    if several := [image for image, masks in pairs if len(masks) > 1]:
+        notes.append(f"{counted(sorted(several), 'image')} with several masks: joined")
+    return pairs
 
 
 def _two_folders(images: Files, suffix: str, where: str, notes: list[str]) -> Paired:
@@ -346,16 +362,24 @@ def _two_folders(images: Files, suffix: str, where: str, notes: list[str]) -> Pa
         return []
     pairs: Paired = []
     used: set[PurePosixPath] = set()
+    numbered: dict[str, list[str]] = {}  # NAME_mask_1, or NAME_1 where no image is called so
+    for key in sides["mask"]:
+        name = re.fullmatch(rf"(.+?)(?:{re.escape(suffix)}[_-]?|[_-])\d+", key)
+        if name is not None and name[1] in sides["image"] and key not in sides["image"]:
+            numbered.setdefault(name[1], []).append(key)
     for key, files in sides["image"].items():
         masks = [*sides["mask"].get(key, []), *(sides["mask"].get(key + suffix, []))]
         _one(files, where)
         if masks:
             _one(masks, where)
-        pairs.append((files[0], masks[0] if masks else None))
+        for other in sorted(numbered.get(key, []), key=lambda other: (len(other), other)):
+            _one(sides["mask"][other], where)
+            masks += sides["mask"][other]
+        pairs.append((files[0], masks))
         used |= {files[0], *masks}
     if aside := sorted(set(images) - used):
         notes.append(f"{counted(aside, 'file')} without an image of their name: left aside")
-    return pairs
+    return _told(pairs, notes)
 
 
 def _side(file: PurePosixPath) -> tuple[str, tuple[str, ...]]:
@@ -386,8 +410,9 @@ def _key(file: PurePosixPath) -> str:
 
 
 def _masked(file: PurePosixPath, suffix: str) -> str | None:
-    """Return the key of the image that a file would be the mask of."""
-    return _key(file).removesuffix(suffix) if file.stem.endswith(suffix) and file.stem != suffix else None
+    """Return the key of the image that a file would be the mask of, NAME_mask or NAME_mask_1."""
+    name = re.fullmatch(rf"(.+){re.escape(suffix)}(?:[_-]?\d+)?", file.stem)
+    return None if name is None or name[1] == file.stem else _key(file)[: len(name[1]) - len(file.stem)]
 
 
 def _shorter(key: str) -> Iterable[str]:

@@ -28,6 +28,7 @@ def open_samples(
     mask_suffix: str = "_mask",
     masks: bool | None = None,
     missing_mask: Literal["error", "empty"] = "error",
+    ignore: int | None = None,
 ) -> SampleSet:
     r"""Find images with their classes, masks, groups and splits; none is decoded.
 
@@ -37,6 +38,7 @@ def open_samples(
     ``label``, ``group``, ``split`` as there are), parquet files in the Hugging Face image layout, a data set on the
     hub, ``digits`` (scikit-learn's), and a single image. Where masks lie beside images in class folders, images have
     both. Beside images, a file ``NAME_word.png`` without a mask of its own is a mask of another kind, never an image.
+    Several masks of one image, ``NAME_mask.png``, ``NAME_mask_1.png`` and so on, are joined, with a note.
 
     Args:
         spec: ``digits``, a folder, a CSV or parquet file, an image, or a hub id such as ``uoft-cs/cifar10``.
@@ -46,6 +48,7 @@ def open_samples(
         mask_suffix: what the name of a mask adds to that of its image.
         masks: True where every image must have one, False to leave them aside, None to take what there is.
         missing_mask: with ``empty``, an image without a mask file counts as one where nothing is to be found.
+        ignore: a value in masks that says neither inside nor outside, such as 255 beside 0 and 1.
 
     Raises:
         DataError: nothing there, or nothing that can be used; one line that names the thing and the remedy.
@@ -89,7 +92,11 @@ def open_samples(
         raise DataError(f"{where}: neither a folder, nor a CSV manifest, parquet or image file")
     entries = _with_masks(entries, where, layout, mask_suffix, masks, missing_mask, notes)
     entries = _with_groups(entries, where, layout, group_from, notes)
-    return _gathered(spec, path, where, layout, entries, classes, notes, left_out)
+    if ignore is not None:
+        if not 0 <= ignore <= 65535:
+            raise ConfigError(f"--ignore {ignore}: give a value that pixels of a mask can have, such as 255")
+        notes.append(f"pixels of value {ignore} in masks are ignored")
+    return replace(_gathered(spec, path, where, layout, entries, classes, notes, left_out), ignore=ignore)
 
 
 def open_labelled(spec: str | Path, label: str | None) -> SampleSet:

@@ -15,6 +15,7 @@ import numpy as np
 from plexus.data._decode import (
     TURNED,
     WIDEST,
+    Drawn,
     Mask,
     Pixels,
     UnreadableError,
@@ -79,12 +80,22 @@ Source = Path | Cell | Pixels
 """The place of an image: a file, a cell of a table, or finished pixels."""
 
 
+class Joined(NamedTuple):
+    """Several masks of one image, which are taken together: a pixel is inside where any of them says so."""
+
+    parts: tuple[Path, ...]
+
+
+Masked = Source | Joined
+"""The place of a mask, or of several."""
+
+
 class Entry(NamedTuple):
     """A sample with the places of its image and its mask."""
 
     sample: Sample
     image: Source
-    mask: Source | None = None
+    mask: Masked | None = None
 
 
 class Remarks:
@@ -176,10 +187,11 @@ class SampleSet:
         samples: one entry per image.
         classes: the class names in order; empty without labels.
         images: the place of each image: a file, a cell of a table, or uint8 pixels (H, W) or (H, W, 3).
-        masks: the place of each mask.
+        masks: the place of each mask; of an image with several masks all places.
         remarks: what is worth telling.
         white: of its 16-bit images.
         left_out: ``name: reason`` for each file that is an image of a format that is not read.
+        ignore: the value in masks that says neither inside nor outside, or None.
 
     Example:
         >>> import tempfile
@@ -198,10 +210,11 @@ class SampleSet:
     samples: tuple[Sample, ...]
     classes: tuple[str, ...]
     images: tuple[Source, ...]
-    masks: tuple[Source | None, ...]
+    masks: tuple[Masked | None, ...]
     remarks: Remarks = field(default_factory=Remarks)
     white: White = field(default_factory=White)
     left_out: tuple[str, ...] = ()
+    ignore: int | None = None
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -289,35 +302,57 @@ class SampleSet:
             UnreadableError: no such file, or no data.
         """
         source = self.masks[i]
+        if isinstance(source, Joined):
+            return b"".join(len(part).to_bytes(8, "big") + part for part in map(_content, source.parts))
         return _content(source) if source is not None else None if self.samples[i].mask is None else b""
 
     def mask(self, i: int) -> Mask | None:
         """Decode a mask, bool (H, W) of the image's size; None where none is declared.
 
+        Of several masks of one image it is what any of them covers. What is to be ignored is not inside.
+
         Raises:
             UnreadableError: why the mask, or the image's size, cannot be read, without the image's name.
         """
+        return self.mask_and_ignored(i)[0]
+
+    def mask_and_ignored(self, i: int) -> tuple[Mask | None, Mask | None]:
+        """Decode a mask as `mask` does, and where it says neither inside nor outside; None where that is nowhere.
+
+        Raises:
+            UnreadableError: see `mask`.
+        """
         source, sample = self.masks[i], self.samples[i]
         if sample.mask is None:
-            return None
+            return None, None
         if source is None:
-            return np.zeros(self.size(i), bool)
-        name = printable(sample.mask)
+            return np.zeros(self.size(i), bool), None
+        names = [sample.mask] if not isinstance(source, Joined) else [part.name for part in source.parts]
+        parts = source.parts if isinstance(source, Joined) else (source,)
+        read = [self._part(i, part, printable(name)) for part, name in zip(parts, names, strict=True)]
+        inside = np.logical_or.reduce([part.inside for part in read])
+        seen = [part.ignored for part in read if part.ignored is not None and part.ignored.any()]
+        return inside, np.logical_or.reduce(seen) & ~inside if seen else None
+
+    def _part(self, i: int, source: Source, name: str) -> Drawn:
+        """One mask of an image."""
+        sample = self.samples[i]
         with quiet():
             try:
-                mask, treatment, turned = read_mask(_file(source))
+                read = read_mask(_file(source), self.ignore)
             except UnreadableError as error:
                 raise UnreadableError(f"mask {name}: {error}") from None
+        mask, turned = read.inside, read.turned
         *size, image_turned = self._header(i)
         if list(mask.shape) != size:
             problem = f"mask {name} is {mask.shape[1]}x{mask.shape[0]}, the image {size[1]}x{size[0]} (width x height)"
             if image_turned and not turned and list(mask.shape) == size[::-1]:
                 problem += ", which EXIF turns and the mask not: save both upright and without EXIF"
             raise UnreadableError(problem)
-        for remark in (treatment, TURNED if image_turned and not turned else None):
+        for remark in (read.treatment, TURNED if image_turned and not turned else None):
             if remark is not None:
                 self.remarks.add(remark, sample.name)
-        return mask
+        return read
 
     def size(self, i: int) -> tuple[int, int]:
         """Return an image's rows and columns, from the file's head where the format allows.

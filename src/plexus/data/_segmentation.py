@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from plexus.data._arrays import Split
@@ -28,7 +29,7 @@ class SegmentationDataset:
     Args:
         source: the set they came from; sample i is image i.
         images: uint8, (N, C, H, W), at the size of the nets.
-        masks: uint8, 0 or 1, (N, 1, H, W).
+        masks: uint8, 0 or 1, (N, 1, H, W); where a value is ignored (N, 2, H, W), the second 1 at what is ignored.
         sizes: rows and columns of each image as it is in its file.
         present: True where the target is in an image, at its own size, (N,).
         hashes: of each image's file.
@@ -71,13 +72,17 @@ class SegmentationDataset:
         return tuple(sample.group for sample in self.source.samples)
 
     def split(self, rows: Sequence[int] | NDArray[np.int64]) -> Split:
-        """Return some of the images, with masks in the place of labels."""
+        """Return some of the images, with masks, and what they ignore, in the place of labels."""
         return Split(self.images, self.masks, self.names).take(rows)
 
     def truth(self, i: int) -> Mask:
         """Return the mask of image i at the image's own size."""
         mask = self.source.mask(i)
         return np.zeros(self.sizes[i], bool) if mask is None else mask
+
+    def ignored(self, i: int) -> Mask | None:
+        """Return where the mask of image i says neither inside nor outside, at the image's own size, or None."""
+        return self.source.mask_and_ignored(i)[1] if self.source.ignore is not None else None
 
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> SegmentationDataset:
         """Return some of the images with their masks."""
@@ -98,7 +103,7 @@ class _Read(NamedTuple):
     """One image with its mask."""
 
     image: Pixels
-    mask: Mask
+    mask: NDArray[np.bool_]
     size: tuple[int, int]
     present: bool
     hash: str
@@ -136,7 +141,7 @@ def load_segmentation(
         name = source.samples[i].name
         try:
             image = source.pixels(i)
-            mask = source.mask(i)
+            mask, ignored = source.mask_and_ignored(i)
         except UnreadableError as error:
             return f"{name}: {error}"
         if mask is None:
@@ -149,7 +154,10 @@ def load_segmentation(
         both = digest(whole.encode(), source.mask_content(i) or b"", name.encode())
         height, width = image.shape[:2]
         small = resize_image(image, size, channels)
-        return _Read(small, resize_mask(mask, size), (height, width), bool(mask.any()), whole, both)
+        masks = [resize_mask(mask, size)]
+        if source.ignore is not None:
+            masks.append(_touched(np.zeros_like(mask) if ignored is None else ignored, size))
+        return _Read(small, np.stack(masks), (height, width), bool(mask.any()), whole, both)
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # Pillow lets go of the interpreter while it decodes
         outcomes = list(pool.map(read, range(len(source))))
@@ -164,10 +172,19 @@ def load_segmentation(
     return SegmentationDataset(
         source=source.take(rows),
         images=torch.from_numpy(stack([part.image for part in parts], channels)),
-        masks=torch.from_numpy(np.stack([part.mask for part in parts])[:, None].astype(np.uint8)),
+        masks=torch.from_numpy(np.stack([part.mask for part in parts]).astype(np.uint8)),
         sizes=tuple(part.size for part in parts),
         present=np.array([part.present for part in parts], bool),
         hashes=tuple(part.hash for part in parts),
         fingerprint=digest(*(part.both.encode() for part in parts)),
         skipped=skipped,
     )
+
+
+def _touched(ignored: Mask, size: tuple[int, int]) -> Mask:
+    """The pixels of another size that hold anything of what is to be ignored."""
+    if ignored.shape == tuple(size):
+        return ignored
+    area = Image.fromarray(ignored.astype(np.float32)).resize((size[1], size[0]), Image.Resampling.BOX)
+    touched: Mask = np.asarray(area) > 1e-6
+    return touched

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from plexus.data._folder import parquet_splits, role, with_train
-from plexus.data._samples import Cell, Entry, Sample
+from plexus.data._samples import Cell, Entry, Joined, Sample
 from plexus.errors import DataError, printable
 from plexus.record import read_file
 
@@ -49,7 +49,7 @@ def manifest_entries(path: Path, where: str, label: str | None, notes: list[str]
         mask = row.get("mask", "").replace("\\", "/")
         split = _split(row.get("split", ""), where, number)
         sample = Sample(name, row.get(used.get("label", ""), "") or None, mask or None, row.get("group") or None, split)
-        entries.append(Entry(sample, base / name, base / mask if mask else None))
+        entries.append(Entry(sample, base / name, _masks(base, mask)))
     if not entries:
         raise DataError(f"{where}: a header and no images: add one line for each image")
     if not any(_is_file(entry.image) for entry in entries):
@@ -244,6 +244,13 @@ def _is_file(path: object) -> bool:
         return isinstance(path, Path) and path.is_file()
     except (OSError, ValueError):  # a name too long, or one that no file system takes
         return False
+
+
+def _masks(base: Path, text: str) -> Path | Joined | None:
+    """The place of a mask, or of several with a bar between them."""
+    if "|" in text and not _is_file(base / text):
+        return Joined(tuple(base / part.strip() for part in text.split("|") if part.strip()))
+    return base / text if text else None
 
 
 def _split(text: str, where: str, number: int) -> str | None:

@@ -100,6 +100,10 @@ class SegmentConfig(Options):
     missing_mask: Literal["error", "empty"] = option(
         "error", "data", "for an image without a mask file; empty: nothing is in it"
     )
+    ignore: int | None = option(
+        None, "data", "a value in masks, such as 255, whose pixels count neither in the loss nor in any score",
+        ge=0, le=65535,
+    )  # fmt: skip
     skip_unreadable: bool = option(False, "data", "leave out images and masks that cannot be read")
     augment: bool = option(True, "data", "vary the training images by the next five")
     rotation: float = option(5.0, "data", "turn by at most this many degrees either way", ge=0, needs=_VARIED)

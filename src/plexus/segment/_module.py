@@ -28,6 +28,7 @@ def segmentation_loss(
     positives_only: bool = False,
     presence_weight: float = 0.5,
     smooth: float = 1.0,
+    ignored: Tensor | None = None,
 ) -> Tensor:
     r"""The loss that a segmenter is trained by.
 
@@ -47,6 +48,7 @@ def segmentation_loss(
         positives_only: D over the images with a target alone; 0 where the batch has none.
         presence_weight: w.
         smooth: s, in pixels.
+        ignored: true at pixels that count in no sum and no mean, of the mask's shape.
 
     Returns:
         A scalar, in float32 or wider; the least is -1, where all is right and certain.
@@ -73,19 +75,25 @@ def segmentation_loss(
         raise DataError(f"segmentation_loss: logits of shape {tuple(logits.shape)}, but masks {tuple(mask.shape)}")
     wide = torch.promote_types(logits.dtype, torch.float32)  # sums over a batch's pixels overflow half types
     logits, presence, truth = logits.to(wide), presence.to(wide), mask.to(wide)
+    counted = torch.ones_like(truth) if ignored is None else (~ignored.bool()).to(wide).reshape(truth.shape)
+    truth = truth * counted
     present = (truth > 0).flatten(1).any(1)
-    loss = -_dice(logits, truth, present, per_image=kind == "image", positives_only=positives_only, smooth=smooth)
+    loss = -_dice(
+        logits, truth, counted, present, per_image=kind == "image", positives_only=positives_only, smooth=smooth
+    )
     if kind == "image":
-        loss = loss + F.binary_cross_entropy_with_logits(logits, truth)
+        pixels = F.binary_cross_entropy_with_logits(logits, truth, counted, reduction="sum")
+        loss = loss + pixels / counted.sum().clamp_min(1)
     return loss + presence_weight * F.binary_cross_entropy_with_logits(presence, present.to(wide))
 
 
 def _dice(
-    logits: Tensor, truth: Tensor, present: Tensor, *, per_image: bool, positives_only: bool, smooth: float
-) -> Tensor:
-    """The soft Dice: of the batch, or the mean over images."""
+    logits: Tensor, truth: Tensor, pixels: Tensor, present: Tensor, *, per_image: bool, positives_only: bool,
+    smooth: float,
+) -> Tensor:  # fmt: skip
+    """The soft Dice: of the batch, or the mean over images; `pixels` is 0 where they do not count."""
     counted = present.to(truth.dtype) if positives_only else torch.ones_like(present, dtype=truth.dtype)
-    probability = logits.sigmoid()
+    probability = logits.sigmoid() * pixels
     common, total = (probability * truth).sum((1, 2, 3)), (probability + truth).sum((1, 2, 3))
     count = counted.sum()
     if not per_image:
@@ -122,28 +130,39 @@ class SegmentationModule(TrainingModule):
         return Segmentation(out.mask_logits.float(), out.presence_logit.float())
 
     def loss(self, images: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
-        c = self.config
+        c, (targets, ignored) = self.config, _two(targets)
         if self.schedule.augment:
+            channels = images.shape[1]
+            # what is ignored moves as the image does: a mask would lose or gain pixels at its rim
+            images = images.float() if ignored is None else torch.cat([images.float(), ignored.float()], 1)
             images, targets = augment_pair(
-                images.float(), targets, generator, rotation=c.rotation, shift=c.shift, gain=c.gain, elastic=c.elastic,
+                images, targets, generator, rotation=c.rotation, shift=c.shift, gain=c.gain, elastic=c.elastic,
                 flip=c.flip,
             )  # fmt: skip
-        return self._compared(self(images), targets)
+            images, ignored = images[:, :channels], None if ignored is None else images[:, channels:] > 1e-3
+        return self._compared(self(images), targets, ignored)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        images, masks = batch
+        images, (masks, ignored) = batch[0], _two(batch[1])
         out = self(images)
-        self.val_loss.update(self._compared(out, masks), len(images))
-        self.val_dice.update(batch_dice(out.mask_logits > 0, masks > 0).mean(), len(images))
+        self.val_loss.update(self._compared(out, masks, ignored), len(images))
+        counted = torch.ones_like(masks, dtype=torch.bool) if ignored is None else ~ignored
+        self.val_dice.update(batch_dice((out.mask_logits > 0) & counted, (masks > 0) & counted).mean(), len(images))
 
     def measured(self) -> dict[str, Any]:
         return self.take(train_loss=self.train_loss, val_loss=self.val_loss, val_dice=self.val_dice)
 
-    def _compared(self, out: Segmentation, masks: Tensor) -> Tensor:
+    def _compared(self, out: Segmentation, masks: Tensor, ignored: Tensor | None) -> Tensor:
         c = self.config
         return segmentation_loss(
-            out, masks.float(), kind=c.loss, positives_only=c.positives_only, presence_weight=c.presence_weight
-        )
+            out, masks.float(), kind=c.loss, positives_only=c.positives_only, presence_weight=c.presence_weight,
+            ignored=ignored,
+        )  # fmt: skip
+
+
+def _two(targets: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Masks, and what is to be ignored, of targets (N, 1, H, W) or (N, 2, H, W)."""
+    return targets[:, :1], targets[:, 1:] > 0 if targets.shape[1] > 1 else None
 
 
 def batch_dice(prediction: Tensor, truth: Tensor) -> Tensor:

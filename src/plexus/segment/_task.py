@@ -57,7 +57,7 @@ class SegmentTask(Task[SegmentConfig]):
         config = self.config
         samples = open_samples(
             config.data, masks=True, group_from=config.group_from, mask_suffix=config.mask_suffix,
-            missing_mask=config.missing_mask,
+            missing_mask=config.missing_mask, ignore=config.ignore,
         )  # fmt: skip
         self.found = samples.summary
         self.names = [sample.name for sample in samples.samples]

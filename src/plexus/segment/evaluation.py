@@ -36,6 +36,7 @@ def evaluate(
     group_from: str | None = None,
     mask_suffix: str | None = None,
     missing_mask: str | None = None,
+    ignore: int | None = None,
     skip_unreadable: bool = False,
     command: str = "",
     tell: Told = lambda line: None,
@@ -49,7 +50,7 @@ def evaluate(
         gate: whose masks are described one by one; by default the run's own.
         flips, window, skip_unreadable: see `predict`.
         unseen: leave out images that are among those of the run.
-        group_from, mask_suffix, missing_mask: see `SegmentConfig`; by default as in the run.
+        group_from, mask_suffix, missing_mask, ignore: see `SegmentConfig`; by default as in the run.
         command: the command line that reproduces it.
         tell: called with a line for whatever makes the figures doubtful.
 
@@ -76,6 +77,7 @@ def evaluate(
     source = open_samples(
         data, masks=True, group_from=group_from or config.group_from, mask_suffix=mask_suffix or config.mask_suffix,
         missing_mask=missing_mask or config.missing_mask,  # type: ignore[arg-type]
+        ignore=config.ignore if ignore is None else ignore,
     )  # fmt: skip
     notes = []
     test = [i for i, sample in enumerate(source.samples) if sample.split == "test"]

@@ -60,7 +60,9 @@ def gates_for(kind: str, answers: Answers, pairs: SegmentationDataset, *, seed: 
         seed: of the parts, where there is one validation split only: it is then dealt out by groups, or by
             images where all are of one group.
     """
-    probability, truth = Maps(answers.probability), pairs.masks[:, 0].numpy() > 0
+    probability, truth = Maps(answers.probability, _ignored(pairs)), pairs.masks[:, 0].numpy() > 0
+    if pairs.masks.shape[1] > 1:
+        truth = truth & (pairs.masks[:, 1].numpy() == 0)
     groups = pairs.groups if pairs.source.has_groups else None
     fold = answers.fold
     if len(np.unique(fold)) < 2:
@@ -78,6 +80,10 @@ def gates_for(kind: str, answers: Answers, pairs: SegmentationDataset, *, seed: 
         theirs = [groups[i] for i in at] if groups else None
         each[k] = choose_gate(kind, probability.take(at), answers.logit[others], truth[others], groups=theirs)
     return whole, [each[k] for k in fold.tolist()]
+
+
+def _ignored(pairs: SegmentationDataset) -> NDArray[np.bool_] | None:
+    return pairs.masks[:, 1].numpy() > 0 if pairs.masks.shape[1] > 1 else None
 
 
 def one_group(pairs: SegmentationDataset) -> bool:
@@ -125,12 +131,14 @@ def measure(answers: Answers, pairs: SegmentationDataset, gates: dict[str, Seque
 def _image(
     i: int, answers: Answers, pairs: SegmentationDataset, gates: dict[str, Sequence[Gate]]
 ) -> Iterator[tuple[float, bool, float, float, bool, float]]:
-    truth, scores = pairs.truth(i), {}
+    truth, ignored, scores = pairs.truth(i), pairs.ignored(i), {}
     small = from_bytes(answers.probability[i])
     large = enlarge(small, pairs.sizes[i])
     for each in gates.values():
         gate = each[i]
         mask, emptied = gated(gate, small, large, float(answers.logit[i]))
+        if ignored is not None:
+            mask = mask & ~ignored  # neither right nor wrong there
         key = (gate.mask_threshold, bool(mask.any()))
         if key not in scores:
             score = float(dice(mask[None], truth[None])[0])
@@ -228,19 +236,26 @@ def in_parallel(function: Callable[[int], _T], count: int) -> list[_T]:
 
 
 class Maps(Sequence[Floats]):
-    """Kept bytes as probabilities, one map at a time: little memory, and the very numbers that are measured."""
+    """Kept bytes as probabilities, one map at a time: little memory, and the very numbers that are measured.
 
-    def __init__(self, kept: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> None:
-        self._kept = kept
+    Where pixels are ignored they are 0, so that no choice depends on them.
+    """
+
+    def __init__(
+        self, kept: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], ignored: NDArray[np.bool_] | None = None
+    ) -> None:
+        self._kept, self._ignored = kept, ignored
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def __getitem__(self, i: Any) -> Any:
-        return from_bytes(self._kept[i])
+        maps = from_bytes(self._kept[i])
+        return maps if self._ignored is None else np.where(self._ignored[i], np.float32(0), maps)
 
     def take(self, rows: Sequence[int]) -> Maps:
-        return Maps([self._kept[i] for i in rows])
+        ignored = None if self._ignored is None else self._ignored[list(rows)]
+        return Maps([self._kept[i] for i in rows], ignored)
 
 
 def shown(pairs: SegmentationDataset, masks: dict[int, Mask], figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -271,7 +286,8 @@ def _one(pairs: SegmentationDataset, i: int, mask: Mask, figures: dict[str, Any]
     small = pixels.resize(size, Image.Resampling.BILINEAR) if size != pixels.size else pixels
     error = np.zeros((*truth.shape, 4), np.uint8)
     error[truth & ~mask] = (*MISSED, 255)
-    error[mask & ~truth] = (*EXTRA, 255)
+    ignored = pairs.ignored(i)
+    error[mask & ~truth & (True if ignored is None else ~ignored)] = (*EXTRA, 255)
     return {
         **{key: figures[key] for key in ("name", "dice", "presence", "truth_area", "area")},
         "image": data_uri(small, "JPEG", quality=85),
