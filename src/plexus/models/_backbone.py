@@ -36,6 +36,8 @@ class Backbone(nn.Module):
     Raises:
         ConfigError: the net does not take such images, or gives something else.
 
+    Source: adaptive average pooling as in torch; frozen features with layers on top as everywhere.
+
     Example:
         >>> front = Backbone(nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU()), (3, 16, 16))
         >>> front.out_shape, front(torch.zeros(2, 3, 16, 16)).shape

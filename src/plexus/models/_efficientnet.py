@@ -83,7 +83,7 @@ class EfficientNetMaps(nn.Module):
         (N, 3, H, W), 0..255 -> a list of four maps, the smallest last.
 
     Example:
-        >>> len(EfficientNetMaps(EfficientNetLite0((32, 32)))(torch.zeros(1, 3, 32, 32)))
+        >>> len(EfficientNetMaps(EfficientNetLite0((32, 32)).eval())(torch.zeros(1, 3, 32, 32)))
         4
     """
 

@@ -44,6 +44,8 @@ class Front:
     Attributes:
         mean, std: of pixels, for those who ask: the backbone normalises them itself.
 
+    Source: standardisation, as everywhere.
+
     Example:
         >>> front = Front(Backbone(nn.Conv2d(1, 4, 3), (1, 8, 8)), "conv")
         >>> front(torch.zeros(2, 1, 8, 8, dtype=torch.uint8)).shape, front.parameters
@@ -156,6 +158,10 @@ def open_backbone(
     Raises:
         ConfigError: no such backbone, or one that does not take these images.
         RunError: a run that is missing, broken or of other images.
+
+    Example:
+        >>> open_backbone(FitConfig(), (1, 8, 8), read_run=lambda run: nn.Identity()) is None
+        True
     """
     if (spec := config.backbone) is None:
         return None
