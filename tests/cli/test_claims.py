@@ -26,7 +26,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_without_records_all_are_open(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     out = said(capsys, "--results", str(tmp_path))
     assert out.splitlines()[-1] == "Of 19 claims 0 hold, 0 fail and 19 are open."
-    assert out.count("not run yet") == 19
+    assert out.count("Nobody has run it yet: `plexus study run ") == 19
 
 
 def test_every_form_comes_from_the_same_records(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -38,7 +38,9 @@ def test_every_form_comes_from_the_same_records(capsys: pytest.CaptureFixture[st
     markdown = said(capsys, "--results", str(tmp_path), "--markdown", "--html", str(page))
     assert markdown == claims_markdown(ledger(CLAIMS, tmp_path))
     assert "| 14 | ELU does not help significantly. | neurons, standard | **fails** |" in markdown
-    assert "refuted: elu no better than baseline" in page.read_text(encoding="utf-8")
+    assert "It is refuted, for it would need this to be true: elu no better than baseline." in page.read_text(
+        encoding="utf-8"
+    )
 
 
 def test_two_things_to_print_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

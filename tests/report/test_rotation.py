@@ -146,3 +146,29 @@ def test_one_image_and_one_angle_are_enough() -> None:
     assert "95.0 % right upright." in said(page)
     assert len(rotation_lines(probe)) == 2
     assert len(charts(page)) == 6
+
+
+def test_a_mask_that_changes_answers_is_warned_of() -> None:
+    record = make_probe()
+    record["models"][0]["unmasked"] = {"accuracy": 0.98, "ci": [0.9, 0.99], "same": 0.96}
+    text = said(render(record))
+    assert "The mask itself" not in text
+    assert "0 no turn and no mask 98.0 % 90.0\u201399.0 \u2013 96.0 % as masked" in text
+    assert rotation_lines(record)[-1].split() == ["net", "0,", "no", "mask", "98.0", "%", "90.0..99.0", "96.0", "%"]
+    record["models"][0]["unmasked"]["same"] = 0.4
+    words = (
+        "The mask itself changes the answer of net on 60.0 % of the images, with no turn: 98.0 % are right with their "
+        "corners, 95.0 % without. It needs what the mask takes away, so its curve says little about turns; --mask none "
+        "keeps the corners."
+    )
+    assert words in said(render(record))
+    assert rotation_lines(record)[-1] == words
+
+
+def test_a_model_that_answers_alike_by_chance_is_not_called_steady() -> None:
+    record = make_probe()
+    groups = record["models"][0]["curve"]["summary"]["groups"]
+    groups["upright"]["accuracy"], groups["interpolated"]["agreement"] = 0.1, 1.0
+    assert "net is right on 10.0 % of the upright images, which is chance for 10 classes" in said(render(record))
+    groups["upright"]["accuracy"] = 0.5
+    assert "which is chance" not in said(render(record))

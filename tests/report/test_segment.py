@@ -186,3 +186,40 @@ def test_intervals_and_evaluations_say_what_they_are_of() -> None:
     text = said(render(record))
     assert "95\xa0% by bootstrap over images." in render(record)
     assert "Dice 0.674 (0.643 to 0.702) over 60 images of others." in text
+
+
+@pytest.mark.parametrize(
+    ("presence", "present", "says"),
+    [
+        (
+            {"positives": 45, "negatives": 15, "false_negatives": 45, "false_positives": 0}, 0.0,
+            "Nothing was found: all 45 targets were missed. Dice {dice} over {on} comes of empty images alone.",
+        ),
+        (
+            {"positives": 1, "negatives": 0, "false_negatives": 1, "false_positives": 0}, 0.0,
+            "Nothing was found: the one target was missed. Dice {dice} over {on}.",
+        ),
+        (
+            {"positives": 0, "negatives": 60, "false_negatives": 0, "false_positives": 4}, None,
+            "The target was absent everywhere, so nothing is known of how it is found. Dice {dice} over {on} comes of "
+            "empty images alone.",
+        ),
+        (
+            {"positives": 45, "negatives": 15, "false_negatives": 5, "false_positives": 0}, 0.0,
+            "Nothing was found: no mask touches its target, of 45 targets. Dice {dice}",
+        ),
+        ({"positives": 45, "negatives": 15, "false_negatives": 5, "false_positives": 0}, 0.4, "Dice {dice} over {on}."),
+    ],
+)  # fmt: skip
+def test_the_headline_says_where_nothing_was_found(presence: dict[str, int], present: float | None, says: str) -> None:
+    raw = make_segment()
+    chosen = raw["results"][raw["chosen"]]
+    chosen["presence"] |= presence
+    chosen["dice_present"] = None if present is None else {"mean": present, "n": 45}
+    d = chosen["dice"]
+    usual = said(render(make_segment()))
+    on = re.search(r"Dice [\d.]+ \([\d.]+ to [\d.]+\) over ([^.]*)\.", usual)
+    assert on is not None
+    dice = f"{d['mean']:.3f} ({d['low']:.3f} to {d['high']:.3f})"
+    headline = said(render(raw)).partition(": ")[2]
+    assert headline.startswith(says.format(dice=dice, on=on[1]))

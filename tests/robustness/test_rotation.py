@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import plexus
 from plexus.errors import ConfigError
 from plexus.robustness import RotationCurve, rotate, rotation
 
@@ -294,3 +295,23 @@ def test_zero_logits_have_no_nan_drift() -> None:
     curve = rotation(Gives(lambda x: x.flatten(1)[:, :4] * 0), *batch(), (0, 45), progress=False)
     assert np.isfinite(curve.drift).all()
     assert math.isfinite(float(curve.logit_drift.sum()))
+
+
+class Corner(nn.Module):
+    """Knows the class by the pixel in one corner."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([-(x[:, 0, 0, 0] - k).abs() for k in range(3)], 1)
+
+
+def test_a_probe_measures_what_its_mask_takes_away() -> None:
+    labels = torch.arange(12) % 3
+    images = torch.full((12, 8, 8), 0.5)
+    images[:, 0, 0] = labels.float()
+    (model,) = plexus.probe(Corner(), images, labels, step=90, progress=False).record.models
+    assert model.unmasked is not None
+    assert model.unmasked.accuracy == 1.0
+    assert model.unmasked.same == pytest.approx(1 / 3)  # black is class 0
+    assert model.curve.summary.groups["upright"].accuracy == pytest.approx(1 / 3)
+    (open_corners,) = plexus.probe(Corner(), images, labels, step=90, mask=None, progress=False).record.models
+    assert open_corners.unmasked is None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 from plexus.cli._options import DATA, OUTPUT, Json
 from plexus.cli._show import print_json
@@ -37,6 +39,10 @@ def claims(
         )
     judged = ledger(load_module(folder / "claims.py").CLAIMS, results, scale=scale)
     if html is not None:
+        for study in judged["studies"]:
+            drawn = results / study["study"] / f"{study['scale']}.html"
+            if drawn.is_file():
+                study["page"] = quote(Path(os.path.relpath(drawn, html.parent)).as_posix())
         page = write(judged, html)
     if as_json:
         print_json(judged)

@@ -113,6 +113,7 @@ class Claim:
         study: whose trials answer it.
         rule: in words, what `judge` computes.
         judge: parts of the claim with the evidence on each, from the summary of the study.
+        procedure: what was wrong in the procedure that the claim first came from; empty where nothing is known.
 
     Example:
         >>> from plexus.experiments import Scale, Study, Variant
@@ -127,6 +128,7 @@ class Claim:
     study: Study
     rule: str
     judge: Callable[[Mapping[str, Any]], Sequence[Part]]
+    procedure: str = ""
 
 
 def higher(
@@ -355,6 +357,7 @@ def _row(claim: Claim, study: Mapping[str, Any] | None) -> dict[str, Any]:
         "study": claim.study.name,
         "scale": study["scale"] if study else None,
         "rule": claim.rule,
+        "procedure": claim.procedure,
         "verdict": verdict.word,
         "effect": verdict.effect,
         "low": verdict.low,

@@ -218,6 +218,13 @@ class RobustnessRecord(Record):
         upright: Picture = ""
         turned: Picture = ""
 
+    class Unmasked(Part):
+        """Upright images with their corners: how many are right, and how many get the answer they get masked."""
+
+        accuracy: Number = None
+        ci: list[Real] | None = Field(default=None, min_length=2, max_length=2)
+        same: Number = None
+
     class Model(Part):
         """One model."""
 
@@ -225,6 +232,7 @@ class RobustnessRecord(Record):
         source: str = ""
         own: bool = False
         seconds: Number = None
+        unmasked: RobustnessRecord.Unmasked | None = None
         curve: RobustnessRecord.Curve
         failures: list[RobustnessRecord.Failure] = []
 
@@ -424,11 +432,12 @@ class ClaimsRecord(Record):
         study: str = ""
         scale: str | None = None
         rule: str = ""
+        procedure: str = ""
         why: str = ""
         parts: list[ClaimsRecord.Evidence] = []
 
     class Study(Part):
-        """One study, and how much of it was done."""
+        """One study, how much of it was done, and where its page is, from the ledger's."""
 
         study: str
         scale: str | None = None
@@ -437,6 +446,7 @@ class ClaimsRecord(Record):
         seeds: list[int] = []
         data: dict[str, Any] = {}
         settings: dict[str, Any] = {}
+        page: str = ""
 
     verb: ClassVar[str] = "claims"
     remedy: ClassVar[str] = "compute the ledger again"

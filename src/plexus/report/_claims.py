@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from markupsafe import Markup
+from scipy.stats import t
+
 from plexus.errors import printable
 from plexus.record import ClaimsRecord
-from plexus.report._formatting import NONE, plural, rounded, signed, span
+from plexus.report._charts import CLEAR, SOFT, intervals
+from plexus.report._formatting import NONE, coded, plural, rounded, signed, span
 
+MANY = 100
+"""Seeds that nobody waits for."""
+_SIDES = {
+    "points": (1, " points", "less", "more", ""),
+    "% of the epochs": (0, " %", "fewer", "more", " epochs"),
+}  # fmt: skip
+"""Units of differences: digits, the unit, the words of either side, and what is counted."""
+_SCALES = {
+    "correlation": ("a correlation of ", "", ", 95 %; 1 is full agreement"),
+    "times": ("a factor of ", "",  ", 95 %; 1 is no difference"),
+    "% of the ranking": ("", " % from the top of the ranking", " over the seeds; 0 is the best"),
+}  # fmt: skip
+"""Other units: what stands before and behind a figure, and what its scale means."""
+_NULLS = {"points": 0.0, "% of the epochs": 0.0, "times": 1.0}
+"""Units of differences, and the value that is none."""
+_SAFE = re.compile(r"[\w./%~-]+\.html")
+"""Links to files, and to nothing else."""
 PLAIN = ("correlation", "% of the ranking", "% of the time")
 """Units of figures that are no differences and carry no sign."""
 Ledger = ClaimsRecord | Mapping[str, Any]
@@ -16,6 +39,7 @@ Ledger = ClaimsRecord | Mapping[str, Any]
 
 def sections(record: ClaimsRecord) -> dict[str, Any]:
     """Return the values that the page's template names."""
+    pages = {study.study: study.page for study in record.studies if _SAFE.fullmatch(study.page)}
     return {
         "headline": _headline(record),
         "lede": (
@@ -25,8 +49,109 @@ def sections(record: ClaimsRecord) -> dict[str, Any]:
         ),
         "masthead": [f"{study.study} {study.scale or ''}".strip() for study in record.studies],
         "skip": ("claims", "the claims"),
-        "claims": [(claim, _effect(claim), [(part, _effect(part)) for part in claim.parts]) for claim in record.claims],
+        "plots": _plots(record),
+        "claims": [
+            (claim, coded(verdict(claim)), pages.get(claim.study, ""), [(part, _effect(part)) for part in claim.parts])
+            for claim in record.claims
+        ],
     }
+
+
+def verdict(claim: ClaimsRecord.Claim) -> str:
+    """Return the verdict on a claim as sentences: what was found, how surely, and what an open one would take."""
+    if not claim.parts:
+        return f"Nobody has run it yet: `plexus study run {claim.study}` would make its trials."
+    part = _deciding(claim)
+    text = f" {part.text.rstrip('.')}{f' ({part.note})' if part.note else ''}." if part is not None else ""
+    several = "the weakest of its parts is" if len(claim.parts) > 1 else "shown is"
+    start = {
+        "holds": f"It holds; {several}:",
+        "fails": "It is refuted, for it would need this to be true:",
+        "open": "It is not settled; this is still to be shown:",
+    }[claim.verdict]
+    measure = _measured(claim)
+    seeds = f", over {plural(part.n, 'seed')}" if part is not None and part.n else ""
+    found = f" Measured: {measure}{seeds}." if measure else ""
+    return f"{start}{text}{found}{_meaning(claim, part)}"
+
+
+def _deciding(claim: ClaimsRecord.Claim) -> ClaimsRecord.Evidence | None:
+    """The part whose figures are the claim's."""
+    parts = [part for part in claim.parts if part.counted and part.effect == claim.effect]
+    return next((part for part in parts if part.text in claim.why), parts[0] if parts else None)
+
+
+def _measured(figure: ClaimsRecord.Figure) -> str:
+    """An effect with its interval in words."""
+    if figure.effect is None:
+        return ""
+    known = figure.low is not None and figure.high is not None
+    if sides := _SIDES.get(figure.unit):
+        low, high = _side(figure.low or 0.0, *sides[:4]), _side(figure.high or 0.0, *sides[:4])
+        inside = f" (95 % interval: {low} to {high})" if known else ""
+        return f"{_side(figure.effect, *sides[:4])}{sides[4]}{inside}"
+    start, end, scale = _SCALES.get(figure.unit, ("", f" {figure.unit}", ""))
+    inside = f" ({span((figure.low, figure.high))}{scale})" if known else ""
+    return f"{start}{rounded(figure.effect, 2)}{end}{inside}"
+
+
+def _side(value: float, digits: int, unit: str, less: str, more: str) -> str:
+    """A difference in words: how much, and on which side."""
+    size = rounded(abs(value), digits)
+    return f"{size}{unit}" if float(size) == 0 else f"{size}{unit} {less if value < 0 else more}"
+
+
+def _meaning(claim: ClaimsRecord.Claim, part: ClaimsRecord.Evidence | None) -> str:
+    """What the interval says: chance, a side, or how many seeds would tell."""
+    null, low, high, effect = _NULLS.get(claim.unit), claim.low, claim.high, claim.effect
+    if null is None or low is None or high is None or effect is None or claim.verdict == "holds":
+        return ""
+    if claim.verdict == "fails":
+        beyond = "The difference is beyond chance, and on the wrong side."
+        return (
+            f" {beyond}" if not low <= null <= high else " If there is an effect, it is smaller than what would count."
+        )
+    seeds = _needed(part.n if part is not None else 0, (high - low) / 2, abs(effect - null))
+    if seeds is None or not low <= null <= high:
+        return " What would count is not shown by it, nor ruled out: more seeds narrow the interval."
+    if seeds > MANY:
+        return (
+            f" The interval holds both sides; an effect this small takes more than {MANY} seeds to be told from none."
+        )
+    return f" The interval holds both sides; about {seeds} seeds would tell an effect of this size from none."
+
+
+def _needed(n: int, half: float, effect: float) -> int | None:
+    """The seeds at which half of Student's interval is as wide as the effect, if seeds scatter as they did."""
+    if n < 2 or not half or not effect:
+        return None
+    deviation = half * math.sqrt(n) / float(t.ppf(0.975, n - 1))
+    at = range(n + 1, MANY + 1)
+    return next((k for k in at if float(t.ppf(0.975, k - 1)) * deviation / math.sqrt(k) <= effect), MANY + 1)
+
+
+def _plots(record: ClaimsRecord) -> list[tuple[str, Markup]]:
+    """All effects that decided, with their intervals, on one axis for each unit."""
+    shown = []
+    for unit in dict.fromkeys(claim.unit for claim in record.claims if claim.effect is not None):
+        rows: list[dict[str, Any]] = []
+        names = []
+        for claim in record.claims:
+            if claim.unit == unit and claim.effect is not None and claim.low is not None and claim.high is not None:
+                color = {"holds": "var(--supernet)", "fails": "var(--final)", "open": SOFT}[claim.verdict]
+                names.append(f"claim {claim.id}")
+                rows.append(
+                    {
+                        "at": len(rows), "mean": claim.effect, "low": claim.low, "high": claim.high, "stroke": color,
+                        "fill": CLEAR if claim.verdict == "open" else color,
+                        "text": f"{claim.id}. {claim.sentence} {claim.verdict}: {_effect(claim)}",
+                    }
+                )  # fmt: skip
+        if rows:
+            band = 0.0 if _NULLS.get(unit) == 0 else None
+            title = f"Effects that decided, in {unit}"
+            shown.append((title, intervals(names, rows, title, zero=band is not None, band=band, title=unit)))
+    return shown
 
 
 def claims_markdown(ledger: Ledger) -> str:
@@ -59,8 +184,9 @@ def claims_markdown(ledger: Ledger) -> str:
             "",
             f"## {claim.id}. {claim.sentence}",
             "",
-            f"{claim.verdict}: {claim.why}.",
+            f"**{claim.verdict}**. {verdict(claim)}",
             "",
+            *([f"The procedure it comes from: {claim.procedure}", ""] if claim.procedure else []),
             f"Rule: {claim.rule}",
         ]
         lines += [""] * bool(claim.parts)
@@ -86,14 +212,14 @@ def claims_lines(ledger: Ledger) -> list[str]:
         RunError: something else.
 
     Example:
-        >>> claims_lines({"format": 1, "kind": "claims", "claims": [{"id": 1, "sentence": "ELU helps.", "study": "a"}]})
-        [' 1  open   ELU helps.', '           a: ', 'Of 1 claims 0 hold, 0 fail and 1 is open.']
+        >>> claim = {"id": 1, "sentence": "ELU helps.", "study": "a"}
+        >>> claims_lines({"format": 1, "kind": "claims", "claims": [claim]})[1]
+        '           a: Nobody has run it yet: `plexus study run a` would make its trials.'
     """
     record, lines = _record(ledger), []
     for claim in record.claims:
-        effect = _effect(claim)
         lines.append(f"{claim.id:>2}  {claim.verdict:<6} {claim.sentence}")
-        lines.append(f"           {claim.study}: {claim.why}{f': {effect}' if effect else ''}")
+        lines.append(f"           {claim.study}: {verdict(claim)}")
     return [*map(printable, lines), _headline(record)]
 
 

@@ -31,6 +31,7 @@ from plexus.report._charts import to_svg as drawn
 from plexus.report._formatting import (
     MINUS,
     NONE,
+    THIN,
     count,
     decimal,
     duration,
@@ -45,6 +46,8 @@ GROUPS = {
     "exact": ("90, 180, 270", "exact quarter turns"),
     "interpolated": ("all others", "interpolated"),
 }
+CHANGED = 0.05
+"""The share of answers that a mask may change before it is warned of."""
 TOLD = 72
 """Points of a curve that tell their figures."""
 Summary = RobustnessRecord.Summary
@@ -58,6 +61,7 @@ def sections(record: RobustnessRecord) -> dict[str, Any]:
         "headline": _headline(models),
         "lede": _lede(record),
         "skip": ("curve", "the curves"),
+        "warnings": masking(record),
         "models": models,
         "polar": polar([row for m in models for row in _rows(m, "accuracy")], f"Accuracy, %, {name}, drawn round"),
         "flat": _curves(models, "accuracy", f"Accuracy in percent {name}"),
@@ -100,7 +104,11 @@ def rotation_lines(record: RobustnessRecord | Mapping[str, Any]) -> list[str]:
                     f"{percent(group.accuracy):>9}{ends:>15}{percent(group.agreement):>11}{group.drift or 0:>13.3f}"
                 )
                 lines.append(f"{name:<{wide}}  {degrees:<13}{figures}")
-    return lines
+        if (whole := model.unmasked) is not None and whole.accuracy is not None:
+            ends = "..".join(f"{100 * end:.1f}" for end in whole.ci or ())
+            figures = f"{percent(whole.accuracy):>9}{ends:>15}{percent(whole.same):>11}"
+            lines.append(f"{name:<{wide}}  {'0, no mask':<13}{figures}")
+    return [*lines, *(printable(text.replace(THIN, " ")) for text in masking(found))]
 
 
 def _model(record: RobustnessRecord, i: int, model: RobustnessRecord.Model) -> dict[str, Any]:
@@ -108,6 +116,7 @@ def _model(record: RobustnessRecord, i: int, model: RobustnessRecord.Model) -> d
     summary = model.curve.summary
     return {
         "name": model.name,
+        "unmasked": _whole(model.unmasked),
         "own": model.own,
         "color": COLORS[i % len(COLORS)],
         "dashed": i >= len(COLORS),
@@ -117,6 +126,49 @@ def _model(record: RobustnessRecord, i: int, model: RobustnessRecord.Model) -> d
         "fate": _fate(summary),
         "failures": [_failure(failure, record.data.classes) for failure in model.failures],
     }
+
+
+def _whole(unmasked: RobustnessRecord.Unmasked | None) -> dict[str, Any] | None:
+    """The row of upright images that keep their corners."""
+    if unmasked is None or unmasked.accuracy is None:
+        return None
+    return {"accuracy": percent(unmasked.accuracy), "span": _span(unmasked.ci, 100), "same": percent(unmasked.same)}
+
+
+def masking(record: RobustnessRecord) -> list[str]:
+    """Return a warning for each model of which the mask itself changes many answers, or that knows nothing to turn.
+
+    Args:
+        record: of a rotation probe.
+
+    Example:
+        >>> from plexus.record import RobustnessRecord
+        >>> masking(RobustnessRecord())
+        []
+    """
+    found = []
+    for model in record.models:
+        whole, upright = model.unmasked, model.curve.summary.groups.get("upright")
+        turned = model.curve.summary.groups.get("interpolated") or model.curve.summary.groups.get("exact")
+        if upright is not None and turned is not None and _blind(record, upright, turned):
+            found.append(
+                f"{model.name} is right on {percent(upright.accuracy)} of the upright images, which is chance for "
+                f"{len(record.data.classes)} classes: that turns do not change its answers means nothing."
+            )
+        if whole is None or whole.same is None or upright is None or 1 - whole.same < CHANGED:
+            continue
+        found.append(
+            f"The mask itself changes the answer of {model.name} on {percent(1 - whole.same)} of the images, with no "
+            f"turn: {percent(whole.accuracy)} are right with their corners, {percent(upright.accuracy)} without. It "
+            "needs what the mask takes away, so its curve says little about turns; --mask none keeps the corners."
+        )
+    return found
+
+
+def _blind(record: RobustnessRecord, upright: RobustnessRecord.Group, turned: RobustnessRecord.Group) -> bool:
+    """Tell if a model is right by chance alone, and answers alike at every angle."""
+    chance = 1.5 / len(record.data.classes) if record.data.classes else 0.0
+    return (upright.accuracy or 0.0) <= chance and (turned.agreement or 0.0) >= 0.9
 
 
 def _groups(summary: Summary) -> list[dict[str, Any]]:

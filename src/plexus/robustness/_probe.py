@@ -104,6 +104,7 @@ def probe_models(
                     "seconds": time.monotonic() - start,
                     "curve": curve.to_dict(),
                     "failures": _failures(each, chosen, curve),
+                    **({"unmasked": _unmasked(each.model, pixels, curve, batch_size)} if mask else {}),
                 }
             )
             turned(1, name)
@@ -120,6 +121,14 @@ def probe_models(
         "models": measured,
     }
     return RobustnessRecord.from_dict(record)
+
+
+def _unmasked(model: nn.Module, pixels: torch.Tensor, curve: RotationCurve, batch_size: int) -> dict[str, Any]:
+    """Return what a model makes of upright images that keep their corners, beside what it makes of masked ones."""
+    whole = rotation(model, pixels, curve.labels, (0,), None, progress=False, batch_size=batch_size)
+    upright = whole.to_dict()["summary"]["groups"]["upright"]
+    same = float((whole.upright == curve.upright).mean())
+    return {"accuracy": upright["accuracy"], "ci": upright["accuracy_ci"], "same": same}
 
 
 def _scaling(spec: str | Path | nn.Module, data: str | Path | Memory, mean: float, std: float) -> dict[str, float]:
