@@ -212,7 +212,7 @@ def test_help_and_completion_know_every_option_and_its_choices() -> None:
     shown = pydoc.render_doc(plexus.fit, renderer=pydoc.plaintext)  # type: ignore[attr-defined]
     for name, option in declared(FitConfig).items():
         assert f" {name}: " in shown, name
-        assert name in ("data", "legos", "teacher") or option.text in shown
+        assert name in ("data", "legos", "teacher", "backbone") or option.text in shown
 
 
 def test_importing_loads_nothing_heavy_and_names_everything() -> None:

@@ -62,6 +62,7 @@ def fit(
     out: str | Path | None = None,
     legos: str | _Legos | Sequence[nn.Module] | None = None,
     teacher: str | Path | Run | nn.Module | None = None,
+    backbone: str | Path | Run | nn.Module | Callable[[], nn.Module] | None = None,
     progress: bool = True,
     **options: Any,
 ) -> Run:
@@ -78,6 +79,9 @@ def fit(
             list of modules that have not seen data yet.
         teacher: a model whose answers are learned, too: a `Run` or its folder, an ``.onnx`` file,
             ``FILE.py:function+WEIGHTS.safetensors``, or a torch module that takes pixels 0..255.
+        backbone: a learned net whose maps are read in place of pixels: ``efficientnet-lite0``, a `Run` or its folder,
+            ``FILE.py:function+WEIGHTS.safetensors``, or a torch module that takes pixels 0..255, or a function that
+            makes it.
         progress: show live progress where stderr is a terminal.
         **options: those of `plexus fit`, see `FitConfig`:
 
@@ -108,6 +112,8 @@ def fit(
         values["legos"], given["legos"] = _legos(legos)
     if teacher is not None:
         values["teacher"], given["teacher"] = _named(teacher, "teacher")
+    if backbone is not None:
+        values["backbone"], given["backbone"] = _named(backbone, "backbone")
     config = FitConfig.from_mapping(values, name="plexus.fit")
     if not is_place(data):
         given["data"] = _labelled(in_memory(data, labels, label=config.label))
@@ -120,13 +126,17 @@ def fit(
     return Run(folder, given)
 
 
-def load(run: str | Path, *, legos: _Legos | None = None, teacher: nn.Module | None = None) -> Run:
+def load(
+    run: str | Path, *, legos: _Legos | None = None, teacher: nn.Module | None = None,
+    backbone: nn.Module | Callable[[], nn.Module] | None = None,
+) -> Run:  # fmt: skip
     """Open the folder of a finished run of `plexus fit` or `plexus.fit`.
 
     Args:
         run: the folder.
         legos: the function that made the legos, where it was in memory; `Run.model` and `Run.prune` need it.
         teacher: the module that taught, where it was in memory; `Run.prune` needs it.
+        backbone: that of the run, where it was in memory; `Run.model` and `Run.prune` need it.
 
     Returns:
         The run.
@@ -143,7 +153,7 @@ def load(run: str | Path, *, legos: _Legos | None = None, teacher: nn.Module | N
         raise ConfigError(f"a run is named by its folder, not by {short(run)}")
     if not is_finished(run):
         raise RunError(f"{run}: the run is not finished; go on with `plexus fit --resume {run}`")
-    given = {"legos": legos, "teacher": teacher}
+    given = {"legos": legos, "teacher": teacher, "backbone": backbone}
     return Run(Path(run), {name: value for name, value in given.items() if value is not None})
 
 
@@ -267,7 +277,8 @@ class Run:
 
     Args:
         folder: the run folder.
-        given: what the run's options only name: `data`, images in memory; `legos`, a function; `teacher`, a module.
+        given: what the run's options only name: `data`, images in memory; `legos`, a function; `teacher` and
+            `backbone`, modules.
 
     Example:
         >>> Run("nowhere").folder.name
@@ -335,7 +346,9 @@ class Run:
         """
         from plexus.training import read_model
 
-        return read_model(self.folder, scale=self.scale, legos=self._given.get("legos"))
+        return read_model(
+            self.folder, scale=self.scale, legos=self._given.get("legos"), backbone=self._given.get("backbone")
+        )
 
     def predict_proba(self, images: Any, *, batch_size: int = 256) -> NDArray[np.float32]:
         """Return the probability of every class for every image.
@@ -640,7 +653,7 @@ def _named(model: Any, option: str) -> tuple[str, Any]:
     """The name that the options have for a model, and the model, where it is in memory."""
     if isinstance(model, str | Path | Run):
         return str(model.folder if isinstance(model, Run) else model), None
-    if not hasattr(model, "state_dict"):
+    if not hasattr(model, "state_dict") and not (option == "backbone" and callable(model)):
         raise ConfigError(f"{option} is {short(model)}: give a torch module, a Run, or the name of a file")
     return MEMORY, model
 

@@ -1,6 +1,8 @@
 """Ready-made stacks of legos and the classifier around them; the notes' networks, a U-Net, and an autoencoder."""
 
 from plexus.models._autoencoder import Autoencoder, read_autoencoder
+from plexus.models._backbone import Area, Backbone, LinearHead
+from plexus.models._efficientnet import EfficientNetLite0, EfficientNetMaps, efficientnet_lite0
 from plexus.models._notes import VARIANTS, legos8, mini_vgg, variant
 from plexus.models._presets import (
     PRESETS,
@@ -11,6 +13,7 @@ from plexus.models._presets import (
     deep,
     dense,
     head,
+    maps,
     mix,
     preset,
     separable,
@@ -22,8 +25,13 @@ from plexus.models._unet import Segmentation, UNet
 __all__ = [
     "PRESETS",
     "VARIANTS",
+    "Area",
     "Autoencoder",
+    "Backbone",
     "Classifier",
+    "EfficientNetLite0",
+    "EfficientNetMaps",
+    "LinearHead",
     "Preset",
     "ResidualBlock",
     "Segmentation",
@@ -34,8 +42,10 @@ __all__ = [
     "check_start",
     "deep",
     "dense",
+    "efficientnet_lite0",
     "head",
     "legos8",
+    "maps",
     "mini_vgg",
     "mix",
     "preset",

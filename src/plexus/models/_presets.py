@@ -202,6 +202,33 @@ def separable(in_shape: Sequence[int], *, width: int = 32) -> list[nn.Module]:
     return legos
 
 
+def maps(in_shape: Sequence[int], *, width: int = 64) -> list[nn.Module]:
+    """Make three legos for the maps of a backbone: a 1x1 convolution chooses among them, a depthwise one looks around.
+
+    Joined side by side, with the maps themselves open to the head, they start as a linear layer and what they add.
+
+    Args:
+        in_shape: one input's, (C, H, W).
+        width: channels of every lego.
+
+    Returns:
+        The legos; they take (N, C, H, W) and are sized at their first call.
+
+    Example:
+        >>> len(maps((1456, 4, 4)))
+        3
+    """
+    look = min(in_shape[1:]) > 1
+    legos: list[nn.Module] = []
+    for _ in range(3):
+        parts: list[nn.Module] = [nn.LazyConv2d(width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+        if look:
+            conv = nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False)
+            parts += [conv, nn.BatchNorm2d(width), nn.ReLU()]
+        legos.append(nn.Sequential(*parts))
+    return legos
+
+
 def blocks(in_shape: Sequence[int]) -> list[nn.Module]:
     """Make the notes' four convolutions, each one lego with its ReLU, pooling and dropout.
 
@@ -249,6 +276,7 @@ PRESETS = {
     "deep": Preset(deep, {"merge": "sum", "gate_init": _GATES}),
     "blocks": Preset(blocks, {"merge": "concat"}),
     "legos8": Preset(legos8, {"merge": "concat"}),
+    "maps": Preset(maps, {"merge": "concat", "gate_init": (0.95, 0.95)}),
     "dense": Preset(dense, {"merge": "sum", "gate_init": _GATES}),
 }
 """Presets by name."""
@@ -258,7 +286,7 @@ def preset(name: str) -> Preset:
     """Look a preset up by its name.
 
     Args:
-        name: separable | mix | deep | blocks | legos8 | dense.
+        name: separable | mix | deep | blocks | legos8 | maps | dense.
 
     Raises:
         ConfigError: an unknown name.

@@ -22,6 +22,7 @@ class FitRecord(Record):
         chosen: index into `budgets`.
         results: test-set figures of each network; neurons, in words, where not all are plain.
         plan: width of the net and target of the cutting, decided before the first epoch; a note on the budget.
+        front: the backbone whose maps are read in place of pixels, in words.
         blind: whether cutting began before the net was clearly better than the commonest class.
         teacher: the name of the model whose answers were learned, too.
         gap: accuracy before and after cutting, without any training in between.
@@ -111,6 +112,7 @@ class FitRecord(Record):
     chosen: int | None = None
     results: list[Result] = []
     plan: Plan = Field(default_factory=Plan)
+    front: str = ""
     blind: bool = False
     teacher: str = ""
     gap: Gap = Field(default_factory=Gap)

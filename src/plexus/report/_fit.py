@@ -8,7 +8,7 @@ from typing import Any
 
 from plexus.record import FitRecord
 from plexus.report._advice import next_steps
-from plexus.report._fit_charts import cost_charts, phase_of, training_curves
+from plexus.report._fit_charts import COMPETITORS, cost_charts, phase_of, training_curves
 from plexus.report._fit_classes import classes, confusion, examples
 from plexus.report._fit_wiring import (
     REACHES,
@@ -50,7 +50,7 @@ def sections(record: FitRecord) -> dict[str, Any]:
         "remarks": record.remarks(),
         "networks": _networks(record),
         "cost_charts": cost_charts(record),
-        "competitors": [(r.name, r.label) for r in record.results if r.name in ("random", "direct", "resnet")],
+        "competitors": [(r.name, r.label) for r in record.results if r.name in COMPETITORS],
         "phases": {phase_of(epoch) for epoch in record.epochs},
         "accuracy_chart": training_curves(record, ["val_accuracy"], "Validation accuracy in percent over the epochs"),
         "loss_chart": training_curves(
@@ -107,6 +107,7 @@ def _background(record: FitRecord) -> str:
     text = f"A net of {plural(layers, 'layer')} learned{images} which of its {what}"
     then = {"finetune": "fine-tuned", "retrain": "trained anew from fresh weights"}.get(record.then, "")
     text += f"; the pruned net was then {then}" if then else ""
+    text += f". It reads the maps of {record.front}" if record.front else ""
     text += f"; {record.teacher} taught it, with {teacher}" if (teacher := _taught(record)) else ""
     if total is not None:
         text += f". {'The whole run took' if record.finished else 'So far it took'} {duration(total)}"
@@ -135,6 +136,12 @@ def _verdict(record: FitRecord) -> str:
             f"A plain ResNet that takes {decimal(plain.latency_ms, 3)} ms for an image (this net "
             f"{decimal(final.latency_ms, 3)}) has {percent(plain.accuracy)}{more}; the difference is "
             f"{points(final.accuracy - plain.accuracy)}. {_overlap(final.ci, plain.ci)}"
+        ).rstrip()
+    linear = record.result("linear")
+    if linear is not None and linear.accuracy is not None and final.accuracy is not None:
+        return (
+            f"A linear layer on the backbone's pooled last map, trained as long, has {percent(linear.accuracy)}; the "
+            f"difference is {points(final.accuracy - linear.accuracy)}. {_overlap(final.ci, linear.ci)}"
         ).rstrip()
     return _overlap(final.ci, chain.ci if chain else None)
 

@@ -13,8 +13,10 @@ from plexus.report._formatting import decimal, percent, short
 
 PHASES = {
     "chain": "chain", "supernet": "supernet", "learn": "learning", "final": "final net", "random": "random wiring",
-    "direct": "never wider", "resnet": "ResNet",
+    "direct": "never wider", "linear": "linear head", "resnet": "ResNet",
 }  # fmt: skip
+COMPETITORS = ("random", "direct", "linear", "resnet")
+"""Names of the controls, as their colours."""
 CURVES = {"val_accuracy": "validation accuracy", "val_loss": "validation loss", "train_loss": "training loss"}
 COSTS = {
     "latency_ms": ("milliseconds for one image", "ms"), "kb": ("kilobytes of the file", "kB"),
@@ -65,7 +67,7 @@ def _controls(record: FitRecord, field: str, unit: str) -> list[dict[str, Any]]:
             f"{percent(row.val_accuracy)}",
         }
         for row in record.results
-        if row.name in ("random", "direct", "resnet")
+        if row.name in COMPETITORS
         and (cost := getattr(row, field)) is not None
         and row.val_accuracy is not None
     ]  # fmt: skip

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lazy_loader import attach
 
 if TYPE_CHECKING:
+    from plexus.training._backbone import Front, open_backbone
     from plexus.training._budget import Plan, plan
     from plexus.training._classification import (
         ClassificationModule,
@@ -51,6 +52,7 @@ __getattr__, __dir__, __all__ = attach(
         "_classification": [
             "ClassificationModule", "Normalize", "accuracy", "device", "logits_of",
         ],
+        "_backbone": ["Front", "open_backbone"],
         "_budget": ["Plan", "plan"],
         "_config": ["BUDGETS", "MEMORY", "FitConfig"],
         "_cut": ["GradualCut", "Target", "keep_channels", "keep_strongest"],

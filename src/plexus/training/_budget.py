@@ -11,7 +11,9 @@ import torch
 from torch import nn
 
 from plexus.errors import ConfigError
-from plexus.training._config import CHANNELS, FAN_IN, KEEP, FitConfig
+from plexus.models import Backbone
+from plexus.training._backbone import Front
+from plexus.training._config import CHANNELS, FAN_IN, KEEP, KEEP_MAPS, FitConfig
 from plexus.training._cut import Target, keep_channels, plain
 from plexus.training._int8 import shrink
 from plexus.training.export import milliseconds, to_onnx
@@ -50,7 +52,10 @@ class Plan:
         return cls(raw["width"], Target(raw["fan_in"], raw["edges"], raw.get("channels")), raw["note"])
 
 
-def plan(config: FitConfig, in_shape: Sequence[int], classes: int, legos: Legos | None = None) -> Plan:
+def plan(
+    config: FitConfig, in_shape: Sequence[int], classes: int, legos: Legos | None = None,
+    *, front: Front | None = None, start: Backbone | None = None,
+) -> Plan:  # fmt: skip
     """Decide width and target from the options of a run.
 
     A wiring of equal fan-in costs the same whichever maps it picks, but for maps that nobody reads in the end, which
@@ -63,6 +68,7 @@ def plan(config: FitConfig, in_shape: Sequence[int], classes: int, legos: Legos 
         in_shape: one image's, (C, H, W).
         classes: how many.
         legos: the function that the options only name.
+        front, start: see `Nets`; what a backbone costs counts.
 
     Raises:
         ConfigError: a budget that even the smallest net exceeds; the message says what that needs.
@@ -71,12 +77,19 @@ def plan(config: FitConfig, in_shape: Sequence[int], classes: int, legos: Legos 
         >>> plan(FitConfig(preset="mix", fan_in=12), (1, 8, 8), 10).target
         Target(fan_in=12, edges=None, channels=None)
     """
-    nets = Nets(config, in_shape, classes, legos)
+
+    def make(width: int | None) -> Nets:
+        return Nets(replace(config, width=width), in_shape, classes, legos, front=front, start=start)
+
+    nets = make(config.width)
     (name, limit), *_ = [*config.budget().items(), ("", 0)]
+    measure = _measure(config, name, front)
+    if front is not None and name in BEFORE and limit <= BEFORE[name](front):
+        raise ConfigError(f"{name}={limit:,} cannot be met: the backbone alone has {BEFORE[name](front):,}; raise it")
     if nets.options.get("residual"):
-        return _channels(config, in_shape, classes, name, limit)
+        return _channels(config, nets.pixels_shape, make, measure, name, limit)
     if nets.options["merge"] != "mix":
-        return _layers(nets, config, name, limit)
+        return _layers(nets, config, name, before(front, name, limit))
     if name in ("", "fan_in"):
         return Plan(None, Target(fan_in=limit or FAN_IN))
     if name == "keep":
@@ -84,14 +97,13 @@ def plan(config: FitConfig, in_shape: Sequence[int], classes: int, legos: Legos 
         return Plan(None, Target(edges=max(1, int(limit * edges))))
 
     def need(width: int | None, fan_in: int) -> float:
-        net = Nets(replace(config, width=width), in_shape, classes, legos).supernet()
-        return _measure(config, name)(cut_evenly(net, fan_in), in_shape)
+        return measure(cut_evenly(make(width).supernet(), fan_in), nets.pixels_shape)
 
     width = config.width
     if width is None and config.stack == "mix":
         widths = [width for width in WIDTHS if width % config.share == 0]
         width = widths[max(0, _most(lambda i: need(widths[i], FAN_IN), len(widths), limit) - 1)]
-    widest: Any = Nets(replace(config, width=width), in_shape, classes, legos).supernet().body
+    widest: Any = make(width).supernet().body
     most = max(sum(connection.channels) for connection in widest.connections)
     fan_in = _most(lambda i: need(width, i + 1), most, limit)
     if fan_in == 0:
@@ -106,7 +118,10 @@ SHARES = 16
 """Shares of the channels to choose from: one of 16, 2 of 16, ..."""
 
 
-def _channels(config: FitConfig, in_shape: Sequence[int], classes: int, name: str, limit: float) -> Plan:
+def _channels(
+    config: FitConfig, in_shape: Sequence[int], make: Callable[[int | None], Nets],
+    measure: Callable[[nn.Module, Sequence[int]], float], name: str, limit: float,
+) -> Plan:  # fmt: skip
     """The plan of a residual net, whose streams are made narrower: what that costs is known to the last weight.
 
     Where the budget decides the width, it is the largest of which CHANNELS can be kept.
@@ -115,9 +130,9 @@ def _channels(config: FitConfig, in_shape: Sequence[int], classes: int, name: st
         return Plan(None, Target(channels=limit or CHANNELS))
 
     def need(width: int | None, share: float) -> float:
-        net: Any = Nets(replace(config, width=width), in_shape, classes).supernet().eval()
+        net: Any = make(width).supernet().eval()
         keep_channels(net.body, share)
-        return _measure(config, name)(plain(net, net.body.wiring()), in_shape)
+        return measure(plain(net, net.body.wiring()), in_shape)
 
     width = config.width
     if width is None:
@@ -166,9 +181,29 @@ def cut_evenly(net: nn.Module, fan_in: int) -> nn.Module:
     return plain(net.eval(), body.wiring())
 
 
-def _measure(config: FitConfig, name: str) -> Callable[[nn.Module, Sequence[int]], float]:
-    """Measure of each limit; kilobytes are those of the int8 file where there is one."""
-    return int8_kilobytes if name == "max_kb" and config.int8 else _MEASURES[name]
+def _measure(config: FitConfig, name: str, front: Front | None) -> Callable[[nn.Module, Sequence[int]], float]:
+    """Measure of each limit, of the whole net; kilobytes are those of the int8 file where there is one."""
+    measure = int8_kilobytes if name == "max_kb" and config.int8 else _MEASURES.get(name)
+    if front is None or measure is None:
+        return measure or _MEASURES["max_params"]  # of other budgets nothing is measured
+    return lambda net, _: measure(front.complete(net), front.in_shape)
+
+
+def before(front: Front | None, name: str, limit: float) -> float:
+    """Return what is left of a limit on parameters or multiply-adds behind a backbone.
+
+    Args:
+        front: the backbone; None leaves all.
+        name: of the budget.
+        limit: of the whole net.
+    """
+    return limit if front is None or name not in BEFORE else limit - BEFORE[name](front)
+
+
+BEFORE: dict[str, Callable[[Front], int]] = {
+    "max_params": lambda front: front.parameters, "max_macs": lambda front: front.macs
+}  # fmt: skip
+"""The part of a budget that a frozen backbone takes."""
 
 
 def int8_kilobytes(net: nn.Module, in_shape: Sequence[int]) -> float:
@@ -213,8 +248,9 @@ def _layers(nets: Nets, config: FitConfig, name: str, limit: float) -> Plan:
     net = nets.supernet()
     ranked = importance(net, method="gate")
     if name not in ("max_params", "max_macs"):
-        return Plan(None, Target(edges=max(1, int((limit or KEEP) * ranked.count()))))
-    ends = budget_range(ranked, copy.deepcopy(net).eval(), nets.in_shape)
+        share = limit or (KEEP_MAPS if config.stack == "maps" else KEEP)
+        return Plan(None, Target(edges=max(1, int(share * ranked.count()))))
+    ends = budget_range(ranked, copy.deepcopy(net).eval(), nets.pixels_shape)
     low, high = (ends.parameters if name == "max_params" else ends.macs) or (0, 0)
     if low > limit:
         raise ConfigError(

@@ -96,7 +96,7 @@ class ClassificationModule(TrainingModule):
     again = "fit anew"
 
     def __init__(
-        self, net: nn.Module, normalize: nn.Module, classes: int, schedule: Schedule, steps: int,
+        self, net: nn.Module, normalize: Callable[[Tensor], Tensor], classes: int, schedule: Schedule, steps: int,
         *, penalty: float = 0.0, costs: Tensor | None = None, vary: Vary | None = None,
         weights: Tensor | None = None, taught: Taught | None = None,
     ) -> None:  # fmt: skip
@@ -150,7 +150,9 @@ def _size(connection: Connection, gate: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def logits_of(net: nn.Module, normalize: nn.Module, images: Tensor, *, batch: int | None = None) -> Tensor:
+def logits_of(
+    net: nn.Module, normalize: Callable[[Tensor], Tensor], images: Tensor, *, batch: int | None = None
+) -> Tensor:
     """Return a net's logits in evaluation mode, whatever mode it is in.
 
     Args:
@@ -183,7 +185,7 @@ def logits_of(net: nn.Module, normalize: nn.Module, images: Tensor, *, batch: in
             module.training = training
 
 
-def accuracy(net: nn.Module, normalize: nn.Module, split: Split) -> float:
+def accuracy(net: nn.Module, normalize: Callable[[Tensor], Tensor], split: Split) -> float:
     """Return the fraction of images whose most likely class is the true one.
 
     Args:

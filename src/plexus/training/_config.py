@@ -13,17 +13,21 @@ from plexus.training._options import ImageOptions, declared, option, read_count
 
 KEEP = 0.3
 """The share of edges between layers to keep where no budget is chosen."""
+KEEP_MAPS = 0.6
+"""That share of the few edges behind a backbone."""
 FAN_IN = 16
 """The source maps that every group of maps keeps where no budget is chosen."""
 CHANNELS = 0.75
 """The share of the channels of every stream to keep where no budget is chosen."""
-_MERGES = {"separable": "mix", "mix": "mix", "blocks": "concat", "legos8": "concat"}
+_MERGES = {"separable": "mix", "mix": "mix", "blocks": "concat", "legos8": "concat", "maps": "concat"}
 _DEPTHWISE = ("separable", "mix")
+LITE = "efficientnet-lite0"
+"""The backbone that comes with a package."""
 MEMORY = "(in memory)"
 """Names, in options, what was no file: images, or a function that makes legos."""
 BUDGETS = ("keep", "fan_in", "max_params", "max_macs", "max_ms", "max_kb")
 """Options that limit what is left; one of them at most is given."""
-STACK = ("preset", "legos", "neuron", "start_from", "start_at")
+STACK = ("preset", "legos", "neuron", "start_from", "start_at", "backbone", "backbone_lr")
 """Options that decide which legos there are, and so which budgets suit."""
 
 
@@ -68,7 +72,7 @@ class FitConfig(ImageOptions):
     )  # fmt: skip
     augment: bool | None = option(
         None, "data", "vary the training images: shift by up to 10 % and flip; without it none of this",
-        default="all data but digits",
+        default="all data but digits, and not before a backbone that does not learn",
     )  # fmt: skip
     flip: bool | None = option(
         None, "data", "mirror half of the training images, left to right", default="as augment says"
@@ -94,9 +98,17 @@ class FitConfig(ImageOptions):
     start_frozen: bool = option(
         True, "network", "leave the encoder as it is; otherwise it learns, too", needs={"start_from": ...}
     )
-    preset: Literal["separable", "mix", "deep", "blocks", "legos8", "dense"] | None = option(
+    backbone: str | None = option(
+        None, "network", "legos read the maps of a learned net in place of pixels: efficientnet-lite0 "
+        "(pip install plexus-nn[backbone]), a run, or FILE.py:function+WEIGHTS.safetensors, which takes pixels 0..255",
+        needs={"start_from": None}, default="none",
+    )  # fmt: skip
+    backbone_lr: float = option(
+        0.0, "network", "peak learning rate of the backbone; at 0 it stays as it is", ge=0, needs={"backbone": ...}
+    )
+    preset: Literal["separable", "mix", "deep", "blocks", "legos8", "dense", "maps"] | None = option(
         None, "network", "the stack of legos; at an encoder's Z always dense", needs={"legos": None},
-        default="separable, or deep for other neurons than plain",
+        default="separable, deep for other neurons than plain, or maps behind a backbone",
     )  # fmt: skip
     legos: str | None = option(None, "network", "FILE.py:function giving your own legos for an input shape")
     width: int | None = option(
@@ -149,7 +161,7 @@ class FitConfig(ImageOptions):
         "share of the edges to keep, or of the channels of every stream (separable)",
         gt=0,
         le=1,
-        default=f"{CHANNELS} (separable), {KEEP} where layers are joined",
+        default=f"{CHANNELS} (separable), {KEEP} where layers are joined, {KEEP_MAPS} (maps)",
     )
     fan_in: int | None = option(
         None, "wiring", "source maps that every group of maps keeps, where single maps are mixed", ge=1,
@@ -200,13 +212,19 @@ class FitConfig(ImageOptions):
     )
 
     @property
+    def side(self) -> int | None:
+        """The size that images are brought to: `size`, or what a known backbone was trained at."""
+        return 224 if self.size is None and self.backbone == LITE else self.size
+
+    @property
     def stack(self) -> str:
         """The stack of legos that these options ask for: a preset, or `legos` for the user's own."""
         return _stack(vars(self))
 
     def strengths(self) -> dict[str, Any]:
         """Return the strengths of the augmentation, by name: what is not chosen is as `augment` says."""
-        usual = self.data != "digits" if self.augment is None else self.augment
+        frozen = self.backbone is not None and not self.backbone_lr  # its maps are then computed once
+        usual = self.data != "digits" and not frozen if self.augment is None else self.augment
         flip = usual if self.flip is None else self.flip
         shift = (0.1 if usual else 0.0) if self.shift is None else self.shift
         return {"shift": shift, "flip": flip, "crop": self.crop, "cutout": self.cutout}
@@ -244,7 +262,7 @@ class FitConfig(ImageOptions):
                 sentences[name] = f"{name}={chosen[name]!r} has no effect at an encoder's Z, where legos are dense"
         if "width" in chosen and stack in ("blocks", "legos8"):
             sentences["width"] = (
-                f"width={chosen['width']!r} belongs to preset=separable, mix and deep, not to preset={stack}"
+                f"width={chosen['width']!r} belongs to preset=separable, mix, deep and maps, not to preset={stack}"
             )
         for name in ("share", "fan_in", "resize") if stack == "separable" else ():
             if name in chosen:
@@ -267,6 +285,8 @@ def _stack(options: Mapping[str, Any]) -> str:
     """The stack of legos that options ask for."""
     if options.get("legos") is not None:
         return "legos"
+    if options.get("backbone") is not None and options.get("preset") is None:
+        return "maps"
     if options.get("start_from") is not None and options.get("start_at", "z") == "z":
         return "dense"
     plain = options.get("neuron", "plain") == "plain"

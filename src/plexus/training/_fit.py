@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from plexus.errors import ConfigError, DataError, RunError, short
 from plexus.record import FitRecord
 from plexus.training import engine
-from plexus.training._config import BUDGETS, MEMORY, STACK, FitConfig
+from plexus.training._config import BUDGETS, LITE, MEMORY, STACK, FitConfig
 from plexus.training._options import declared, read_yaml
 from plexus.training.engine import Kind, Listener
 from plexus.training.run_folder import read_checked, write_checked
@@ -24,7 +24,13 @@ FIT = Kind(
     config=FitConfig,
     record=FitRecord,
     task="plexus.training._task:FitTask",
-    paths={"data": ("digits", MEMORY), "legos": (MEMORY,), "start_from": (), "teacher": (MEMORY,)},
+    paths={
+        "data": ("digits", MEMORY),
+        "legos": (MEMORY,),
+        "start_from": (),
+        "teacher": (MEMORY,),
+        "backbone": (MEMORY, LITE),
+    },
     outputs=lambda record: (
         "model.safetensors",
         "model.onnx",
@@ -115,7 +121,7 @@ def load_data(config: FitConfig, memory: Any = None) -> ImageData:
     if memory is None and config.data == MEMORY:
         raise DataError("the images were in memory; give them again: plexus.load(RUN).prune(..., data=IMAGES)")
     return load(
-        config.data if memory is None else memory.samples, size=config.size, seed=config.seed, val=config.val,
+        config.data if memory is None else memory.samples, size=config.side, seed=config.seed, val=config.val,
         test=config.test, skip_unreadable=config.skip_unreadable, limit=config.limit, label=config.label,
         fit=config.fit or "auto", cache=config.cache,
     )  # fmt: skip

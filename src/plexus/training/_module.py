@@ -32,6 +32,7 @@ class Schedule:
         first: epochs of the cycle that came before this phase.
         lr: peak learning rate.
         gate_lr: peak learning rate of the gates.
+        start_lr: that of what stands before the body, where it differs: of a net's ``start``.
         weight_decay: of everything but the gates, and the weights of unit and spherical layers: their lengths mean
             nothing, gradients are at right angles to them.
         warmup: fraction of the cycle for which gates stay as they are.
@@ -49,6 +50,7 @@ class Schedule:
     first: int
     lr: float
     gate_lr: float = 0.0
+    start_lr: float | None = None
     weight_decay: float = 5e-4
     warmup: float = 0.0
     seed: int = 0
@@ -178,10 +180,13 @@ class TrainingModule(L.LightningModule, ABC):
     def configure_optimizers(self) -> Any:
         gates = [c.weight for c in gated(self.net) if c.weight.requires_grad]
         turned = directions(self.net)
-        apart = {id(p) for p in (*gates, *turned)}
-        others = [p for p in self.net.parameters() if id(p) not in apart]
         plan = self.schedule
+        start = [p for name, p in self.net.named_parameters() if name.startswith("start.")]
+        start = start if plan.start_lr is not None else []
+        apart = {id(p) for p in (*gates, *turned, *start)}
+        others = [p for p in self.net.parameters() if id(p) not in apart]
         groups: list[dict[str, Any]] = [{"params": others, "weight_decay": plan.weight_decay, "lr": plan.lr}]
+        groups += [{"params": start, "weight_decay": plan.weight_decay, "lr": plan.start_lr}] if start else []
         groups += [{"params": gates, "weight_decay": 0.0, "lr": plan.gate_lr}] if gates else []
         groups += [{"params": turned, "weight_decay": 0.0, "lr": plan.lr}] if turned else []
         optimizer = torch.optim.AdamW(groups)

@@ -54,7 +54,8 @@ def predict(
     if not images:
         raise ConfigError("name at least one image or folder")
     about, shape = session.get_modelmeta().custom_metadata_map, tuple(record.data.in_shape)
-    grey = len(set(about.get("mean", "").split(", "))) == 1  # grey images may have been stored in three channels
+    means = set(about.get("mean", "").split(", "))
+    grey = len(means) == 1 and means != {"0"}  # grey images may have been stored in three channels
     answers: list[dict[str, Any]] = []
     waiting: list[tuple[dict[str, Any], NDArray[np.uint8]]] = []
     for entry, pixels in _read(images, record, skip_unreadable=skip_unreadable, progress=progress):

@@ -14,6 +14,7 @@ from torch import fx, nn
 
 from plexus.errors import RunError
 from plexus.nn import fold
+from plexus.training._backbone import Front, open_backbone
 from plexus.training._classification import Normalize
 from plexus.training._config import FitConfig
 from plexus.training._cut import left, plain
@@ -25,7 +26,9 @@ from plexus.training.nets import Legos, Nets
 from plexus.wiring import importance, read_wiring
 
 
-def read_model(run: str | Path, *, scale: tuple[float, float] | None = None, legos: Legos | None = None) -> nn.Module:
+def read_model(
+    run: str | Path, *, scale: tuple[float, float] | None = None, legos: Legos | None = None, backbone: Any = None
+) -> nn.Module:
     r"""Rebuild the net that a run hands over, with its normalisation in front.
 
     Its layers follow from the options and the wiring, its numbers are those of `model.safetensors`.
@@ -35,6 +38,7 @@ def read_model(run: str | Path, *, scale: tuple[float, float] | None = None, leg
         scale: the numbers l and h that stand for black and white in the images it will be given; pixels from 0 to 255
             unless given.
         legos: the function that made the legos, where it was in memory.
+        backbone: the module that is the backbone, or a function that makes it, where it was in memory.
 
     Shape:
         (N, C, H, W) -> logits (N, K)
@@ -60,15 +64,19 @@ def read_model(run: str | Path, *, scale: tuple[float, float] | None = None, leg
     learned = folder / "checkpoints" / "fit" / "weights.safetensors"
     if not learned.is_file():
         raise RunError(f"{learned}: not there: the net is rebuilt from it; take {folder / 'model.py'} or model.onnx")
+    shape = tuple(record.data.in_shape)
+    opened = open_backbone(config, shape, read_model, given=backbone, weights=False)  # type: ignore[arg-type]
+    front = Front(opened, "") if opened is not None and not opened.learns else None
     try:
         weights, shipped = load_file(learned), load_file(folder / "model.safetensors")
         with torch.random.fork_rng(devices=[]):
-            net: Any = Nets(config, record.data.in_shape, len(record.data.classes), legos).supernet()
+            nets = Nets(config, shape, len(record.data.classes), legos, front=front, start=None if front else opened)
+            net: Any = nets.supernet()
         load_exact(net, weights)
         kept = left(importance(net, method="gate"), net.body)
         there = read_wiring(folder / "wiring.json").strengths()
         kept = kept if kept.maps else kept.keep([edge[:2] for edge in kept.edges if edge[:2] in there])
-        normalize = Normalize(shipped["pixel_mean"].flatten(), shipped["pixel_std"].flatten())
+        normalize = front or Normalize(shipped["pixel_mean"].flatten(), shipped["pixel_std"].flatten())
         whole: Any = fold(with_pixels(plain(net.eval(), kept), normalize).eval())
         whole.load_state_dict(shipped)
     except (SafetensorError, KeyError, RuntimeError, OSError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -13,13 +14,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from plexus.data import Augmentation, pixel_statistics
-from plexus.errors import RunError, printable
+from plexus.data import Augmentation, ImageData, pixel_statistics
+from plexus.errors import ConfigError, RunError, printable
 from plexus.graph import Wiring
-from plexus.models import resnet
-from plexus.progress import current
+from plexus.models import Backbone, resnet
+from plexus.progress import bar, current
 from plexus.record import atomic_write, read_json
-from plexus.training._budget import Plan, like_milliseconds, plan
+from plexus.training._backbone import STATISTICS, Front, front_is_whole, front_name, open_backbone, with_maps
+from plexus.training._budget import Plan, before, like_milliseconds, plan
 from plexus.training._classification import ClassificationModule, Normalize
 from plexus.training._config import MEMORY, FitConfig
 from plexus.training._cut import GradualCut, left, plain
@@ -27,9 +29,10 @@ from plexus.training._distill import Teacher, open_teacher
 from plexus.training._fit import FIT, load_data
 from plexus.training._loop import Batches, Loop, check_devices, wait
 from plexus.training._module import Schedule, reduce_seed
+from plexus.training._read_model import read_model
 from plexus.training.engine import Task
 from plexus.training.evaluation import SHARES, Trained, costs, evaluate, tested
-from plexus.training.export import CALIBRATED, export, export_int8, milliseconds, onnx_logits
+from plexus.training.export import CALIBRATED, export, export_int8, milliseconds, onnx_logits, to_onnx
 from plexus.training.nets import Nets
 from plexus.training.run_folder import is_rank_zero
 from plexus.wiring import edge_costs, importance, parameters, prune, random_maps, random_wiring, trace, write_wiring
@@ -37,9 +40,11 @@ from plexus.wiring import edge_costs, importance, parameters, prune, random_maps
 GATE_LR = (0.05, 0.01)
 """Peak rate of gates, and of the weights of a mix, which are a layer's."""
 CONTROLS = {
-    "random": "random wiring", "direct": "never wider", "resnet": "ResNet"
+    "random": "random wiring", "direct": "never wider", "linear": "linear head", "resnet": "ResNet"
 }  # fmt: skip
 """The part of the progress in which a control is trained, in the words of the tables and pages."""
+MAPS = "maps of the backbone"
+"""The part of the progress in which they are computed."""
 AGAIN = 0.6
 """The fraction of the cycle of the rate at which a net that is cut further takes it up again."""
 
@@ -59,25 +64,53 @@ class FitTask(Task[FitConfig]):
         return self.data.fingerprint
 
     def check(self) -> None:
-        mean, std = pixel_statistics(self.data.train.images)
-        plain = self.config.start_from is None  # an encoder brings its own
-        self.normalize = Normalize(mean if plain else mean * 0, std.clamp_min(1.0) if plain else std * 0 + 1)
-        self.plan = self._plan()
+        self.normalize, start = self._input()
+        front = self.normalize if isinstance(self.normalize, Front) else None
+        self.plan = self._plan(front, start)
         config = self.config if self.plan.width is None else replace(self.config, width=self.plan.width)
-        self.nets = Nets(config, self.data.in_shape, len(self.data.classes), self.given.get("legos"))
+        self.nets = Nets(
+            config, self.data.in_shape, len(self.data.classes), self.given.get("legos"), front=front, start=start
+        )
         self.nets.supernet()
+        self.seen = self.data  # or the maps of a backbone, once they are computed
         self.teacher = open_teacher(self.config, self.data, self.given.get("teacher"))
         check_devices(self.config)
         self.loop = Loop(
             self.folder, self.config, listen=self.listen, progress=self.progress, logs=("csv", "tensorboard")
         )
 
-    def _plan(self) -> Plan:
+    def _input(self) -> tuple[Normalize | Front, Backbone | None]:
+        """What makes of pixels the nets' input, and the backbone where it is a part of them, as it learns."""
+        config = self.config
+        backbone = open_backbone(config, self.data.in_shape, read_model, given=self.given.get("backbone"))
+        if backbone is not None and not backbone.learns:
+            front = Front(backbone, front_name(config, self.given.get("backbone")))
+            if front_is_whole(front.net):
+                self._check_onnx(front)
+            return front, None
+        mean, std = pixel_statistics(self.data.train.images)
+        plain = config.start_from is None and backbone is None  # an encoder or a backbone brings its own
+        return Normalize(mean if plain else mean * 0, std.clamp_min(1.0) if plain else std * 0 + 1), backbone
+
+    def _check_onnx(self, front: Front) -> None:
+        """Refuse now what could not be written after all training."""
+        try:
+            to_onnx(front.net, front.in_shape)
+        except Exception as error:  # the exporter meets the user's code, and raises whatever it likes
+            raise ConfigError(
+                f"backbone={self.config.backbone}: ONNX cannot express it ({type(error).__name__}); write its forward "
+                "without branches that depend on pixels"
+            ) from None
+
+    def _plan(self, front: Front | None, start: Backbone | None) -> Plan:
         """The plan, made once: a budget of milliseconds is measured, and no two measurements are the same."""
         path = self.folder / "checkpoints" / "plan.json"
         if is_rank_zero() and not path.exists():
             path.parent.mkdir(exist_ok=True)
-            made = plan(self.config, self.data.in_shape, len(self.data.classes), self.given.get("legos"))
+            made = plan(
+                self.config, self.data.in_shape, len(self.data.classes), self.given.get("legos"), front=front,
+                start=start,
+            )  # fmt: skip
             atomic_write(path, json.dumps(made.to_dict()))
         wait()
         return Plan.from_dict(read_json(path, "fit anew"))
@@ -101,10 +134,24 @@ class FitTask(Task[FitConfig]):
             facts |= {"scale": memory.scale and list(memory.scale), "numbers": memory.numbers}
             facts["notes"] = list(data.notes)
         parts = {"data": facts, "epochs": [], "plan": self.plan.to_dict()}
+        if words := self._front_words():
+            parts["front"] = words
         return parts | ({"teacher": self.teacher.opened.name} if self.teacher is not None else {})
 
+    def _front_words(self) -> str:
+        """The backbone in a line; empty without one."""
+        front, backbone = self.nets.front, self.nets.backbone
+        if front is not None:
+            facts = f"{front.parameters:,} parameters, {front.macs:,} multiply-adds"
+            return f"{front.name}, which stays as it is: maps {front.backbone.words}; {facts}"
+        if backbone is None:
+            return ""
+        name = front_name(self.config, self.given.get("backbone"))
+        return f"{name}, which learns: maps {backbone.words}; {parameters(backbone):,} parameters"
+
     def parts(self) -> dict[str, float]:
-        return dict.fromkeys(("learning", *(CONTROLS[name] for name in self._competitors())), 80.0)
+        maps = {MAPS: 60.0} if self.nets.front is not None else {}
+        return maps | dict.fromkeys(("learning", *(CONTROLS[name] for name in self._competitors())), 80.0)
 
     def header(self) -> list[str]:
         data, config = self.data, self.config
@@ -123,12 +170,16 @@ class FitTask(Task[FitConfig]):
             + (f", {self.nets.config.width} channels at first" if self.nets.config.width else ""),
             f"budget  {f'{name}={limit:g}: ' if name else ''}{left}; {config.epochs} epochs",
         ]
+        if words := self._front_words():
+            lines.insert(1, f"front   {words}")
         if self.teacher is not None:
             lines.append(f"teacher {self.teacher.opened.name}, {config.teacher_share:.0%} of the loss")
         return [printable(line) for line in lines] + ([f"        {self.plan.note}"] if self.plan.note else [])
 
     def train(self) -> None:
         config, whole = self.config, self.config.epochs
+        if self.nets.front is not None:
+            self.seen = self._maps(self.nets.front)
         net: Any = self.nets.supernet()
         if (self.folder / "checkpoints" / "start").exists():  # cut further: what was learned is there
             self.loop.run(
@@ -149,7 +200,22 @@ class FitTask(Task[FitConfig]):
         self.record["blind"] = bool(self._decide("blind", lambda: int(cut.blind and less)))
         kept = self._kept(net)
         final = plain(net.eval(), kept)
-        self.trained = Trained(net, final, kept, self._controls(kept, final) if config.controls else [])
+        self.trained = Trained(net, final, kept, self._controls(kept, final))
+
+    def _maps(self, front: Front) -> ImageData:
+        """The maps of the backbone, computed once; those of the training images too, where they stay what they are."""
+        place, data, start = self.folder / "checkpoints" / "maps", self.data, time.monotonic()
+        again = not any(self.config.strengths().values()) and self.teacher is None
+        with bar(MAPS, STATISTICS + sum(map(len, data.splits.values())), self.progress) as step:
+            front.measure(data.train.images)
+            step(STATISTICS)
+            if is_rank_zero():
+                place.mkdir(parents=True, exist_ok=True)
+                with_maps(front, data, place, step, train=again)
+            wait()
+            seen = with_maps(front, data, place, lambda *_, **__: None, train=again)
+        self.spend("maps", start)
+        return seen
 
     def _chance(self) -> float:
         """The accuracy of always answering with the commonest class."""
@@ -159,7 +225,11 @@ class FitTask(Task[FitConfig]):
     def _kept(self, net: Any) -> Wiring:
         """The wiring that is left, with the strength of every edge."""
         kept = left(importance(net, method="gate"), net.body)
-        limit = {name: value for name, value in self.config.budget().items() if name in ("max_params", "max_macs")}
+        limit: dict[str, Any] = {
+            name: int(before(self.nets.front, name, value))
+            for name, value in self.config.budget().items()
+            if name in ("max_params", "max_macs")
+        }
         if limit and self.nets.options["merge"] != "mix":  # which edges stay decides what they cost
             kept = prune(kept, **limit, net=net)
         return kept
@@ -170,24 +240,39 @@ class FitTask(Task[FitConfig]):
         The net without the cut has the shape that was left, from the first step, and as much processor time. The
         residual net takes as many milliseconds as the result, and as many epochs.
         """
-        rows = []
+        rows: list[tuple[str, str, nn.Module]] = []
         if "direct" in self._competitors():
             net = self.nets.pattern(kept)
             epochs = self._decide("direct", lambda: self._epochs_of(net))
             label = f"never wider, {epochs} ep."
             rows.append(("direct", label, self._phase("direct", net, self._schedule(0, epochs, 4, whole=epochs))))
-        else:
+        elif "random" in self._competitors():
             rows.append(("random", "random wiring", self._random(kept)))
+        if "linear" in self._competitors():
+            rows.append(
+                (
+                    "linear",
+                    "linear head",
+                    self._phase("linear", self._linear(), self._schedule(0, self.config.epochs, 6)),
+                )
+            )
         if "resnet" in self._competitors():
             rows.append(self._resnet(final))
         return rows
 
     def _competitors(self) -> list[str]:
         """The controls of this run, by name."""
+        linear = ["linear"] if self.nets.front is not None or self.nets.backbone is not None else []
         if not self.config.controls:
-            return []
+            return linear
         first = "direct" if self.nets.options.get("residual") else "random"
-        return [first] if self.nets.encoder is not None else [first, "resnet"]
+        return [first, *linear] if linear or self.nets.encoder is not None else [first, "resnet"]
+
+    def _linear(self) -> nn.Module:
+        """A linear layer on the pooled last map of the backbone: is what stands above it worth anything?"""
+        backbone = self.nets.backbone if self.nets.front is None else self.nets.front.backbone
+        assert backbone is not None
+        return self.nets.linear(backbone.shapes[-1][0])
 
     def _resnet(self, final: nn.Module) -> tuple[str, str, nn.Module]:
         """A plain residual net that takes as long for an image as the result."""
@@ -219,7 +304,7 @@ class FitTask(Task[FitConfig]):
     def _epochs_of(self, net: nn.Module) -> int:
         """The epochs that a net can be trained in the processor time of the fit: a few steps are timed."""
         module = self._module(copy.deepcopy(net), self._schedule(0, 1, 4))
-        images, labels = (t[: self.config.batch_size] for t in (self.data.train.images, self.data.train.labels))
+        images, labels = (t[: self.config.batch_size] for t in (self.seen.train.images, self.seen.train.labels))
         times = []
         for _ in range(8):
             start = time.process_time()
@@ -242,7 +327,7 @@ class FitTask(Task[FitConfig]):
 
     def evaluate(self) -> None:
         nets, data = self.trained, self.data
-        self.record |= evaluate(nets, self.config, data, self.normalize, self.ranking())
+        self.record |= evaluate(nets, self.config, self.seen, self.normalize, self.ranking(), data.test)
         self.record["data"]["copies"] = data.copies()
         body: Any = nets.supernet.body
         kept = tuple(edge for edge in body.wiring().edges if edge[:2] in nets.kept.strengths())
@@ -259,6 +344,9 @@ class FitTask(Task[FitConfig]):
             entry |= measured
         if self.config.int8:
             self._int8(model)
+        shutil.rmtree(
+            self.folder / "checkpoints" / "maps", ignore_errors=True
+        )  # computed again where they are asked for
         if "model.py" in facts:
             self.record["machine"]["model.py"] = facts["model.py"]
 
@@ -290,7 +378,7 @@ class FitTask(Task[FitConfig]):
 
     def ranking(self, most: int = 512) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Validation images by which edges are ranked."""
-        images, labels = self.data.val.images[:most], self.data.val.labels[:most]
+        images, labels = self.seen.val.images[:most], self.seen.val.labels[:most]
         return [(self.normalize(x), y) for x, y in zip(images.split(256), labels.split(256), strict=True)]
 
     def _schedule(self, first: int, last: int, branch: int, *, whole: int | None = None) -> Schedule:
@@ -303,16 +391,17 @@ class FitTask(Task[FitConfig]):
             lr=config.lr,
             gate_lr=GATE_LR[self.nets.options["merge"] == "mix"] if config.gate_lr is None else config.gate_lr,
             weight_decay=config.weight_decay,
+            start_lr=config.backbone_lr if config.backbone_lr else None,
             warmup=config.warmup,
             seed=config.seed * 10 + branch,
             augment=Augmentation(**config.strengths()),
         )
 
     def _batches(self, schedule: Schedule) -> Batches:
-        config, train = self.config, self.data.train
+        config, train = self.config, self.seen.train
         weights = self._class_weights()[train.labels].double().numpy() if config.balance == "sampling" else None
         return Batches(
-            train, self.data.val, size=config.batch_size, seed=schedule.seed, devices=config.devices, weights=weights
+            train, self.seen.val, size=config.batch_size, seed=schedule.seed, devices=config.devices, weights=weights
         )
 
     def _class_weights(self) -> torch.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from plexus.data import ImageData, Split, data_uri
 from plexus.graph import Wiring
 from plexus.nn import fold
 from plexus.progress import current
+from plexus.training._backbone import Front
 from plexus.training._classification import Normalize, accuracy, logits_of
 from plexus.training._config import FitConfig
 from plexus.training._cut import keep_channels, left, plain
@@ -52,22 +53,28 @@ class Trained:
 
 
 def evaluate(
-    nets: Trained, config: FitConfig, data: ImageData, normalize: Normalize, ranking: Ranking
-) -> dict[str, Any]:
+    nets: Trained, config: FitConfig, data: ImageData, normalize: Normalize | Front, ranking: Ranking,
+    pixels: Split | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Measure all nets of a fit.
 
     Args:
         nets: trained to their end.
         config: options of the run.
-        data: the images.
+        data: the images, or the maps of a backbone.
         normalize: pixels to the nets' input.
+        pixels: the test images themselves, where the data are maps.
         ranking: validation images by which edges are ranked.
 
     Returns:
         Parts of the record.
     """
     body: Any = nets.supernet.body
-    shape = "x".join(map(str, (*data.in_shape[1:], data.in_shape[0])))
+    pixels = data.test if pixels is None else pixels
+    channels, *size = pixels.images.shape[1:]
+    shape = "x".join(map(str, (*size, channels)))
+    if isinstance(normalize, Front):
+        shape += f", maps of {normalize.name}: {normalize.backbone.words}"
     dense = "" if config.dense == "plain" else f"{config.dense} "
     labels = {"input": shape, "head": f"{dense}{config.head}, {len(data.classes)} classes"}
     uncut = copy.deepcopy(nets.supernet)
@@ -85,8 +92,8 @@ def evaluate(
         "chosen": 0,
         "results": _results(nets, uncut, data, normalize),
         "confusion": confusion(logits, data.test.labels, len(data.classes)),
-        "mistakes": mistakes(logits, data.test),
-        "correct": surest(logits, data.test),
+        "mistakes": mistakes(logits, pixels),
+        "correct": surest(logits, pixels),
     }
 
 
@@ -118,7 +125,7 @@ def _edges(nets: Trained, uncut: nn.Module, config: FitConfig, ranking: Ranking)
 
 
 def _budgets(
-    nets: Trained, edges: Sequence[dict[str, Any]], data: ImageData, normalize: Normalize
+    nets: Trained, edges: Sequence[dict[str, Any]], data: ImageData, normalize: Normalize | Front
 ) -> list[dict[str, Any]]:
     """The net cut further, as plain nets, with no training after but for the statistics of batch norms."""
     index = {(e["source"], e["target"]): i for i, e in enumerate(edges)}
@@ -153,7 +160,7 @@ def _cut_on(nets: Trained, share: float) -> Wiring:
 
 
 @torch.no_grad()
-def renormed(net: nn.Module, normalize: nn.Module, images: Tensor, *, batch: int = 128) -> nn.Module:
+def renormed(net: nn.Module, normalize: Callable[[Tensor], Tensor], images: Tensor, *, batch: int = 128) -> nn.Module:
     """Measure the statistics of a net's batch norms anew, as cutting moved the maps that they stand behind; in place.
 
     Args:
@@ -183,7 +190,7 @@ def renormed(net: nn.Module, normalize: nn.Module, images: Tensor, *, batch: int
     return net.eval()
 
 
-def _results(nets: Trained, uncut: nn.Module, data: ImageData, normalize: Normalize) -> list[dict[str, Any]]:
+def _results(nets: Trained, uncut: nn.Module, data: ImageData, normalize: Normalize | Front) -> list[dict[str, Any]]:
     """Every net on the test images, which nothing was chosen by; the uncut one was not trained to its end."""
     whole = plain(uncut, importance(uncut, method="gate"))
     rows: list[tuple[str, str, nn.Module]] = [("final", "learned wiring", nets.final), *nets.controls]
@@ -201,7 +208,7 @@ def _results(nets: Trained, uncut: nn.Module, data: ImageData, normalize: Normal
 
 
 def result(
-    name: str, label: str, net: nn.Module, normalize: Normalize, split: Split, in_shape: Sequence[int]
+    name: str, label: str, net: nn.Module, normalize: Normalize | Front, split: Split, in_shape: Sequence[int]
 ) -> dict[str, Any]:
     """One row of the results: accuracy with its 95 % Wilson interval, and what the net costs."""
     figures = tested(logits_of(net, normalize, split.images), split)
@@ -242,15 +249,18 @@ def balanced(hits: Tensor, labels: Tensor) -> dict[str, float]:
     return {"balanced_accuracy": (right / counts).mean().item()}
 
 
-def costs(net: nn.Module, normalize: Normalize, in_shape: Sequence[int]) -> dict[str, Any]:
+def costs(net: nn.Module, normalize: Normalize | Front, in_shape: Sequence[int]) -> dict[str, Any]:
     """The cost of a net as the file that a run leaves, its unit and spherical layers folded.
 
     Returns:
         parameters, macs (multiply-adds of one image), latency_ms (onnxruntime, one thread), kb (of the file); the last
         two are None where ONNX cannot express the net.
     """
-    plain = fold(net)
-    figures = {"parameters": parameters(net), "macs": multiply_adds(plain, in_shape)}
+    front = normalize if isinstance(normalize, Front) else None
+    figures = {"parameters": parameters(net), "macs": multiply_adds(fold(net), front.out_shape if front else in_shape)}
+    if front is not None:  # what comes before the net costs, too
+        figures = {"parameters": figures["parameters"] + front.parameters, "macs": figures["macs"] + front.macs}
+        in_shape = front.in_shape
     try:
         model = to_onnx(with_pixels(net, normalize).eval(), in_shape, quick=True)
     except Exception:  # the exporter meets layers of the user's, and raises whatever it likes

@@ -27,6 +27,7 @@ import plexus
 from plexus.errors import ConfigError, RunError, TrainingError
 from plexus.nn import fold
 from plexus.record import atomic_write
+from plexus.training._backbone import Front
 from plexus.training._classification import Normalize
 from plexus.training._int8 import quantize, shrink
 from plexus.wiring import to_source
@@ -45,15 +46,17 @@ def load(weights="model.safetensors"):
 '''
 
 
-def with_pixels(net: nn.Module, normalize: Normalize) -> fx.GraphModule:
-    """The net with its normalisation in front: it reads pixels 0..255, (N, C, H, W)."""
+def with_pixels(net: nn.Module, normalize: Normalize | Front) -> fx.GraphModule:
+    """The net with its normalisation, or its backbone, in front: it reads pixels 0..255, (N, C, H, W)."""
+    if isinstance(normalize, Front):
+        net = normalize.complete(net)
     assert isinstance(net, fx.GraphModule)
     # channels last is for training: exported, it becomes gathers, and a net read back from its file has it not
     whole = copy.deepcopy(net).cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     placeholder = next(n for n in whole.graph.nodes if n.op == "placeholder")
     after = placeholder.next
-    whole.register_buffer("pixel_mean", normalize.mean.detach().cpu().clone())
-    whole.register_buffer("pixel_std", normalize.std.detach().cpu().clone())
+    whole.register_buffer("pixel_mean", normalize.mean.detach().cpu().view(1, -1, 1, 1).clone())
+    whole.register_buffer("pixel_std", normalize.std.detach().cpu().view(1, -1, 1, 1).clone())
     with whole.graph.inserting_before(after):
         mean, std = whole.graph.get_attr("pixel_mean"), whole.graph.get_attr("pixel_std")
         shifted = whole.graph.call_function(torch.sub, (placeholder, mean))
@@ -64,7 +67,7 @@ def with_pixels(net: nn.Module, normalize: Normalize) -> fx.GraphModule:
 
 
 def export(
-    net: nn.Module, normalize: Normalize, folder: Path, in_shape: Sequence[int], classes: Sequence[str]
+    net: nn.Module, normalize: Normalize | Front, folder: Path, in_shape: Sequence[int], classes: Sequence[str]
 ) -> dict[str, object]:
     """Write `model.safetensors`, `model.py` and `model.onnx`, and checks both against the net.
 
@@ -112,7 +115,7 @@ def export(
     return facts
 
 
-def describe(normalize: Normalize, in_shape: Sequence[int], classes: Sequence[str]) -> dict[str, str]:
+def describe(normalize: Normalize | Front, in_shape: Sequence[int], classes: Sequence[str]) -> dict[str, str]:
     """Return what a user of the model's files has to know, as they carry it: nothing of when and where it was made.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
@@ -12,8 +13,21 @@ from torch import nn
 
 from plexus.errors import ConfigError, PlexusError
 from plexus.graph import Edge, Wiring
-from plexus.models import Autoencoder, Classifier, Preset, Start, check_start, head, preset, read_autoencoder, separable
+from plexus.models import (
+    Autoencoder,
+    Backbone,
+    Classifier,
+    LinearHead,
+    Preset,
+    Start,
+    check_start,
+    head,
+    preset,
+    read_autoencoder,
+    separable,
+)  # fmt: skip
 from plexus.models import deep as deep_legos
+from plexus.models import maps as map_legos
 from plexus.models import mix as mix_legos
 from plexus.nn import (
     DENSE,
@@ -26,6 +40,7 @@ from plexus.nn import (
     UnitLinear,
     convert,
 )
+from plexus.training._backbone import Front
 from plexus.training._config import MEMORY, FitConfig
 from plexus.training._module import reduce_seed
 from plexus.user_code import user_function
@@ -44,15 +59,22 @@ class Nets:
         in_shape: one image's shape, (C, H, W).
         classes: how many.
         legos: the function that the options only name.
+        front: a frozen backbone, whose maps the nets read.
+        start: one that learns; every net has a copy.
 
     Raises:
         ConfigError: legos that cannot be loaded or do not fit the images.
     """
 
-    def __init__(self, config: FitConfig, in_shape: Sequence[int], classes: int, legos: Legos | None = None) -> None:
-        self.config, self.pixels_shape, self.classes = config, tuple(in_shape), classes
-        self.encoder = _encoder(config, in_shape)
-        self.in_shape = self.pixels_shape if self.encoder is None else self._start(self.encoder).out_shape
+    def __init__(
+        self, config: FitConfig, in_shape: Sequence[int], classes: int, legos: Legos | None = None,
+        *, front: Front | None = None, start: Backbone | None = None,
+    ) -> None:  # fmt: skip
+        self.config, self.classes, self.front = config, classes, front
+        self.pixels_shape = tuple(in_shape) if front is None else front.out_shape
+        self.encoder, self.backbone = _encoder(config, in_shape), start
+        before = self._start()
+        self.in_shape = self.pixels_shape if before is None else before.out_shape
         self.preset = _preset(config, legos)
         self.options: dict[str, Any] = dict(self.preset.options)
         self.options |= {name: getattr(config, name) for name in _OPTIONS if getattr(config, name) is not None}
@@ -60,8 +82,8 @@ class Nets:
             self.options.setdefault("share", config.share)
             self.options.pop("gate_init", None)  # of the preset; a mix has no gates
         if config.gate_init is not None:
-            start = config.gate_init
-            self.options["gate_init"] = start[0] if len(start) == 1 else start
+            gates = config.gate_init
+            self.options["gate_init"] = gates[0] if len(gates) == 1 else gates
 
     def legos(self) -> list[nn.Module]:
         """Fresh legos, unsized where they are lazy; those of other neurons than plain are sized."""
@@ -90,7 +112,7 @@ class Nets:
         return trace(self._headed(body, maps.shape[1]).train())
 
     def _headed(self, body: nn.Module, channels: int) -> Classifier:
-        start = None if self.encoder is None else self._start(self.encoder)
+        start = self._start()
         top = head(self.config.head, channels, self.classes)
         if self.options.get("residual"):  # what comes out of a stream has passed no ReLU
             top.insert(0, nn.ReLU())
@@ -100,8 +122,15 @@ class Nets:
         with_dense(net.head, self.config)
         return net.train()
 
-    def _start(self, encoder: Autoencoder) -> Start:
-        return Start(encoder, self.config.start_at, frozen=self.config.start_frozen)
+    def linear(self, channels: int) -> nn.Module:
+        """A linear layer on a backbone's pooled last map, from the run's seed."""
+        torch.manual_seed(reduce_seed(self.config.seed))
+        return trace(Classifier(nn.Identity(), LinearHead(channels, self.classes), self._start()).train())
+
+    def _start(self) -> Start | Backbone | None:
+        if self.encoder is not None:
+            return Start(self.encoder, self.config.start_at, frozen=self.config.start_frozen)
+        return copy.deepcopy(self.backbone)
 
 
 def _encoder(config: FitConfig, in_shape: Sequence[int]) -> Autoencoder | None:
@@ -118,7 +147,7 @@ def _preset(config: FitConfig, legos: Legos | None) -> Preset:
         return Preset(_function(config.legos, legos), {"merge": "sum", "gate_init": (0.95, 0.27)})
     chosen = preset(config.stack)
     if config.width is not None:
-        make = {"separable": separable, "mix": mix_legos, "deep": deep_legos}[config.stack]
+        make = {"separable": separable, "mix": mix_legos, "deep": deep_legos, "maps": map_legos}[config.stack]
         return Preset(partial(make, width=config.width), chosen.options)
     return chosen
 

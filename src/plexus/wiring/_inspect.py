@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from torch import Tensor, fx, nn
@@ -67,12 +67,13 @@ def is_layer(module: nn.Module) -> bool:
     return type(module).__module__.startswith("torch.nn") or type(module) in NEURON_LAYERS
 
 
-def trace(module: nn.Module) -> fx.GraphModule:
+def trace(module: nn.Module, *, whole: Sequence[nn.Module] = ()) -> fx.GraphModule:
     """Write a module as the operations it is made of, as `torch.fx.symbolic_trace` does, with neurons kept whole.
 
     Args:
         module: any module whose `forward` can be run on symbols; layers of torch, and those of plexus that stand for
             them, become calls of a module.
+        whole: further modules to keep whole.
 
     Returns:
         A `torch.fx.GraphModule` that holds the same layers, not copies.
@@ -85,11 +86,15 @@ def trace(module: nn.Module) -> fx.GraphModule:
         >>> [name for name, _ in trace(nn.Sequential(RotConv2d(1, 2), nn.ReLU())).named_children()]
         ['0', '1']
     """
-    return fx.GraphModule(module, _Tracer().trace(module), type(module).__name__)
+    return fx.GraphModule(module, _Tracer(whole).trace(module), type(module).__name__)
 
 
 class _Tracer(fx.Tracer):
     """Torch's tracer, which keeps torch's own layers whole, with plexus's neurons beside them."""
 
+    def __init__(self, whole: Sequence[nn.Module] = ()) -> None:
+        super().__init__()
+        self.whole = set(map(id, whole))
+
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> Any:
-        return type(m) in NEURON_LAYERS or super().is_leaf_module(m, module_qualified_name)
+        return id(m) in self.whole or type(m) in NEURON_LAYERS or super().is_leaf_module(m, module_qualified_name)
