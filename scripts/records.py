@@ -124,11 +124,17 @@ def entries(root: Path) -> list[Entry]:
     return [Entry(**entry) for entry in table["figure"]]
 
 
-def table(root: Path) -> list[str]:
-    """The rows that `benchmarks/wiring.py report` prints: they are in docs/benchmarks.md as they are."""
+def tables(root: Path) -> dict[str, list[str]]:
+    """Page -> rows that stand there as the records have them, whatever is in their columns."""
     sys.path.insert(0, str(root / "benchmarks"))
-    rows: list[str] = import_module("wiring_parts.table").markdown(read(root, "wiring")).splitlines()[2:]
-    return rows
+    wiring: list[str] = import_module("wiring_parts.table").markdown(read(root, "wiring")).splitlines()[2:]
+    recall = {key: value for key, value in read(root, "audit").items() if key.startswith("kinds/")}
+    rows = []
+    for name in dict.fromkeys(key.split("/", 2)[2] for key in recall):
+        cells = [recall.get(f"kinds/{kind}/{name}") for kind in ("photos", "speckle")]
+        shown = [f"{c['recall']:.2f} | {c['phash_recall']:.2f}" if c else " | " for c in cells]
+        rows.append(f"| {name} | {' | '.join(shown)} |".replace("|  |", "|  |"))
+    return {"docs/benchmarks.md": wiring, "docs/guide/audit.md": rows}
 
 
 def faults(root: Path, pages: Sequence[str] = PAGES) -> Iterator[str]:
@@ -141,10 +147,12 @@ def faults(root: Path, pages: Sequence[str] = PAGES) -> Iterator[str]:
         covered.setdefault(entry.page, []).extend(found)
         if not found:
             yield f"{entry.page}: not there as the records have it: {entry.text if entry.said else entry.filled(known)}"
-    written = (root / "docs" / "benchmarks.md").read_text("utf-8").splitlines()
-    yield from (
-        f"docs/benchmarks.md: a row of the record is not there: {row}" for row in set(table(root)) - set(written)
-    )
+    for page, rows in tables(root).items():
+        written = texts.get(page) or (root / page).read_text("utf-8")
+        for row in rows:
+            if (start := f"\n{written}\n".find(f"\n{row}\n")) < 0:
+                yield f"{page}: a row of the record is not there: {row}"
+            covered.setdefault(page, []).append((start, start + len(row)))
     for page, text in texts.items():
         spans = [*covered.get(page, []), *(code.span() for code in CODE.finditer(text))]
         for match in FIGURE.finditer(text):
@@ -155,13 +163,13 @@ def faults(root: Path, pages: Sequence[str] = PAGES) -> Iterator[str]:
 
 def write(root: Path) -> None:
     """Put the figures of the records into the pages; a row that is new is added by hand."""
-    benchmarks = root / "docs" / "benchmarks.md"
-    text, rows = benchmarks.read_text("utf-8"), {line.split("|")[1]: line for line in table(root)}
-    for figure, line in rows.items():  # a row of this name, or one whose name differs by a number, as of seeds
-        exact, loose = re.escape(figure), NUMBER.join(map(re.escape, re.split(NUMBER, figure)))
-        named = exact if f"|{figure}|" in text else f"(?!{'|'.join(map(re.escape, rows))}){loose}"
-        text = re.sub(rf"^\|{named}\|.*$", line, text, flags=re.MULTILINE)
-    benchmarks.write_text(text, "utf-8")
+    for page, lines in tables(root).items():
+        text, rows = (root / page).read_text("utf-8"), {line.split("|")[1]: line for line in lines}
+        for figure, line in rows.items():  # a row of this name, or one whose name differs by a number, as of seeds
+            exact, loose = re.escape(figure), NUMBER.join(map(re.escape, re.split(NUMBER, figure)))
+            named = exact if f"|{figure}|" in text else f"(?!{'|'.join(map(re.escape, rows))}){loose}"
+            text = re.sub(rf"^\|{named}\|.*$", line, text, flags=re.MULTILINE)
+        (root / page).write_text(text, "utf-8")
     known = names(root)
     for entry in entries(root):
         if not entry.said and not entry.pattern(known=known).search((root / entry.page).read_text("utf-8")):

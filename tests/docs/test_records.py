@@ -37,7 +37,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "docs/figures.toml").write_text(ENTRIES)
     (tmp_path / "docs/benchmarks.md").write_text("| net at 3 px | 4.5 |\n")
     (tmp_path / "README.md").write_text(PAGE)
-    monkeypatch.setattr(records, "table", lambda root: ["| net at 3 px | 4.5 |"])
+    monkeypatch.setattr(records, "tables", lambda root: {"docs/benchmarks.md": ["| net at 3 px | 4.5 |"]})
     return tmp_path
 
 

@@ -21,6 +21,7 @@ from tests.report.findings import (
     make_records,
     make_search,
     make_study,
+    with_suspects,
 )
 from tests.report.records import HOSTILE, hostile_record, make_record
 from tests.report.tasks import hostile_represent, hostile_segment, make_represent, make_segment
@@ -80,6 +81,7 @@ PAGES: dict[str, Callable[[], Record | Mapping[str, Any]]] = {
     "unmeasured": unmeasured,
     "audit": make_audit,
     "audit without pairs": lambda: make_audit(0, problems=[], calibration=None),
+    "audit of labels": lambda: with_suspects(make_audit()),
     "audit of many": lambda: make_audit(3000),
     "hostile audit": hostile_audit,
     "probe": make_probe,

@@ -350,3 +350,67 @@ def test_the_chart_tells_its_bars(opened: Opener, page: Page) -> None:
     opened("audit")
     page.locator("[aria-label^='0.05 to 0.1: 6 candidate']").first.hover()
     expect(page.locator("#tip")).to_contain_text("0.05 to 0.1: 6 candidate pairs")
+
+
+def test_a_doubtful_label_is_seen_beside_an_example_and_changed(opened: Opener, page: Page, tmp_path: Path) -> None:
+    opened("audit of labels")
+    expect(page.locator("#shown")).to_have_text("12 pairs and 3 doubtful labels")
+    page.locator("#kind").select_option("label")
+    expect(page.locator("#shown")).to_have_text("3 of 15 pairs and labels")
+    expect(page.locator("#place")).to_have_text("Label 1 of 3")
+    names = [image["name"] for image in make_audit()["images"]]
+    expect(page.locator("#about-a .name")).to_have_text(names[0])
+    expect(page.locator("#about-b .name")).to_have_text(f"{names[1]}, an example of malignant")
+    expect(page.locator("#facts")).to_contain_text("more likely malignant, probability 0.970")
+    expect(page.locator("#about-b .decide")).to_be_hidden()
+    page.locator("#place").click()
+    page.keyboard.press("r")
+    expect(page.locator("#relabel-a")).to_have_value("malignant")
+    page.locator("#evidence").select_option("unsure")
+    expect(page.locator("#place")).to_have_text("Label 1 of 1")
+    page.locator("#relabel-a").select_option("malignant")
+    page.locator("#relabel-a").select_option("")
+    expect(page.locator("#decisions")).to_contain_text("1 image decided (1 relabel)")
+    for button, name in (("#save", "scans-decisions.json"), ("#save-table", "scans-decisions.csv")):
+        with page.expect_download() as download:
+            page.locator(button).click()
+        assert download.value.suggested_filename == name
+        download.value.save_as(tmp_path / name)
+    assert json.loads((tmp_path / "scans-decisions.json").read_text())["decisions"] == {names[0]: "relabel:malignant"}
+    table = (tmp_path / "scans-decisions.csv").read_text()
+    assert table.split() == ["name,decision,label", f"{names[0]},relabel,malignant"]
+
+
+def test_the_contact_sheet_is_gone_through_by_keys(opened: Opener, page: Page) -> None:
+    opened("audit of labels")
+    page.keyboard.press("c")
+    expect(page.locator("#stage")).to_be_hidden()
+    expect(page.locator("#sheet-place")).to_have_text("Pair 1 of 15")
+    expect(page.locator(".cell").first).to_contain_text(make_audit()["images"][0]["name"])
+    for key in ("d", "ArrowRight", "k", "End", "u"):
+        page.keyboard.press(key)
+    expect(page.locator("#sheet-place")).to_have_text("Pair 15 of 15")
+    expect(page.locator("#decisions")).to_contain_text("5 images decided (2 keep, 1 drop, 2 unsure), 4 of 12 pairs and")
+    page.keyboard.press("u")  # once more takes it back
+    expect(page.locator("#decisions")).to_contain_text("3 images decided (2 keep, 1 drop), 3 of 12 pairs and")
+    page.locator("#kind").select_option("label")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.locator("#bulk [data-word=relabel]").click()
+    expect(page.locator("#decisions")).to_contain_text("3 relabel")
+    page.locator("#sheet").press("Enter")
+    expect(page.locator("#stage")).to_be_visible()
+
+
+def test_no_name_is_cut_short_in_list_or_sheet(page: Page, tmp_path: Path) -> None:
+    audit = make_audit()
+    for i, image in enumerate(audit["images"]):
+        wide = "\u56fe" * (i % 7)
+        image["name"] = f"{'a folder with a long name/' * (i % 5)}{i}-{wide}.png"
+    page.goto(write(audit, tmp_path / "audit.html").as_uri())
+    fits = "all => all.every(e => e.scrollHeight <= e.clientHeight + 1)"
+    assert page.locator(".row").evaluate_all(fits)
+    page.keyboard.press("c")
+    expect(page.locator(".cell").first).to_be_visible()
+    assert page.locator(".cell").evaluate_all(fits)
+    for i in range(2):
+        expect(page.locator(".cell").first).to_contain_text(audit["images"][i]["name"])

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from plexus.errors import ConfigError, DataError, RunError
+from plexus.errors import ConfigError, DataError, PlexusWarning, RunError
 from plexus.models import read_autoencoder
 from plexus.represent import embed, search
 from plexus.represent.space import Space
@@ -90,6 +90,18 @@ def test_what_cannot_be_embedded(trained: Path, tmp_path: Path) -> None:
     assert not out.exists()
     embed(trained, [flat], out, skip_unreadable=True)
     assert len(pq.read_table(out)) == 3
+
+
+def test_what_another_run_made_is_not_searched(trained: Path, three: Path, shapes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "z.parquet"
+    embed(trained, [shapes], out)
+    query = next(shapes.rglob("*.png"))
+    assert search(trained, query, [out])["found"]
+    with pytest.raises(RunError, match="its Z was made by another run; embed the images with this run"):
+        search(three, query, [out])
+    pq.write_table(pq.read_table(out).replace_schema_metadata(), out)
+    with pytest.warns(PlexusWarning, match="does not say which run made it"):
+        search(trained, query, [out])
 
 
 def test_an_image_finds_itself_first(trained: Path, shapes: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,15 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from plexus.data import data_uri, read_batches
-from plexus.errors import ConfigError, DataError, RunError
-from plexus.record import atomic_write
+from plexus.errors import ConfigError, DataError, PlexusWarning, RunError
+from plexus.models import Autoencoder
+from plexus.record import atomic_write, digest
 from plexus.represent.space import encode, nearest, open_model
 from plexus.represent.variation import grid, small
 from plexus.training.run_folder import check_place
+
+_MODEL = b"plexus.model"
+"""Names, in a file of Z, the weights that it was made with."""
 
 Floats = NDArray[np.float64]
 _TABLES = (".parquet", ".pq")
@@ -66,7 +71,8 @@ def embed(
     if any(label is not None for label in labels):
         columns["label"] = pa.array(labels, pa.string())
     file = io.BytesIO()
-    pq.write_table(pa.table(columns), file)
+    table = pa.table(columns)
+    pq.write_table(table.replace_schema_metadata({_MODEL: _identity(model)}), file)
     path.parent.mkdir(parents=True, exist_ok=True)
     return atomic_write(path, file.getvalue())
 
@@ -111,7 +117,7 @@ def search(
     direction = space.direction(encode(model, asked))
     nearest_images: list[tuple[float, str, str | None, Any]] = []
     seen = 0
-    if len(data) == 1 and (table := _table(Path(data[0]), model.dim)) is not None:
+    if len(data) == 1 and (table := _table(Path(data[0]), model)) is not None:
         paths, labels, z = table
         seen = len(paths)
         rows, values = nearest(direction, space.direction(z), most)
@@ -133,21 +139,36 @@ def search(
     }
 
 
-def _table(path: Path, dim: int) -> tuple[list[str], list[str | None], Floats] | None:
+def _identity(model: Autoencoder) -> bytes:
+    """The digest of a model's weights: what one model made of images means nothing to another."""
+    weights = sorted(model.state_dict().items())
+    parts = (part for name, value in weights for part in (name.encode(), value.cpu().contiguous().numpy().tobytes()))
+    return digest(*parts).encode()
+
+
+def _table(path: Path, model: Autoencoder) -> tuple[list[str], list[str | None], Floats] | None:
     """Paths, labels and Z of a file that `embed` made; None for anything else."""
     if path.suffix not in _TABLES or not path.is_file():
         return None
     try:
-        names = pq.read_schema(path).names
+        schema = pq.read_schema(path)
+        names = schema.names
         if "z" not in names or "path" not in names:
             return None
         table = pq.read_table(path)
         z = np.stack(table.column("z").to_numpy(zero_copy_only=False)).astype(np.float64)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise RunError(f"{path}: cannot be read as a table of Z: {str(error).splitlines()[0]}") from None
-    if z.ndim != 2 or z.shape[1] != dim:
+    if z.ndim != 2 or z.shape[1] != model.dim:
         raise RunError(
-            f"{path}: its Z has {z.shape[-1]} numbers, that of the run {dim}; embed the images with this run"
+            f"{path}: its Z has {z.shape[-1]} numbers, that of the run {model.dim}; embed the images with this run"
         )
+    made_by = (schema.metadata or {}).get(_MODEL)
+    if made_by is None:  # by an earlier version
+        warnings.warn(
+            f"{path}: does not say which run made it; it is taken for this one's", PlexusWarning, stacklevel=2
+        )
+    elif made_by != _identity(model):
+        raise RunError(f"{path}: its Z was made by another run; embed the images with this run")
     labels = table.column("label").to_pylist() if "label" in names else [None] * len(z)
     return table.column("path").to_pylist(), labels, z

@@ -274,7 +274,7 @@ def submit(
         raise RunError(f"{file}: exists; name another with --out")
     check_place(file)
     rows_of = [
-        (each.name, encode(each.mask))
+        (each.name, encode(each.mask, min_area=0))  # the gate alone decides, as for `predict`
         for each in answer_images(
             open_finished(run), images, gate=gate, flips=flips, window=window, skip_unreadable=False, tell=tell
         )
