@@ -60,7 +60,7 @@ def unfinished(tmp_path: Path) -> Path:
         (["fit", "nowhere"], "nowhere: no such folder"),
         (["fit", "--preset", "blocks"], "preset=blocks needs images of 10 pixels or more, not 8: pass --size 32"),
         (["fit", "--preset", "legos8"], "preset=legos8 needs images of 10 pixels or more, not 8: pass --size 32"),
-        (["fit", "--preset", "blocks", "--width", "32"], "width=32 belongs to preset=separable, mix and deep, not to"),
+        (["fit", "--preset", "blocks", "--width", "32"], "width=32 belongs to preset=separable, mix, deep and maps"),
         (["fit", "--neuron", "rot6"], "neuron='rot6' is unknown; choose from plain, rot8, rot4, unit, spherical"),
         (["fit", "--neurons", "rot8"], "Did you mean --neuron?"),
         (["fit", "--dense", "rot8"], "dense='rot8' is unknown; choose from plain, unit, spherical"),

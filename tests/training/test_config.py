@@ -74,7 +74,7 @@ def test_a_mistake_is_named(wrong: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"preset": "blocks", "width": 32}, "width=32 belongs to preset=separable, mix and deep, not to"),
+        ({"preset": "blocks", "width": 32}, "width=32 belongs to preset=separable, mix, deep and maps, not to"),
         ({"legos": "a.py:f", "width": 32}, "width=32 has no effect beside legos='a.py:f'"),
         ({"legos": "a.py:f", "preset": "dense"}, "preset='dense' has no effect beside legos='a.py:f'"),
         ({"start_at": "features"}, "start_at='features' needs start_from: a run of `plexus represent train`"),
