@@ -144,3 +144,10 @@ def test_classes_cannot_become_elements() -> None:
     page = render(run(data=data))
     assert "&lt;b&gt;<code>x</code>&lt;/b&gt;" in page
     assert "<b>`" not in page
+
+
+def test_a_net_that_has_hardly_begun_to_learn_needs_epochs_and_nothing_else() -> None:
+    record = run(final={"train_accuracy": 0.2}, epochs=curve(0.2), data={"class_counts": [900, 7]})
+    (step,) = next_steps(record, plain=True)
+    assert step.startswith("Only 20.0 % of the training images themselves are right after 1 epoch: the net has hardly")
+    assert "`--epochs 24`" in step

@@ -13,6 +13,8 @@ from plexus.report._formatting import MINUS, THIN, count, decimal, duration, per
 
 FEW = 20
 """Training images of a class, below which it can hardly be learned."""
+USUAL = 24
+"""Epochs that `plexus fit` takes by itself."""
 APART = 0.08
 """A gap between training and test images, from which the net has learned its images by heart."""
 KNOWN = 0.03
@@ -42,8 +44,22 @@ def next_steps(record: FitRecord, *, plain: bool = False) -> list[str]:
     final = record.result("final")
     if final is None:
         return ["No net was tested in this run, so its figures say nothing yet."]
+    if early := _unlearned(record, final):
+        return [early.translate(PLAIN) if plain else early]
     steps = [text for find in FINDINGS if (text := find(record, final)) is not None] or [_nothing(record)]
     return [step.translate(PLAIN) for step in steps] if plain else steps
+
+
+def _unlearned(record: FitRecord, final: FitRecord.Result) -> str | None:
+    """A net that has not had the time to learn its own images: nothing else can be told from it."""
+    epochs = len([epoch for epoch in record.epochs if phase_of(epoch) in ("learn", "final")])
+    if final.train_accuracy is None or final.train_accuracy >= 0.6 or not 0 < epochs < USUAL:
+        return None
+    return (
+        f"Only {percent(final.train_accuracy)} of the training images themselves are right after "
+        f"{plural(epochs, 'epoch')}: the net has hardly begun to learn, so nothing else can be told; {USUAL} are usual "
+        f"(`--epochs {USUAL}`)."
+    )
 
 
 def _copies(record: FitRecord, _: FitRecord.Result) -> str | None:
