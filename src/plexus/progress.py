@@ -115,7 +115,7 @@ class Progress:
 
     @property
     def known(self) -> bool:
-        """Whether the share of the part under way in the whole is known."""
+        """True where the share of the part under way in the whole is known."""
         weights = [self._expected.get(part.title, 0.0) for part in self._parts[:1]]
         return sum(self._expected.values()) > 0 and (not weights or weights[0] > 0)
 

@@ -313,7 +313,7 @@ class Run:
 
     @property
     def next_steps(self) -> list[str]:
-        """What the figures of the run say to do next: sentences, what makes the figures untrue first."""
+        """Sentences on what to do next, from the figures of the run: what makes these untrue first."""
         return next_steps(self.record, plain=True)
 
     @property

@@ -160,7 +160,7 @@ def test_charts_tell_their_points(opened: Opener, page: Page) -> None:
     point.hover()
     accuracy = make_record(9).budgets[0].val_accuracy
     assert accuracy is not None
-    expect(page.locator("#tip")).to_contain_text(f" M multiply-adds: {100 * accuracy:.1f}")
+    expect(page.locator("#tip")).to_contain_text(f" k parameters: {100 * accuracy:.1f}")
     page.mouse.move(2, 2)
     expect(page.locator("#tip")).to_be_hidden()
 

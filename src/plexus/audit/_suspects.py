@@ -174,7 +174,7 @@ def learned_from(predictions: Predictions, near: NearDuplicates | None) -> NDArr
 
 
 def agreement(samples: SampleSet, predictions: Predictions) -> str:
-    """How far a net can be trusted to judge labels, in words."""
+    """Say in words how far a net can be trusted to judge labels."""
     chances = predictions.probabilities
     rows = np.flatnonzero(np.isfinite(chances).all(1))
     if not len(rows):

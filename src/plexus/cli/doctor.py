@@ -66,7 +66,7 @@ def _version(name: str) -> str | None:
 
 
 def _untried() -> dict[str, dict[str, str]]:
-    """What is installed in a version that plexus was not tried with, and the versions that it was."""
+    """Name what is installed in a version that plexus was not tried with, and the versions that it was."""
     try:
         wanted = [Requirement(line) for line in requires("plexus-nn") or ()]
     except PackageNotFoundError:  # run from a folder, not installed

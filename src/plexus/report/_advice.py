@@ -1,4 +1,4 @@
-"""What to do next with a run: each sentence is computed from figures of its record, and says which."""
+"""Advice on what to do next with a run: each sentence is computed from figures of its record, and says which."""
 
 from __future__ import annotations
 

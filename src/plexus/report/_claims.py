@@ -102,7 +102,7 @@ def _side(value: float, digits: int, unit: str, less: str, more: str) -> str:
 
 
 def _meaning(claim: ClaimsRecord.Claim, part: ClaimsRecord.Evidence | None) -> str:
-    """What the interval says: chance, a side, or how many seeds would tell."""
+    """Say what the interval tells: chance, a side, or how many seeds would."""
     null, low, high, effect = _NULLS.get(claim.unit), claim.low, claim.high, claim.effect
     if null is None or low is None or high is None or effect is None or claim.verdict == "holds":
         return ""

@@ -80,7 +80,7 @@ class FitTask(Task[FitConfig]):
         )
 
     def _input(self) -> tuple[Normalize | Front, Backbone | None]:
-        """What makes of pixels the nets' input, and the backbone where it is a part of them, as it learns."""
+        """Open what makes of pixels the nets' input, and the backbone where it is a part of them, as it learns."""
         config = self.config
         backbone = open_backbone(config, self.data.in_shape, read_model, given=self.given.get("backbone"))
         if backbone is not None and not backbone.learns:
