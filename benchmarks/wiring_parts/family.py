@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,10 @@ def _rows(record: FitRecord) -> dict[str, Any]:
     return {**rows, "machine": record.machine, "versions": record.versions, "created": record.created}
 
 
+def seeds_of(runs: Sized) -> str:
+    return f"{len(runs)} seed{'s' if len(runs) > 1 else ''}"
+
+
 def table(values: Mapping[str, Any], points: Any) -> Iterator[tuple[str, str, str, bool]]:
     """The rows of these parts; `points` writes differences with their interval."""
     runs = {k: v for k, v in values.items() if k.startswith("family/")}
@@ -103,10 +107,10 @@ def table(values: Mapping[str, Any], points: Any) -> Iterator[tuple[str, str, st
         if both:
             ratios = [float(np.mean([a[key] / b[key] for a, b in both])) for key in ("macs", "latency_ms")]
             lost = [100 * (b["accuracy"] - a["accuracy"]) for a, b in both]
-            what = f"cut to {ratios[0]:.0%} of the multiply-adds, {len(both)} seeds"
+            what = f"cut to {ratios[0]:.0%} of the multiply-adds, {seeds_of(both)}"
             yield f"{what}: milliseconds", f"<= {time:.2f}x", f"{ratios[1]:.2f}x", ratios[1] <= time
             yield f"{what}: accuracy lost", f"<= {loss} pt", points(lost), np.mean(lost) <= loss
     if big := [r["final"] for k, r in values.items() if k.startswith("large/")]:
         accuracy = 100 * float(np.mean([r["accuracy"] for r in big]))
-        what = f"CIFAR-10, all training images, {LARGE_EPOCHS} epochs, {len(big)} seeds"
+        what = f"CIFAR-10, all training images, {LARGE_EPOCHS} epochs, {seeds_of(big)}"
         yield f"{what}, {big[0]['parameters']:,} parameters", ">= 80.9 %", f"{accuracy:.1f} %", accuracy >= 80.9

@@ -33,7 +33,7 @@ def _each(values: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _points(samples: list[float]) -> str:
     mean, half = interval(samples)
-    return f"{mean:+.2f} ± {half:.2f} pt"
+    return f"{mean:+.2f} ± {half:.2f} pt" if len(samples) > 1 else f"{mean:+.2f} pt"
 
 
 def _percent(samples: list[float]) -> str:
