@@ -94,9 +94,7 @@ def names(root: Path) -> dict[str, Any]:
         return next(p for p in parts(claim) if text in p["text"])
 
     def half(samples: Sequence[float]) -> float:
-        from scipy.stats import t
-
-        return float(t.ppf(0.975, len(samples) - 1)) * statistics.stdev(samples) / len(samples) ** 0.5
+        return float(module(root, "wiring_parts.table").interval(samples)[1])
 
     def less(a: Sequence[float], b: Sequence[float]) -> list[float]:
         return [x - y for x, y in zip(a, b, strict=True)]
@@ -124,10 +122,15 @@ def entries(root: Path) -> list[Entry]:
     return [Entry(**entry) for entry in table["figure"]]
 
 
+def module(root: Path, name: str) -> Any:
+    """Import a module of the benchmarks."""
+    sys.path.insert(0, str(root / "benchmarks"))
+    return import_module(name)
+
+
 def tables(root: Path) -> dict[str, list[str]]:
     """Page -> rows that stand there as the records have them, whatever is in their columns."""
-    sys.path.insert(0, str(root / "benchmarks"))
-    wiring: list[str] = import_module("wiring_parts.table").markdown(read(root, "wiring")).splitlines()[2:]
+    wiring: list[str] = module(root, "wiring_parts.table").markdown(read(root, "wiring")).splitlines()[2:]
     recall = {key: value for key, value in read(root, "audit").items() if key.startswith("kinds/")}
     rows = []
     for name in dict.fromkeys(key.split("/", 2)[2] for key in recall):
