@@ -26,6 +26,8 @@ All are trained as `plexus fit` trains: AdamW under one cycle, weights of mixes 
 
 Ten seeds at `standard`, 0 to 9: fixed on 2026-11-26, with the rule, before any trial of them was run. No early stop.
 
+At `full` nets of about 41,000 parameters, a budget of Wortsman et al. (2019), see all training images.
+
 Cost: about 1.5 minutes of processor time a trial on one core at `standard`, 110 trials; `quick` 5 seconds on digits.
 """
 
@@ -33,7 +35,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -55,9 +57,22 @@ if TYPE_CHECKING:
     from .context import TrialContext
 
 KEPT = 1 / 3  # of the edges between layers
-COLUMNS, SOURCES = 8, 10  # maps that a layer reads, that a map reads
 LONGER = 1.375  # epochs of the residual net in the processor time of one of `map_learned`, measured beforehand
-WIDTHS = {"layers": 8, "columns": 7, "map": 24, "residual": 17}
+
+
+@dataclass(frozen=True)
+class Size:
+    """Maps of a lego for each kind of net, and how many maps a layer of columns and a map read."""
+
+    widths: dict[str, int]
+    columns: int
+    sources: int
+
+
+SIZES = {
+    "small": Size({"layers": 8, "columns": 7, "map": 24, "residual": 17}, columns=8, sources=10),
+    "large": Size({"layers": 17, "columns": 16, "map": 64, "residual": 46}, columns=18, sources=29),
+}
 MERGES: dict[str, dict[str, Any]] = {
     "layers": {"merge": "sum", "gate_init": (0.95, 0.27)},
     "columns": {"merge": "concat", "gate": "channel"},
@@ -75,7 +90,7 @@ def trial(job: Job) -> dict[str, Any]:
         job = replace(job, scale=replace(job.scale, epochs=round(LONGER * job.scale.epochs)))
     mixes = MERGES[between]["merge"] == "mix"
     context = TrialContext(job, replace(CYCLE, gate_lr=1e-2, channels_last=False) if mixes else CYCLE)
-    net, cut = made(context, between, way)
+    net, cut = made(context, between, way, SIZES[job.scale.options.get("size", "small")])
     start = time.process_time()
     history = context.train(net, callbacks=cut)
     facts: dict[str, Any] = {"processor_seconds": round(time.process_time() - start, 2)}
@@ -84,7 +99,7 @@ def trial(job: Job) -> dict[str, Any]:
     return context.metrics(net, history) | what_stays(net, between) | facts
 
 
-def made(context: TrialContext, between: str, way: str) -> tuple[Any, list[GradualCut]]:
+def made(context: TrialContext, between: str, way: str, size: Size) -> tuple[Any, list[GradualCut]]:
     """Make a net, and the schedule that cuts it where there is one."""
     import torch
     from torch import nn
@@ -95,33 +110,33 @@ def made(context: TrialContext, between: str, way: str) -> tuple[Any, list[Gradu
 
     random = torch.Generator().manual_seed(context.job.seed)
 
-    legos = partial(stages, between=between)
+    legos = partial(stages, between=between, size=size)
     net = supernet(context, legos, "gap", **MERGES[between])
     if between == "residual":
         net.head.insert(0, nn.ReLU())  # type: ignore[operator]  # what comes out of a stream has passed none
         return net, []
     if way == "random":
-        wiring = drawn(ranking(net, between)(), between, random)
+        wiring = drawn(ranking(net, between)(), between, random, size)
         if between != "map":
             return pattern(context, legos, "gap", wiring, merge=MERGES[between]["merge"]), []
         start_sparse(net.body, wiring)  # type: ignore[arg-type]
         return net, []
     images = context.data.train
     cut = GradualCut(
-        net.body, Target(edges=budget(between, len(net.body.legos), context.in_shape[0])),  # type: ignore[arg-type]
+        net.body, Target(edges=budget(between, len(net.body.legos), context.in_shape[0], size)),  # type: ignore[arg-type]
         context.job.scale.epochs * context.steps, chance=float(images.labels.bincount().max()) / len(images),
         rank=ranking(net, between, random if way == "random_cuts" else None),
     )  # fmt: skip
     return net, [cut]
 
 
-def stages(in_shape: Sequence[int], *, between: str) -> list[nn.Module]:
+def stages(in_shape: Sequence[int], *, between: str, size: Size) -> list[nn.Module]:
     """Make the legos of `deep` behind a pooling, with depthwise convolutions where mixes join them."""
     from torch import nn
 
     from plexus.models import deep
 
-    width, mixes = WIDTHS[between], MERGES[between]["merge"] == "mix"
+    width, mixes = size.widths[between], MERGES[between]["merge"] == "mix"
     legos: list[Any] = deep(in_shape, width=width)
     for i, lego in enumerate(legos):
         inputs, groups = (width, width) if i else (in_shape[0], 1)
@@ -132,15 +147,14 @@ def stages(in_shape: Sequence[int], *, between: str) -> list[nn.Module]:
     return legos
 
 
-def budget(between: str, legos: int, channels: int) -> int:
+def budget(between: str, legos: int, channels: int, size: Size) -> int:
     """Count the edges that stay, of nets of so many legos for images of so many channels."""
     if between == "layers":
         return int(KEPT * legos * (legos + 3) / 2)
     if between == "columns":
-        return (
-            COLUMNS * (legos - 1) + channels + WIDTHS[between] * legos
-        )  # the last two: all maps, which the head reads
-    return SOURCES * WIDTHS[between] * legos
+        read = size.widths[between] * legos  # by the head: all
+        return size.columns * (legos - 1) + channels + read
+    return size.sources * size.widths[between] * legos
 
 
 def ranking(net: Any, between: str, random: torch.Generator | None = None) -> Callable[[], Wiring]:
@@ -168,16 +182,16 @@ def ranking(net: Any, between: str, random: torch.Generator | None = None) -> Ca
     return ranked
 
 
-def drawn(whole: Wiring, between: str, random: torch.Generator) -> Wiring:
+def drawn(whole: Wiring, between: str, random: torch.Generator, size: Size) -> Wiring:
     """Draw a random wiring of as many edges."""
     from plexus.wiring import Wiring, random_maps, random_wiring
 
     legos = len(whole.nodes) - 2
     if between == "layers":
-        return random_wiring(legos, budget(between, legos, 0), random)
+        return random_wiring(legos, budget(between, legos, 0, size), random)
     if between == "map":
-        return random_maps(whole, random, fan_in=SOURCES)
-    found = random_maps(whole, random, fan_in=COLUMNS)
+        return random_maps(whole, random, fan_in=size.sources)
+    found = random_maps(whole, random, fan_in=size.columns)
     read = {pair: maps for pair, maps in whole.maps.items() if pair[1] == HEAD}
     maps = {pair: maps for pair, maps in found.maps.items() if pair[1] != HEAD} | read
     return Wiring(whole.nodes, [(*pair, 1.0) for pair in maps], maps)
@@ -229,7 +243,7 @@ STUDY = Study(
     scales={
         "quick": Scale(images=96, epochs=2, seeds=1),
         "standard": Scale(images=5_000, epochs=8, seeds=10),
-        "full": Scale(images=None, epochs=60, seeds=10),
+        "full": Scale(images=None, epochs=12, seeds=5, options={"size": "large"}),
     },
     data="uoft-cs/cifar10",
     trial=trial,

@@ -206,12 +206,12 @@ def scaled(pixels: Tensor) -> Tensor:
 
 def predict(net: UNet, images: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Probability of every pixel, (N, H, W), and the logit that the target is there, (N,)."""
-    masks, logits = [], []
+    masks, logits, at = [], [], next(net.parameters()).device
     with torch.inference_mode():
         for batch in images.split(_EVALUATED):
-            out = net.eval()(scaled(batch))
-            masks.append(out.mask_logits[:, 0].sigmoid().float())
-            logits.append(out.presence_logit.double())
+            out = net.eval()(scaled(batch.to(at)))
+            masks.append(out.mask_logits[:, 0].sigmoid().float().cpu())
+            logits.append(out.presence_logit.double().cpu())
     return torch.cat(masks).numpy(), torch.cat(logits).numpy()
 
 
