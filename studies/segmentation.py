@@ -117,7 +117,7 @@ class TrialModule(TrainingModule):
         rows, self.order = self.order[:BATCH], self.order[BATCH:]
         x, y = augment_pair(self.images[rows].float(), self.masks[rows].float(), random)
         seed_generators(seed)  # dropout
-        loss = self.loss(x, y, random)
+        loss = self.loss(x.to(self.device), y.to(self.device), random)
         self.total += loss.item()
         return loss
 
@@ -135,7 +135,7 @@ class TrialModule(TrainingModule):
         out = self.net(scaled(images))
         self.losses += [segmentation_loss(out, masks.float()).item()] * len(images)
         probability = out.mask_logits[:, 0].sigmoid().float()
-        self.dice += dice(probability.numpy() > 0.5, masks[:, 0].numpy()).tolist()
+        self.dice += dice(probability.cpu().numpy() > 0.5, masks[:, 0].cpu().numpy()).tolist()
 
     def measured(self) -> dict[str, float]:
         if not math.isfinite(self.total):
