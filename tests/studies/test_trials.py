@@ -24,7 +24,7 @@ from plexus.experiments import Job, Study, names
 from plexus.graph import Wiring
 from studies import context as training
 from studies.context import CYCLE, NOTES, Pixels, Recipe, TrialContext, drops, stalled
-from studies.granularity import LONGER, made
+from studies.granularity import LONGER, SIZES, made
 from studies.rotation import build, circle, turned
 from studies.search import all_wirings, cut, edges_of, fresh, masks_of, mutated, name_of, wiring_of
 
@@ -404,7 +404,7 @@ def test_random_cuts_follow_the_seed_alone(photos: str, tmp_path: Path) -> None:
     found = []
     for seed in (0, 0, 1):
         context = TrialContext(job(load("granularity"), "map_random_cuts", tmp_path, data=photos, seed=seed), CYCLE)
-        net, cut = made(context, "map", "random_cuts")
+        net, cut = made(context, "map", "random_cuts", SIZES["small"])
         cut[0].apply(1.0)
         found.append(torch.cat([c.mask.flatten() for c in net.body.connections]))
     assert torch.equal(found[0], found[1])
