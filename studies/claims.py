@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from plexus.experiments.claims import Claim
+from plexus.experiments.claims import Claim, Part
 
-from . import absence, duplicates, gates, granularity, merging, neurons, pruning, representation, rotation, search
+from . import (
+    absence,
+    contradictions,
+    duplicates,
+    gates,
+    granularity,
+    merging,
+    neurons,
+    pruning,
+    representation,
+    rotation,
+    search,
+)
+from .evidence import Summary
 
 BEST_EPOCH = (
     "The notes report the highest validation accuracy over the epochs: the epoch is chosen by the very images that are "
@@ -29,6 +42,13 @@ PROCEDURES = {
     "images alike: on other ultrasound images it reports 91 % as members of a pair.",
 }
 """Claim -> what was wrong in the notes' own procedure, where a record or its rule shows it."""
+
+
+def _both_halves(study: Summary) -> list[Part]:
+    """Dice from one study, the share of contradictions from another."""
+    return [*duplicates.contradictions(study), *contradictions.where_none_are(study["beside"]["contradictions"])]
+
+
 _CLAIMS = (
     Claim(1, "Sigmoid gates converge faster than ungated weights.", gates.STUDY, gates.SIGMOID, gates.sigmoid),
     Claim(2, "The start of the gates has no effect on convergence.", gates.STUDY, gates.INIT, gates.init),
@@ -70,7 +90,8 @@ _CLAIMS = (
     Claim(14, "ELU does not help significantly.", neurons.STUDY, neurons.ELU, neurons.elu),
     Claim(
         15, "Dropping contradictory near-duplicates improves Dice; the share of contradictions is about 40 %.",
-        duplicates.STUDY, duplicates.CONTRADICTIONS, duplicates.contradictions,
+        duplicates.STUDY, duplicates.CONTRADICTIONS + contradictions.WHERE_NONE_ARE, _both_halves,
+        beside=(contradictions.STUDY,),
     ),
     Claim(
         16, "Gating masks by the presence of the target improves mean Dice.",

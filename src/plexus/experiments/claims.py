@@ -1,7 +1,7 @@
 """Verdicts on claims: each part of a claim by one test, the claim by all of its parts, a ledger of many from records.
 
 A rule is a function from the summary of a study to the parts of a claim, and is written before any trial is run. Parts
-are made by `higher`, `lower`, `same`, `not_lower`, `not_higher` and `above`; `decide` makes a verdict of them.
+are made by `higher`, `lower`, `same`, `not_lower`, `not_higher`, `above` and `below`; `decide` makes a verdict of them.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ __all__ = [
     "Part",
     "Verdict",
     "above",
+    "below",
     "decide",
     "higher",
     "judge",
@@ -114,6 +115,7 @@ class Claim:
         rule: in words, what `judge` computes.
         judge: parts of the claim with the evidence on each, from the summary of the study.
         procedure: what was wrong in the procedure that the claim first came from; empty where nothing is known.
+        beside: further studies that the rule reads, by name under ``beside`` of the summary.
 
     Example:
         >>> from plexus.experiments import Scale, Study, Variant
@@ -129,6 +131,7 @@ class Claim:
     rule: str
     judge: Callable[[Mapping[str, Any]], Sequence[Part]]
     procedure: str = ""
+    beside: tuple[Study, ...] = ()
 
 
 def higher(
@@ -251,6 +254,23 @@ def above(text: str, mean: Difference | None, bound: float, unit: str, *, counte
     return _part(text, mean, unit, counted, lambda d: (d.p_above(bound), d.p_below(bound)))
 
 
+def below(text: str, mean: Difference | None, bound: float, unit: str, *, counted: bool = True) -> Part:
+    """Test for below a bound that was named beforehand: `above`, seen from the other side.
+
+    Args:
+        text, mean, bound, unit, counted: as of `above`.
+
+    Returns:
+        The part.
+
+    Example:
+        >>> from plexus.experiments.statistics import mean_of
+        >>> below("a third at most", mean_of([0.24, 0.25, 0.26]), 0.33, "of it").word
+        'holds'
+    """
+    return _part(text, mean, unit, counted, lambda d: (d.p_below(bound), d.p_above(bound)))
+
+
 def decide(parts: Sequence[Part]) -> Verdict:
     """Decide a claim: it holds where every counted part holds, and fails where one fails.
 
@@ -282,12 +302,15 @@ def decide(parts: Sequence[Part]) -> Verdict:
     return Verdict(part.word, part.effect, part.low, part.high, part.unit, why, tuple(shown))
 
 
-def judge(claim: Claim, study: Mapping[str, Any] | None) -> Verdict:
+def judge(
+    claim: Claim, study: Mapping[str, Any] | None, beside: Mapping[str, Mapping[str, Any] | None] | None = None
+) -> Verdict:
     """Judge a claim.
 
     Args:
         claim: which.
         study: the summary of its study; None where nothing was run.
+        beside: those of the claim's further studies, by name.
 
     Returns:
         The verdict.
@@ -300,7 +323,8 @@ def judge(claim: Claim, study: Mapping[str, Any] | None) -> Verdict:
     """
     if study is None or not study["trials"]:
         return Verdict("open", None, None, None, "", "not run yet")
-    return decide(claim.judge(study))
+    others = {other.name: (beside or {}).get(other.name) or summary(other, []) for other in claim.beside}
+    return decide(claim.judge({**study, "beside": others} if others else study))
 
 
 def ledger(claims: Sequence[Claim], folder: str | Path, *, scale: str | None = None) -> dict[str, Any]:
@@ -323,13 +347,13 @@ def ledger(claims: Sequence[Claim], folder: str | Path, *, scale: str | None = N
         >>> ledger([], "/nowhere")
         {'format': 1, 'kind': 'claims', 'claims': [], 'studies': []}
     """
-    studies = {claim.study.name: claim.study for claim in claims}
+    studies = {study.name: study for claim in claims for study in (claim.study, *claim.beside)}
     summaries = {name: _summary(folder, study, scale) for name, study in studies.items()}
     keys = ("study", "question", "scale", "trials", "expected", "seconds", "seeds", "data", "settings", "measure")
     return {
         "format": 1,
         "kind": "claims",
-        "claims": [_row(claim, summaries[claim.study.name]) for claim in claims],
+        "claims": [_row(claim, summaries) for claim in claims],
         "studies": [{key: each[key] for key in keys} for each in summaries.values() if each is not None],
     }
 
@@ -349,8 +373,9 @@ def _complete(rows: Sequence[TrialRecord], study: Study) -> bool:
     return all(sum(row.variant == v.name for row in rows) >= SEEDS for v in study.variants)
 
 
-def _row(claim: Claim, study: Mapping[str, Any] | None) -> dict[str, Any]:
-    verdict = judge(claim, study)
+def _row(claim: Claim, summaries: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Any]:
+    study = summaries[claim.study.name]
+    verdict = judge(claim, study, summaries)
     return {
         "id": claim.id,
         "sentence": claim.sentence,
