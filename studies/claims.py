@@ -38,8 +38,9 @@ PROCEDURES = {
     **dict.fromkeys((6, 7, 8, 14), BEST_EPOCH),
     **dict.fromkeys((9, 10, 11), PERCENT_CORRECT),
     12: "The notes turned whole images: corners that leave the frame alone can make a pattern over the angle.",
-    15: "The fingerprint as published takes strips of an image in place of blocks, so that a common black border makes "
-    "images alike: on other ultrasound images it reports 91 % as members of a pair.",
+    15: "The fingerprint as published takes strips of an image in place of blocks and counts black pixels alone, so "
+    "that a common black border makes images alike: what it reports needs no contradiction.",
+    16: "The notes leave a mask empty below a presence probability of .5, which is not where the expected Dice turns.",
 }
 """Claim -> what was wrong in the notes' own procedure, where a record or its rule shows it."""
 

@@ -7,7 +7,7 @@ are made by `higher`, `lower`, `same`, `not_lower`, `not_higher`, `above` and `b
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,8 @@ from plexus.record import TrialRecord
 Word = Literal["holds", "fails", "open"]
 SEEDS = 3
 """Fewer settle nothing."""
+MANY = 100
+"""Seeds that nobody waits for."""
 SCALES = ("full", "standard")
 """Those that can give a verdict, the larger first: a `quick` run proves code and no claim."""
 __all__ = [
@@ -54,6 +56,8 @@ class Part:
         note: why nothing can be said, or what else should be known.
         counted: whether the claim's verdict rests on it; further figures are shown beside it.
         bootstrap: the 95 % interval by bootstrap, where there is one.
+        takes: what would settle it, where that is no number of seeds.
+        at: the same part at another number of seeds, should effect and scatter stay as they are.
 
     Example:
         >>> Part("b is better", 1.2, 0.8, 1.6, p_holds=0.01).word, Part("b is better").word
@@ -71,6 +75,8 @@ class Part:
     note: str = ""
     counted: bool = True
     bootstrap: tuple[float, float] | None = None
+    takes: str = ""
+    at: Callable[[int], Part] | None = field(default=None, repr=False, compare=False)
 
     @property
     def word(self) -> Word:
@@ -89,6 +95,7 @@ class Verdict:
         effect, low, high, unit: of the deciding part.
         why: the same in words.
         parts: all of them, as tested.
+        takes: what would settle an open one; empty where that is not known.
 
     Example:
         >>> decide([Part("b is better", 1.2, p_holds=0.01)]).why
@@ -102,6 +109,7 @@ class Verdict:
     unit: str
     why: str
     parts: tuple[Part, ...] = ()
+    takes: str = ""
 
 
 @dataclass(frozen=True)
@@ -287,10 +295,7 @@ def decide(parts: Sequence[Part]) -> Verdict:
         >>> decide([Part("b is better", p_holds=0.01), Part("c is better", p_fails=0.2)]).why
         'not settled: c is better'
     """
-    tested = [i for i, part in enumerate(parts) if part.counted and part.p_fails is not None]
-    shown = list(parts)
-    for i, p in zip(tested, holm([parts[i].p_fails or 0.0 for i in tested]), strict=True):
-        shown[i] = replace(parts[i], p_fails=p)
+    shown = _corrected(parts)
     counted = [part for part in shown if part.counted]
     if refuted := [part for part in counted if part.word == "fails"]:
         part, word = min(refuted, key=lambda part: part.p_fails or 0.0), "refuted"
@@ -299,7 +304,29 @@ def decide(parts: Sequence[Part]) -> Verdict:
         several = "shown" if len(counted) == 1 else "every part holds; the narrowest"
         word = several if part.word == "holds" else "not settled"
     why = f"{word}: {part.text}" + (f" ({part.note})" if part.note else "")
-    return Verdict(part.word, part.effect, part.low, part.high, part.unit, why, tuple(shown))
+    takes = _takes(counted, part) if part.word == "open" else ""
+    return Verdict(part.word, part.effect, part.low, part.high, part.unit, why, tuple(shown), takes)
+
+
+def _corrected(parts: Sequence[Part]) -> list[Part]:
+    """The p against each counted part after Holm."""
+    tested = [i for i, part in enumerate(parts) if part.counted and part.p_fails is not None]
+    shown = list(parts)
+    for i, p in zip(tested, holm([parts[i].p_fails or 0.0 for i in tested]), strict=True):
+        shown[i] = replace(parts[i], p_fails=p)
+    return shown
+
+
+def _takes(counted: Sequence[Part], part: Part) -> str:
+    """Find by how many seeds an open claim would be settled, if they go on as they began."""
+    if part.at is None:
+        return part.takes
+    for n in range(1 + max(each.n for each in counted), MANY + 1):
+        words = {each.word for each in _corrected([each.at(n) if each.at else each for each in counted])}
+        if words == {"holds"} or "fails" in words:
+            then = "fail" if "fails" in words else "hold"
+            return f"about {n} seeds would settle it, should effect and scatter stay as they are: it would {then}"
+    return f"more than {MANY} seeds would settle it, should effect and scatter stay as they are"
 
 
 def judge(
@@ -380,6 +407,7 @@ def _row(claim: Claim, summaries: Mapping[str, Mapping[str, Any] | None]) -> dic
         "id": claim.id,
         "sentence": claim.sentence,
         "study": claim.study.name,
+        "beside": [other.name for other in claim.beside],
         "scale": study["scale"] if study else None,
         "rule": claim.rule,
         "procedure": claim.procedure,
@@ -389,8 +417,15 @@ def _row(claim: Claim, summaries: Mapping[str, Mapping[str, Any] | None]) -> dic
         "high": verdict.high,
         "unit": verdict.unit,
         "why": verdict.why,
-        "parts": [asdict(part) | {"verdict": part.word} for part in verdict.parts],
+        "takes": verdict.takes,
+        "parts": [_evidence(part) for part in verdict.parts],
     }
+
+
+def _evidence(part: Part) -> dict[str, Any]:
+    """A part in JSON's types."""
+    told = asdict(replace(part, at=None)) | {"verdict": part.word}
+    return {key: value for key, value in told.items() if key not in ("at", "takes")}
 
 
 _Ps = tuple[float | None, float | None]
@@ -423,4 +458,8 @@ def _part(text: str, d: Difference | None, unit: str, counted: bool, test: Calla
         note = f"{d.n} seed{'' if d.n == 1 else 's'} of {SEEDS} needed"
         return Part(text, d.mean, None, None, unit, n=d.n, note=note, counted=counted)
     holds, fails = test(d)
-    return Part(text, d.mean, d.low, d.high, unit, holds, fails, d.n, "", counted, d.bootstrap)
+
+    def at(n: int) -> Part:
+        return _part(text, d.at(n), unit, counted, test)
+
+    return Part(text, d.mean, d.low, d.high, unit, holds, fails, d.n, "", counted, d.bootstrap, at=at)
