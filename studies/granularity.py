@@ -243,7 +243,7 @@ STUDY = Study(
     scales={
         "quick": Scale(images=96, epochs=2, seeds=1),
         "standard": Scale(images=5_000, epochs=8, seeds=10),
-        "full": Scale(images=None, epochs=8, seeds=5, options={"size": "large"}),
+        "full": Scale(images=None, epochs=8, seeds=10, options={"size": "large"}),
     },
     data="uoft-cs/cifar10",
     trial=trial,

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from plexus.audit import audit, fingerprint, folds, near_duplicates
@@ -63,7 +63,7 @@ class MaskedImages:
 class Trained:
     """A net, and what its training left: mean losses and validation Dice in percent, one for each pass."""
 
-    net: UNet
+    net: nn.Module
     train_loss: list[float]
     val_loss: list[float]
     val_dice: list[float]
@@ -101,11 +101,14 @@ class TrialModule(TrainingModule):
         net: what is trained.
         images, masks: as in `MaskedImages`.
         steps, passes, seed: see `train`.
+        presence: weight of presence in the loss.
     """
 
-    def __init__(self, net: UNet, images: Tensor, masks: Tensor, *, steps: int, passes: int, seed: int) -> None:
+    def __init__(
+        self, net: nn.Module, images: Tensor, masks: Tensor, *, steps: int, passes: int, seed: int, presence: float
+    ) -> None:
         super().__init__(net, Schedule(epochs=passes, whole=passes, first=0, lr=LR, seed=seed), steps // passes)
-        self.images, self.masks = images, masks
+        self.images, self.masks, self.presence = images, masks, presence
         self.order, self.total = torch.empty(0, dtype=torch.long), 0.0
         self.losses, self.dice = list[float](), list[float]()
 
@@ -122,7 +125,7 @@ class TrialModule(TrainingModule):
         return loss
 
     def loss(self, images: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
-        return segmentation_loss(self.net(scaled(images)), targets)
+        return segmentation_loss(self.net(scaled(images)), targets, presence_weight=self.presence)
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.AdamW(self.net.parameters(), LR, weight_decay=1e-2)
@@ -133,7 +136,7 @@ class TrialModule(TrainingModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         images, masks = batch
         out = self.net(scaled(images))
-        self.losses += [segmentation_loss(out, masks.float()).item()] * len(images)
+        self.losses += [segmentation_loss(out, masks.float(), presence_weight=self.presence).item()] * len(images)
         probability = out.mask_logits[:, 0].sigmoid().float()
         self.dice += dice(probability.cpu().numpy() > 0.5, masks[:, 0].cpu().numpy()).tolist()
 
@@ -172,8 +175,9 @@ class Steps(Batches):
 
 
 def train(
-    images: Tensor, masks: Tensor, val: tuple[Tensor, Tensor], *, steps: int, passes: int, seed: int, width: int = 8
-) -> Trained:
+    images: Tensor, masks: Tensor, val: tuple[Tensor, Tensor], *, steps: int, passes: int, seed: int, width: int = 8,
+    net: nn.Module | None = None,
+) -> Trained:  # fmt: skip
     """Train a U-Net from one seed for a number of steps.
 
     Args:
@@ -183,13 +187,15 @@ def train(
         passes: how often in between the history is written.
         seed: of weights, order and augmentation.
         width: of the net's first level.
+        net: a net of one's own, which has no answer on presence, in place of the U-Net.
 
     Raises:
         TrainingError: the loss is no longer a number.
     """
     torch.manual_seed(seed)
-    net = UNet(1, width=width, levels=4).train()
-    module = TrialModule(net, images, masks, steps=steps, passes=passes, seed=seed)
+    presence = 0.5 if net is None else 0.0
+    net = (UNet(1, width=width, levels=4) if net is None else net).train()
+    module = TrialModule(net, images, masks, steps=steps, passes=passes, seed=seed, presence=presence)
     held = Split(*val, names=("",) * len(val[0]))
     batches = Steps(held, held, BATCH, seed, val_size=_EVALUATED, count=steps // passes)
     with TemporaryDirectory() as folder:  # a trial of minutes begins anew
@@ -204,7 +210,7 @@ def scaled(pixels: Tensor) -> Tensor:
     return ((x - mean) / std.clamp_min(1.0)).contiguous(memory_format=torch.channels_last)
 
 
-def predict(net: UNet, images: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+def predict(net: nn.Module, images: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Probability of every pixel, (N, H, W), and the logit that the target is there, (N,)."""
     masks, logits, at = [], [], next(net.parameters()).device
     with torch.inference_mode():

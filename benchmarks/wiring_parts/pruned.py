@@ -27,10 +27,10 @@ from plexus.training import (
     logits_of,
     plan,
 )
-from plexus.training.export import milliseconds, to_onnx, with_pixels
+from plexus.training.export import to_onnx, with_pixels
 from plexus.training.nets import Nets
 from plexus.wiring import derive, multiply_adds, parameters, trace
-from wiring_parts.family import EPOCHS, Place
+from wiring_parts.family import EPOCHS, Place, in_turn
 
 WIDTH = 32
 """Of the first stage; the ResNet of as many milliseconds as the result has 18 to 24."""
@@ -75,7 +75,7 @@ def _competitor(images: Any, seed: int, ours: Mapping[str, Any], folder: Path) -
         choice.put("ratio", _ratio(net, default, images))
     small = _pruned(net, choice.values["ratio"], images.in_shape)
     pruned, final = train("small", small, 7), dict(ours)
-    final["latency_ms"], pruned["latency_ms"] = _in_turn(default, _onnx(small, images), images)
+    final["latency_ms"], pruned["latency_ms"] = in_turn([default, _onnx(small, images)], images.in_shape)
     return {
         "ratio": choice.values["ratio"], "final": final, "wide": wide, "pruned": pruned,
         "machine": machine(), "versions": versions("torch", "torch-pruning", "onnxruntime"),
@@ -98,16 +98,10 @@ def _ratio(net: nn.Module, default: bytes, images: Any) -> float:
     low, high = 0.0, 0.95
     for _ in range(7):
         ratio = (low + high) / 2
-        limit, time = _in_turn(default, _onnx(_pruned(net, ratio, images.in_shape), images), images)
+        limit, time = in_turn([default, _onnx(_pruned(net, ratio, images.in_shape), images)], images.in_shape)
         found[ratio] = time / limit
         low, high = (ratio, high) if found[ratio] > 1 else (low, ratio)
     return min(found, key=lambda r: abs(found[r] - 1))
-
-
-def _in_turn(one: bytes, two: bytes, images: Any) -> tuple[float, float]:
-    """Milliseconds of both, the shortest of 25 measurements in turn: other work makes single ones longer."""
-    times = [[milliseconds(model, images.in_shape, rounds=3) for model in (one, two)] for _ in range(25)]
-    return min(a for a, _ in times), min(b for _, b in times)
 
 
 def _onnx(net: nn.Module, images: Any) -> bytes:

@@ -7,15 +7,17 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from plexus.errors import ConfigError
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 FORMAT = "plexus.wiring/1"
 """Of the JSON that a wiring is written as."""
@@ -201,6 +203,8 @@ class Wiring:
 
     def to_networkx(self) -> nx.DiGraph:
         """Make a `networkx.DiGraph` with the same nodes and edges; the edge attribute is `strength`."""
+        import networkx as nx
+
         graph = nx.DiGraph()
         graph.add_nodes_from(self.nodes)
         graph.add_edges_from((e.source, e.target, {"strength": e.strength}) for e in self.edges)
@@ -263,7 +267,11 @@ def _repeated(items: Sequence[Any]) -> Any:
 
 def _in_order(nodes: Sequence[str], pairs: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """Sort topologically, keeping the order of `nodes` where it can be kept."""
-    order = {name: i for i, name in enumerate(nodes)}
+    order, pairs = {name: i for i, name in enumerate(nodes)}, list(pairs)
+    if all(order[source] < order[target] for source, target in pairs):
+        return tuple(nodes)
+    import networkx as nx
+
     graph = nx.DiGraph()
     graph.add_nodes_from(nodes)
     graph.add_edges_from(pairs)

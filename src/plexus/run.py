@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from plexus import report
 from plexus.data import Memory, SampleSet, in_memory, is_place, open_samples
 from plexus.errors import ConfigError, DataError, RunError, short
 from plexus.progress import whole
 from plexus.record import FitRecord, RobustnessRecord
-from plexus.report import next_steps, rotation_lines, write, write_run
 from plexus.training import MEMORY, FitConfig, declared, open_run, reprune
 from plexus.training import finished as is_finished
 from plexus.training import fit as train
@@ -122,7 +122,7 @@ def fit(
     with whole(progress) as shown:
         folder = train(config, run=out, command=f"plexus.fit({', '.join(called)})", progress=progress, given=given)
         with shown.part("writing the page"):
-            write_run(folder)
+            report.write_run(folder)
     return Run(folder, given)
 
 
@@ -257,11 +257,11 @@ class Probe:
         Raises:
             RunError: the file cannot be written.
         """
-        return write(self.record, path)
+        return report.write(self.record, path)
 
     def __str__(self) -> str:
         """Return the figures in lines."""
-        return "\n".join(rotation_lines(self.record))
+        return "\n".join(report.rotation_lines(self.record))
 
     __repr__ = __str__
 
@@ -314,7 +314,7 @@ class Run:
     @property
     def next_steps(self) -> list[str]:
         """Sentences on what to do next, from the figures of the run: what makes these untrue first."""
-        return next_steps(self.record, plain=True)
+        return report.next_steps(self.record, plain=True)
 
     @property
     def classes(self) -> NDArray[Any]:
@@ -413,7 +413,7 @@ class Run:
         Raises:
             RunError: the record is gone or broken, or the page cannot be written.
         """
-        return write_run(self.folder)[1]
+        return report.write_run(self.folder)[1]
 
     def prune(
         self, *, out: str | Path | None = None, data: Any = None, labels: Any = None, progress: bool = True,
@@ -441,7 +441,7 @@ class Run:
         with whole(progress) as shown:
             folder = reprune(self.folder, run=out, command=command, progress=progress, given=given, **values)
             with shown.part("writing the page"):
-                write_run(folder)
+                report.write_run(folder)
         return Run(folder, given)
 
     def export(self, kind: Literal["onnx", "int8", "torch"], path: str | Path) -> Path:

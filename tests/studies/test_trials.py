@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from plexus.experiments import Job, Study, names
 from plexus.graph import Wiring
 from studies import context as training
 from studies.context import CYCLE, NOTES, Pixels, Recipe, TrialContext, drops, stalled
-from studies.granularity import LONGER, made
+from studies.granularity import LONGER, SIZES, made
 from studies.rotation import build, circle, turned
 from studies.search import all_wirings, cut, edges_of, fresh, masks_of, mutated, name_of, wiring_of
 
@@ -50,6 +51,7 @@ VARIANTS = {
         ),
     ],
     "absence": ["none", "threshold", "expected"],
+    "contradictions": ["published", "published_middle", "intended", "intended_middle"],
     "duplicates": ["corrupted", "audited", "both", "clean"],
     "representation": ["pixels", "z", "tuned"],
 }
@@ -103,10 +105,10 @@ def test_the_variants_are_those_that_are_promised(name: str) -> None:
 def test_every_study_has_three_scales_of_growing_effort(name: str) -> None:
     study = load(name)
     assert list(study.scales) == ["quick", "standard", "full"]
-    standard, full = study.scales["standard"], study.scales["full"]
-    assert standard.seeds == 10 <= full.seeds
-    assert study.scales["quick"].epochs < standard.epochs < full.epochs
-    assert full.images is None
+    assert study.scales["standard"].seeds == 10 <= study.scales["full"].seeds
+    efforts = [(scale.images or math.inf, scale.epochs) for scale in study.scales.values()]
+    assert efforts == sorted(set(efforts))
+    assert study.scales["full"].images is None
     for variant in study.variants:
         assert json.loads(json.dumps(variant.options)) == dict(variant.options)
 
@@ -404,7 +406,7 @@ def test_random_cuts_follow_the_seed_alone(photos: str, tmp_path: Path) -> None:
     found = []
     for seed in (0, 0, 1):
         context = TrialContext(job(load("granularity"), "map_random_cuts", tmp_path, data=photos, seed=seed), CYCLE)
-        net, cut = made(context, "map", "random_cuts")
+        net, cut = made(context, "map", "random_cuts", SIZES["small"])
         cut[0].apply(1.0)
         found.append(torch.cat([c.mask.flatten() for c in net.body.connections]))
     assert torch.equal(found[0], found[1])

@@ -85,7 +85,6 @@ def trained(verb: str, work: Callable[[], Path]) -> None:
         verb: fit, `segment train` or `represent train`: what goes on with it, and says what is printed.
         work: trains and gives the run folder.
     """
-    from plexus.report import write_run
     from plexus.training import is_rank_zero
 
     with whole() as progress, or_stopped(verb):
@@ -93,6 +92,8 @@ def trained(verb: str, work: Callable[[], Path]) -> None:
         if not is_rank_zero():
             return
         with progress.part("writing the page"):
+            from plexus.report import write_run  # charts take a second or two to load
+
             record, page = write_run(folder)
     SUMMARIES[verb](record, page)
 
