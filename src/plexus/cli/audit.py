@@ -224,12 +224,11 @@ def _lines(found: AuditRecord) -> list[str]:
     kinds = summary.contradictions
     wrong = ", ".join(f"{count} of {kind}" for kind, count in kinds.items() if count)
     like = settings.fingerprint.startswith("embedding")
+    pairs = _count(summary.pairs, "pair") + " of like images" if like else _count(summary.pairs, "near-duplicate pair")
     lines = [
         f"{_count(data.images or 0, 'image')}; {'likenesses' if like else 'near-duplicates'} up to distance"
         f" {settings.threshold or 0:.4g} ({SOURCES[settings.threshold_from]})",
-        f"{_count(summary.pairs, 'pair') + ' of like images' if like else _count(summary.pairs, 'near-duplicate pair')},"
-        f" {summary.sure} of them sure,"
-        f" {summary.exact} exact {'copy' if summary.exact == 1 else 'copies'},"
+        f"{pairs}, {summary.sure} of them sure, {summary.exact} exact {'copy' if summary.exact == 1 else 'copies'},"
         f" in {_count(summary.clusters, 'cluster')} ({summary.flagged} of more than 50 images)",
         f"{_count(sum(kinds.values()), 'contradictory pair')}{f': {wrong}' if wrong else ''}",
         f"{_count(summary.leaks, 'pair')} across splits",
