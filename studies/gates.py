@@ -158,7 +158,18 @@ def _alike(study: Summary, name: str, text: str, *, counted: bool) -> Part:
     low, high = np.quantile(samples, (0.025, 0.975)).tolist()
     below = float((samples < ALIKE).mean())
     far = f"they moved by {np.abs(moved).mean():.3f} in the mean"
-    return Part(text, correlation, low, high, "correlation", below, 1 - below, len(paths), far, counted)
+    takes = _gates_needed(moved.shape[1], correlation, low, high)
+    return Part(text, correlation, low, high, "correlation", below, 1 - below, len(paths), far, counted, takes=takes)
+
+
+def _gates_needed(gates: int, correlation: float, low: float, high: float) -> str:
+    """Say how many gates would tell the correlation from the bound: Fisher's z scatters as 1 / sqrt(gates)."""
+    z, bottom, top, bound = np.arctanh(np.clip([correlation, low, high, ALIKE], -0.999, 0.999))
+    width = (top - bottom) / 2 * scipy.stats.norm.ppf(0.95) / scipy.stats.norm.ppf(0.975)
+    few = f"the interval is over the {gates} gates, and further seeds do not narrow it"
+    if not (needed := gates * (width / max(abs(z - bound), 1e-3)) ** 2) < 10_000:
+        return f"{few}; so near to {ALIKE} no number of gates would settle it"
+    return f"{few}: about {float(f'{needed:.1g}'):,.0f} gates would tell {correlation:.2f} from {ALIKE}"
 
 
 def _correlation(moved: np.ndarray) -> np.ndarray:

@@ -347,8 +347,17 @@ def _near(text: str, found: Mapping[str, Any], table: Mapping[str, float], note:
     return Part(
         text, middle, min(shares), max(shares), "% of the ranking", chance,
         float(scipy.stats.binom.cdf(inside, len(shares), 0.5)), len(shares), said,
-        counted,
+        counted, takes=_seeds_needed(2 * len(shares)),
     )  # fmt: skip
+
+
+def _seeds_needed(n: int) -> str:
+    """Say what so many seeds would have to show."""
+    most = int(scipy.stats.binom.ppf(0.05, n, 0.5)) - 1
+    return (
+        f"with {n} seeds it would hold if {n // 2 + 1} of them are in the best {TOP:g} %, and be refuted if only "
+        f"{most} are; between the two it stays open"
+    )
 
 
 def _cheap(study: Summary, table: Mapping[str, float]) -> Part:

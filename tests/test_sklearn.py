@@ -162,7 +162,7 @@ def test_it_starts_from_a_backbone_and_learns_from_a_teacher() -> None:
     assert taught.classes_.tolist() == ["lying", "upright"]
     assert np.abs(taught.predict_proba(images) - plain.predict_proba(images)).max() > 1e-3
     wrong = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
-    with pytest.raises(ValueError, match="teacher: .* one logit for each of the classes"):
+    with pytest.raises(ValueError, match=r"teacher: .* one logit for each of the classes"):
         PlexusClassifier(**FAST, teacher=wrong).fit(images, labels)
     with pytest.raises(ValueError, match="backbone is 3: give a torch module"):
         PlexusClassifier(**FAST, backbone=3).fit(images, labels)

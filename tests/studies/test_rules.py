@@ -146,18 +146,48 @@ def test_a_rule_finds_what_was_put_in(number: int, word: str, make: Callable[[],
     assert found.effect is not None
 
 
-def test_what_only_the_notes_images_can_tell_stays_open() -> None:
+def reported(share: float, seeds: int = 5) -> dict[str, Summary]:
+    """What the notes' fingerprint reports where nothing contradicts, in percent: 60 and so many points more."""
+    return {"contradictions": summed("contradictions", accuracy=lambda _: share - 60, seeds=seeds)[1]}
+
+
+@pytest.mark.parametrize(("share", "word"), [(10.0, "holds"), (40.0, "open"), (90.0, "fails")])
+def test_the_notes_share_of_contradictions_counts_where_it_is_low_without_any(share: float, word: str) -> None:
+    dice = summed("duplicates", accuracy=lambda n: 3.0 * (n != "corrupted"))[1]
+    found = judge(CLAIM[15], dice, reported(share))
+    assert found.word == word
+    assert [part.word for part in found.parts if part.counted] == ["holds", word]
+
+
+def test_without_the_study_beside_it_a_claim_stays_open() -> None:
     found = judge(CLAIM[15], summed("duplicates", accuracy=lambda n: 3.0 * (n != "corrupted"))[1])
+    assert (found.word, found.takes) == ("open", "")
+    assert found.why.endswith("(not run yet)")
+
+
+@pytest.mark.parametrize(
+    ("number", "make", "takes"),
+    [
+        (3, lambda: summed("merging", noise=3.0)[1], "seeds would settle it, should effect and scatter stay"),
+        (4, lambda: gates(extra=moved(0.6)), "further seeds do not narrow it: about"),
+        (
+            18,
+            lambda: search(good=1),
+            "with 10 seeds it would hold if 6 of them are in the best 10 %, and be refuted if",
+        ),
+    ],
+)
+def test_an_open_claim_says_what_would_settle_it(number: int, make: Callable[[], Summary], takes: str) -> None:
+    found = judge(CLAIM[number], make())
     assert found.word == "open"
-    assert [part.word for part in found.parts if part.counted] == ["holds", "open"]
-    assert found.why.endswith("(the notes' images are not at hand)")
+    assert takes in found.takes
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda c: str(c.id))
 def test_two_seeds_settle_nothing(claim: Claim) -> None:
     makers: dict[str, Callable[..., Summary]] = {"rotation": rotation, "gates": gates, "search": search}
     make = makers.get(claim.study.name, lambda **how: summed(claim.study.name, **how)[1])
-    found = judge(claim, make(seeds=2))
+    found = judge(claim, make(seeds=2), reported(10, seeds=2))
     assert found.word == "open"
     assert "needed" in found.why or "missing" in found.why
 
@@ -173,15 +203,17 @@ def test_a_rule_asks_only_for_variants_that_there_are(claim: Claim, monkeypatch:
 
     for module in (evidence, gates_study, rotation_study, search_study):
         monkeypatch.setattr(module, "entry", spy)
-    claim.judge(search(seeds=3) if claim.study.name == "search" else summed(claim.study.name, seeds=3)[1])
+    judge(
+        claim, search(seeds=3) if claim.study.name == "search" else summed(claim.study.name, seeds=3)[1], reported(10)
+    )
     assert asked
-    assert asked <= {v.name for v in claim.study.variants}
+    assert asked <= {v.name for study in (claim.study, *claim.beside) for v in study.variants}
     assert len(claim.rule) > 100
 
 
 def test_claims_are_those_of_the_list() -> None:
     assert [c.id for c in CLAIMS] == list(range(1, 20))
-    assert {c.study.name for c in CLAIMS} == set(names())
+    assert {study.name for c in CLAIMS for study in (c.study, *c.beside)} == set(names())
 
 
 def write(folder: Path, name: str, records: list[TrialRecord]) -> None:

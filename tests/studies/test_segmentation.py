@@ -111,6 +111,28 @@ def test_a_trial_of_duplicates_runs(variant: str, scans: str, tmp_path: Path) ->
     assert {"published_pairs", "published_images", "intended_pairs", "intended_images"} <= found.keys()
 
 
+@pytest.fixture(scope="module")
+def bordered(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Forty images of speckle without a twin, in black frames, and their masks."""
+    folder = tmp_path_factory.mktemp("bordered")
+    rng = np.random.default_rng(0)
+    for i in range(40):
+        pixels = np.zeros((200, 300), np.uint8)
+        pixels[30:170, 50:250] = rng.integers(20, 256, (140, 200))
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+        Image.fromarray(np.full((200, 300), 255, np.uint8)).save(folder / f"{i}_mask.png")
+    return str(folder)
+
+
+def test_the_published_fingerprint_takes_a_common_border_for_a_contradiction(bordered: str, tmp_path: Path) -> None:
+    variants = ("published", "published_middle", "intended")
+    found = {v: trial("contradictions", v, bordered, tmp_path) for v in variants}
+    assert found["published"]["data"] == {"images": 16, "clean": 40, "all": 40}
+    assert found["published"]["paired"] == found["published"]["reported"] == 100
+    assert found["published_middle"]["reported"] == 0
+    assert len({each["present"] for each in found.values()}) == 1
+
+
 def test_gates_share_a_net_and_score_its_masks(scans: str, tmp_path: Path) -> None:
     found = {name: trial("absence", name, scans, tmp_path) for name in ("none", "threshold", "expected")}
     none = found["none"]

@@ -39,8 +39,8 @@ __getattr__, _, __all__ = attach(
     },
 )
 __all__ += [
-    "COLOURLESS", "Memory", "Sample", "SampleSet", "UnreadableError", "channels_first", "data_uri", "decode", "in_memory",
-    "is_place", "open_samples", "resize_image", "resize_mask", "samples_of", "stack", "to_shape",
+    "COLOURLESS", "Memory", "Sample", "SampleSet", "UnreadableError", "channels_first", "data_uri", "decode",
+    "in_memory", "is_place", "open_samples", "resize_image", "resize_mask", "samples_of", "stack", "to_shape",
 ]  # fmt: skip
 
 

@@ -1,13 +1,13 @@
 """Verdicts on claims: each part of a claim by one test, the claim by all of its parts, a ledger of many from records.
 
 A rule is a function from the summary of a study to the parts of a claim, and is written before any trial is run. Parts
-are made by `higher`, `lower`, `same`, `not_lower`, `not_higher` and `above`; `decide` makes a verdict of them.
+are made by `higher`, `lower`, `same`, `not_lower`, `not_higher`, `above` and `below`; `decide` makes a verdict of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,8 @@ from plexus.record import TrialRecord
 Word = Literal["holds", "fails", "open"]
 SEEDS = 3
 """Fewer settle nothing."""
+MANY = 100
+"""Seeds that nobody waits for."""
 SCALES = ("full", "standard")
 """Those that can give a verdict, the larger first: a `quick` run proves code and no claim."""
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "Part",
     "Verdict",
     "above",
+    "below",
     "decide",
     "higher",
     "judge",
@@ -53,6 +56,8 @@ class Part:
         note: why nothing can be said, or what else should be known.
         counted: whether the claim's verdict rests on it; further figures are shown beside it.
         bootstrap: the 95 % interval by bootstrap, where there is one.
+        takes: what would settle it, where that is no number of seeds.
+        at: the same part at another number of seeds, should effect and scatter stay as they are.
 
     Example:
         >>> Part("b is better", 1.2, 0.8, 1.6, p_holds=0.01).word, Part("b is better").word
@@ -70,6 +75,8 @@ class Part:
     note: str = ""
     counted: bool = True
     bootstrap: tuple[float, float] | None = None
+    takes: str = ""
+    at: Callable[[int], Part] | None = field(default=None, repr=False, compare=False)
 
     @property
     def word(self) -> Word:
@@ -88,6 +95,7 @@ class Verdict:
         effect, low, high, unit: of the deciding part.
         why: the same in words.
         parts: all of them, as tested.
+        takes: what would settle an open one; empty where that is not known.
 
     Example:
         >>> decide([Part("b is better", 1.2, p_holds=0.01)]).why
@@ -101,6 +109,7 @@ class Verdict:
     unit: str
     why: str
     parts: tuple[Part, ...] = ()
+    takes: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,6 +123,7 @@ class Claim:
         rule: in words, what `judge` computes.
         judge: parts of the claim with the evidence on each, from the summary of the study.
         procedure: what was wrong in the procedure that the claim first came from; empty where nothing is known.
+        beside: further studies that the rule reads, by name under ``beside`` of the summary.
 
     Example:
         >>> from plexus.experiments import Scale, Study, Variant
@@ -129,6 +139,7 @@ class Claim:
     rule: str
     judge: Callable[[Mapping[str, Any]], Sequence[Part]]
     procedure: str = ""
+    beside: tuple[Study, ...] = ()
 
 
 def higher(
@@ -251,6 +262,23 @@ def above(text: str, mean: Difference | None, bound: float, unit: str, *, counte
     return _part(text, mean, unit, counted, lambda d: (d.p_above(bound), d.p_below(bound)))
 
 
+def below(text: str, mean: Difference | None, bound: float, unit: str, *, counted: bool = True) -> Part:
+    """Test for below a bound that was named beforehand: `above`, seen from the other side.
+
+    Args:
+        text, mean, bound, unit, counted: as of `above`.
+
+    Returns:
+        The part.
+
+    Example:
+        >>> from plexus.experiments.statistics import mean_of
+        >>> below("a third at most", mean_of([0.24, 0.25, 0.26]), 0.33, "of it").word
+        'holds'
+    """
+    return _part(text, mean, unit, counted, lambda d: (d.p_below(bound), d.p_above(bound)))
+
+
 def decide(parts: Sequence[Part]) -> Verdict:
     """Decide a claim: it holds where every counted part holds, and fails where one fails.
 
@@ -267,10 +295,7 @@ def decide(parts: Sequence[Part]) -> Verdict:
         >>> decide([Part("b is better", p_holds=0.01), Part("c is better", p_fails=0.2)]).why
         'not settled: c is better'
     """
-    tested = [i for i, part in enumerate(parts) if part.counted and part.p_fails is not None]
-    shown = list(parts)
-    for i, p in zip(tested, holm([parts[i].p_fails or 0.0 for i in tested]), strict=True):
-        shown[i] = replace(parts[i], p_fails=p)
+    shown = _corrected(parts)
     counted = [part for part in shown if part.counted]
     if refuted := [part for part in counted if part.word == "fails"]:
         part, word = min(refuted, key=lambda part: part.p_fails or 0.0), "refuted"
@@ -279,15 +304,40 @@ def decide(parts: Sequence[Part]) -> Verdict:
         several = "shown" if len(counted) == 1 else "every part holds; the narrowest"
         word = several if part.word == "holds" else "not settled"
     why = f"{word}: {part.text}" + (f" ({part.note})" if part.note else "")
-    return Verdict(part.word, part.effect, part.low, part.high, part.unit, why, tuple(shown))
+    takes = _takes(counted, part) if part.word == "open" else ""
+    return Verdict(part.word, part.effect, part.low, part.high, part.unit, why, tuple(shown), takes)
 
 
-def judge(claim: Claim, study: Mapping[str, Any] | None) -> Verdict:
+def _corrected(parts: Sequence[Part]) -> list[Part]:
+    """The p against each counted part after Holm."""
+    tested = [i for i, part in enumerate(parts) if part.counted and part.p_fails is not None]
+    shown = list(parts)
+    for i, p in zip(tested, holm([parts[i].p_fails or 0.0 for i in tested]), strict=True):
+        shown[i] = replace(parts[i], p_fails=p)
+    return shown
+
+
+def _takes(counted: Sequence[Part], part: Part) -> str:
+    """Find by how many seeds an open claim would be settled, if they go on as they began."""
+    if part.at is None:
+        return part.takes
+    for n in range(1 + max(each.n for each in counted), MANY + 1):
+        words = {each.word for each in _corrected([each.at(n) if each.at else each for each in counted])}
+        if words == {"holds"} or "fails" in words:
+            then = "fail" if "fails" in words else "hold"
+            return f"about {n} seeds would settle it, should effect and scatter stay as they are: it would {then}"
+    return f"more than {MANY} seeds would settle it, should effect and scatter stay as they are"
+
+
+def judge(
+    claim: Claim, study: Mapping[str, Any] | None, beside: Mapping[str, Mapping[str, Any] | None] | None = None
+) -> Verdict:
     """Judge a claim.
 
     Args:
         claim: which.
         study: the summary of its study; None where nothing was run.
+        beside: those of the claim's further studies, by name.
 
     Returns:
         The verdict.
@@ -300,7 +350,8 @@ def judge(claim: Claim, study: Mapping[str, Any] | None) -> Verdict:
     """
     if study is None or not study["trials"]:
         return Verdict("open", None, None, None, "", "not run yet")
-    return decide(claim.judge(study))
+    others = {other.name: (beside or {}).get(other.name) or summary(other, []) for other in claim.beside}
+    return decide(claim.judge({**study, "beside": others} if others else study))
 
 
 def ledger(claims: Sequence[Claim], folder: str | Path, *, scale: str | None = None) -> dict[str, Any]:
@@ -323,13 +374,13 @@ def ledger(claims: Sequence[Claim], folder: str | Path, *, scale: str | None = N
         >>> ledger([], "/nowhere")
         {'format': 1, 'kind': 'claims', 'claims': [], 'studies': []}
     """
-    studies = {claim.study.name: claim.study for claim in claims}
+    studies = {study.name: study for claim in claims for study in (claim.study, *claim.beside)}
     summaries = {name: _summary(folder, study, scale) for name, study in studies.items()}
     keys = ("study", "question", "scale", "trials", "expected", "seconds", "seeds", "data", "settings", "measure")
     return {
         "format": 1,
         "kind": "claims",
-        "claims": [_row(claim, summaries[claim.study.name]) for claim in claims],
+        "claims": [_row(claim, summaries) for claim in claims],
         "studies": [{key: each[key] for key in keys} for each in summaries.values() if each is not None],
     }
 
@@ -349,12 +400,14 @@ def _complete(rows: Sequence[TrialRecord], study: Study) -> bool:
     return all(sum(row.variant == v.name for row in rows) >= SEEDS for v in study.variants)
 
 
-def _row(claim: Claim, study: Mapping[str, Any] | None) -> dict[str, Any]:
-    verdict = judge(claim, study)
+def _row(claim: Claim, summaries: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Any]:
+    study = summaries[claim.study.name]
+    verdict = judge(claim, study, summaries)
     return {
         "id": claim.id,
         "sentence": claim.sentence,
         "study": claim.study.name,
+        "beside": [other.name for other in claim.beside],
         "scale": study["scale"] if study else None,
         "rule": claim.rule,
         "procedure": claim.procedure,
@@ -364,8 +417,15 @@ def _row(claim: Claim, study: Mapping[str, Any] | None) -> dict[str, Any]:
         "high": verdict.high,
         "unit": verdict.unit,
         "why": verdict.why,
-        "parts": [asdict(part) | {"verdict": part.word} for part in verdict.parts],
+        "takes": verdict.takes,
+        "parts": [_evidence(part) for part in verdict.parts],
     }
+
+
+def _evidence(part: Part) -> dict[str, Any]:
+    """A part in JSON's types."""
+    told = asdict(replace(part, at=None)) | {"verdict": part.word}
+    return {key: value for key, value in told.items() if key not in ("at", "takes")}
 
 
 _Ps = tuple[float | None, float | None]
@@ -398,4 +458,8 @@ def _part(text: str, d: Difference | None, unit: str, counted: bool, test: Calla
         note = f"{d.n} seed{'' if d.n == 1 else 's'} of {SEEDS} needed"
         return Part(text, d.mean, None, None, unit, n=d.n, note=note, counted=counted)
     holds, fails = test(d)
-    return Part(text, d.mean, d.low, d.high, unit, holds, fails, d.n, "", counted, d.bootstrap)
+
+    def at(n: int) -> Part:
+        return _part(text, d.at(n), unit, counted, test)
+
+    return Part(text, d.mean, d.low, d.high, unit, holds, fails, d.n, "", counted, d.bootstrap, at=at)

@@ -84,6 +84,12 @@ class Difference:
         sides = self.p_above(-margin), self.p_below(margin)
         return None if sides[0] is None or sides[1] is None else max(sides[0], sides[1])
 
+    def at(self, n: int) -> Difference:
+        """Expect the same mean and scatter from another number of seeds, two or more."""
+        if self.std is None:
+            raise ValueError("one seed tells nothing of the scatter")
+        return _difference(self.mean, self.std, n)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the same in JSON's types."""
         return asdict(self) | {"bootstrap": None if self.bootstrap is None else list(self.bootstrap)}
@@ -139,12 +145,17 @@ def mean_of(values: Sequence[float], *, resamples: int = 10_000, seed: int = 0) 
     std = float(numbers.std(ddof=1))
     if std <= 1e-12 * max(1.0, float(np.abs(numbers).max())):  # rounding alone, where all are equal
         std = 0.0
+    ends, method = _bootstrap(numbers, resamples, seed)
+    return replace(_difference(mean, std, n), bootstrap=ends, method=method)
+
+
+def _difference(mean: float, std: float, n: int) -> Difference:
+    """Student's interval and p of a mean."""
     if std:
         p = float(2 * scipy.stats.t.sf(abs(mean) / (std / math.sqrt(n)), n - 1))
     else:
         p = 1.0 if mean == 0 else 2 * 0.5**n  # every sign flip gives a smaller mean, but its own mirror image
-    ends, method = _bootstrap(numbers, resamples, seed)
-    difference = Difference(mean, None, None, p, n, std, ends, method)
+    difference = Difference(mean, None, None, p, n, std)
     low, high = difference.interval(CONFIDENCE) or (None, None)
     return replace(difference, low=low, high=high)
 

@@ -430,10 +430,12 @@ class ClaimsRecord(Record):
         id: int
         sentence: str
         study: str = ""
+        beside: list[str] = []
         scale: str | None = None
         rule: str = ""
         procedure: str = ""
         why: str = ""
+        takes: str = ""
         parts: list[ClaimsRecord.Evidence] = []
 
     class Study(Part):

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup
-from scipy.stats import t
 
 from plexus.errors import printable
 from plexus.record import ClaimsRecord
 from plexus.report._charts import CLEAR, SOFT, intervals
 from plexus.report._formatting import NONE, coded, plural, rounded, signed, span
 
-MANY = 100
-"""Seeds that nobody waits for."""
 _SIDES = {
-    "points": (1, " points", "less", "more", ""),
-    "% of the epochs": (0, " %", "fewer", "more", " epochs"),
+    "points": (1, " points", "less", "more", "no difference", ""),
+    "% of the epochs": (0, " %", "fewer", "more", "as many", " epochs"),
 }  # fmt: skip
-"""Units of differences: digits, the unit, the words of either side, and what is counted."""
+"""Units of differences: digits, the unit, the words of either side and of neither, and what is counted."""
 _SCALES = {
     "correlation": ("a correlation of ", "", ", 95 %; 1 is full agreement"),
     "times": ("a factor of ", "",  ", 95 %; 1 is no difference"),
@@ -32,14 +28,14 @@ _NULLS = {"points": 0.0, "% of the epochs": 0.0, "times": 1.0}
 """Units of differences, and the value that is none."""
 _SAFE = re.compile(r"[\w./%~-]+\.html")
 """Links to files, and to nothing else."""
-PLAIN = ("correlation", "% of the ranking", "% of the time")
+PLAIN = ("correlation", "% of the ranking", "% of the time", "% of images")
 """Units of figures that are no differences and carry no sign."""
 Ledger = ClaimsRecord | Mapping[str, Any]
 
 
 def sections(record: ClaimsRecord) -> dict[str, Any]:
     """Return the values that the page's template names."""
-    pages = {study.study: study.page for study in record.studies if _SAFE.fullmatch(study.page)}
+    linked = {study.study: study.page for study in record.studies if _SAFE.fullmatch(study.page)}
     return {
         "headline": _headline(record),
         "lede": (
@@ -51,7 +47,12 @@ def sections(record: ClaimsRecord) -> dict[str, Any]:
         "skip": ("claims", "the claims"),
         "plots": _plots(record),
         "claims": [
-            (claim, coded(verdict(claim)), pages.get(claim.study, ""), [(part, _effect(part)) for part in claim.parts])
+            (
+                claim,
+                coded(verdict(claim)),
+                [(name, linked.get(name, "")) for name in (claim.study, *claim.beside)],
+                [(part, _effect(part)) for part in claim.parts],
+            )
             for claim in record.claims
         ],
     }
@@ -72,7 +73,7 @@ def verdict(claim: ClaimsRecord.Claim) -> str:
     measure = _measured(claim)
     seeds = f", over {plural(part.n, 'seed')}" if part is not None and part.n else ""
     found = f" Measured: {measure}{seeds}." if measure else ""
-    return f"{start}{text}{found}{_meaning(claim, part)}"
+    return f"{start}{text}{found}{_meaning(claim)}"
 
 
 def _deciding(claim: ClaimsRecord.Claim) -> ClaimsRecord.Evidence | None:
@@ -87,47 +88,32 @@ def _measured(figure: ClaimsRecord.Figure) -> str:
         return ""
     known = figure.low is not None and figure.high is not None
     if sides := _SIDES.get(figure.unit):
-        low, high = _side(figure.low or 0.0, *sides[:4]), _side(figure.high or 0.0, *sides[:4])
+        low, high = _side(figure.low or 0.0, *sides[:5]), _side(figure.high or 0.0, *sides[:5])
         inside = f" (95 % interval: {low} to {high})" if known else ""
-        return f"{_side(figure.effect, *sides[:4])}{sides[4]}{inside}"
+        return f"{_side(figure.effect, *sides[:5])}{sides[5]}{inside}"
     start, end, scale = _SCALES.get(figure.unit, ("", f" {figure.unit}", ""))
     inside = f" ({span((figure.low, figure.high))}{scale})" if known else ""
     return f"{start}{rounded(figure.effect, 2)}{end}{inside}"
 
 
-def _side(value: float, digits: int, unit: str, less: str, more: str) -> str:
+def _side(value: float, digits: int, unit: str, less: str, more: str, none: str) -> str:
     """A difference in words: how much, and on which side."""
     size = rounded(abs(value), digits)
-    return f"{size}{unit}" if float(size) == 0 else f"{size}{unit} {less if value < 0 else more}"
+    return none if float(size) == 0 else f"{size}{unit} {less if value < 0 else more}"
 
 
-def _meaning(claim: ClaimsRecord.Claim, part: ClaimsRecord.Evidence | None) -> str:
-    """Say what the interval tells: chance, a side, or how many seeds would."""
-    null, low, high, effect = _NULLS.get(claim.unit), claim.low, claim.high, claim.effect
-    if null is None or low is None or high is None or effect is None or claim.verdict == "holds":
+def _meaning(claim: ClaimsRecord.Claim) -> str:
+    """Say what the interval tells, chance or a side; of an open claim, what would settle it."""
+    null, low, high = _NULLS.get(claim.unit), claim.low, claim.high
+    inside = null is not None and low is not None and high is not None and low <= null <= high
+    if claim.verdict == "open":
+        both = " The interval holds both sides." if inside else ""
+        return f"{both} {claim.takes[:1].upper()}{claim.takes[1:]}." if claim.takes else both
+    if claim.verdict == "holds" or null is None or low is None or claim.effect is None:
         return ""
-    if claim.verdict == "fails":
-        beyond = "The difference is beyond chance, and on the wrong side."
-        return (
-            f" {beyond}" if not low <= null <= high else " If there is an effect, it is smaller than what would count."
-        )
-    seeds = _needed(part.n if part is not None else 0, (high - low) / 2, abs(effect - null))
-    if seeds is None or not low <= null <= high:
-        return " What would count is not shown by it, nor ruled out: more seeds narrow the interval."
-    if seeds > MANY:
-        return (
-            f" The interval holds both sides; an effect this small takes more than {MANY} seeds to be told from none."
-        )
-    return f" The interval holds both sides; about {seeds} seeds would tell an effect of this size from none."
-
-
-def _needed(n: int, half: float, effect: float) -> int | None:
-    """The seeds at which half of Student's interval is as wide as the effect, if seeds scatter as they did."""
-    if n < 2 or not half or not effect:
-        return None
-    deviation = half * math.sqrt(n) / float(t.ppf(0.975, n - 1))
-    at = range(n + 1, MANY + 1)
-    return next((k for k in at if float(t.ppf(0.975, k - 1)) * deviation / math.sqrt(k) <= effect), MANY + 1)
+    if inside:
+        return " If there is an effect, it is smaller than what would count."
+    return " The difference is beyond chance, and on the wrong side."
 
 
 def _plots(record: ClaimsRecord) -> list[tuple[str, Markup]]:
@@ -176,7 +162,7 @@ def claims_markdown(ledger: Ledger) -> str:
         "| | claim | study | verdict | effect |", "| ---: | --- | --- | --- | --- |",
     ]  # fmt: skip
     for claim in record.claims:
-        study = f"{claim.study}, {claim.scale}" if claim.scale else claim.study
+        study = f"{_studies(claim)}, {claim.scale}" if claim.scale else _studies(claim)
         word = f"**{claim.verdict}**" if claim.parts else f"open: {claim.why}"
         lines.append(f"| {' | '.join(map(_cell, (claim.id, claim.sentence, study, word, _effect(claim))))} |")
     for claim in record.claims:
@@ -195,7 +181,8 @@ def claims_markdown(ledger: Ledger) -> str:
         head = ["| study | scale | trials | seeds | data |", "| --- | --- | ---: | ---: | --- |"]
         lines += ["", "## Studies", "", *head]
     for about in record.studies:
-        images, epochs = about.settings.get("images") or "all", plural(about.settings.get("epochs") or 0, "epoch")
+        images, number = about.settings.get("images") or "all", about.settings.get("epochs") or 0
+        epochs = plural(number, "epoch") if number else "nothing trained"
         trials = f"{about.trials} of {about.expected} | {len(about.seeds)}"
         spec = _cell(about.data.get("spec", ""))
         lines.append(f"| {about.study} | {about.scale} | {trials} | {spec}, {images} images, {epochs} |")
@@ -219,12 +206,16 @@ def claims_lines(ledger: Ledger) -> list[str]:
     record, lines = _record(ledger), []
     for claim in record.claims:
         lines.append(f"{claim.id:>2}  {claim.verdict:<6} {claim.sentence}")
-        lines.append(f"           {claim.study}: {verdict(claim)}")
+        lines.append(f"           {_studies(claim)}: {verdict(claim)}")
     return [*map(printable, lines), _headline(record)]
 
 
 def _record(ledger: Ledger) -> ClaimsRecord:
     return ledger if isinstance(ledger, ClaimsRecord) else ClaimsRecord.from_dict(ledger)
+
+
+def _studies(claim: ClaimsRecord.Claim) -> str:
+    return " and ".join((claim.study, *claim.beside))
 
 
 def _headline(record: ClaimsRecord) -> str:

@@ -72,7 +72,8 @@ class RepresentTask(Task[RepresentConfig]):
         data, config = self.images.data, self.config
         return [
             f"data    {data.summary}",
-            f"net     an autoencoder with {config.dim} numbers in Z; labels: {config.labels}; {plural(config.epochs, 'epoch')}",
+            f"net     an autoencoder with {config.dim} numbers in Z; labels: {config.labels}; "
+            f"{plural(config.epochs, 'epoch')}",
         ]
 
     def train(self) -> None:
