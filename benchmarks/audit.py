@@ -10,6 +10,7 @@ Command: python benchmarks/audit.py PART... [--out FILE] [--work FOLDER]
               3 % wrong labels planted in 10,000 images, found by cross-validation           (15 minutes each)
     opening   60,000 files in class folders: time to find them                               (1 minute)
     kinds     copies of every kind of 100 photos and 100 speckle images: recall of each      (10 minutes)
+    embedding the same copies of photos, by the likeness of --fingerprint embedding          (2 minutes)
     report    prints all results so far as a table
 Images are made from a seed and kept as PNG files below FOLDER (default: the system's temporary folder). Times of the
 two sides of a ratio are taken in turn in one process; every number is kept in FILE as soon as it is known.
@@ -31,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from audit_kinds import kinds
+from audit_kinds import embedding, kinds
 from audit_labels import labels_cifar10, labels_cifar10_long, labels_mnist, opening
 from measure import Results
 from numpy.typing import NDArray
@@ -383,7 +384,8 @@ FIGURES: list[tuple[str, str, str, float | None, bool]] = [
 PARTS = {
     f.__name__: f
     for f in (
-        planted, memory, scale, faiss, notes, labels_mnist, labels_cifar10, labels_cifar10_long, opening, kinds, report
+        planted, memory, scale, faiss, notes, labels_mnist, labels_cifar10, labels_cifar10_long, opening, kinds,
+        embedding, report,
     )
 }  # fmt: skip
 

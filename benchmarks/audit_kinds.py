@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from scipy.ndimage import gaussian_filter
 
 from plexus.audit import fingerprint, near_duplicates
 from plexus.data import open_samples
+from plexus.models import efficientnet_embedding
 
 CIFAR10 = Path(__file__).parents[2] / "shared" / "data" / "cifar10"
 ORIGINALS, OTHERS = 100, 300
@@ -152,6 +154,28 @@ def kinds(results: Results, work: Path) -> None:
             random = np.random.default_rng([11, number])
             copies = [change(image, random) for image in images[:ORIGINALS]]
             results.put(f"kinds/{name}/{kind}", _found([*images, *copies]))
+
+
+def embedding(results: Results, work: Path) -> None:
+    """The same copies of photos, by `--fingerprint embedding`: pairs up to its threshold."""
+    if not CIFAR10.is_dir():
+        print(f"{CIFAR10} is not there: put the parquet files of uoft-cs/cifar10 there")
+        return
+    images, model = photos(), efficientnet_embedding()
+    with tempfile.TemporaryDirectory() as cache:  # originals are embedded once
+        for number, (kind, change) in enumerate(CHANGES.items()):
+            if f"kinds_embedding/photos/{kind}" in results:
+                continue
+            random = np.random.default_rng([11, number])
+            copies = [change(image, random) for image in images[:ORIGINALS]]
+            used = time.process_time()
+            arrays = [np.asarray(image) for image in (*images, *copies)]
+            near = near_duplicates(fingerprint(arrays, "embedding", model=model, cache=cache))
+            truth = {(i, len(images) + i) for i in range(ORIGINALS)}
+            found = {*zip(near.a.tolist(), near.b.tolist(), strict=True)}
+            figures = {"recall": len(found & truth) / ORIGINALS, "false": len(found - truth)}
+            settings = {"threshold": near.threshold, "expected_false": near.false_pairs}
+            results.put(f"kinds_embedding/photos/{kind}", figures | settings | {"cpu": time.process_time() - used})
 
 
 def _found(images: list[Image.Image]) -> dict[str, Any]:

@@ -156,7 +156,7 @@ def fit(*options: object) -> Callable[[Path], dict[str, Any]]:
 def fit_photos(folder: Path) -> dict[str, Any]:
     """A fit of image files in colour, which are augmented; then another budget."""
     classes(folder)
-    options = ("--epochs", 4, "--width", 8, "--batch-size", 16)
+    options = ("--preset", "mix", "--epochs", 4, "--width", 8, "--batch-size", 16)
     plexus(folder, "fit", "photos", *options, "--run", "run")
     plexus(folder, "prune", "run", "--fan-in", 6, "--run", "again")
     return {"run": run_folder(folder / "run"), "again": run_folder(folder / "again")}

@@ -131,11 +131,12 @@ def module(root: Path, name: str) -> Any:
 def tables(root: Path) -> dict[str, list[str]]:
     """Page -> rows that stand there as the records have them, whatever is in their columns."""
     wiring: list[str] = module(root, "wiring_parts.table").markdown(read(root, "wiring")).splitlines()[2:]
-    recall = {key: value for key, value in read(root, "audit").items() if key.startswith("kinds/")}
+    recall = {key: value for key, value in read(root, "audit").items() if key.startswith("kinds")}
     rows = []
     for name in dict.fromkeys(key.split("/", 2)[2] for key in recall):
         cells = [recall.get(f"kinds/{kind}/{name}") for kind in ("photos", "speckle")]
         shown = [f"{c['recall']:.2f} | {c['phash_recall']:.2f}" if c else " | " for c in cells]
+        shown.insert(1, f"{recall[f'kinds_embedding/photos/{name}']['recall']:.2f}")
         rows.append(f"| {name} | {' | '.join(shown)} |".replace("|  |", "|  |"))
     return {"docs/benchmarks.md": wiring, "docs/guide/audit.md": rows}
 

@@ -34,6 +34,7 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["images", "--scope", "group"], "give --group-from REGEX"),
         (["images", "--group-from", "("], "("),
         (["images", "--fingerprint", "phash"], "--fingerprint phash: unknown; choose thumbnail, blockhist"),
+        (["images", "--fingerprint", "phash"], "blockhist, embedding, FILE.py:function or MODEL.onnx"),
         (["images", "--fingerprint", "no.py:net"], "there is no file no.py"),
         (["images", "--min-dice", "3"], "min_dice=3: give a Dice of 0 to 1"),
         (["images", "--folds", "1"], "folds=1: give 2 or more"),

@@ -49,6 +49,16 @@ def test_a_threshold_that_was_given_is_told_as_such() -> None:
     assert "a threshold that was given" in text
 
 
+def test_likeness_is_told_as_likeness() -> None:
+    findings = make_audit()
+    findings["settings"] |= {"fingerprint": "embedding net-1", "false_pairs": 1.0, "false_positive_rate": None}
+    text = said(render(findings))
+    assert "12 pairs of like images among" in text
+    assert "Likeness is not a copy: look at the pairs. Only exact copies are called contradictory" in text
+    assert "near-duplicate pair" not in text
+    assert "mirror images of other images come" not in text
+
+
 def test_every_bin_is_a_bar_and_the_threshold_a_line(made: str) -> None:
     labels, raw = marks(chart(made, "Distances of candidate pairs")), make_audit()["calibration"]
     for kind, name in (("unrelated", "unrelated"), ("candidates", "candidate")):

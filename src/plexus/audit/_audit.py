@@ -186,7 +186,7 @@ def audit(
         versions={"plexus": plexus.__version__, "python": platform.python_version(), "numpy": np.__version__},
         data=_data(samples, notes),
         settings=AuditRecord.Settings(
-            fingerprint=f"{kind} {model}" if isinstance(model, str | Path) else kind,
+            fingerprint=_fingerprint(kind, model),
             threshold=round(near.threshold, 6),
             threshold_from=near.threshold_from,
             false_pairs=false_pairs,
@@ -212,6 +212,12 @@ def audit(
         seconds={name: round(value, 3) for name, value in seconds.items()},
     )
     return Audit(findings, dealt, cleaned)
+
+
+def _fingerprint(kind: str, model: nn.Module | str | Path | None) -> str:
+    """The kind, and the network where it has a name."""
+    name = str(model) if isinstance(model, str | Path) else getattr(model, "cache_key", None)
+    return f"{kind} {name}" if name else kind
 
 
 def _suspected(

@@ -22,6 +22,8 @@ from plexus.errors import ConfigError
 if TYPE_CHECKING:
     from torch import nn
 
+SAME = 1e-4
+"""Vectors that differ by no more than that share are of one image: centred, they were noise."""
 _WORDS = {CONSTANT: ("constant", "every pixel has the same value"), ZERO: ("zero", "every pixel is 0")}
 
 
@@ -99,7 +101,9 @@ class Fingerprints:
         else:
             unit = np.array(self.rows, np.float32)
             if self.kind == "embedding" and self.usable.any():
-                unit -= unit[self.usable].mean(0)
+                centred: F32 = unit - unit[self.usable].mean(0, dtype=np.float32)
+                if np.abs(centred[self.usable]).max() > SAME * np.abs(unit[self.usable]).max():
+                    unit = centred
             length = np.linalg.norm(unit, axis=1, keepdims=True)
             unit /= np.where(length > 0, length, 1)
         unit[~self.usable] = 0
@@ -156,10 +160,12 @@ def fingerprint(
             cosine; ``blockhist-published`` is what their code did. ``embedding``: vectors of ``model``, centred, by
             cosine.
         model: a module of the user's that takes float pixels (N, C, H, W), 0..255, and gives one tensor, flattened
-            here; or ``FILE.py:function``, which returns one and may be followed by ``+WEIGHTS.safetensors``; or an
-            ``.onnx`` file.
-        size: of the images for histograms (default: the most frequent one) and for the model (default 224).
-        cache: a folder, or None for none; see `cache_folder`. Models in Python files are not cached.
+            here, such as `plexus.models.efficientnet_embedding()`; or ``FILE.py:function``, which returns one and may
+            be followed by ``+WEIGHTS.safetensors``; or an ``.onnx`` file.
+        size: of the images for histograms (default: the most frequent one) and for the model (default: its attribute
+            ``in_shape``, or 224).
+        cache: a folder, or None for none; see `cache_folder`. Vectors of a module are kept where it says by its
+            attribute ``cache_key`` what its weights are.
         workers: threads; default one for each core.
         progress: show bars where stderr is a terminal.
 
@@ -179,7 +185,10 @@ def fingerprint(
     if kind not in KINDS:
         raise ConfigError(f"fingerprint={kind!r} is unknown; choose from {', '.join(KINDS)}")
     if (model is not None) != (kind == "embedding"):
-        raise ConfigError("a model and the fingerprint 'embedding' belong together: give both or none")
+        raise ConfigError(
+            "a model and the fingerprint 'embedding' belong together: give both or none; "
+            "plexus.models.efficientnet_embedding() makes one"
+        )
     source: Images = images if isinstance(images, SampleSet) else _Arrays(images)
     start = time.monotonic()
     method = method_of(kind, source, model, (size, size) if isinstance(size, int) else size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plexus.audit._reduced import COLUMNS, ROWS, reduced
-from plexus.audit._scan import Images, Method
+from plexus.audit._scan import BATCH, Images, Method
 from plexus.data import to_shape
 from plexus.errors import ConfigError, DataError, RunError
 from plexus.record import read_file
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 KINDS = ("thumbnail", "blockhist", "embedding", "blockhist-published")
 BLOCK, BINS = 20, 9
 """Side of a block in pixels, and grey levels that are counted in it."""
-BATCH = 32
-"""Images in one pass of a network."""
 
 U8 = NDArray[np.uint8]
 F32 = NDArray[np.float32]
@@ -80,6 +78,7 @@ def _embedding(model: nn.Module | str | Path, size: tuple[int, int] | None) -> M
     """A network of the user's; a trial on a blank image tells the vectors' length and the channels it takes."""
     onnx = isinstance(model, str | Path) and str(model).endswith(".onnx")
     embed, name, fixed = _onnx_embedder(Path(str(model))) if onnx else _torch_embedder(model)
+    fixed = fixed if size is None or onnx else None
     height, width = size or (224, 224)
     shapes = [fixed] if fixed is not None else [(1, height, width), (3, height, width)]
     errors = []
@@ -94,8 +93,11 @@ def _embedding(model: nn.Module | str | Path, size: tuple[int, int] | None) -> M
     raise errors[-1]
 
 
-def _torch_embedder(model: nn.Module | str | Path) -> tuple[Embed, None, None]:
-    """Embed by a module, or by the one that ``FILE.py:function[+WEIGHTS.safetensors]`` returns; it is not cached."""
+def _torch_embedder(model: nn.Module | str | Path) -> tuple[Embed, str | None, tuple[int, ...] | None]:
+    """Embed by a module, or by the one that ``FILE.py:function[+WEIGHTS.safetensors]`` returns.
+
+    A module may say by ``cache_key`` what its weights are, else it is not cached; and by ``in_shape`` what it reads.
+    """
     import torch
 
     module = user_model(str(model)) if isinstance(model, str | Path) else model
@@ -109,7 +111,13 @@ def _torch_embedder(model: nn.Module | str | Path) -> tuple[Embed, None, None]:
             raise ValueError(f"expected one tensor (N, ...), got {type(output).__name__}")
         return output.float().cpu().numpy()
 
-    return _batched(run, str(model) if isinstance(model, str | Path) else type(model).__name__), None, None
+    name, key = (
+        str(model) if isinstance(model, str | Path) else type(model).__name__,
+        getattr(module, "cache_key", None),
+    )
+    shape = getattr(module, "in_shape", None)
+    fixed = tuple(shape) if isinstance(shape, Sequence) and len(shape) == 3 else None
+    return _batched(run, name), key if isinstance(key, str) else None, fixed
 
 
 def _onnx_embedder(file: Path) -> tuple[Embed, str, tuple[int, ...] | None]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from plexus.audit._align import score
 from plexus.audit._fingerprint import Fingerprints
+from plexus.audit._likeness import likeness
 from plexus.audit._poses import (
     F64,
     KINDS,
@@ -63,6 +64,10 @@ SCORED = 0.5
 """Candidates of a lower score are forgotten: no threshold goes so far."""
 FLAGGED = 50
 """A cluster of more images is a chain of likenesses more often than one scene."""
+LIKENESS = (
+    "likeness is not a copy: only exact copies are called contradictory or leaks, and only these are cleaned; "
+    "the usual fingerprint tells copies"
+)
 WHOLE = 100
 """Up to so many images all pairs of a cluster are compared."""
 
@@ -158,7 +163,9 @@ def near_duplicates(
     Thumbnails: sketches find candidates, in every pose that was asked for; these are aligned, and their detail is
     compared. Mirror images of others are as like an image as unrelated images are: their scores tell how many pairs
     of this set come as near by chance. A pair is sure where that is `false_pairs` at most, and listed up to 2 % of
-    what is found. Histograms and embeddings: cosines, with a threshold from random pairs, see `estimate_threshold`.
+    what is found. Histograms: cosines, with a threshold from random pairs, see `estimate_threshold`. Embeddings:
+    cosines; the threshold, at most .4, is where as many pairs are expected as `false_pairs`, by the law that the
+    set's pairs follow; only exact copies are sure, as likeness is not a copy.
 
     Args:
         fingerprints: of `fingerprint`.
@@ -414,14 +421,19 @@ def _by_cosine(
     seed: int,
     progress: bool,
 ) -> NearDuplicates:
-    """Near-duplicates by the cosine of vectors."""
+    """Near-duplicates by the cosine of vectors; by those of a network, pairs that are alike, and none of them sure."""
     start = time.monotonic()
+    learned = fingerprints.kind == "embedding"
     a, b = _unrelated(fingerprints.usable, groups, seed)
     unrelated = fingerprints.compare(a, b)[0].astype(np.float64)
     n = max(int(fingerprints.usable.sum()), 2)
     rate = min(false_pairs / (n * (n - 1) / 2), 0.01)
+    chance = likeness(fingerprints, groups, within, seed) if learned else None
     limit, source = threshold, "given"
-    if limit is None:
+    if limit is None and learned:
+        limit = default_threshold(fingerprints.kind) if chance is None else min(1 - chance.score(false_pairs), WIDEST)
+        source = "default" if chance is None else "data"
+    elif limit is None:
         limit = estimate_threshold(unrelated, rate, default_threshold(fingerprints.kind))
         source = "default" if len(a) < FEW else "data"
     calibrated = time.monotonic()
@@ -432,12 +444,17 @@ def _by_cosine(
     distance[same] = 0  # not 1e-7
     near = np.flatnonzero(distance <= limit)
     near = near[np.lexsort((b[near], a[near], distance[near]))]
+    expected = np.full(len(near), np.nan)
+    if chance is not None:
+        expected = np.where(same[near], 0.0, chance.expected(1 - distance[near].astype(np.float64)))
     return NearDuplicates(
         fingerprints.names, a[near], b[near], distance[near], None, same[near], limit, source, false_pairs,
         "all" if within is None else "group", histogram(unrelated, distance.astype(np.float64), limit),
-        _notes(source, limit, alike(unrelated), candidates.truncated, neighbours, candidates.recall),
+        (*([LIKENESS] if learned else []),
+         *_notes(source, limit, alike(unrelated), candidates.truncated, neighbours, candidates.recall)),
         {"calibration": calibrated - start, "search": time.monotonic() - calibrated},
-        np.full(len(near), np.nan), np.ones(len(near), bool), ("same",) * len(near),
+        expected, same[near] if learned else np.ones(len(near), bool),
+        tuple("alike" if learned and not exact else "same" for exact in same[near].tolist()),
     )  # fmt: skip
 
 
@@ -566,7 +583,8 @@ def _equal(fingerprints: Fingerprints, a: I64, b: I64) -> NDArray[np.bool_]:
     same = (fingerprints.digests[a] == fingerprints.digests[b]).all(1)
     checks, sizes, rows = fingerprints.checks, fingerprints.sizes, fingerprints.rows
     doubtful = np.flatnonzero(~same & (checks[a] == checks[b]) & (sizes[a] == sizes[b]).all(1))
-    same[doubtful] = [np.array_equal(rows[i], rows[j]) for i, j in zip(a[doubtful], b[doubtful], strict=True)]
+    for p, i, j in zip(doubtful, a[doubtful], b[doubtful], strict=True):  # a network's rows are not equal to the bit
+        same[p] = np.allclose(rows[i], rows[j], rtol=1e-3, atol=1e-3 * float(np.abs(rows[i]).max()))
     equal: NDArray[np.bool_] = same
     return equal
 

@@ -26,6 +26,8 @@ from plexus.record import atomic_write, cores
 Rows = NDArray[Any]
 SHARD = 256
 """Images after which the cache is written: what an interruption costs at most."""
+BATCH = 32
+"""Images that a network takes at once."""
 READ, UNREADABLE, CONSTANT, ZERO = range(4)
 TEXT = 200
 """Characters of an error that the cache keeps."""
@@ -115,10 +117,12 @@ def scan(images: Images, method: Method, *, cache: Path | None, workers: int | N
                 if row is not None:
                     fresh.append(i)
                     prepared.append(row)
-                step(1)
+                step(1 if row is None or method.finish is None else 0)
+            for j in range(0, len(fresh), BATCH):
+                part = np.stack(prepared[j : j + BATCH])
+                out.rows[fresh[j : j + BATCH]] = part if method.finish is None else method.finish(part)
+                step(0 if method.finish is None else len(part))
             if fresh:
-                stack = np.stack(prepared)
-                out.rows[fresh] = method.finish(stack) if method.finish else stack
                 texts = np.array([out.texts[i][:TEXT] for i in fresh], dtype=f"U{TEXT}")
                 parts = {"row": out.rows, "check": out.checks, "size": out.sizes, "state": out.states}
                 cached.put(out.digests[fresh], {**{k: v[fresh] for k, v in parts.items()}, "text": texts})

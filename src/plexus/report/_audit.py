@@ -61,13 +61,23 @@ def _headline(record: AuditRecord) -> str:
 def _pairs_line(record: AuditRecord) -> str:
     found, images = record.summary, plural(record.data.images or 0, "image")
     if not found.pairs:
-        return f"No near-duplicates among {images}."
-    start = f"{plural(found.pairs, 'near-duplicate pair')} among {images}: "
+        return f"No {'two are alike' if _likeness(record) else 'near-duplicates'} among {images}."
+    what = (
+        plural(found.pairs, "pair") + " of like images"
+        if _likeness(record)
+        else plural(found.pairs, "near-duplicate pair")
+    )
+    start = f"{what} among {images}: "
     wrong = sum(found.contradictions.values())
     if not wrong and not found.leaks:
         return start + f"none contradicts itself, none leaks between splits, {count(found.exact)} exact."
     leaks = f"{count(found.leaks)} across splits, {count(found.exact)} exact."
     return start + f"{count(wrong)} with contradictory labels, {leaks}"
+
+
+def _likeness(record: AuditRecord) -> bool:
+    """True where a network compared the images."""
+    return record.settings.fingerprint.startswith("embedding")
 
 
 def _lede(record: AuditRecord) -> str:
@@ -80,6 +90,8 @@ def _lede(record: AuditRecord) -> str:
     text += f"{decimal(used.threshold, 4)}, "
     if used.threshold_from == "given":
         text += "a threshold that was given."
+    elif used.false_pairs and _likeness(record):
+        text += f"up to where {decimal(used.false_pairs, 1)} would be expected by chance, as the set's other pairs go. "
     elif used.false_pairs:
         text += "chosen from the data, from how near mirror images of other images come. "
         text += f"Of the sure pairs, {decimal(used.false_pairs, 1)} at most would be there by chance; only these are "
@@ -90,6 +102,9 @@ def _lede(record: AuditRecord) -> str:
         text += f"chosen from the data: about one unrelated pair in {one} comes as near."
     else:
         text += "chosen from the data."
+    if _likeness(record):
+        text = text.rstrip() + " Likeness is not a copy: look at the pairs. Only exact copies are called "
+        text += "contradictory, or leaks, and only these are cleaned; all like images stay in one fold."
     if used.labels:
         text += f" Labels were judged by {used.labels}, with confident learning: doubtful ones are changed or dropped "
         text += "by your decision only."
@@ -109,7 +124,7 @@ def _tiles(record: AuditRecord) -> list[tuple[str, str, str]]:
     shown = [
         (
             found.pairs,
-            "near-duplicate pairs",
+            "pairs of like images" if _likeness(record) else "near-duplicate pairs",
             f"{sure}{count(found.exact)} exact {'copy' if found.exact == 1 else 'copies'}",
         ),
         (sum(found.contradictions.values()), "contradictory", kinds),
