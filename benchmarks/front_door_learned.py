@@ -27,8 +27,7 @@ from measure import Results
 
 from plexus.data import Memory, in_memory, load
 from plexus.record import machine, versions
-from plexus.training import MEMORY, FitConfig, accuracy, engine
-from plexus.training._fit import FIT  # the kind of run that the engine trains
+from plexus.training import FIT, MEMORY, FitConfig, accuracy, engine
 from plexus.training.export import with_pixels
 from plexus.wiring import multiply_adds, parameters
 

@@ -14,6 +14,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import plexus
@@ -63,6 +64,18 @@ def test_answers_are_of_the_kind_of_the_labels(run: plexus.Run) -> None:
     np.testing.assert_allclose(shares.sum(1), 1, rtol=1e-5)
     np.testing.assert_array_equal(answers, run.classes[shares.argmax(1)])
     assert run.score(images, labels) == (answers == labels).mean()
+
+
+def test_a_score_takes_the_labels_that_images_bring(run: plexus.Run, tmp_path: Path) -> None:
+    images, labels = bars(40, seed=1)
+    expected = run.score(images, labels)
+    assert run.score((images, labels)) == expected
+    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+        (tmp_path / str(label)).mkdir(exist_ok=True)
+        Image.fromarray((255 * image).round().astype(np.uint8)).save(tmp_path / str(label) / f"{i}.png")
+    assert abs(run.score(tmp_path) - expected) <= 1 / 40  # of bytes, no more
+    with pytest.raises(DataError, match="40 of the images have no class: give the labels"):
+        run.score(images)
 
 
 def test_one_image_a_file_and_bytes_are_read_alike(run: plexus.Run, tmp_path: Path) -> None:
@@ -191,6 +204,11 @@ def test_a_set_and_a_folder_are_named(tmp_path: Path) -> None:
         (bars(20), {"legos": lambda shape: [nn.Conv2d(9, 9, 3)]}, "lego"),
         (bars(4), {}, "class '-3' has 2 usable images of the 3 needed"),
         (("no/such/folder/at/all",), {}, "no such folder"),
+        (
+            ([np.zeros((90, 72)), np.zeros((72, 90))] * 9, [0, 1] * 9),
+            {},
+            "resize all with --size, for example --size 64",
+        ),
     ],
 )
 def test_a_mistake_is_one_short_line_and_leaves_nothing(

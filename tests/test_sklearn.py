@@ -141,3 +141,28 @@ def test_a_class_with_one_image_is_named() -> None:
     labels[0] = "rare"
     with pytest.raises(ValueError, match="class 'rare' has one image"):
         PlexusClassifier(**FAST).fit(images, labels)
+
+
+def test_it_starts_from_a_backbone_and_learns_from_a_teacher() -> None:
+    images, labels = stripes(40)
+    maps = torch.nn.Conv2d(1, 4, 3, stride=2)
+    given: dict[str, Any] = {"backbone": maps, "epochs": 2, "random_state": 0}
+    assert cross_val_score(PlexusClassifier(**given), images, labels, cv=2).shape == (2,)
+    fitted = PlexusClassifier(**given).fit(images, labels)
+    assert any(
+        torch.equal(part, maps.weight)
+        for part in fitted.model_.state_dict().values()
+        if part.shape == maps.weight.shape
+    )
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(again.predict_proba(images), fitted.predict_proba(images))
+
+    flat = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
+    plain, taught = (PlexusClassifier(**FAST, teacher=teacher).fit(images, labels) for teacher in (None, flat))
+    assert taught.classes_.tolist() == ["lying", "upright"]
+    assert np.abs(taught.predict_proba(images) - plain.predict_proba(images)).max() > 1e-3
+    wrong = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
+    with pytest.raises(ValueError, match=r"teacher: .* one logit for each of the classes"):
+        PlexusClassifier(**FAST, teacher=wrong).fit(images, labels)
+    with pytest.raises(ValueError, match="backbone is 3: give a torch module"):
+        PlexusClassifier(**FAST, backbone=3).fit(images, labels)

@@ -92,6 +92,20 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
+def plural(amount: int, thing: str) -> str:
+    """Return a count with its noun.
+
+    Args:
+        amount: how many.
+        thing: the noun for one.
+
+    Example:
+        >>> plural(1, "epoch"), plural(1_797, "image")
+        ('1 epoch', '1,797 images')
+    """
+    return f"{amount:,} {thing}{'' if amount == 1 else 's'}"
+
+
 def short(value: object, most: int = 60) -> str:
     """Return what a value is in a few words, for a message: never the numbers of an array.
 

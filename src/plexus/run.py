@@ -111,9 +111,9 @@ def fit(
     if legos is not None:
         values["legos"], given["legos"] = _legos(legos)
     if teacher is not None:
-        values["teacher"], given["teacher"] = _named(teacher, "teacher")
+        values["teacher"], given["teacher"] = named_model(teacher, "teacher")
     if backbone is not None:
-        values["backbone"], given["backbone"] = _named(backbone, "backbone")
+        values["backbone"], given["backbone"] = named_model(backbone, "backbone")
     config = FitConfig.from_mapping(values, name="plexus.fit")
     if not is_place(data):
         given["data"] = _labelled(in_memory(data, labels, label=config.label))
@@ -390,21 +390,23 @@ class Run:
         """
         return self.classes[self.predict_proba(images, batch_size=batch_size).argmax(1)]
 
-    def score(self, images: Any, labels: ArrayLike) -> float:
+    def score(self, images: Any, labels: ArrayLike | None = None) -> float:
         """Return the share of images whose most likely class is the true one.
 
         Args:
             images: see `predict_proba`.
-            labels: the true classes, (N,).
+            labels: the true classes, (N,); by default those that the images bring, as a folder of class folders does.
 
         Raises:
             DataError: an image that cannot be read, or not one label for each.
         """
+        if labels is None:
+            labels = _own_labels(images)
         answers, truth = self.predict(images), np.asarray(labels)
         if truth.shape != answers.shape:
             raise DataError(f"labels have shape {truth.shape} for {len(answers)} images: give one for each")
-        if answers.dtype.kind == "U" and truth.dtype.kind != "U":
-            truth = truth.astype(str)
+        if "U" in (answers.dtype.kind, truth.dtype.kind):
+            answers, truth = answers.astype(str), truth.astype(str)
         return float((answers == truth).mean())
 
     def report(self) -> Path:
@@ -634,6 +636,15 @@ def _short(number: float | None) -> str:
     return f"{number:.0f}"
 
 
+def _own_labels(images: Any) -> list[str]:
+    """The classes that images bring."""
+    samples = (open_samples(images, masks=False) if is_place(images) else in_memory(images).samples).samples
+    labels = [sample.label for sample in samples if sample.label is not None]
+    if len(labels) < len(samples):
+        raise DataError(f"{short(images)}: {len(samples) - len(labels)} of the images have no class: give the labels")
+    return labels
+
+
 def _labelled(memory: Memory) -> Memory:
     if not memory.samples.has_labels:
         raise DataError("the images have no labels: give one class per image: plexus.fit(images, labels)")
@@ -649,8 +660,20 @@ def _plain(value: Any) -> Any:
     return tuple(map(_plain, value)) if isinstance(value, list) else value
 
 
-def _named(model: Any, option: str) -> tuple[str, Any]:
-    """The name that the options have for a model, and the model, where it is in memory."""
+def named_model(model: Any, option: str) -> tuple[str, Any]:
+    """Return the name that the options have for a model, and the model, where it is in memory.
+
+    Args:
+        model: a `Run`, a name or path, a torch module, or for a backbone a function that makes it.
+        option: its name, ``teacher`` or ``backbone``.
+
+    Raises:
+        ConfigError: none of these.
+
+    Example:
+        >>> named_model(Path("runs/large"), "teacher")
+        ('runs/large', None)
+    """
     if isinstance(model, str | Path | Run):
         return str(model.folder if isinstance(model, Run) else model), None
     if not hasattr(model, "state_dict") and not (option == "backbone" and callable(model)):

@@ -16,8 +16,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from plexus.data import channels_first, in_memory
 from plexus.errors import PlexusError
+from plexus.run import named_model
 from plexus.training import MEMORY, FitConfig, learn
 
+LEARNED = ("backbone", "teacher")
+"""Parameters that are models."""
 FEW = 4
 """Rows or columns of images that are too small for convolutions: dense legos read them."""
 UNFIT_CHECKS: dict[str, str] = {}
@@ -35,6 +38,12 @@ class PlexusClassifier(ClassifierMixin, BaseEstimator):
             rows are squares where that comes out even, and else images of one row.
         epochs: passes over the images.
         preset, legos, width: the network; legos are a function or ``FILE.py:function``.
+        backbone: a learned net whose maps are read in place of pixels: ``efficientnet-lite0``, a `Run` or its folder,
+            ``FILE.py:function+WEIGHTS.safetensors``, a torch module that takes pixels 0..255, or a function that makes
+            it. Rows, columns and channels of X must be those that it reads.
+        teacher: a model whose answers are learned, too: a `Run` or its folder, an ``.onnx`` file,
+            ``FILE.py:function+WEIGHTS.safetensors``, or a torch module that takes pixels 0..255; its logits are those
+            of `classes_`, in their order.
         keep, fan_in, max_params, max_macs: the budget; one of them at most.
         augment: shift and flip.
         batch_size: images in a batch; by default 64, fewer for few images.
@@ -62,8 +71,10 @@ class PlexusClassifier(ClassifierMixin, BaseEstimator):
         *,
         image_shape: Sequence[int] | None = None,
         epochs: int = 24,
-        preset: Literal["mix", "deep", "blocks", "legos8", "dense"] | None = None,
+        preset: Literal["separable", "mix", "deep", "blocks", "legos8", "dense", "maps"] | None = None,
         legos: str | Callable[[Sequence[int]], Sequence[Any]] | None = None,
+        backbone: Any = None,
+        teacher: Any = None,
         width: int | None = None,
         keep: float | None = None,
         fan_in: int | None = None,
@@ -82,6 +93,8 @@ class PlexusClassifier(ClassifierMixin, BaseEstimator):
         self.epochs = epochs
         self.preset = preset
         self.legos = legos
+        self.backbone = backbone
+        self.teacher = teacher
         self.width = width
         self.keep = keep
         self.fan_in = fan_in
@@ -124,14 +137,22 @@ class PlexusClassifier(ClassifierMixin, BaseEstimator):
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         try:
             images = self._stack(stack)
+            learned = {
+                name: named_model(getattr(self, name), name) for name in LEARNED if getattr(self, name) is not None
+            }
+            labels = index if self.teacher is None else self._labels(index)
             # no image is held out for a test, which is cross-validation's: a copy of one stands in for it, unread
-            parts = {"train": (images, index), "test": (images[:1], index[:1])}
+            parts = {"train": (images, labels), "test": (images[:1], labels[:1])}
             memory = in_memory(parts)
             self.in_shape_ = images.shape[1:]
             legos = _whole if self._is_small() else self.legos
             given = {"data": memory, **({"legos": legos} if callable(legos) else {})}
+            given |= {name: model for name, (_, model) in learned.items() if model is not None}
             self.model_, self.history_ = learn(
-                self._config(len(images), seed), given=given, scale=memory.scale, progress=self.verbose
+                self._config(len(images), seed, {name: text for name, (text, _) in learned.items()}),
+                given=given,
+                scale=memory.scale,
+                progress=self.verbose,
             )
         except PlexusError as error:
             raise ValueError(str(error)) from None
@@ -200,9 +221,18 @@ class PlexusClassifier(ClassifierMixin, BaseEstimator):
         return (side, side) if side**2 == numbers and side >= FEW else (1, numbers)
 
     def _is_small(self) -> bool:
-        return min(self.in_shape_[1:]) < FEW and self.legos is None and self.preset is None
+        return min(self.in_shape_[1:]) < FEW and self.legos is None and self.preset is None and self.backbone is None
 
-    def _config(self, count: int, seed: int) -> FitConfig:
+    def _labels(self, index: NDArray[Any]) -> NDArray[Any]:
+        """The classes by name, as a teacher knows them, in the order of `classes_`."""
+        if self.classes_.dtype.kind in "iu":
+            return self.classes_[index]
+        names = [str(name) for name in self.classes_]
+        if names != sorted(set(names)):
+            raise ValueError("with a teacher the classes are whole numbers or text")
+        return np.array(names)[index]
+
+    def _config(self, count: int, seed: int, learned: Mapping[str, str]) -> FitConfig:
         """The options of the training."""
         chosen: dict[str, Any] = {
             "preset": self.preset,
@@ -213,7 +243,7 @@ class PlexusClassifier(ClassifierMixin, BaseEstimator):
             "data": MEMORY,
         }
         same = ("epochs", "width", "keep", "fan_in", "max_params", "max_macs", "augment", "lr", "weight_decay")
-        chosen |= {name: getattr(self, name) for name in same} | dict(self.options or {})
+        chosen |= {name: getattr(self, name) for name in same} | dict(learned) | dict(self.options or {})
         plain: dict[str, Any] = {
             name: value.item() if isinstance(value, np.generic) else value for name, value in chosen.items()
         }

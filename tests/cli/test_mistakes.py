@@ -58,6 +58,8 @@ def unfinished(tmp_path: Path) -> Path:
         (["fit", "--max-params", "some"], "max_params='some' must be a whole number"),
         (["fit", "--config", "nowhere.yaml"], "nowhere.yaml: cannot read the config"),
         (["fit", "nowhere"], "nowhere: no such folder"),
+        (["audit", "photos/cat.jpg"], "photos/cat.jpg: no such file: check the name"),
+        (["fit", "photos/list.csv"], "photos/list.csv: no such file: check the name"),
         (["fit", "--preset", "blocks"], "preset=blocks needs images of 10 pixels or more, not 8: pass --size 32"),
         (["fit", "--preset", "legos8"], "preset=legos8 needs images of 10 pixels or more, not 8: pass --size 32"),
         (["fit", "--preset", "blocks", "--width", "32"], "width=32 belongs to preset=separable, mix, deep and maps"),

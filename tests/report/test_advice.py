@@ -47,6 +47,14 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
         "12 of 1,000 test images are among the training images, pixel by pixel, so the accuracy is flattered: "
         "`plexus audit photos` lists such pairs; take them out and fit anew.",
     ),
+    "linear head": (
+        {"controls": [{"name": "linear", "accuracy": 0.945, "ci": [0.93, 0.957]}]},
+        "A linear layer on the backbone is as good as the wiring, as far as 1,000 test images can tell: +0.5 ",
+    ),
+    "linear head better": (
+        {"controls": [{"name": "linear", "accuracy": 0.99, "ci": [0.98, 0.995]}]},
+        "Take more epochs, or let the backbone learn, too (`--backbone-lr 0.0001`).",
+    ),
     "never": (
         {"confusion": [[500, 0], [12, 0]], "data": {"class_counts": [900, 30]}},
         "No image of 'ship' was ever recognised (of 12 test images, 12 taken for 'cat'); there were 30 training images "
@@ -137,6 +145,14 @@ def test_a_larger_budget_is_named_by_the_one_that_was_given() -> None:
 def test_nothing_is_advised_without_a_tested_net() -> None:
     assert next_steps(run(finished=False)) == ["The run has not finished: `plexus fit --resume RUN` goes on with it."]
     assert next_steps(FitRecord(finished=True)) == ["No net was tested in this run, so its figures say nothing yet."]
+
+
+def test_options_are_not_broken_at_their_hyphens() -> None:
+    page = render(run(data={"copies": {"test": 12}}, command="plexus fit a--b.png --max-params 20k"))
+    assert '<code id="command">plexus fit a<span>--b</span>.png <span>--max-params</span> 20k</code>' in page
+    assert "code span { white-space: nowrap; }" in page
+    page = render(run(confusion=[[500, 0], [12, 0]]))
+    assert "<code><span>--balance</span> weights</code>" in page
 
 
 def test_classes_cannot_become_elements() -> None:

@@ -8,11 +8,26 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from plexus.errors import ConfigError, RunError
+from plexus.nn import fold
 from plexus.record import FitRecord
 from plexus.report import render
-from plexus.training import FitConfig, GradualCut, Target, finished, fit, open_run, plan, predict, reprune, resume
+from plexus.training import (
+    FitConfig,
+    GradualCut,
+    Target,
+    export_int8,
+    finished,
+    fit,
+    open_run,
+    plan,
+    predict,
+    reprune,
+    resume,
+)
+from plexus.training.export import to_onnx
 from plexus.training.nets import Nets
 from plexus.wiring import derive, importance, multiply_adds, parameters
 from tests.report.pages import said
@@ -85,6 +100,21 @@ def test_budgets_of_streams_of_a_given_width() -> None:
         assert multiply_adds(net_of(FitConfig(width=32), Target(channels=share)), SHAPE) <= limit
         more = Target(channels=share + 1 / 16)
         assert multiply_adds(net_of(FitConfig(width=32), more), SHAPE) > limit
+
+
+@pytest.mark.parametrize("names", [60, 9000])
+def test_kilobytes_of_eight_bits_are_met_whatever_is_learned(names: int, tmp_path: Path) -> None:
+    """Channels that die need scales of 32 bits, and the names of many classes lie in the file."""
+    limit = 40.0
+    made = plan(FitConfig(max_kb=limit, int8=True), SHAPE, 10, names=names)
+    net = net_of(FitConfig(), made.target, 0, made.width)
+    with torch.no_grad():
+        for layer in net.modules():
+            if isinstance(layer, nn.Conv2d):
+                layer.weight[0] *= 1e-6
+    content = to_onnx(fold(net), SHAPE)
+    kb = export_int8(content, tmp_path / "int8.onnx", None, about={"classes": "x" * names})["kb"]
+    assert 0.6 * limit < kb <= limit
 
 
 def test_shares_and_the_default() -> None:

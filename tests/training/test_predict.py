@@ -27,9 +27,9 @@ class ByBrightness(nn.Module):
         return torch.cat([0.6 - mean, mean - 0.4, mean * 0], 1) * 8
 
 
-def make_run(folder: Path, channels: int = 3) -> Path:
+def make_run(folder: Path, channels: int = 3, greys: int | None = None) -> Path:
     folder.mkdir()
-    data = {"classes": CLASSES, "in_shape": [channels, 16, 16], "name": "made"}
+    data = {"classes": CLASSES, "in_shape": [channels, 16, 16], "name": "made", "greys": greys}
     record = {"format": 1, "kind": "fit", "finished": True, "data": data, "machine": {"cores": 1}}
     FitRecord.from_dict(record).write(folder / "record.json")
     means = ", ".join(str(100 + k) for k in range(channels))
@@ -47,6 +47,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("predict")
     make_run(place / "run")
     make_run(place / "grey run", channels=1)
+    make_run(place / "mixed run", greys=3)
     (place / "new").mkdir()
     photo(20).save(place / "new" / "=1+1.png")
     photo(230).save(place / "new" / "b.png")
@@ -81,6 +82,7 @@ def test_images_unlike_the_training_are_told(place: Path) -> None:
         "low.png": ["of half the model's size or less"],
     }  # fmt: skip
     assert unlike(place / "grey run", [place / "new"])["b.png"] == ["in colour, not grey"]
+    assert unlike(place / "mixed run", [place / "new"])["grey.png"] == []  # there were such in the training
 
 
 def test_what_cannot_be_read_is_refused_or_named(place: Path) -> None:

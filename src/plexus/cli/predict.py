@@ -13,7 +13,7 @@ from cyclopts.validators import Number
 
 from plexus.cli._options import OUTPUT, Json, named, tell
 from plexus.cli._show import print_json
-from plexus.errors import one_line
+from plexus.errors import one_line, plural
 from plexus.progress import STARTING, whole
 
 NAMED = 3
@@ -58,7 +58,7 @@ def predict(
     for line in remarks(answers):
         tell(line)
     if csv is not None and not as_json:
-        print(f"{len(answers)} images; open {csv}")
+        print(f"{plural(len(answers), 'image')}; open {csv}")
 
 
 def ranked(entry: dict[str, Any]) -> list[tuple[str, float]]:
@@ -91,12 +91,12 @@ def remarks(answers: list[dict[str, Any]]) -> list[str]:
         kinds = "; ".join(f"{count} {words}" for words, count in counts.items())
         unlike = sum(bool(entry.get("unlike")) for entry in answers)
         lines.append(
-            f"{unlike} of {len(answers)} images {'is' if unlike == 1 else 'are'} unlike the training images "
+            f"{unlike} of {plural(len(answers), 'image')} {'is' if unlike == 1 else 'are'} unlike the training images "
             f"({kinds}): their classes may mean nothing"
         )
     failed = [entry for entry in answers if "error" in entry]
     if failed:
         shown = "; ".join(f"{one_line(entry['image'])}: {entry['error']}" for entry in failed[:NAMED])
         more = f"; and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
-        lines.append(f"{len(failed)} of {len(answers)} images could not be read: {shown}{more}")
+        lines.append(f"{len(failed)} of {plural(len(answers), 'image')} could not be read: {shown}{more}")
     return lines

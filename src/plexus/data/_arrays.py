@@ -12,11 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from plexus.data._pixels import Fit
+from plexus.data._pixels import COLOURLESS, Fit
 from plexus.data._samples import counted_as, few
 from plexus.errors import ConfigError, printable
 
 _CHUNK = 256
+_LOOKED = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +133,20 @@ class ImageData:
         for chunk in self.train.images.split(_CHUNK):  # a whole float copy would take four times the data's memory
             total += chunk.sum(0, dtype=torch.int64)
         return (total.double() / len(self.train)).float()
+
+    def greys(self) -> int:
+        """Count the training images without colour in their channels, among a thousand of them.
+
+        Example:
+            >>> images = torch.tensor([[9, 9, 9], [9, 8, 7], [9, 0, 0]], dtype=torch.uint8).view(3, 3, 1, 1)
+            >>> part = Split(images, torch.tensor([0, 1, 1]), ("a", "b", "c"))
+            >>> ImageData("three", part, part, part, ("cat", "dog"), "sha256:0").greys()
+            2
+        """
+        count = len(self.train)
+        rows = torch.arange(count) if count <= _LOOKED else torch.linspace(0, count - 1, _LOOKED).long()
+        images = (self.train.images[row] for row in rows.tolist())
+        return sum(len(image) > 1 and int((image.amax(0) - image.amin(0)).max()) <= COLOURLESS for image in images)
 
     def copies(self) -> dict[str, int]:
         """Count the validation and the test images that are training images, too, pixel by pixel.

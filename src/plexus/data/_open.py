@@ -146,6 +146,9 @@ def _elsewhere(spec: str | Path, label: str | None, *, labelled: bool) -> tuple[
         if label is not None:
             raise DataError("digits: has no columns to choose from: leave --label out")
         return "arrays", _digits()
+    kind = Path(spec).suffix.lower()
+    if kind in (*SUFFIXES, ".csv", ".tsv", ".parquet"):  # never the name of a data set on the hub
+        raise DataError(f"{where}: no such file: check the name")
     if isinstance(spec, str) and _HUB_ID.fullmatch(spec):
         return "hub", hub_entries(spec, label, labelled=labelled)
     if labelled:

@@ -17,6 +17,8 @@ Size = tuple[int, int]
 Fit = Literal["letterbox", "crop", "squash"]
 """What becomes of an image of another aspect ratio."""
 _PADDING = 128
+COLOURLESS = 2
+"""The largest difference between the channels of a pixel of a grey image, of 255."""
 
 
 def resize_image(pixels: Pixels, size: Size | None, channels: int | None = None, fit: Fit = "squash") -> Pixels:

@@ -232,8 +232,13 @@ class _Reader:
             examples = [f"{printable(name)} is {_text(size)}" for size, name in [*self.examples.items()][:2]]
             raise DataError(
                 f"{self.samples.where}: images of {len(self.sizes)} sizes: {' and '.join(examples)} (width x height): "
-                "resize all with --size, for example --size 32"
+                f"resize all with --size, for example --size {self._example()}"
             )
+
+    def _example(self) -> int:
+        """A size to name: the power of two that every image seen so far fills, 128 at most."""
+        least = min(min(size) for size in self.sizes)
+        return min(128, 1 << max(3, least.bit_length() - 1))
 
     def _one(self, row: int) -> Outcome:
         try:

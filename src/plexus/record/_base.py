@@ -102,6 +102,7 @@ class Record(Part):
         trained_size: list[Real] = []
         channels: Count = None
         white: Count = None
+        greys: Count = None
         fit: Literal["squash", "letterbox", "crop"] | None = None
         skipped: list[str] = []
         notes: list[str] = []

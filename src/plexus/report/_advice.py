@@ -216,6 +216,20 @@ def _larger(record: FitRecord) -> str:
     return f"`--keep {min(1.0, round(1.4 * keep, 2)):g}`" if keep else "`--keep`, `--fan-in`"
 
 
+def _no_better_than_linear(record: FitRecord, final: FitRecord.Result) -> str | None:
+    """Tell what the comparison with a linear layer on a backbone settles."""
+    linear = record.result("linear")
+    ends = difference(final, linear) if linear is not None else None
+    if linear is None or ends is None or ends[0] > 0:
+        return None
+    gain = f"{points((final.accuracy or 0.0) - (linear.accuracy or 0.0))} ({points(ends[0])[:-7]} to {points(ends[1])})"
+    learns = "" if record.config.get("backbone_lr") else ", or let the backbone learn, too (`--backbone-lr 0.0001`)"
+    if ends[1] < 0:
+        return f"A linear layer on the backbone is better than the wiring: {gain}. Take more epochs{learns}."
+    tested = plural(record.data.counts.get("test", 0), "test image")
+    return f"A linear layer on the backbone is as good as the wiring, as far as {tested} can tell: {gain}."
+
+
 def _no_better(record: FitRecord, final: FitRecord.Result) -> str | None:
     """Tell what the comparison with an ordinary net settles."""
     plain = record.result("resnet")
@@ -274,5 +288,6 @@ def _audit(record: FitRecord) -> str:
 
 
 FINDINGS: tuple[Finding, ...] = (
-    _copies, _unrecognised, _scarce, _by_heart, _rising, _weakest, _too_small, _cutting, _no_better, _uncertain,
+    _copies, _unrecognised, _scarce, _by_heart, _rising, _weakest, _too_small, _cutting, _no_better,
+    _no_better_than_linear, _uncertain,
 )  # fmt: skip

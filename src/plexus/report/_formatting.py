@@ -98,8 +98,17 @@ def times(sides: Sequence[float]) -> str:
 
 
 def coded(text: str) -> Markup:
-    """Return text whose parts in backquotes are commands, as HTML; all of it is escaped."""
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+    """Return text whose parts in backquotes are commands, as HTML; all of it is escaped, and no option is broken."""
+    return Markup(re.sub(r"`([^`]+)`", lambda match: f"<code>{_unbroken(match[1])}</code>", str(escape(text))))
+
+
+def command(text: str) -> Markup:
+    """Return a command as HTML; all of it is escaped, and no option is broken at its hyphens."""
+    return Markup(_unbroken(str(escape(text))))
+
+
+def _unbroken(text: str) -> str:
+    return re.sub(r"--[a-z0-9-]+", r"<span>\g<0></span>", text)
 
 
 def setting(value: Any) -> str:

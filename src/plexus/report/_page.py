@@ -163,7 +163,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {name: getattr(formatting, name) for name in ("decimal", "count", "plural")}
+    environment.filters |= {name: getattr(formatting, name) for name in ("command", "count", "decimal", "plural")}
     return environment
 
 

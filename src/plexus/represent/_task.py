@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from plexus.data import Split, data_uri, pixel_statistics
-from plexus.errors import ConfigError, RunError
+from plexus.errors import ConfigError, RunError, plural
 from plexus.graph import Wiring
 from plexus.models import Autoencoder
 from plexus.nn import fold
@@ -72,7 +72,8 @@ class RepresentTask(Task[RepresentConfig]):
         data, config = self.images.data, self.config
         return [
             f"data    {data.summary}",
-            f"net     an autoencoder with {config.dim} numbers in Z; labels: {config.labels}; {config.epochs} epochs",
+            f"net     an autoencoder with {config.dim} numbers in Z; labels: {config.labels}; "
+            f"{plural(config.epochs, 'epoch')}",
         ]
 
     def train(self) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plexus.data import SampleSet, SegmentationDataset, load_segmentation, open_samples
-from plexus.errors import DataError
+from plexus.errors import DataError, plural
 from plexus.progress import current
 from plexus.record import atomic_write, to_json
 from plexus.segment._config import SegmentConfig
@@ -111,7 +111,7 @@ class SegmentTask(Task[SegmentConfig]):
         return [
             f"data    {self.found}; {len(pairs):,} are used, {targets:,} of them with a target, as "
             f"{'x'.join(map(str, config.shape))} pixels",
-            f"net     {config.preset}; {len(self.folds)} to train, {config.epochs} epochs each",
+            f"net     {config.preset}; {len(self.folds)} to train, {plural(config.epochs, 'epoch')} each",
         ]
 
     def _title(self, k: int) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from plexus.training._config import BUDGETS, MEMORY, FitConfig
     from plexus.training._cut import GradualCut, Target, keep_channels, keep_strongest
     from plexus.training._distill import Teacher, distillation, open_teacher
-    from plexus.training._fit import finished, fit, load_data, open_run, reprune, resume
+    from plexus.training._fit import FIT, finished, fit, load_data, open_run, reprune, resume
     from plexus.training._held_out import cross_validated, held_out
     from plexus.training._loop import Batches, Loop, Machine, check_devices, wait
     from plexus.training._module import (
@@ -58,7 +58,7 @@ __getattr__, __dir__, __all__ = attach(
         "_cut": ["GradualCut", "Target", "keep_channels", "keep_strongest"],
         "_distill": ["Teacher", "distillation", "open_teacher"],
         "_held_out": ["cross_validated", "held_out"],
-        "_fit": ["finished", "fit", "load_data", "open_run", "reprune", "resume"],
+        "_fit": ["FIT", "finished", "fit", "load_data", "open_run", "reprune", "resume"],
         "_loop": ["Batches", "Loop", "Machine", "check_devices", "wait"],
         "_module": [
             "History", "Schedule", "TrainingModule", "exact_state", "gated", "load_exact", "one_cycle", "ramp",

@@ -170,7 +170,7 @@ def open_backbone(
         if backbone.learns:
             _check_trace(backbone)
     except PlexusError as error:
-        raise type(error)(f"backbone={spec}: {error}") from None
+        raise type(error)(f"backbone={spec}: {str(error).removeprefix(f'{spec}: ')}") from None
     return backbone
 
 

@@ -54,7 +54,7 @@ class Plan:
 
 def plan(
     config: FitConfig, in_shape: Sequence[int], classes: int, legos: Legos | None = None,
-    *, front: Front | None = None, start: Backbone | None = None,
+    *, front: Front | None = None, start: Backbone | None = None, names: int = 0,
 ) -> Plan:  # fmt: skip
     """Decide width and target from the options of a run.
 
@@ -69,6 +69,7 @@ def plan(
         classes: how many.
         legos: the function that the options only name.
         front, start: see `Nets`; what a backbone costs counts.
+        names: bytes that the classes' names take in a file.
 
     Raises:
         ConfigError: a budget that even the smallest net exceeds; the message says what that needs.
@@ -83,7 +84,7 @@ def plan(
 
     nets = make(config.width)
     (name, limit), *_ = [*config.budget().items(), ("", 0)]
-    measure = _measure(config, name, front)
+    measure = _measure(config, name, front, names)
     if front is not None and name in BEFORE and limit <= BEFORE[name](front):
         raise ConfigError(f"{name}={limit:,} cannot be met: the backbone alone has {BEFORE[name](front):,}; raise it")
     if nets.options.get("residual"):
@@ -181,9 +182,14 @@ def cut_evenly(net: nn.Module, fan_in: int) -> nn.Module:
     return plain(net.eval(), body.wiring())
 
 
-def _measure(config: FitConfig, name: str, front: Front | None) -> Callable[[nn.Module, Sequence[int]], float]:
+def _measure(
+    config: FitConfig, name: str, front: Front | None, names: int
+) -> Callable[[nn.Module, Sequence[int]], float]:
     """Measure of each limit, of the whole net; kilobytes are those of the int8 file where there is one."""
-    measure = int8_kilobytes if name == "max_kb" and config.int8 else _MEASURES.get(name)
+    measure: Callable[[nn.Module, Sequence[int]], float] | None = _MEASURES.get(name)
+    if name == "max_kb":
+        kilobytes = int8_kilobytes if config.int8 else _kilobytes
+        measure = lambda net, shape: kilobytes(net, shape) + names / 1000  # noqa: E731
     if front is None or measure is None:
         return measure or _MEASURES["max_params"]  # of other budgets nothing is measured
     return lambda net, _: measure(front.complete(net), front.in_shape)
@@ -207,17 +213,21 @@ BEFORE: dict[str, Callable[[Front], int]] = {
 
 
 def int8_kilobytes(net: nn.Module, in_shape: Sequence[int]) -> float:
-    """The size of the smallest int8 file of a net."""
-    return len(shrink(to_onnx(net, in_shape, quick=True))) / 1000 + ABOUT
+    """The size of the smallest int8 file of a net, whatever it learns."""
+    return len(shrink(to_onnx(net, in_shape, quick=True), wide=True)) / 1000 + ABOUT
+
+
+def _kilobytes(net: nn.Module, in_shape: Sequence[int]) -> float:
+    """The size of the float file of a net."""
+    return len(to_onnx(net, in_shape, quick=True)) / 1000 + ABOUT
 
 
 ABOUT = 1.0
-"""Kilobytes of a file that say what it is: its classes, for one."""
+"""Kilobytes of a file that say what it is, but for the names of its classes; and of its normalisation."""
 _MEASURES: dict[str, Callable[[nn.Module, Sequence[int]], float]] = {
     "max_params": lambda net, _: parameters(net),
     "max_macs": multiply_adds,
     "max_ms": lambda net, in_shape: milliseconds(to_onnx(net, in_shape, quick=True), in_shape),
-    "max_kb": lambda net, in_shape: len(to_onnx(net, in_shape, quick=True)) / 1000 + ABOUT,
 }
 
 

@@ -37,6 +37,7 @@ FIT = Kind(
         *(["model-int8.onnx"] if record.config.get("int8") else []),
     ),
 )
+"""Runs of `plexus fit`, as the engine knows them: their options, record, task and files."""
 
 
 def fit(

@@ -63,7 +63,7 @@ def quantize(model: bytes, batches: Sequence[F32], source: str = "pixels") -> by
         logging.disable(before)
 
 
-def shrink(model: bytes) -> bytes:
+def shrink(model: bytes, *, wide: bool = False) -> bytes:
     """Store the weights of a model in eight bits, and compute with them in floating point.
 
     The runtime turns them back once, when it loads the file: from then on it is as fast as the float model. Weights
@@ -71,6 +71,7 @@ def shrink(model: bytes) -> bytes:
 
     Args:
         model: ONNX, batch norms folded.
+        wide: store scales and biases in 32 bits, as those of some trained weights are: the largest file of such a net.
     """
     proto = onnx.load_model_from_string(model)
     graph, constants = proto.graph, _constants(proto)
@@ -87,13 +88,13 @@ def shrink(model: bytes) -> bytes:
         shape[axis] = -1
         others = tuple(i for i in range(weight.ndim) if i != axis)
         largest = np.maximum(np.abs(weight).max(others) / 127, 1e-30)
-        small = largest.min() > 2.0**-14 and largest.max() < 60000  # float16 has all its bits there
+        small = not wide and largest.min() > 2.0**-14 and largest.max() < 60000  # float16 has all its bits there
         # the scale is rounded to what is stored before the weights are rounded by it
         scale = largest.astype(np.float16 if small else np.float32).reshape(shape)
         eighth = np.clip(np.round(weight / scale.astype(np.float32)), -127, 127).astype(np.int8)
         nodes += _stored(graph, name, eighth, scale)
     for name in biases - axes.keys():
-        if np.abs(constants[name]).max(initial=0.0) < 60000:
+        if not wide and np.abs(constants[name]).max(initial=0.0) < 60000:
             nodes += _stored(graph, name, constants[name].astype(np.float16))
     for node in reversed(nodes):
         graph.node.insert(0, node)

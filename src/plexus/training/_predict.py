@@ -11,7 +11,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from plexus.data import UnreadableError, open_samples, to_shape
+from plexus.data import COLOURLESS, UnreadableError, open_samples, to_shape
 from plexus.errors import ConfigError, DataError, RunError, printable
 from plexus.progress import bar
 from plexus.record import FitRecord
@@ -55,7 +55,8 @@ def predict(
         raise ConfigError("name at least one image or folder")
     about, shape = session.get_modelmeta().custom_metadata_map, tuple(record.data.in_shape)
     means = set(about.get("mean", "").split(", "))
-    grey = len(means) == 1 and means != {"0"}  # grey images may have been stored in three channels
+    # grey images may have been stored in three channels, or have been among those in colour
+    grey = bool(record.data.greys) or (len(means) == 1 and means != {"0"})
     answers: list[dict[str, Any]] = []
     waiting: list[tuple[dict[str, Any], NDArray[np.uint8]]] = []
     for entry, pixels in _read(images, record, skip_unreadable=skip_unreadable, progress=progress):
@@ -106,7 +107,7 @@ def _read(
 def _unlike(pixels: NDArray[np.uint8], shape: Sequence[int], *, grey: bool) -> list[str]:
     """Ways in which an image is unlike those that a model was trained on, as far as that can be seen without them."""
     channels, *size = shape
-    colourless = pixels.ndim == 2 or bool((np.ptp(pixels, 2) <= 2).all())
+    colourless = pixels.ndim == 2 or bool((np.ptp(pixels, 2) <= COLOURLESS).all())
     words = []
     if channels == 3 and colourless and not grey:
         words.append("grey, not in colour")

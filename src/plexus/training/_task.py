@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from plexus.data import Augmentation, ImageData, pixel_statistics
-from plexus.errors import ConfigError, RunError, printable
+from plexus.errors import ConfigError, RunError, plural, printable
 from plexus.graph import Wiring
 from plexus.models import Backbone, resnet
 from plexus.progress import bar, current
@@ -109,7 +109,7 @@ class FitTask(Task[FitConfig]):
             path.parent.mkdir(exist_ok=True)
             made = plan(
                 self.config, self.data.in_shape, len(self.data.classes), self.given.get("legos"), front=front,
-                start=start,
+                start=start, names=len(json.dumps(list(self.data.classes), ensure_ascii=False).encode()),
             )  # fmt: skip
             atomic_write(path, json.dumps(made.to_dict()))
         wait()
@@ -128,6 +128,7 @@ class FitTask(Task[FitConfig]):
             "skipped": list(data.skipped),
             "notes": list(data.notes),
             "white": data.white,
+            "greys": data.greys(),
             "fit": data.fit,
         }
         if (memory := self.given.get("data")) is not None:
@@ -162,13 +163,15 @@ class FitTask(Task[FitConfig]):
             left = f"{target.channels:.0%} of the channels left"
         else:
             left = (
-                f"{target.fan_in} sources for every group of maps" if target.fan_in else f"{target.edges:,} edges left"
+                f"{target.fan_in} sources for every group of maps"
+                if target.fan_in
+                else f"{plural(target.edges or 0, 'edge')} left"
             )
         lines = [
             f"data    {data.summary}",
-            f"net     {config.stack}: {layers} layers"
+            f"net     {config.stack}: {plural(layers, 'layer')}"
             + (f", {self.nets.config.width} channels at first" if self.nets.config.width else ""),
-            f"budget  {f'{name}={limit:g}: ' if name else ''}{left}; {config.epochs} epochs",
+            f"budget  {f'{name}={limit:g}: ' if name else ''}{left}; {plural(config.epochs, 'epoch')}",
         ]
         if words := self._front_words():
             lines.insert(1, f"front   {words}")
