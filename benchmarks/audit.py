@@ -11,6 +11,7 @@ Command: python benchmarks/audit.py PART... [--out FILE] [--work FOLDER]
     opening   60,000 files in class folders: time to find them                               (1 minute)
     kinds     copies of every kind of 100 photos and 100 speckle images: recall of each      (10 minutes)
     embedding the same copies of photos, by the likeness of --fingerprint embedding          (2 minutes)
+    brute     the search against the registration of all pairs of 3,000 images               (7 minutes)
     report    prints all results so far as a table
 Images are made from a seed and kept as PNG files below FOLDER (default: the system's temporary folder). Times of the
 two sides of a ratio are taken in turn in one process; every number is kept in FILE as soon as it is known.
@@ -32,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from audit_brute import brute
 from audit_kinds import embedding, kinds
 from audit_labels import labels_cifar10, labels_cifar10_long, labels_mnist, opening
 from measure import Results
@@ -376,6 +378,10 @@ FIGURES: list[tuple[str, str, str, float | None, bool]] = [
             ("processor seconds", "cpu", None),
         )
     ),
+    ("3,000 images, pairs under the threshold of all that were registered: recall", "brute/all", "recall", 0.999, True),
+    ("3,000 images, copies among them: recall", "brute/all", "copies_recall", 0.999, True),
+    ("100 of these pairs, each alone: recall", "brute/alone", "recall", 0.999, True),
+    ("these pairs among 10,000 images: recall", "brute/among", "recall", 0.999, True),
     ("60,000 files in class folders, opened: seconds", "opening/classes", "seconds", 15, False),
     ("the same below train and test: seconds", "opening/splits", "seconds", 15, False),
     ("usgra test images with a near-duplicate in train (8)", "notes/thumbnail", "leaking_test_images", 8, True),
@@ -385,7 +391,7 @@ PARTS = {
     f.__name__: f
     for f in (
         planted, memory, scale, faiss, notes, labels_mnist, labels_cifar10, labels_cifar10_long, opening, kinds,
-        embedding, report,
+        embedding, brute, report,
     )
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from plexus.audit import fingerprint, near_duplicates
+from tests.audit.speckle import HIGH, WIDE, scene, view
 
 
 def speckle(count: int) -> list[NDArray[np.uint8]]:
@@ -42,3 +43,19 @@ def test_a_tilt_is_found_to_either_side_in_images_that_are_not_square(degrees: i
     truth = {(i, 80 + i) for i in range(30)}
     assert len(found & truth) >= 28
     assert found <= truth
+
+
+def test_a_pair_is_found_alone_as_among_others() -> None:
+    """At one threshold, whatever else is in the set: noisy copies, two pixels apart."""
+    scenes = [view(scene(i)) for i in range(12)]
+    random = np.random.default_rng(5)
+    copies = [
+        np.clip(view(scene(i), 2, -2) + random.normal(0, 25, (HIGH, WIDE)), 0, 255).astype(np.uint8) for i in range(6)
+    ]
+    among = near_duplicates(fingerprint([*scenes, *copies]), threshold=0.5, kinds=("same",))
+    found = dict(zip(zip(among.a.tolist(), among.b.tolist(), strict=True), among.distance.tolist(), strict=True))
+    assert set(found) == {(i, 12 + i) for i in range(6)}
+    assert max(found.values()) > 0.1  # they are not all but equal
+    for i in range(6):
+        alone = near_duplicates(fingerprint([scenes[i], copies[i]]), threshold=0.5, kinds=("same",))
+        assert alone.distance.tolist() == pytest.approx([found[i, 12 + i]], abs=0.02)

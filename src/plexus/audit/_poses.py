@@ -40,6 +40,8 @@ SAME = 0.95
 TILT = math.radians(5)
 MOVED = 0.05
 """Half-sides between the shifts that are tried, a fortieth of a side: up to twice as much is found."""
+FEW = 50
+"""Images that do not count in the mean that is taken off: with few in a set it is nearly none."""
 ROWS, BUFFER = 512, 1 << 20
 
 
@@ -128,7 +130,8 @@ class Finder:
         self.squares, self.usable = squares, usable
         raw = unit_vectors(squares)
         raw[~usable] = 0
-        self.mean: F32 = raw[usable].mean(0) if usable.any() else raw.sum(0)
+        # of few images the mean is mostly the images themselves: taken off whole, two copies alone would be opposites
+        self.mean: F32 = raw.sum(0) / (usable.sum(dtype=np.float32) + FEW)
         self.vectors = centred(raw, self.mean)
         self.plain = raw
 
