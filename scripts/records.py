@@ -138,7 +138,45 @@ def tables(root: Path) -> dict[str, list[str]]:
         shown = [f"{c['recall']:.2f} | {c['phash_recall']:.2f}" if c else " | " for c in cells]
         shown.insert(1, f"{recall[f'kinds_embedding/photos/{name}']['recall']:.2f}")
         rows.append(f"| {name} | {' | '.join(shown)} |".replace("|  |", "|  |"))
-    return {"docs/benchmarks.md": wiring, "docs/guide/audit.md": rows}
+    return {"docs/benchmarks.md": [*wiring, *_others(root)], "docs/guide/audit.md": rows}
+
+
+def _others(root: Path) -> Iterator[str]:
+    """Rows of docs/benchmarks.md on masks, on the balance of a Z, and on sums of squares."""
+    masks = read(root, "segment")
+
+    def dice(key: str, sign: str, unit: str) -> str:
+        digits = [f"{masks[key][name]:{sign}.1f}" for name in ("mean", "low", "high")]
+        return f"{digits[0]} {unit} ({digits[1].removeprefix('+')} to {digits[2].removeprefix('+')})"
+
+    for gate, key in (("none", "none"), (".5", "threshold"), ("expected", "expected")):
+        yield f"| absence set, mean Dice: gate {gate} |  | {dice(f'absence/{key}', '', '%')} |  |"
+    for name, key in ((".5 minus none", "threshold - none"), ("expected minus .5", "expected - threshold")):
+        met = "yes" if masks[f"absence/{key}"]["low"] >= 0 else "yes, by the mean"
+        if masks[f"absence/{key}"]["mean"] < 0:
+            met = "no"
+        yield f"| gate {name} | >= 0 | {dice(f'absence/{key}', '+', 'pt')} | {met} |"
+    yield f"| modern minus notes', paired |  | {dice('nerve/modern - nerve', '+', 'pt')} |  |"
+    balances = [run for key, run in read(root, "represent").items() if key.startswith("balance/")]
+    for run in balances:
+        mse = f"{run['mse']:.4f}".removeprefix("0")
+        balance = f"{run['balance']:g}".removeprefix("0") or "0"
+        right = f"{100 * run['linear']['value']:.1f} % | {100 * run['knn']['value']:.1f} %"
+        yield f"| {run['dim']} | {balance} | {right} | {mse} |"
+    squares = read(root, "essays")
+
+    def seconds(of: str, *keys: str) -> str:
+        return ", ".join(f"{squares[of][f'{key}_s']:.2f}".removeprefix("0") for key in keys) + " s"
+
+    loop, some, random = squares["at 2147483647"]["ratio"], "100 products of two 30-bit primes", "1,000 random 60-bit"
+    yield f"| 100 numbers at 2147483647, the loop's time over `count`'s | >= 20x | {loop:.0f}x | yes |"
+    least = squares["distinct, 1 or 2 modulo 4"]["ratio"]
+    yield f"| the 100 largest numbers below it that leave 1 or 2 when divided by 4 |  | {least:.1f}x |  |"
+    yield f"| 1,000 random 60-bit numbers, counted | < 5 s | {seconds(random, 'count')} | yes |"
+    yield f"| the same, all pairs |  | {seconds(random, 'pairs')} |  |"
+    yield f"| {some}, counted |  | {seconds(some, 'count')} |  |"
+    for of in (random, some):
+        yield f"| the same, factored wholly: plexus, sympy |  | {seconds(of, 'factors', 'sympy')} |  |"
 
 
 def faults(root: Path, pages: Sequence[str] = PAGES) -> Iterator[str]:
@@ -169,6 +207,8 @@ def write(root: Path) -> None:
     """Put the figures of the records into the pages; a row that is new is added by hand."""
     for page, lines in tables(root).items():
         text, rows = (root / page).read_text("utf-8"), {line.split("|")[1]: line for line in lines}
+        names_of = [line.split("|")[1] for line in lines]
+        rows = {name: line for name, line in rows.items() if names_of.count(name) == 1}  # others go by hand
         for figure, line in rows.items():  # a row of this name, or one whose name differs by a number, as of seeds
             exact, loose = re.escape(figure), NUMBER.join(map(re.escape, re.split(NUMBER, figure)))
             named = exact if f"|{figure}|" in text else f"(?!{'|'.join(map(re.escape, rows))}){loose}"
