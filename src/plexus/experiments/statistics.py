@@ -85,7 +85,14 @@ class Difference:
         return None if sides[0] is None or sides[1] is None else max(sides[0], sides[1])
 
     def at(self, n: int) -> Difference:
-        """Expect the same mean and scatter from another number of seeds, two or more."""
+        """Expect the same mean and scatter from another number of seeds, two or more.
+
+        Args:
+            n: how many.
+
+        Raises:
+            ValueError: there is one seed, which tells nothing of the scatter.
+        """
         if self.std is None:
             raise ValueError("one seed tells nothing of the scatter")
         return _difference(self.mean, self.std, n)
