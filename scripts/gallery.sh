@@ -12,7 +12,7 @@ pages=$root/docs/gallery
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 cd "$place"
-ln -s "$root/results" results
+ln -s "$root/results" "$root/studies" .
 "$python" "$root/scripts/scans.py" scans
 
 "$plexus" audit scans --folds 3 --cache cache
