@@ -73,9 +73,9 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "rising": (
         {"epochs": curve(0.5, 0.6, 0.8, 0.84)},
         "Accuracy on validation images rose by 4.0 points in the last quarter of the epochs, and was not at its end: "
-        "try `--epochs 8`, about 1 min 20 s of learning.",
+        "try `plexus fit --epochs 8`, about 1 min 20 s of learning.",
     ),
-    "rising fast": ({"epochs": curve(0.5, 0.6, 0.7, 0.84)}, "try `--epochs 16`, about 2 min 40 s of learning."),
+    "rising fast": ({"epochs": curve(0.5, 0.6, 0.7, 0.84)}, "try `plexus fit --epochs 16`, about 2 min 40 s of learning."),
     "weakest": (
         {"confusion": [[499, 1], [49, 451]], "final": {"accuracy": 0.99, "train_accuracy": 0.99, "ci": [0.98, 0.995]}}
         | {"confusion": [[900, 0], [60, 40]]},
@@ -166,4 +166,4 @@ def test_a_net_that_has_hardly_begun_to_learn_needs_epochs_and_nothing_else() ->
     record = run(final={"train_accuracy": 0.2}, epochs=curve(0.2), data={"class_counts": [900, 7]})
     (step,) = next_steps(record, plain=True)
     assert step.startswith("Only 20.0 % of the training images themselves are right after 1 epoch: the net has hardly")
-    assert "`--epochs 24`" in step
+    assert "`plexus fit --epochs 24`" in step

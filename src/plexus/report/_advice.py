@@ -58,7 +58,7 @@ def _unlearned(record: FitRecord, final: FitRecord.Result) -> str | None:
     return (
         f"Only {percent(final.train_accuracy)} of the training images themselves are right after "
         f"{plural(epochs, 'epoch')}: the net has hardly begun to learn, so nothing else can be told; {USUAL} are usual "
-        f"(`--epochs {USUAL}`)."
+        f"(`plexus fit --epochs {USUAL}`)."
     )
 
 
@@ -168,7 +168,7 @@ def _rising(record: FitRecord, final: FitRecord.Result) -> str | None:
     time = f", about {duration(factor * spent)} of learning" if spent else ""
     return (
         f"Accuracy on validation images rose by {points(rise).lstrip('+')} in the last quarter of the epochs, and "
-        f"was not at its end: try `--epochs {factor * len(right)}`{time}."
+        f"was not at its end: try `plexus fit --epochs {factor * len(right)}`{time}."
     )
 
 
