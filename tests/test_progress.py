@@ -36,6 +36,16 @@ def test_shares_follow_the_weights_and_the_steps_within_steps() -> None:
     assert progress.share == pytest.approx(1.0)
 
 
+def test_nothing_is_called_done_before_its_end() -> None:
+    progress = Progress(None)
+    progress.expect({"learning": 1})
+    with progress.part("learning", 1000) as step:
+        step(999)
+        assert progress.line().startswith(" 99 %")
+        step(1000)
+        assert progress.line().startswith("100 %")
+
+
 def test_a_share_never_falls() -> None:
     progress = Progress(None)
     progress.expect({"measuring": 1})

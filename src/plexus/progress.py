@@ -213,7 +213,8 @@ class Progress:
         words = dict.fromkeys(part for p in self._parts for part in (self._title(p), p.words) if part)
         if self._parts and (waited := self.clock() - self._parts[-1].since) >= WAITED:
             words[f"{duration(waited)} so far"] = None
-        share = [f"{100 * self.share:>3.0f} %", *self._left()] if self.known else []
+        done = 100 if self.share >= 1 else min(99, round(100 * self.share))  # 100 is the end, not nearly so
+        share = [f"{done:>3} %", *self._left()] if self.known else []
         text = "  ".join([*share, *words])
         return printable(text if width is None or len(text) <= width else f"{text[: width - 1]}\u2026")
 
