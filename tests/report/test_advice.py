@@ -75,7 +75,10 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
         "Accuracy on validation images rose by 4.0 points in the last quarter of the epochs, and was not at its end: "
         "try `plexus fit --epochs 8`, about 1 min 20 s of learning.",
     ),
-    "rising fast": ({"epochs": curve(0.5, 0.6, 0.7, 0.84)}, "try `plexus fit --epochs 16`, about 2 min 40 s of learning."),
+    "rising fast": (
+        {"epochs": curve(0.5, 0.6, 0.7, 0.84)},
+        "try `plexus fit --epochs 16`, about 2 min 40 s of learning.",
+    ),
     "weakest": (
         {"confusion": [[499, 1], [49, 451]], "final": {"accuracy": 0.99, "train_accuracy": 0.99, "ci": [0.98, 0.995]}}
         | {"confusion": [[900, 0], [60, 40]]},
