@@ -1,10 +1,10 @@
-"""What leaves a mask empty best, and whether the default net is ahead of a plain U-Net of its size.
+"""What leaves a mask empty best, and whether the default net is ahead of a plain U-Net no smaller.
 
 Command: python benchmarks/segment_gates.py CROPS [--seeds 0 1 ...] [--work FOLDER] [--out FILE]
 
 CROPS is the absence set of `benchmarks/absence_set.py`: crops of real ultrasound, 364 of 608 without the nerve. On each
 of five leak-free folds two nets are trained alike, for as many steps: the U-Net of `plexus segment` with its presence
-head, and a plain one of as many parameters (two 3x3 convolutions a level, batch norm, ReLU, pooling, transposed
+head, and a plain one of 1.16 times its parameters (two 3x3 convolutions a level, batch norm, ReLU, pooling, transposed
 convolutions) by the same loss without presence. From the same outputs every rule makes masks; what a rule has to choose
 it chooses by the validation fold alone:
 
