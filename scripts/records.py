@@ -198,6 +198,7 @@ def _others(root: Path) -> Iterator[str]:
             met = "no"
         yield f"| gate {name} | >= 0 | {dice(f'absence/{key}', '+', 'pt')} | {met} |"
     yield f"| modern minus notes', paired |  | {dice('nerve/modern - nerve', '+', 'pt')} |  |"
+    yield from module(root, "segment_gates").table(masks)
     balances = [run for key, run in read(root, "represent").items() if key.startswith("balance/")]
     for run in balances:
         mse = f"{run['mse']:.4f}".removeprefix("0")
