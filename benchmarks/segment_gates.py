@@ -1,26 +1,31 @@
 """What leaves a mask empty best, and whether the default net is ahead of a plain U-Net no smaller.
 
-Command: python benchmarks/segment_gates.py CROPS [--seeds 0 1 ...] [--work FOLDER] [--out FILE]
+Command: python benchmarks/segment_gates.py SET [PLACE] [--seeds 0 1 ...] [--work FOLDER] [--out FILE]
+    absence   PLACE: the crops of `benchmarks/absence_set.py`, of real ultrasound, 364 of 608 without the nerve
+    nerve     PLACE: usgra-seg, the whole images with NAME_mask.png, which is in all 244 of them
+    vessel    PLACE: the same images with NAME_vessel.png, which 25 of them do not have
+    made      600 speckled phantoms (`benchmarks/segment_sets.py`), half of them without the target
 
-CROPS is the absence set of `benchmarks/absence_set.py`: crops of real ultrasound, 364 of 608 without the nerve. On each
-of five leak-free folds two nets are trained alike, for as many steps: the U-Net of `plexus segment` with its presence
-head, and a plain one of 1.16 times its parameters (two 3x3 convolutions a level, batch norm, ReLU, pooling, transposed
-convolutions) by the same loss without presence. From the same outputs every rule makes masks; what a rule has to choose
-it chooses by the validation fold alone:
+On each of five leak-free folds two nets are trained alike, for as many steps: the U-Net of `plexus segment` with its
+presence head, and a plain one of 1.16 times its parameters (two 3x3 convolutions a level, batch norm, ReLU, pooling,
+transposed convolutions) by the same loss without presence; a step of either takes as long. From the same outputs every
+rule makes masks; what a rule has to choose it chooses by the validation fold alone:
 
 - none: inside where the probability is .5 or more; threshold: empty where presence is below .5; expected: the default;
 - area: the threshold of the mask and the least area with the best mean Dice;
 - rankseg: RankSEG's masks (Dai and Li 2023; package `rankseg`, RMA for Dice), and the least area likewise.
 
 Dice is 1 where truth and answer are empty, 0 where one is; intervals by bootstrap over the images that the crops come
-from, all rules of one net on the same draw. About 3 minutes a net on one core: 30 minutes.
+from, near-duplicates together, all rules of one net on the same draw. One to three minutes a net on one core, ten nets
+a set; the outputs of every net are kept in the folder of --work.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +33,7 @@ import numpy as np
 import torch
 from measure import Results
 from numpy.typing import NDArray
+from segment_sets import made, whole_images
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -39,11 +45,13 @@ from plexus.segment import choose_gate
 from studies.absence import GROUP
 from studies.segmentation import BATCH, pairs, predict, train
 
-SIZE, PASSES = 80, 30
+PASSES = 30
+SIZES = {"absence": 80, "nerve": 80, "vessel": 80, "made": 64}
 CUTS = (0.3, 0.4, 0.5, 0.6, 0.7)
 AREAS = (0, 10, 20, 40, 80, 120, 160, 240, 320, 480)
 NETS = ("presence", "plain")
 RULES = {"presence": ("none", "threshold", "expected", "area", "rankseg"), "plain": ("none", "area", "rankseg")}
+DEFAULT = "presence/expected"
 Maps = NDArray[np.float32]
 Masks = NDArray[np.bool_]
 
@@ -76,18 +84,20 @@ class Plain(nn.Module):
         return Segmentation(self.last(x), x.new_zeros(len(x)))
 
 
-def outputs(place: str, seed: int, net: str, folder: Path) -> dict[str, Any]:
+def outputs(place: str, size: int, seed: int, net: str, folder: Path) -> dict[str, Any]:
     """Probabilities, presence logits and truth of the validation and the test fold, kept in a file."""
     kept = folder / f"{net}-{seed}.npz"
     if not kept.is_file():
-        whole = pairs(place, SIZE, GROUP)
+        whole = pairs(place, size, GROUP)
         rows, val, test = whole.split(seed)
         steps = PASSES * (len(rows) // BATCH)
         torch.manual_seed(seed)
         made = {"net": Plain()} if net == "plain" else {}
         held = whole.images[val], whole.masks[val]
+        start = time.process_time()
         trained = train(whole.images[rows], whole.masks[rows], held, steps=steps, passes=PASSES, seed=seed, **made)
         found: dict[str, Any] = {"parameters": sum(p.numel() for p in trained.net.parameters())}
+        found["seconds"] = time.process_time() - start
         for name, part in (("val", val), ("test", test)):
             found[f"{name}_map"], found[f"{name}_logit"] = predict(trained.net, whole.images[part])
             found[f"{name}_truth"] = whole.masks[part][:, 0].numpy()
@@ -132,43 +142,92 @@ def emptied(found: Masks, least: int) -> Masks:
     return found & (found.sum((1, 2)) >= least)[:, None, None]
 
 
-def judge(place: str, seeds: list[int], folder: Path, results: Results) -> None:
+def judge(name: str, place: str, seeds: list[int], folder: Path, results: Results) -> None:
     """Score every rule of every net on all folds, and the differences that count."""
     scores: dict[str, list[float]] = {f"{net}/{rule}": [] for net in NETS for rule in RULES[net]}
     groups, there, sizes = list[str](), list[bool](), dict[str, int]()
+    seconds: dict[str, list[float]] = {net: [] for net in NETS}
     for seed in seeds:
         for net in NETS:
-            found = outputs(place, seed, net, folder)
+            found = outputs(place, SIZES[name], seed, net, folder)
             sizes[net] = int(found["parameters"])
+            seconds[net] += [float(found["seconds"])] if "seconds" in found else []
             for rule in RULES[net]:
                 scores[f"{net}/{rule}"] += (100 * dice(masks(rule, found), found["test_truth"])).tolist()
         groups += found["test_group"].tolist()
         there += found["test_truth"].any((1, 2)).tolist()
-    present = np.array(there)
-    facts = {"seeds": seeds, "parameters": sizes, "machine": machine(), "versions": versions("torch", "rankseg")}
-    for name, each in scores.items():
-        mean = bootstrap(each, groups)
-        positives = float(np.mean(np.array(each)[present]))
-        empty = float(np.mean(np.array(each)[~present]))
-        results.put(f"gates/{name}", {"mean": mean.mean, "low": mean.low, "high": mean.high, "positives": positives,
-                                      "empty": empty, **facts})  # fmt: skip
-    positives = {name: np.array(each)[present].tolist() for name, each in scores.items()}
-    where = [group for group, one in zip(groups, there, strict=True) if one]
-    for name in scores:
-        if name != "presence/expected":
-            whole = paired_bootstrap(scores["presence/expected"], scores[name], groups)
-            only = paired_bootstrap(positives["presence/expected"], positives[name], where)
-            results.put(
-                f"gates/presence/expected - {name}",
-                {"mean": [whole.mean, whole.low, whole.high], "positives": [only.mean, only.low, only.high]},
-            )
+    facts = {
+        "seeds": seeds, "images": len(there), "present": sum(there), "parameters": sizes, "machine": machine(),
+        "seconds": {net: float(np.median(each)) for net, each in seconds.items() if each},
+        "versions": versions("torch", "rankseg"),
+    }  # fmt: skip
+    for rule, each in scores.items():
+        parts = {"mean": [True] * len(there), "positives": there, "empty": [not one for one in there]}
+        found = {part: _interval(part, [each], groups, rows) for part, rows in parts.items()}
+        results.put(f"gates/{name}/{rule}", found | facts)
+        if rule != DEFAULT:
+            both = [scores[DEFAULT], each]
+            less = {part: _interval(part, both, groups, rows) for part, rows in parts.items()}
+            results.put(f"gates/{name}/{DEFAULT} - {rule}", less)
+
+
+def _interval(part: str, scores: list[list[float]], groups: list[str], rows: list[bool]) -> list[float] | None:
+    """Mean and its interval over some images, of one rule or of a difference of two; None where there are none."""
+    at = np.flatnonzero(rows).tolist()
+    if not at:
+        return None
+    each, theirs = [[one[i] for i in at] for one in scores], [groups[i] for i in at]
+    found = bootstrap(each[0], theirs) if len(each) == 1 else paired_bootstrap(each[0], each[1], theirs)
+    return [found.mean, found.low, found.high]
+
+
+def table(values: Mapping[str, Any]) -> Iterator[str]:
+    """The rows of docs/benchmarks.md."""
+    titles = {"presence": "U-Net of `plexus segment`", "plain": "plain U-Net"}
+    rules = {
+        "none": ".5 a pixel, no gate", "threshold": "presence below .5: empty", "expected": "`expected`, the default",
+        "area": "threshold of the mask and least area", "rankseg": "RankSEG and least area",
+    }  # fmt: skip
+
+    def said(entry: list[float] | None, sign: str = "") -> str:
+        return "" if entry is None else f"{entry[0]:{sign}.1f} ({entry[1]:.1f} to {entry[2]:.1f})"
+
+    for name in SIZES:
+        for net in NETS:
+            for rule in RULES[net]:
+                key = f"gates/{name}/{net}/{rule}"
+                if key in values:
+                    v, less = values[key], values.get(f"gates/{name}/{DEFAULT} - {net}/{rule}", {})
+                    cells = [said(v["mean"]), said(v["positives"]), said(v["empty"])]
+                    cells += [said(less.get("mean"), "+"), said(less.get("positives"), "+")]
+                    yield f"| {name} | {titles[net]}: {rules[rule]} | {' | '.join(cells)} |"
+
+
+def report(results: Results) -> None:
+    """The tables of docs/benchmarks.md."""
+    heads = ("mean Dice, %", "where the target is", "empty images right", "the default minus it", "where the target is")
+    print(f"| set | rule | {' | '.join(heads)} |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print(*table(results.values), sep="\n")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("crops")
+    parser.add_argument("set", choices=[*SIZES, "report"])
+    parser.add_argument("place", nargs="?")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
     parser.add_argument("--work", type=Path, default=Path("segment-gates"))
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "segment.json")
     given = parser.parse_args()
-    judge(given.crops, given.seeds, given.work, Results(given.out))
+    kept = Results(given.out)
+    if given.set == "report":
+        report(kept)
+        raise SystemExit
+    if given.set != "made" and given.place is None:
+        parser.error(f"{given.set}: name the folder of its images")
+    place = given.place
+    if given.set == "made":
+        place = str(made(given.work / "set"))
+    elif given.set != "absence":
+        place = str(whole_images(Path(place), given.work / "set", "_mask" if given.set == "nerve" else "_vessel"))
+    judge(given.set, place, given.seeds, given.work, kept)

@@ -48,7 +48,7 @@ def trial(job: Job) -> dict[str, Any]:
     gate = choose_gate(job.variant.options["gate"], val[0], val[1], val[2])
     masks, truth = gate.apply(test[0], test[1]), test[2]
     scores, there = dice(masks, truth), truth.any((1, 2))
-    detection = presence(gate.presence(test[1]), there)
+    detection = presence(gate.presence(test[1], test[0]), there)
     return {
         "test_dice": 100 * float(scores.mean()),
         "dice_present": 100 * float(scores[there].mean()),

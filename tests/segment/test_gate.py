@@ -1,5 +1,6 @@
 """The gate: its rule is the best there is for known chances, and what it learns comes from the images it is shown."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from scipy.special import expit, logit
 
 from plexus.errors import ConfigError
 from plexus.metrics import dice, dice_summary
-from plexus.segment.gate import CUTS, Gate, choose_gate, dice_line, overlaps, platt
+from plexus.segment.gate import Gate, best_cut, calibrate, choose_gate, dice_line, evidence, promise
 
 
 def world(n: int, seed: int, *, scale: float = 1.0, shift: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -60,35 +61,63 @@ def test_the_line_uses_each_image_s_own_promise() -> None:
         assert said.tolist() == [1 - cut <= cut * min(s, 1) for s in soft]
 
 
-def test_overlaps_at_all_thresholds_are_those_of_each() -> None:
-    maps, _, truth = world(12, 0)
-    for q in (maps.astype(np.float16), maps):
-        found = overlaps(q, truth)
-        for k, cut in enumerate(CUTS):
-            masks = Gate(mask_threshold=float(cut)).apply(q, np.zeros(12))
-            np.testing.assert_array_equal(found.area[:, k], masks.sum((1, 2)))
-            np.testing.assert_allclose(found.dice[:, k], dice(masks, truth), rtol=1e-14)
-            wide = q.astype(np.float64)
-            soft = 2 * (wide * masks).sum((1, 2)) / (wide.sum((1, 2)) + masks.sum((1, 2)))
-            np.testing.assert_allclose(found.soft[:, k], soft, rtol=1e-6)
+def test_the_mask_of_an_image_promises_the_most_of_all_its_masks() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        q = np.round(rng.beta(0.4, 1.5, (6, 7)), 1).astype(np.float32)  # with ties
+        masks = np.stack([q >= cut for cut in np.unique(q[q >= 0.01])])
+        all_of = promise(np.broadcast_to(q, masks.shape), masks)
+        best = promise(q[None], q[None] >= best_cut(q))[0]
+        assert best == pytest.approx(all_of.max(), rel=1e-12)
+        wide = q.astype(np.float64)
+        by_hand = [2 * (wide * m).sum() / (wide.sum() + m.sum()) for m in masks]
+        np.testing.assert_allclose(all_of, by_hand, rtol=1e-6)
+    assert not (np.full((4, 4), 0.009) >= best_cut(np.full((4, 4), 0.009))).any()
+
+
+def test_a_gate_of_own_cuts_cuts_each_image_where_it_should() -> None:
+    maps, logits, _ = world(12, 0)
+    gate = Gate("none", mask_threshold=0.0)
+    masks = gate.apply(maps, logits)
+    for q, cut, mask in zip(maps, gate.cuts(maps), masks, strict=True):
+        assert cut == best_cut(q)
+        np.testing.assert_array_equal(mask, q >= cut)
+
+
+def test_presence_hears_the_surest_pixels_and_the_sum() -> None:
+    q = np.zeros((2, 5, 5), np.float32)
+    q[1, 0, :3] = 0.9, 0.7, 0.5
+    found = evidence(q, 2)
+    np.testing.assert_allclose(found[:, 0], logit([1e-4, 0.8]), rtol=1e-6)
+    np.testing.assert_allclose(found[:, 1], np.log1p([0, 2.1]), rtol=1e-6)
+    np.testing.assert_allclose(evidence([np.pad(q[1], 9)], 2)[0], found[1], rtol=1e-12)  # a larger scene says the same
+    gate = Gate(slope=2.0, offset=-1.0, peak_slope=0.5, volume_slope=0.25, peak_pixels=2)
+    np.testing.assert_allclose(gate.presence([1, 1], q), expit(1 + found @ [0.5, 0.25]), rtol=1e-12)
+    with pytest.raises(ValueError, match="give their probabilities"):
+        gate.presence([1, 1])
 
 
 def test_calibration_finds_the_chances_again() -> None:
     rng = np.random.default_rng(1)
-    z = rng.normal(size=20_000)
-    slope, offset = platt(3 * z + 5, rng.random(20_000) < expit(1.5 * z - 0.4))
-    assert (slope, offset) == pytest.approx((0.5, -0.4 - 2.5), abs=0.12)
+    z = rng.normal(size=(20_000, 2))
+    said = z * [3, 10] + [5, -7]
+    (first, second), offset = calibrate(said, rng.random(20_000) < expit(z @ [1.5, 0.8] - 0.4))
+    assert (first, second, offset) == pytest.approx((0.5, 0.08, -0.4 - 2.5 + 0.56), abs=0.12)
 
 
 def test_calibration_sets_the_gradient_to_zero() -> None:
     rng = np.random.default_rng(2)
-    z, there = rng.normal(size=60), rng.random(60) < 0.4
-    slope, offset = platt(z, there)
+    z, there = rng.normal(size=(60, 2)), rng.random(60) < 0.4
+    z[:, 0] += there
+    slopes, offset = calibrate(z, there)
     n = there.sum()
-    rest = expit(slope * z + offset) - np.where(there, (n + 1) / (n + 2), 1 / (60 - n + 2))
-    if slope > 0:
-        assert abs((rest * z).sum()) < 1e-3
-    assert abs(rest.sum()) < 1e-3
+    rest = expit(z @ slopes + offset) - np.where(there, (n + 1) / (n + 2), 1 / (60 - n + 2))
+    assert slopes[0] > 0
+    standard = (z - z.mean(0)) / z.std(0)
+    for k, slope in enumerate(slopes):
+        if slope > 0:
+            assert abs(rest @ standard[:, k] + slope * z[:, k].std()) < 1e-2
+    assert abs(rest.sum()) < 1e-2
 
 
 @pytest.mark.parametrize("all_present", [True, False])
@@ -104,10 +133,11 @@ def test_images_all_alike_give_a_finite_gate_that_agrees_with_them(all_present: 
 def test_separable_and_constant_logits_stay_finite() -> None:
     there = np.arange(10) > 4
     for z in (np.where(there, 50.0, -50.0), np.full(10, 3.0), np.where(there, -1.0, 1.0)):
-        slope, offset = platt(z, there)
+        (slope,), offset = calibrate(z[:, None], there)
         assert np.isfinite([slope, offset]).all()
         assert slope >= 0
-    assert expit(np.array(platt(np.full(10, 3.0), there)) @ [3.0, 1.0]) == pytest.approx(0.5)
+    (slope,), offset = calibrate(np.full((10, 1), 3.0), there)
+    assert expit(3 * slope + offset) == pytest.approx(0.5)
 
 
 def test_the_line_is_taken_only_where_it_predicts_other_groups() -> None:
@@ -142,14 +172,14 @@ def test_masks_of_two_sizes_may_choose_together() -> None:
     assert choose_gate("expected", wide, logits, true).kind == "expected"
 
 
-def test_small_false_masks_teach_a_least_area() -> None:
+def test_small_false_masks_are_left_empty() -> None:
     rng = np.random.default_rng(8)
     q, truth = np.zeros((60, 40, 40), np.float32), np.zeros((60, 40, 40), bool)
     truth[:40, 10:25, 10:25] = True
     q[:40, 10:25, 10:25] = 0.9
     q[40:, 2:4, 2:5] = 0.9
     gate = choose_gate("expected", q, rng.normal(2, 0.01, 60), truth)
-    assert 6 < gate.min_area <= 225
+    assert gate.volume_slope > 0
     assert dice(gate.apply(q, np.full(60, 2.0)), truth).min() == 1
 
 
@@ -158,6 +188,10 @@ def test_a_gate_is_kept_as_json() -> None:
     gate = choose_gate("expected", maps, logits, truth)
     assert all(type(value) in (str, float, int) for value in gate.to_dict().values())
     assert Gate.from_dict(gate.to_dict()) == gate
+    old = {
+        name: value for name, value in Gate("expected", min_area=7).to_dict().items() if not re.match("peak|vol", name)
+    }
+    assert Gate.from_dict(old) == Gate("expected", min_area=7)  # as runs kept it before gates read pixels
     with pytest.raises(ConfigError, match="slope"):
         Gate.from_dict({name: value for name, value in gate.to_dict().items() if name != "slope"})
 

@@ -106,7 +106,7 @@ def test_images_keep_their_own_size(tmp_path: Path) -> None:
         assert line["truth_area"] == truth.mean()
         if not line["emptied"]:
             large = enlarge(from_bytes(kept["probability"][i]), (40, 40))
-            threshold = Gate.from_dict(record["gate"]).mask_threshold
+            threshold = Gate.from_dict(record["gate"]).cuts(from_bytes(kept["probability"][i])[None])[0] - 1e-6
             assert line["area"] == (large >= threshold).mean() or line["area"] == 0
 
 
@@ -166,18 +166,17 @@ def test_data_that_cannot_be_used_leaves_nothing_behind(
 
 
 def test_maps_on_a_threshold_are_chosen_as_they_are_measured() -> None:
-    """51 of 255 is .2, a threshold that is tried; bytes on it are inside in both, at any size."""
-    from plexus.segment.gate import Gate, overlaps
+    """51 of 255 is a threshold that an image may choose; bytes on it are inside in choice and use, at any size."""
+    from plexus.segment.gate import Gate, best_cut
     from plexus.segment.measure import Maps, gated
     from plexus.segment.nets import enlarge, from_bytes
 
     kept = np.full((1, 8, 8), 51, np.uint8)
-    found = overlaps(Maps(kept), np.ones((1, 8, 8), bool))
-    assert found.cuts[0] == 0.2
-    assert found.area[0, 0] == 64
     small = from_bytes(kept[0])
-    mask, _ = gated(Gate(mask_threshold=0.2), small, enlarge(small, (37, 53)), 0.0)
-    assert mask.all()
+    assert (Maps(kept)[0] >= best_cut(Maps(kept)[0])).all()
+    for threshold in (0.2, 0.0):
+        mask, _ = gated(Gate(mask_threshold=threshold), small, enlarge(small, (37, 53)), 0.0)
+        assert mask.all()
 
 
 def test_validation_images_of_one_group_do_not_choose_their_own_gate(tmp_path: Path) -> None:
@@ -188,6 +187,6 @@ def test_validation_images_of_one_group_do_not_choose_their_own_gate(tmp_path: P
     record = read_record(train(small(data, epochs=1, val=0.5, group_from=r"^g\d"), run=tmp_path / "r") / "record.json")
     assert any("of one group" in note for note in record["data"]["notes"])
     probabilities = {line["presence"] for line in record["images"]}
-    logits = np.load(tmp_path / "r" / "oof.npz")["logit"]
-    whole = Gate.from_dict(record["gates"]["expected"]).presence(logits)
+    kept = np.load(tmp_path / "r" / "oof.npz")
+    whole = Gate.from_dict(record["gates"]["expected"]).presence(kept["logit"], from_bytes(kept["probability"]))
     assert probabilities.isdisjoint(whole.tolist())  # each was calibrated by the others

@@ -2,7 +2,7 @@
 
 Where an empty truth scores 1 for an empty answer and 0 for any other, an answer that is left empty scores 1 - p on
 average, and one that is given scores p times the Dice it has where something is there. So the better choice is empty
-exactly where (1 - p) > p E[Dice | present].
+exactly where (1 - p) > p E[Dice | present]. What is given is the mask whose probabilities promise the highest Dice.
 """
 
 from __future__ import annotations
@@ -15,15 +15,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
+from scipy.special import logit as logit_of
 
 from plexus.errors import ConfigError
+from plexus.metrics import dice
 from plexus.segment._config import read_gate
 
 Floats = NDArray[np.floating]
-CUTS = np.arange(4, 17) / 20
-SHARES = (0.0, 0.001, 0.0025, 0.005, 0.01, 0.02)
-"""Least areas to try, as fractions of the median image."""
 _FOLDS = 5
+_FAINT = 0.01
+"""A mask reaches down to this probability at most: where none is higher there is nothing to show."""
+_PEAK = 0.003
+"""The strongest pixels, as a share of the median image."""
+_SURE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,9 @@ class Gate:
     - threshold: where :math:`p < t`;
     - expected: where :math:`1 - p > p\,d`, with :math:`d = \mathrm{clip}(a + b s, 0, 1)`.
 
-    The probability of presence is :math:`p = \sigma(\mathrm{slope} \cdot \ell + \mathrm{offset})`, and
+    The probability of presence is :math:`p = \sigma(\mathrm{slope} \cdot \ell + \mathrm{peak\_slope} \cdot m +
+    \mathrm{volume\_slope} \cdot v + \mathrm{offset})`, where m is the logit of the mean of the ``peak_pixels`` highest
+    probabilities and :math:`v = \ln(1 + \sum_i q_i)`, and
     :math:`s = 2 \sum_{i \in M} q_i / (\sum_i q_i + |M|)` is the Dice that the mask M should have if its
     probabilities q were right.
 
@@ -47,11 +53,16 @@ class Gate:
         offset: likewise.
         expected_dice: a, the mean Dice where something is there, if b is 0.
         dice_slope: b.
-        mask_threshold: pixels from this probability on are inside.
+        mask_threshold: pixels from this probability on are inside; 0: from the one on that makes s highest, which
+            each image has for itself.
         min_area: the fewest pixels of a mask.
+        peak_slope: what the surest pixels say of presence.
+        volume_slope: what the sum of all pixels' probabilities does.
+        peak_pixels: how many pixels are the surest.
 
     Source: the answer with the larger expected Dice; presence is calibrated as in Platt, "Probabilistic outputs for
-        support vector machines" (1999).
+        support vector machines" (1999); the mask as in Dai and Li, "RankSEG" (2023), sums in place of their
+        distributions.
 
     Example:
         >>> Gate("expected", expected_dice=0.6).empties(np.array([0.62, 0.63])).tolist()
@@ -66,10 +77,29 @@ class Gate:
     dice_slope: float = 0.0
     mask_threshold: float = 0.5
     min_area: int = 0
+    peak_slope: float = 0.0
+    volume_slope: float = 0.0
+    peak_pixels: int = 1
 
-    def presence(self, logits: ArrayLike) -> NDArray[np.float64]:
-        """Return calibrated probabilities of presence, (N,), of logits (N,)."""
-        return np.asarray(expit(self.slope * np.asarray(logits, np.float64) + self.offset))
+    def presence(self, logits: ArrayLike, probability: Sequence[Floats] | Floats | None = None) -> NDArray[np.float64]:
+        """Return calibrated probabilities of presence.
+
+        Args:
+            logits: of presence, (N,).
+            probability: of each pixel, for each image (H, W); not needed where its slopes are 0.
+
+        Returns:
+            (N,).
+
+        Raises:
+            ValueError: this gate reads the pixels too, and they were left out.
+        """
+        z = self.slope * np.asarray(logits, np.float64) + self.offset
+        if self.peak_slope or self.volume_slope:
+            if probability is None:
+                raise ValueError("this gate tells presence from the pixels, too: give their probabilities")
+            z = z + evidence(probability, self.peak_pixels) @ [self.peak_slope, self.volume_slope]
+        return np.asarray(expit(z))
 
     def empties(self, p: ArrayLike, soft_dice: ArrayLike | None = None) -> NDArray[np.bool_]:
         """Return for each mask whether the probability of presence leaves it empty.
@@ -85,6 +115,12 @@ class Gate:
             return 1 - p > p * np.clip(self.expected_dice + self.dice_slope * s, 0, 1)
         return p < self.threshold if self.kind == "threshold" else np.zeros(p.shape, bool)
 
+    def cuts(self, probability: Sequence[Floats] | Floats) -> NDArray[np.float32]:
+        """Return for each image (H, W) the probability from which on its pixels are inside, (N,)."""
+        if self.mask_threshold > 0:
+            return np.full(len(probability), self.mask_threshold, np.float32)
+        return np.array([best_cut(q) for q in probability], np.float32)
+
     def apply(self, probability: Sequence[Floats] | Floats, logit: ArrayLike) -> NDArray[np.bool_]:
         """Make masks.
 
@@ -95,15 +131,12 @@ class Gate:
         Shape:
             (N, H, W), (N,) -> (N, H, W).
         """
-        # In float32, as `overlaps` compares: a pixel on the threshold is inside in the choice and in the use alike.
-        cut = np.float32(self.mask_threshold)
+        # In float32, as the choice compares: a pixel on the threshold is inside in the choice and in the use alike.
         q = np.asarray(probability, np.float32)
-        masks = q >= cut
+        masks = q >= self.cuts(q)[:, None, None]
         area = np.count_nonzero(masks, axis=(1, 2))
-        weight = q.sum((1, 2), dtype=np.float64)
-        inside = np.where(masks, q, 0).sum((1, 2), dtype=np.float64)
-        soft = 2 * inside / np.maximum(weight + area, 1e-12)
-        masks[self.empties(self.presence(logit), soft) | (area < self.min_area)] = False
+        soft = promise(q, masks)
+        masks[self.empties(self.presence(logit, q), soft) | (area < self.min_area)] = False
         return masks
 
     def to_dict(self) -> dict[str, Any]:
@@ -112,15 +145,14 @@ class Gate:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Gate:
-        """Return the gate of `to_dict`.
+        """Return the gate of `to_dict`; one that was kept before gates read pixels has no word of them.
 
         Raises:
             ConfigError: unknown or missing entries, or values that no gate has.
         """
         names = {field.name for field in fields(cls)}
-        if set(values) != names:
-            wrong = ", ".join(sorted(set(values) ^ names))
-            raise ConfigError(f"gate: entries unknown or missing: {wrong}: train the run again")
+        if wrong := (set(values) ^ names) - ({"peak_slope", "volume_slope", "peak_pixels"} - set(values)):
+            raise ConfigError(f"gate: entries unknown or missing: {', '.join(sorted(wrong))}: train the run again")
         numbers = [value for name, value in values.items() if name != "kind"]
         if values["kind"] not in ("none", "threshold", "expected") or not all(map(_finite, numbers)):
             raise ConfigError(f"gate: {dict(values)} is none; expected a kind and finite numbers: train the run again")
@@ -137,10 +169,10 @@ def choose_gate(
 ) -> Gate:
     """Choose a gate by validation images; never show it those that are reported.
 
-    ``none`` and a number leave masks at .5 and the presence as the net says it. ``expected`` calibrates presence
-    by logistic regression (Platt's), estimates the Dice of present images (by a line over s where that predicts
-    images of other groups better than the mean), and takes the mask threshold and the least area of a grid with the
-    highest mean Dice, two empty masks scoring 1; among equals those nearest to .5 and 0.
+    ``none`` and a number leave masks at .5 and the presence as the net says it. ``expected`` calibrates presence by
+    logistic regression of the presence logit, the surest pixels and the sum of all, gives each image the mask that
+    promises the highest Dice, and estimates the Dice of present images (by a line over s where that predicts images of
+    other groups better than the mean).
 
     Args:
         kind: none | expected | a probability such as ``0.5``.
@@ -173,16 +205,58 @@ def choose_gate(
         raise ValueError(f"a gate is chosen by 1 image or more, each with its own: got {counts}")
     if not np.isfinite(logits).all():
         raise ValueError("presence logits must be finite")
-    at_cuts = overlaps(probability, truth)
-    present = at_cuts.truth > 0
-    slope, offset = platt(logits, present)
-    p = expit(slope * logits + offset)
-    lines = [
-        dice_line(at_cuts.soft[present, k], at_cuts.dice[present, k], _of(groups, present))
-        for k in range(len(at_cuts.cuts))
-    ]
-    k, least = choose_cuts(at_cuts, p, lines)
-    return Gate("expected", 0.5, slope, offset, *lines[k], float(at_cuts.cuts[k]), least)
+    soft, scores, pixels = np.empty(len(logits)), np.empty(len(logits)), np.empty(len(logits))
+    for i, (q, inside) in enumerate(zip(probability, truth, strict=True)):
+        if q.shape != inside.shape:
+            raise ValueError(f"a map of {q.shape} and a mask of {inside.shape}")
+        if not np.isfinite(q).all():
+            raise ValueError("probabilities must be finite")
+        mask = np.asarray(q, np.float32) >= best_cut(q)
+        soft[i], scores[i] = promise(q[None], mask[None])[0], dice(mask[None], inside[None] > 0)[0]
+        pixels[i] = q.size
+    present = np.array([bool(np.any(inside)) for inside in truth])
+    peak = max(1, round(_PEAK * float(np.median(pixels))))
+    slopes, offset = calibrate(np.column_stack([logits, evidence(probability, peak)]), present)
+    line = dice_line(soft[present], scores[present], _of(groups, present))
+    return Gate("expected", 0.5, slopes[0], offset, *line, 0.0, 0, slopes[1], slopes[2], peak)
+
+
+def best_cut(probability: Floats) -> np.float32:
+    """Return from which probability on the pixels of an image are inside, so that s of `Gate` is highest.
+
+    A mask takes the most probable pixels: each more raises s where its probability is more than s / 2.
+
+    Example:
+        >>> float(best_cut(np.array([[0.75, 0.5], [0.25, 0.0]])))
+        0.5
+    """
+    q = np.sort(np.asarray(probability, np.float32), axis=None)[::-1]
+    count = int(np.count_nonzero(q >= np.float32(_FAINT)))
+    if not count:
+        return np.float32(_FAINT)
+    sums = np.cumsum(q, dtype=np.float64)
+    best = int(np.argmax(sums[:count] / (np.arange(1, count + 1) + sums[-1])))
+    return np.float32(q[best])
+
+
+def promise(probability: Floats, masks: NDArray[np.bool_]) -> Floats:
+    """Return s of `Gate`, (N,), of maps and their masks, (N, H, W)."""
+    q = np.asarray(probability, np.float32)
+    whole, inside = q.sum((1, 2), dtype=np.float64), np.where(masks, q, 0).sum((1, 2), dtype=np.float64)
+    return np.asarray(2 * inside / np.maximum(whole + np.count_nonzero(masks, axis=(1, 2)), 1e-12))
+
+
+def evidence(probability: Sequence[Floats] | Floats, peak: int) -> Floats:
+    """Return m and v of `Gate`, (N, 2), of maps of any sizes.
+
+    Both count pixels and not shares, so that a map of a larger scene at the same scale says the same.
+    """
+    found = []
+    for each in probability:
+        q = np.asarray(each, np.float64).ravel()
+        highest = float(np.partition(q, -min(peak, q.size))[-min(peak, q.size) :].mean())
+        found.append((logit_of(np.clip(highest, _SURE, 1 - _SURE)), np.log1p(q.sum())))
+    return np.array(found, np.float64).reshape(-1, 2)
 
 
 def _finite(value: Any) -> bool:
@@ -194,88 +268,38 @@ def _of(groups: Sequence[Hashable] | None, rows: NDArray[np.bool_]) -> list[Hash
     return [i if groups is None or groups[i] is None else (groups[i],) for i in at]
 
 
-@dataclass(frozen=True, eq=False)
-class Overlaps:
-    """Every image's mask at every threshold.
+def calibrate(signs: Floats, present: NDArray[np.bool_]) -> tuple[list[float], float]:
+    r"""Fit a logistic regression of presence on signs of it, no weight negative.
+
+    Targets are :math:`(n_+ + 1) / (n_+ + 2)` and :math:`1 / (n_- + 2)`, which keeps separable data finite. Weights of
+    the standardised signs are drawn to 0 by half their square, as one normal prior does: signs that say the same share
+    the weight.
 
     Args:
-        cuts: the thresholds, (K,).
-        truth: pixels of the true masks, (N,).
-        area: pixels of the masks, (N, K).
-        dice: with the truth, 1 where both are empty, (N, K).
-        soft: the Dice that the probabilities themselves promise, (N, K).
-        pixels: of the images, (N,).
-    """
+        signs: (N, K).
+        present: (N,).
 
-    cuts: Floats
-    truth: NDArray[np.int64]
-    area: NDArray[np.int64]
-    dice: Floats
-    soft: Floats
-    pixels: NDArray[np.int64]
-
-
-def overlaps(
-    probability: Sequence[NDArray[np.floating]] | NDArray[np.floating],
-    truth: Sequence[NDArray[np.bool_]] | NDArray[np.bool_],
-    cuts: Floats = CUTS,
-) -> Overlaps:
-    """Measure all thresholds in one pass: histograms over the thresholds, summed from above.
-
-    Raises:
-        ValueError: a map and a mask of different shapes, or probabilities that are not finite.
-    """
-    edges, bins = cuts.astype(np.float32), len(cuts) + 1
-    areas, common, weights, sums = [], [], [], []
-    for q, inside in zip(probability, truth, strict=True):
-        if q.shape != inside.shape:
-            raise ValueError(f"a map of {q.shape} and a mask of {inside.shape}")
-        values = np.asarray(q, np.float32).ravel()
-        bin_of = np.searchsorted(edges, values, side="right")  # right: a value on a threshold is above it
-        # One count for both kinds of pixels: those of the target stand `bins` further on.
-        hits = np.bincount(bin_of + bins * (np.ravel(inside) > 0), minlength=2 * bins).reshape(2, bins)
-        weight = np.bincount(bin_of, values, minlength=bins)
-        if not np.isfinite(weight).all():
-            raise ValueError("probabilities must be finite")
-        areas.append(_from_above(hits.sum(0)))
-        common.append(_from_above(hits[1]))
-        weights.append(_from_above(weight))
-        sums.append((hits[1].sum(), weight.sum(), values.size))
-    area, both, inner = np.array(areas), np.array(common), np.array(weights)
-    true, whole, pixels = (np.array(column) for column in zip(*sums, strict=True))
-    total = area + true[:, None]
-    return Overlaps(
-        cuts,
-        true,
-        area,
-        np.where(total > 0, 2 * both / np.maximum(total, 1), 1.0),
-        2 * inner / np.maximum(whole[:, None] + area, 1e-12),
-        pixels,
-    )
-
-
-def platt(logits: Floats, present: NDArray[np.bool_]) -> tuple[float, float]:
-    r"""Fit slope and offset of a logistic regression of presence, the slope not negative.
-
-    Targets are :math:`(n_+ + 1) / (n_+ + 2)` and :math:`1 / (n_- + 2)`, which keeps separable data finite.
+    Returns:
+        K slopes and the offset.
     """
     positives = int(present.sum())
     target = np.where(present, (positives + 1) / (positives + 2), 1 / (len(present) - positives + 2))
-    # Centred and scaled, or L-BFGS stops early where logits are large; undone at the end.
-    middle, scale = float(logits.mean()), float(logits.std()) or 1.0
-    z = (logits - middle) / scale
+    middle, scale = signs.mean(0), signs.std(0)
+    scale = np.where(scale > 0, scale, 1.0)
+    z = np.column_stack([(signs - middle) / scale, np.ones(len(signs))])
 
     def loss(at: Floats) -> tuple[float, Floats]:
-        x = at[0] * z + at[1]
+        x, drawn = z @ at, np.append(at[:-1], 0.0)
         rest = expit(x) - target
-        return float((np.logaddexp(0, x) - target * x).mean()), np.array([(rest * z).mean(), rest.mean()])
+        return float((np.logaddexp(0, x) - target * x).sum() + drawn @ drawn / 2), z.T @ rest + drawn
 
     share = float(target.mean())
-    start = np.array([1.0, np.log(share / (1 - share))])
+    start = np.append(np.full(signs.shape[1], 0.5), np.log(share / (1 - share)))
     # Below 0 it would answer the images that the net thinks empty, which a few odd images can suggest.
-    fit = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None), (None, None)], options={"ftol": 1e-14})
-    slope = float(fit.x[0]) / scale
-    return slope, float(fit.x[1]) - slope * middle
+    bounds = [(0, None)] * signs.shape[1] + [(None, None)]
+    fit = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-14})
+    slopes = fit.x[:-1] / scale
+    return slopes.tolist(), float(fit.x[-1] - slopes @ middle)
 
 
 def dice_line(soft: Floats, dice: Floats, groups: Sequence[Hashable]) -> tuple[float, float]:
@@ -303,28 +327,7 @@ def dice_line(soft: Floats, dice: Floats, groups: Sequence[Hashable]) -> tuple[f
     return line if errors[1] < errors[0] and line[1] > 0 else mean
 
 
-def choose_cuts(at_cuts: Overlaps, p: Floats, lines: Sequence[tuple[float, float]]) -> tuple[int, int]:
-    """Return which threshold and which least area give the highest mean Dice under the rule of the expected Dice."""
-    present = at_cuts.truth > 0
-    a, b = np.array(lines).T
-    answered = (1 - p)[:, None] <= p[:, None] * np.clip(a + b * at_cuts.soft, 0, 1)
-    least = sorted({round(share * float(np.median(at_cuts.pixels))) for share in SHARES})
-    best, choice = -1.0, (0, 0)
-    # From .5 outwards and from 0 up, a gain must be real: so equals fall to the nearest, whatever their rounding.
-    for k in np.argsort(np.abs(at_cuts.cuts - 0.5), kind="stable").tolist():
-        for pixels in least:
-            shown = answered[:, k] & (at_cuts.area[:, k] >= pixels) & (at_cuts.area[:, k] > 0)
-            score = float(np.where(shown, at_cuts.dice[:, k], ~present).mean())
-            if score > best + 1e-12:
-                best, choice = score, (k, pixels)
-    return choice
-
-
 def _line(x: Floats, y: Floats) -> tuple[float, float]:
     spread = x - x.mean()
     b = float(spread @ y / max(float(spread @ spread), 1e-12))
     return float(y.mean() - b * x.mean()), b
-
-
-def _from_above(counts: NDArray[np.generic]) -> NDArray[np.generic]:
-    return np.cumsum(counts[::-1])[::-1][1:]

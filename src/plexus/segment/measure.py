@@ -139,18 +139,18 @@ def _image(
         mask, emptied = gated(gate, small, large, float(answers.logit[i]))
         if ignored is not None:
             mask = mask & ~ignored  # neither right nor wrong there
-        key = (gate.mask_threshold, bool(mask.any()))
+        key = (float(gate.cuts(small[None])[0]), bool(mask.any()))
         if key not in scores:
             score = float(dice(mask[None], truth[None])[0])
             scores[key] = score, not (mask.any() or truth.any()), float(hausdorff95(mask[None], truth[None])[0])
-        p = float(gate.presence(answers.logit[i : i + 1])[0])
+        p = float(gate.presence(answers.logit[i : i + 1], small[None])[0])
         yield *scores[key], float(mask.mean()), emptied, p
 
 
 def gated(gate: Gate, small: Floats, large: Floats, logit: float) -> tuple[Mask, bool]:
     """The mask of one image at its own size, and whether the gate took it away.
 
-    The gate decides on the nets' own map, where its threshold and least area were chosen.
+    The gate decides on the nets' own map, by which it was chosen.
 
     Args:
         gate: what decides.
@@ -158,7 +158,7 @@ def gated(gate: Gate, small: Floats, large: Floats, logit: float) -> tuple[Mask,
         large: the same, at the image's own size.
         logit: of presence.
     """
-    mask = large >= gate.mask_threshold - 1e-6  # kept bytes may lie on the threshold, and enlarging rounds
+    mask = large >= gate.cuts(small[None])[0] - 1e-6  # kept bytes may lie on the threshold, and enlarging rounds
     if gate.apply(small[None], np.array([logit], np.float32))[0].any():
         return mask, False
     return np.zeros_like(mask), bool(mask.any())

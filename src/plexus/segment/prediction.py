@@ -148,7 +148,7 @@ def answer_images(
             answers = run.answer([pixels for _, pixels in use], flips=flips, window=window) if use else []
             for (name, pixels), (small, logit) in zip(use, answers, strict=True):
                 mask, _ = gated(rule, small, enlarge(small, (pixels.shape[0], pixels.shape[1])), logit)
-                yield Answered(name, mask, float(rule.presence(np.array([logit], np.float32))[0]))
+                yield Answered(name, mask, float(rule.presence(np.array([logit], np.float32), small[None])[0]))
 
 
 def short_names(source: SampleSet) -> list[str]:
