@@ -170,22 +170,22 @@ class AuditRecord(Record):
             [(1, 2)]
         """
         group = {i: k for k, copies in enumerate(self.copies) for i in copies.images}
-        count: dict[tuple[object, ...], int] = {}
-        for pair in self.pairs:
-            key = self._said(pair, group)
-            count[key] = count.get(key, 0) + 1
         shown: list[tuple[AuditRecord.Pair, int]] = []
-        for pair in self.pairs:
-            if (stands := count.pop(self._said(pair, group), 0)) and len(shown) < SHOWN_PAIRS:
-                shown.append((pair, stands))
+        place: dict[tuple[object, ...], int] = {}
+        for pair in self.pairs if group else self.pairs[:SHOWN_PAIRS]:
+            key = None
+            if pair.a in group and group.get(pair.b) == group[pair.a]:
+                hub = self.copies[group[pair.a]].images[0]
+                other = self.images[pair.b if hub == pair.a else pair.a]
+                key = (hub, other.label, other.split, other.present, pair.contradiction)
+            if key in place:
+                first, stands = shown[place[key]]
+                shown[place[key]] = first, stands + 1
+            elif len(shown) < SHOWN_PAIRS:
+                if key is not None:
+                    place[key] = len(shown)
+                shown.append((pair, 1))
         return shown
-
-    def _said(self, pair: Pair, group: Mapping[int, int]) -> tuple[object, ...]:
-        """What a pair of copies says; other pairs say something of their own."""
-        if pair.a not in group or group.get(pair.b) != group[pair.a]:
-            return pair.a, pair.b
-        other = self.images[pair.b if self.copies[group[pair.a]].images[0] == pair.a else pair.a]
-        return group[pair.a], "copies", other.label, other.split, other.present, pair.contradiction
 
     def _misfit(self) -> str | None:
         total = len(self.images)
