@@ -69,6 +69,7 @@ bench: install
 	$(BIN)/python benchmarks/represent.py labels fewshot balance methods start report
 	$(BIN)/python benchmarks/essays.py
 	$(BIN)/python benchmarks/front_door_int8.py
+	$(BIN)/python benchmarks/guide.py
 
 KILLS ?= 200
 soak: install

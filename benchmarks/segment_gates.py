@@ -25,7 +25,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -181,8 +181,8 @@ def _interval(part: str, scores: list[list[float]], groups: list[str], rows: lis
     return [found.mean, found.low, found.high]
 
 
-def report(results: Results) -> None:
-    """The tables of docs/benchmarks.md."""
+def table(values: Mapping[str, Any]) -> Iterator[str]:
+    """The rows of docs/benchmarks.md."""
     titles = {"presence": "U-Net of `plexus segment`", "plain": "plain U-Net"}
     rules = {
         "none": ".5 a pixel, no gate", "threshold": "presence below .5: empty", "expected": "`expected`, the default",
@@ -192,18 +192,23 @@ def report(results: Results) -> None:
     def said(entry: list[float] | None, sign: str = "") -> str:
         return "" if entry is None else f"{entry[0]:{sign}.1f} ({entry[1]:.1f} to {entry[2]:.1f})"
 
-    heads = ("mean Dice, %", "where the target is", "empty images right", "the default minus it", "where the target is")
-    print(f"| set | rule | {' | '.join(heads)} |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
     for name in SIZES:
         for net in NETS:
             for rule in RULES[net]:
                 key = f"gates/{name}/{net}/{rule}"
-                if key in results:
-                    v, less = results.values[key], results.values.get(f"gates/{name}/{DEFAULT} - {net}/{rule}", {})
+                if key in values:
+                    v, less = values[key], values.get(f"gates/{name}/{DEFAULT} - {net}/{rule}", {})
                     cells = [said(v["mean"]), said(v["positives"]), said(v["empty"])]
                     cells += [said(less.get("mean"), "+"), said(less.get("positives"), "+")]
-                    print(f"| {name} | {titles[net]}: {rules[rule]} | {' | '.join(cells)} |")
+                    yield f"| {name} | {titles[net]}: {rules[rule]} | {' | '.join(cells)} |"
+
+
+def report(results: Results) -> None:
+    """The tables of docs/benchmarks.md."""
+    heads = ("mean Dice, %", "where the target is", "empty images right", "the default minus it", "where the target is")
+    print(f"| set | rule | {' | '.join(heads)} |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print(*table(results.values), sep="\n")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 `docs/figures.toml` has an entry for each sentence with a measured figure: its page, the sentence with the figures as
 fields of `str.format`, and how each is computed from `benchmarks/results` and `results`. A sentence is found however
 its lines are broken. `--write` puts the figures of the records into the pages. A figure with a unit (%, x, ms, kB, s,
-points, ...) that no entry covers is a fault, unless an entry `said` gives the reason why it has no record.
+points, ...) that no entry covers is a fault, and so is any row of docs/benchmarks.md with a number in it, unless an
+entry `said` gives the reason why it has no record. docs/claims.md is written from the records as a whole.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from fnmatch import fnmatch
 from functools import cache
 from importlib import import_module
@@ -23,10 +25,16 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/index.md", *(f"docs/guide/{p.name}" for p in sorted((HERE / "docs/guide").glob("*.md"))))
-UNITS = r"%|ms\b|kB\b|MB\b|GB\b|s\b|pt\b|points|(?:milli)?seconds|minutes|hours|parameters|weights|times\b"
+MEASURED = "docs/benchmarks.md"
+PAGES = (
+    *("README.md", "docs/index.md", "docs/gallery.md", "docs/contribute.md", MEASURED),
+    *(f"docs/guide/{p.name}" for p in sorted((HERE / "docs/guide").glob("*.md"))),
+)
+UNITS = r"%|ms\b|kB\b|MB\b|GB\b|s\b|pt\b|points|(?:milli|micro)?seconds|minutes|hours|parameters|weights|times\b"
 NUMBER = r"[+-]?(?:\d[\d,]*)?\.?\d+"
 FIGURE = re.compile(rf"(?<![\w`.,]){NUMBER}(?:\s?(?:{UNITS})|\s±|x\b)(?!\sinterval)")
+ROW = re.compile(r"^\|[^|\n]*\|.*\d.*$(?!\n\| *---)", re.MULTILINE)
+"""A row of a table, not its head, with a number behind the first cell."""
 CODE = re.compile(r"^```.*?^```|(?<!`)`[^`\n]+`", re.MULTILINE | re.DOTALL)
 
 
@@ -75,11 +83,38 @@ def bench(root: Path) -> Callable[..., list[Any]]:
     return values
 
 
+def trials(root: Path) -> Callable[..., list[dict[str, Any]]]:
+    """Make the function trials(study, variant, scale, seeds): records of a study, by variant and seed."""
+
+    @cache
+    def read_trials(study: str, scale: str) -> list[dict[str, Any]]:
+        files = (root / "results" / study / scale).glob("*.json")
+        return sorted((json.loads(f.read_text("utf-8")) for f in files), key=lambda t: (t["variant"], t["seed"]))
+
+    def chosen(
+        study: str, variant: str | None = None, scale: str = "standard", seeds: int = 10
+    ) -> list[dict[str, Any]]:
+        found = [t for t in read_trials(study, scale) if variant in (None, t["variant"]) and t["seed"] < seeds]
+        if not found:
+            raise KeyError(f"results/{study}/{scale} has no trial of {variant}")
+        return found
+
+    return chosen
+
+
+def overhead(trials: Sequence[dict[str, Any]]) -> float:
+    """The share by which the time from the first start to the last end is longer than the trials took, in turn."""
+    starts = [datetime.fromisoformat(t["started"]).timestamp() for t in trials]
+    end = max(start + t["seconds"] for start, t in zip(starts, trials, strict=True))
+    return float((end - min(starts)) / sum(t["seconds"] for t in trials) - 1)
+
+
 def names(root: Path) -> dict[str, Any]:
     """What an expression may use beside builtins.
 
-    bench and read of the benchmarks' records, part of a claim; row of a run's table; mean and half width of Student's
-    95 % interval; less and over: differences and excess in percent, in pairs; short and percent to write them.
+    bench and read of the benchmarks' records, part of a claim, trials of a study and their overhead; row of a run's
+    table; mean and half width of Student's 95 % interval; less and over: differences and excess in percent, in pairs;
+    sooner: how many times fewer epochs a curve takes to where another ends; short and percent to write them.
     """
 
     @cache
@@ -102,8 +137,13 @@ def names(root: Path) -> dict[str, Any]:
     def over(a: Sequence[float], b: Sequence[float]) -> list[float]:
         return [100 * (x / y - 1) for x, y in zip(a, b, strict=True)]
 
+    def sooner(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]]) -> list[float]:
+        sys.path.insert(0, str(root))
+        reached = import_module("studies.representation").reached
+        return [reached(x, x[-1]) / reached(y, x[-1]) for x, y in zip(a, b, strict=True)]
+
     def short(x: float, digits: int) -> str:
-        return f"{x:.{digits}f}".removeprefix("0")
+        return re.sub(r"^(-?)0", r"\1", f"{x:.{digits}f}")
 
     def percent(interval: dict[str, float]) -> dict[str, str]:
         return {key: f"{100 * value:.1f}" for key, value in interval.items()}
@@ -112,8 +152,9 @@ def names(root: Path) -> dict[str, Any]:
         return next(row for row in read(root, file)["results"] if row["name"] == name)
 
     return {
-        "bench": bench(root), "part": part, "mean": statistics.fmean, "half": half, "less": less, "over": over,
-        "short": short, "percent": percent, "row": row, "read": lambda file: read(root, file),
+        "bench": bench(root), "part": part, "trials": trials(root), "row": row, "read": lambda file: read(root, file),
+        "mean": statistics.fmean, "half": half, "less": less, "over": over, "sooner": sooner, "overhead": overhead,
+        "short": short, "percent": percent,
     }  # fmt: skip
 
 
@@ -157,6 +198,7 @@ def _others(root: Path) -> Iterator[str]:
             met = "no"
         yield f"| gate {name} | >= 0 | {dice(f'absence/{key}', '+', 'pt')} | {met} |"
     yield f"| modern minus notes', paired |  | {dice('nerve/modern - nerve', '+', 'pt')} |  |"
+    yield from module(root, "segment_gates").table(masks)
     balances = [run for key, run in read(root, "represent").items() if key.startswith("balance/")]
     for run in balances:
         mse = f"{run['mse']:.4f}".removeprefix("0")
@@ -185,7 +227,11 @@ def faults(root: Path, pages: Sequence[str] = PAGES) -> Iterator[str]:
     covered: dict[str, list[tuple[int, int]]] = {}
     texts = {page: (root / page).read_text("utf-8") for page in pages}
     for entry in entries(root):
-        found = [match.span() for match in entry.pattern(known=known).finditer(texts[entry.page])]
+        try:
+            found = [match.span() for match in entry.pattern(known=known).finditer(texts[entry.page])]
+        except (LookupError, OSError, StopIteration) as error:
+            yield f"{entry.page}: its record is not there ({error}): {entry.text}"
+            continue
         covered.setdefault(entry.page, []).extend(found)
         if not found:
             yield f"{entry.page}: not there as the records have it: {entry.text if entry.said else entry.filled(known)}"
@@ -201,6 +247,9 @@ def faults(root: Path, pages: Sequence[str] = PAGES) -> Iterator[str]:
             if not any(start <= match.start() < end for start, end in spans):
                 line = text.count("\n", 0, match.start()) + 1
                 yield f"{page}:{line}: no record is named for {match[0]!r} in docs/figures.toml"
+    for unnamed in ROW.finditer(texts.get(MEASURED, "")):
+        if not any(start <= unnamed.start() < end for start, end in covered.get(MEASURED, [])):
+            yield f"{MEASURED}: no record is named for the row {unnamed[0]}"
 
 
 def write(root: Path) -> None:

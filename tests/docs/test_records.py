@@ -70,5 +70,31 @@ def test_a_row_of_the_benchmarks_is_told_and_written(clone: Path) -> None:
     assert (clone / "docs/benchmarks.md").read_text() == "| net at 3 px | 4.5 |\n"
 
 
+def test_a_row_of_the_benchmarks_without_a_record_is_told(clone: Path) -> None:
+    head = "| net of 4 | target .5 |\n| --- | --- |\n"
+    (clone / "docs/benchmarks.md").write_text(f"{head}| net at 3 px | 4.5 |\n| speed | none |\n| memory | 17 |\n")
+    assert list(records.faults(clone, ["README.md", "docs/benchmarks.md"])) == [
+        "docs/benchmarks.md: no record is named for the row | memory | 17 |"
+    ]
+
+
+def test_a_record_that_is_gone_is_told(clone: Path) -> None:
+    (clone / "benchmarks/results/nets.json").write_text("{}")
+    told = list(records.faults(clone, ["README.md"]))
+    assert told[0].startswith("README.md: its record is not there ('benchmarks/results/nets.json has no net/*'): Acc")
+    assert "README.md:2: no record is named for '91.5 %' in docs/figures.toml" in told
+
+
+def test_trials_of_a_study_are_read_by_variant_and_seed(clone: Path) -> None:
+    for seed in range(3):
+        trial = {"variant": "a", "seed": seed, "started": f"2026-01-01T00:00:{20 * seed:02}Z", "seconds": 10.0}
+        path = clone / f"results/toy/standard/a~{seed}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(trial))
+    found = records.names(clone)["trials"]("toy", "a", seeds=2)
+    assert [t["seed"] for t in found] == [0, 1]
+    assert records.overhead(found) == pytest.approx(0.5)  # 30 seconds from the first to the last, 20 of them in trials
+
+
 def test_every_figure_of_this_project_is_that_of_its_record() -> None:
     assert list(records.faults(ROOT)) == []

@@ -189,7 +189,10 @@ def _measure(
     measure: Callable[[nn.Module, Sequence[int]], float] | None = _MEASURES.get(name)
     if name == "max_kb":
         kilobytes = int8_kilobytes if config.int8 else _kilobytes
-        measure = lambda net, shape: kilobytes(net, shape) + names / 1000  # noqa: E731
+
+        def measure(net: nn.Module, in_shape: Sequence[int]) -> float:
+            return kilobytes(net, in_shape) + names / 1000
+
     if front is None or measure is None:
         return measure or _MEASURES["max_params"]  # of other budgets nothing is measured
     return lambda net, _: measure(front.complete(net), front.in_shape)
