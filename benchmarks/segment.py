@@ -3,6 +3,7 @@
 Command: python benchmarks/segment.py PART... [--usgra FOLDER] [--results FOLDER] [--out FILE] [--work FOLDER]
     nerve     the modern default against the notes' network, five leak-free folds, 160x160       (30 minutes)
     absence   the gates on crops of which 60 % are empty, from the records of `plexus study run absence`
+    frame     the default net on one image of 256x256, as ONNX, float and int8; its weights fresh, which costs the same
     rle       run lengths of 1,000 masks 420x580, encoded and decoded
     report    prints all results so far as a table
 USGRA is usgra-seg by Timm Kandaouroff (CC-BY 4.0), as pairs NAME.png and NAME_mask.png below train and test. A training
@@ -13,20 +14,26 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import Results
+import onnxruntime
+import torch
+from measure import Results, medians
 
 from plexus.audit import audit, write_files
 from plexus.data import open_samples
 from plexus.metrics import Interval, bootstrap, paired_bootstrap
-from plexus.record import AuditRecord
+from plexus.record import AuditRecord, machine, versions
 from plexus.segment import SegmentConfig, finished, resume, train
+from plexus.segment.nets import Segmenter, build, export
 from plexus.segment.rle import decode, encode
+from plexus.training import Normalize, export_int8
+from plexus.training.export import milliseconds
 
 HERE = Path(__file__).parent
 USGRA = HERE.parents[1] / "shared" / "data" / "usgra"
@@ -35,6 +42,7 @@ NETS: dict[str, dict[str, Any]] = {
     "modern": {"preset": "modern", "stem": 2, "loss": "image"},
     "nerve": {"preset": "nerve", "loss": "batch"},
 }
+SIDE = 256
 GATES = ("none", "threshold", "expected")
 
 
@@ -101,6 +109,30 @@ def rle(results: Results, given: argparse.Namespace) -> None:
     results.put("rle/decode", end - middle)
 
 
+def frame(results: Results, given: argparse.Namespace) -> None:
+    """Processor time of one thread, which a busy machine changes little, and what two threads take as it is now."""
+    config = SegmentConfig(data="none", size=SIDE)
+    net = Segmenter(build(config, 1, 0), Normalize(torch.tensor([100.0]), torch.tensor([50.0]))).eval()
+    random = np.random.default_rng(0)
+    images = torch.from_numpy(random.rayleigh(50, (64, 1, SIDE, SIDE)).clip(0, 255).astype(np.uint8))
+    given.work.mkdir(parents=True, exist_ok=True)
+    files = {name: given.work / f"frame-{name}.onnx" for name in ("float", "int8")}
+    export(net, files["float"], (1, SIDE, SIDE))
+    export_int8(files["float"], files["int8"], images, arithmetic="int8")
+    for name, file in files.items():
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 2
+        session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        one = images[:1].float().numpy()
+        both = medians({"two": lambda one=one, session=session: session.run(None, {"pixels": one})}, runs=30)["two"]
+        facts = {
+            "ms": milliseconds(file.read_bytes(), (1, SIDE, SIDE)), "two_threads_wall_ms": both, "kb":
+            file.stat().st_size / 1000, "parameters": sum(p.numel() for p in net.parameters()),
+            "load": os.getloadavg()[0], "machine": machine(), "versions": versions("onnxruntime", "torch"),
+        }  # fmt: skip
+        results.put(f"frame/{name}", facts)
+
+
 def report(results: Results, given: argparse.Namespace) -> None:
     """The table of docs/benchmarks.md."""
     known = results.values
@@ -120,6 +152,10 @@ def report(results: Results, given: argparse.Namespace) -> None:
             sign = "+" if unit == "pt" else ""
             middle = format(v["mean"], f"{sign}.1f")
             print(f"| {label} | {target} | {middle} ({v['low']:.1f} to {v['high']:.1f}) {unit} |")
+    for name in ("float", "int8"):
+        if f"frame/{name}" in known:
+            took = known[f"frame/{name}"]["ms"]
+            print(f"| the default net, a frame of 256x256 as ONNX, {name}, one thread | <= 30 ms | {took:.1f} ms |")
     if "rle/encode" in known:
         both = known["rle/encode"] + known["rle/decode"]
         print(f"| run lengths of 1,000 masks 420x580, encoded and decoded, CPU time | <= 1 s | {both:.2f} s |")
@@ -134,7 +170,7 @@ def _said(found: Interval) -> dict[str, float]:
     return {"mean": found.mean, "low": found.low, "high": found.high, "n": found.n}
 
 
-PARTS = {"nerve": nerve, "absence": absence, "rle": rle, "report": report}
+PARTS = {"nerve": nerve, "absence": absence, "frame": frame, "rle": rle, "report": report}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

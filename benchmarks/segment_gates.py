@@ -4,7 +4,7 @@ Command: python benchmarks/segment_gates.py SET [PLACE] [--seeds 0 1 ...] [--wor
     absence   PLACE: the crops of `benchmarks/absence_set.py`, of real ultrasound, 364 of 608 without the nerve
     nerve     PLACE: usgra-seg, the whole images with NAME_mask.png, which is in all 244 of them
     vessel    PLACE: the same images with NAME_vessel.png, which 25 of them do not have
-    made      600 speckled phantoms (`benchmarks/segment_sets.py`), half of them without the target
+    made      400 speckled phantoms (`benchmarks/segment_sets.py`), half of them without the target
 
 On each of five leak-free folds two nets are trained alike, for as many steps: the U-Net of `plexus segment` with its
 presence head, and a plain one of 1.16 times its parameters (two 3x3 convolutions a level, batch norm, ReLU, pooling,

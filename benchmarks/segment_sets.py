@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter
 from plexus.audit import fingerprint, near_duplicates
 from plexus.data import open_samples
 
-COUNT, SIDE = 600, 64
+COUNT, SIDE = 400, 64
 
 
 def whole_images(source: Path, folder: Path, suffix: str) -> Path:

@@ -24,7 +24,7 @@ def test_it_finds_writes_and_takes_decisions(nerves: Path, tmp_path: Path) -> No
     options = ("--group-from", r"^(p\d)", "--folds", 2, "--cache", "cache")
     done = plexus("audit", "nerves", *options, "--write-clean", "clean", "--link", folder=tmp_path)
     assert done.code == 0, done.err
-    assert "4 near-duplicate pairs, 4 of them sure, 1 exact copy," in done.out
+    assert "4 near-duplicate pairs, all of them sure, 1 exact copy," in done.out
     assert "2 contradictory pairs: 1 of presence, 1 of overlap" in done.out
     assert "open audit-nerves/audit.html" in done.out
     out = tmp_path / "audit-nerves"

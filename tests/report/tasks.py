@@ -33,7 +33,9 @@ def make_segment(images: int = 60, *, name: str = "nerves", **parts: Any) -> dic
             "name": name, "fingerprint": "sha256:5f2b9c0e71d34a88", "images": images, "present": there, "groups": 7,
             "size": [160, 160], "skipped": ["broken-7.png: cannot identify image file"], "notes": ["2 soft masks"],
         },
-        "model": {"preset": "modern", "parameters": 1_234_567, "neuron": "plain", "wiring": None},
+        "model": {
+            "preset": "modern", "parameters": 1_234_567, "neuron": "plain", "wiring": None, "latency_ms": 12.345,
+        },
         "folds": [
             {
                 "fold": k, "train": 2 * images // 3, "validation": images // 3,

@@ -30,7 +30,15 @@ def test_the_figures_of_every_gate_are_told(made: str) -> None:
         assert row in text
         right = 100 * (60 - missed - false) / 60
         assert f"12.3 12.3\u201312.4 {missed} of 45 {false} of 15 {right:.1f} % 0.912" in text
-    for word in ("plexus segment train nerves --cv 3", "1,234,567", "1.234", "0.777", "3 min 7 s", "2 soft masks"):
+    for word in (
+        "plexus segment train nerves --cv 3",
+        "1,234,567",
+        "ONNX on one thread",
+        "1.234",
+        "0.777",
+        "3 min 7 s",
+        "2 soft masks",
+    ):
         assert word in text
     assert "broken-7.png: cannot identify image file" in text
 

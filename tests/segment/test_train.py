@@ -111,8 +111,9 @@ def test_images_keep_their_own_size(tmp_path: Path) -> None:
 
 
 def test_learned_skips_are_cut_and_kept(scans: Path, tmp_path: Path) -> None:
-    config = small(scans, wiring="skips", keep=0.5, epochs=2)
+    config = small(scans, wiring="skips", keep=0.5, epochs=2, onnx=True)
     record = read_record(train(config, run=tmp_path / "run") / "record.json")
+    assert 0 < record["model"]["latency_ms"] < 1000
     whole = 2 * 3 - 1  # every decoder level sees every encoder level, but for the one it stands on
     assert len(record["model"]["wiring"]["edges"]) == whole // 2
     assert [entry["epoch"] for entry in record["folds"][0]["epochs"]] == [0, 1]

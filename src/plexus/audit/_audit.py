@@ -29,6 +29,7 @@ from plexus.audit._suspects import (
     learned_from,
     new_label,
     relabelled,
+    spread,
     suspects,
 )
 from plexus.audit._threshold import FALSE_PAIRS
@@ -149,7 +150,6 @@ def audit(
     for name, word in (decisions or {}).items():
         if label := new_label(word):
             check_class(label, samples, f"decision on {name}")
-    original, samples = samples, relabelled(samples, decisions or {})
     seconds: dict[str, float] = {}
     prints = fingerprint(samples, kind, model=model, cache=cache, workers=workers, progress=progress)
     current().say(f"data    {samples.summary}")  # only now is it certain that every option and the model can be used
@@ -160,6 +160,8 @@ def audit(
         prints, threshold=threshold, false_pairs=false_pairs, kinds=kinds, scope=scope, search=search,
         seed=seed, progress=progress,
     )  # fmt: skip
+    given = dict(decisions or {})
+    original, samples = samples, relabelled(samples, given | spread(given, prints, near.copies))
     start = time.monotonic()
     suspected, origin, notes = _suspected(samples, predictions, near, prints, labels, k, seed)
     seconds["labels"] = time.monotonic() - start
@@ -202,6 +204,7 @@ def audit(
         ),
         images=_images(original, decisions or {}, prints, labels, parts, dealt, cleaned),
         pairs=pairs,
+        copies=[AuditRecord.Copies(images=rows.tolist()) for rows in near.copies],
         suspects=suspected,
         clusters=[
             AuditRecord.Cluster(id=i, images=list(c.images), diameter=round(c.diameter, 6), flagged=c.flagged)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from plexus.audit._contradictions import Contradiction, Labels
+from plexus.audit._equal import ORDER
 from plexus.audit._fingerprint import Fingerprints, Problem
-from plexus.audit._near import ORDER, NearDuplicates, components, members
-from plexus.audit._suspects import new_label
+from plexus.audit._near import NearDuplicates, components, members
+from plexus.audit._suspects import new_label, spread
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,30 @@ class Rule:
     Args:
         fingerprints: of all images.
         decisions: keep, drop, unsure or relabel:CLASS by name.
+        near: pairs of the images.
+        present: of the labels, True where a target is there.
     """
 
-    def __init__(self, fingerprints: Fingerprints, decisions: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        fingerprints: Fingerprints,
+        decisions: Mapping[str, str],
+        near: NearDuplicates,
+        present: Sequence[bool | None],
+    ) -> None:
         self.names, self.splits = fingerprints.names, fingerprints.splits
         self.why: list[str | None] = [None] * len(self.names)
         self.decided = [decisions.get(name) for name in self.names]
-        self.labels = [new_label(word) for word in self.decided]
-        # whoever gives an image its right class wants it kept
-        self.decided = ["keep" if label else word for word, label in zip(self.decided, self.labels, strict=True)]
+        # whoever gives an image its right class wants it kept; its copies, which get the class too, may go
+        self.decided = ["keep" if new_label(word) else word for word in self.decided]
+        given = {**decisions} | spread(decisions, fingerprints, near.copies)
+        self.labels = [new_label(given.get(name)) for name in self.names]
+        known = fingerprints.labels or (None,) * len(self.names)
+        self.said = [(new or old, there) for new, old, there in zip(self.labels, known, present, strict=True)]
+        self.copies: list[list[int]] = [rows.tolist() for rows in near.copies]
+        self.group = {i: rows for rows in self.copies for i in rows}
+        self.near = near
+        self.apart: set[int] = set()
 
     def stays(self, i: int) -> bool:
         return self.why[i] is None
@@ -69,33 +85,97 @@ class Rule:
         for i, decided in enumerate(self.decided):
             if decided == "drop" and self.stays(i):
                 self.why[i] = "decided"
+        for rows in self.copies:
+            if not any(self.differ(rows[0], i) for i in rows):
+                continue
+            # they look the same and are said to differ: who drops one judges the label of all that say the same
+            dropped = {self.said[i]: i for i in rows if self.decided[i] == "drop"}
+            for i in rows:
+                one = dropped.get(self.said[i])
+                if one is None or self.decided[i] is not None or not self.stays(i):
+                    continue
+                if self.may_go(i) or self.splits[i] == self.splits[one]:
+                    self.why[i] = f"decided for its copy {self.names[one]}"
 
-    def leaks(self, near: NearDuplicates) -> None:
+    def differ(self, i: int, j: int) -> bool:
+        """True where the classes of two images, or the presence of their targets, contradict each other."""
+        (one, here), (two, there) = self.said[i], self.said[j]
+        return (None not in (one, two) and one != two) or {here, there} == {True, False}
+
+    def leaks(self) -> None:
         """Of two near-duplicates in different splits the one in the earlier split goes: sure pairs, nearest first.
 
         Then those that are so close to being sure that they may be in the set that is left.
         """
+        for rows in self.copies:
+            self._leak(rows, rows)
+        near = self.near
         sure = zip(near.a[near.sure].tolist(), near.b[near.sure].tolist(), strict=True)
         for a, b in [*sure, *map(tuple, near.margin.tolist())]:
-            if leak(self.splits[a], self.splits[b]) is None or not (self.stays(a) and self.stays(b)):
-                continue
-            first, second = sorted((a, b), key=lambda i: ORDER[str(self.splits[i])])
-            if self.may_go(first):
-                self.why[first] = f"leak: near-duplicate of {self.names[second]} in {self.splits[second]}"
+            one, two = self.group.get(a), self.group.get(b)
+            if one is None or one is not two:
+                self._leak(one or [a], two or [b])
 
-    def copies(self, near: NearDuplicates, contradictory: set[int]) -> None:
+    def _leak(self, one: list[int], two: list[int]) -> None:
+        """All that stays on either side and has its like in a later split on the other side goes."""
+        if len({self.splits[i] for side in (one, two) for i in side}) == 1:
+            return
+        for here, there in ((one, two), (two, one)):
+            known = [j for j in there if self.stays(j) and self.splits[j] in ORDER]
+            if not known:
+                continue
+            latest = max(known, key=lambda j: ORDER[str(self.splits[j])])
+            split = self.splits[latest]
+            for i in here:
+                pair = leak(self.splits[i], split)
+                if pair and pair[1] == split and self.stays(i) and self.may_go(i):
+                    self.why[i] = f"leak: near-duplicate of {self.names[latest]} in {split}"
+
+    def exact(self, contradictory: Sequence[Contradiction]) -> None:
         """Of exact copies with equal labels the first by name stays."""
-        pairs = [p for p in np.flatnonzero(near.exact).tolist() if p not in contradictory]
+        near, wrong = self.near, {c.pair for c in contradictory}
+        pairs = [p for p in np.flatnonzero(near.exact).tolist() if p not in wrong and int(near.a[p]) not in self.group]
         alive = [p for p in pairs if self.stays(int(near.a[p])) and self.stays(int(near.b[p]))]
         for rows in members(components(len(self.names), near.a[alive], near.b[alive])):
             first = min(rows.tolist(), key=lambda i: (self.may_go(i), self.names[i]))
             for i in rows.tolist():
                 if i != first and self.may_go(i):
                     self.why[i] = f"copy of {self.names[first]}"
+        self.apart = {i for c in contradictory if c.kind == "overlap" and c.a in self.group for i in (c.a, c.b)}
+        self.apart -= {rows[0] for rows in self.copies}  # their masks lie elsewhere than that of the first
+        for group in self.copies:
+            stay: list[int] = []
+            alive = [i for i in group if self.stays(i)]
+            for i in sorted(alive, key=lambda i: (self.may_go(i), self.said[i][0] is None, self.names[i])):
+                first = next((j for j in stay if not self._apart(i, j)), i)
+                if first == i:
+                    stay.append(i)
+                elif self.may_go(i):
+                    self.why[i] = f"copy of {self.names[first]}"
+
+    def _apart(self, i: int, j: int) -> bool:
+        """True where two images of a large group of copies contradict each other."""
+        return self.differ(i, j) or (i in self.apart) != (j in self.apart)
+
+    def _among_copies(self) -> Iterator[tuple[int, int]]:
+        """Contradictions that are not listed: among large groups of copies, and of these with others."""
+        alive = {rows[0]: [i for i in rows if self.stays(i)] for rows in self.copies}
+        for rows in alive.values():
+            free = [i for i in rows if self.may_go(i)]
+            yield from ((i, j) for i in free for j in rows if self._apart(i, j))
+        near = self.near
+        for a, b in zip(near.a[near.sure].tolist(), near.b[near.sure].tolist(), strict=True):
+            one, two = self.group.get(a), self.group.get(b)
+            if one is two:  # no copies, or those of one group
+                continue
+            here, there = (alive[g[0]] if g else [i] if self.stays(i) else [] for g, i in ((one, a), (two, b)))
+            yield from ((i, j) for i in here if self.may_go(i) for j in there if self.differ(i, j))
+            yield from ((i, j) for j in there if self.may_go(j) for i in here if self.differ(i, j))
 
     def contradictions(self, contradictory: Sequence[Contradiction], labels: Labels) -> None:
         """The image with most contradictions goes, again and again, until none is left that may go."""
         open_pairs = {(c.a, c.b) for c in contradictory if self.stays(c.a) and self.stays(c.b)}
+        open_pairs |= {(min(i, j), max(i, j)) for i, j in self._among_copies()}
         partners: dict[int, set[int]] = {}
         for a, b in open_pairs:
             partners.setdefault(a, set()).add(b)
@@ -128,7 +208,9 @@ def clean(
     4. The image with most contradictions goes (of several: one with an empty mask, then the later name), and so on
        until no contradictory pair is left, or only pairs of test images. A whole cluster never goes.
 
-    Decisions of a person come before 2 to 4.
+    Decisions of a person come before 2 to 4. Of more than 8 exact copies all that the rule says holds for each, whether
+    a pair of them is listed or not; a new class counts for those that had the same, and where classes contradict each
+    other, dropping one drops those of its class.
 
     Args:
         fingerprints: of the images.
@@ -148,11 +230,11 @@ def clean(
         >>> clean(prints, near_duplicates(prints), (), Labels((None,) * 3, (None,) * 3, ())).why
         (None, None, 'copy of image 0')
     """
-    rule = Rule(fingerprints, decisions or {})
+    rule = Rule(fingerprints, decisions or {}, near, labels.present)
     rule.problems([*fingerprints.problems, *labels.problems])
     rule.decisions()
-    rule.leaks(near)
-    rule.copies(near, {c.pair for c in contradictory})
+    rule.leaks()
+    rule.exact(contradictory)
     rule.contradictions(contradictory, labels)
     given = tuple(label if rule.stays(i) else None for i, label in enumerate(rule.labels))
     return Cleaned(tuple(why is None for why in rule.why), tuple(rule.why), given)

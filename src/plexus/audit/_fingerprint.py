@@ -59,7 +59,7 @@ class Fingerprints:
         sizes: rows and columns of the images, (N, 2); 0 where unreadable.
         usable: which images are compared: those that could be read and are not constant, (N,).
         problems: what is wrong with the others.
-        groups, splits: of the images, or None where not known.
+        groups, splits, labels: of the images, or None where not known.
         seconds: what each part of the work took.
 
     Example:
@@ -80,6 +80,7 @@ class Fingerprints:
     groups: tuple[str | None, ...] = ()
     splits: tuple[str | None, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
+    labels: tuple[str | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -204,6 +205,7 @@ def fingerprint(
         tuple(s.group for s in samples) if samples else (None,) * len(names),
         tuple(s.split for s in samples) if samples else (None,) * len(names),
         {"reading": time.monotonic() - start},
+        tuple(s.label for s in samples) if samples else (None,) * len(names),
     )  # fmt: skip
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plexus.audit._align import score
+from plexus.audit._equal import ORDER, SEVERAL, equal, large_groups, told, without_copies
 from plexus.audit._fingerprint import Fingerprints
 from plexus.audit._likeness import likeness
 from plexus.audit._poses import (
     F64,
+    IDENTITY,
     KINDS,
     LOOSE,
     MIRROR,
@@ -55,7 +58,6 @@ LARGE = 20_000
 """Images up to which all kinds of copies are searched by default."""
 MANY = 200_000
 """Images from which on faiss searches vectors, where it is installed."""
-ORDER = {"train": 0, "val": 1, "test": 2}
 MARGIN = 4
 """Times the false pairs that are allowed: pairs between splits up to there could become sure among other images."""
 GOOD = 0.85
@@ -94,6 +96,8 @@ class NearDuplicates:
         kinds: ``same``, ``mirrored``, ``turned``, ``cropped``, ``bordered`` or ``tilted``, (P,).
         maps: affine maps of coordinates from -1 to 1 from a into b, (P, 6); None for vectors.
         margin: further pairs of different splits, (M, 2), that another set would call sure.
+        copies: groups of more than 8 exact copies; the first of each is the one that is in pairs with other images,
+            and with each of the group.
 
     Example:
         >>> from plexus.audit import fingerprint
@@ -121,6 +125,7 @@ class NearDuplicates:
     kinds: tuple[str, ...]
     maps: F64 | None = None
     margin: I64 = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    copies: tuple[I64, ...] = ()
 
     def __len__(self) -> int:
         return len(self.a)
@@ -134,7 +139,7 @@ class Cluster:
         images: indices, ascending.
         diameter: the largest distance between two of them; for more than 100 images the largest that a search from
             end to end met.
-        flagged: True for more than 50 images.
+        flagged: True for more than 50 images, where more than 8 exact copies count as one.
 
     Example:
         >>> Cluster(images=(3, 7, 9), diameter=0.21, flagged=False).images
@@ -167,6 +172,8 @@ def near_duplicates(
     cosines; the threshold, at most .4, is where as many pairs are expected as `false_pairs`, by the law that the
     set's pairs follow; only exact copies are sure, as likeness is not a copy.
 
+    Of more than 8 exact copies one stands for all: it is searched, and each of the others is a pair with it alone.
+
     Args:
         fingerprints: of `fingerprint`.
         threshold: the largest distance; default: from the data.
@@ -196,8 +203,54 @@ def near_duplicates(
         threshold, false_pairs, scope, search, neighbours, seed, kinds=searched_kinds, grouped=bool((groups >= 0).any())
     )
     within = groups if scope == "group" else None
-    if not fingerprints.registered:
-        return _by_cosine(fingerprints, groups, within, threshold, false_pairs, search, neighbours, seed, progress)
+    copies = large_groups(fingerprints, within)
+    few = without_copies(fingerprints, copies)
+    if few.registered:
+        near = _registered(few, searched_kinds, within, threshold, false_pairs, neighbours, seed, progress)
+        near = replace(near, notes=(*_unsearched(kinds, searched_kinds), *near.notes))
+    else:
+        near = _by_cosine(few, groups, within, threshold, false_pairs, search, neighbours, seed, progress)
+    return _with_copies(near, copies)
+
+
+def _with_copies(near: NearDuplicates, groups: tuple[I64, ...]) -> NearDuplicates:
+    """All pairs, with those of each copy in large groups and the image that stands for it."""
+    if not groups:
+        return near
+    one = np.concatenate([np.full(len(rows) - 1, rows[0]) for rows in groups])
+    two = np.concatenate([rows[1:] for rows in groups])
+    count = len(one)
+    a, b = np.concatenate([near.a, np.minimum(one, two)]), np.concatenate([near.b, np.maximum(one, two)])
+    distance = np.concatenate([near.distance, np.zeros(count, np.float32)])
+    order = np.lexsort((b, a, distance))
+
+    def joined(values: NDArray[Any], new: NDArray[Any]) -> NDArray[Any]:
+        made: NDArray[Any] = np.concatenate([values, new.astype(values.dtype)])[order]
+        return made
+
+    identity = np.tile(np.array(IDENTITY.map, np.float64), (count, 1))
+    kinds = (*near.kinds, *["same"] * count)
+    return replace(
+        near, a=a[order], b=b[order], distance=distance[order],
+        shift=None if near.shift is None else joined(near.shift, np.zeros((count, 2))),
+        exact=joined(near.exact, np.ones(count)), sure=joined(near.sure, np.ones(count)),
+        expected=joined(near.expected, np.zeros(count)), kinds=tuple(kinds[p] for p in order.tolist()),
+        maps=None if near.maps is None else joined(near.maps, identity),
+        notes=(*near.notes, *told(groups)), copies=groups,
+    )  # fmt: skip
+
+
+def _registered(
+    fingerprints: Fingerprints,
+    searched_kinds: tuple[str, ...],
+    within: I64 | None,
+    threshold: float | None,
+    false_pairs: float,
+    neighbours: int,
+    seed: int,
+    progress: bool,
+) -> NearDuplicates:
+    """Near-duplicates of thumbnails, by registration in every pose."""
     start = time.monotonic()
     finder = Finder(fingerprints.copies.squares, fingerprints.usable)
     unrelated, scale = _mirrored(fingerprints, finder, seed)
@@ -206,7 +259,7 @@ def near_duplicates(
     found, truncated = _found(fingerprints, finder, searched_kinds, within, neighbours, progress)
     searched = time.monotonic()
     scores = found.scores
-    same = _equal(fingerprints, found.a, found.b)
+    same = equal(fingerprints, found.a, found.b)
     scores[same] = 1
     if chance is not None:
         chance = _of_all_kinds(chance, scores[~same])
@@ -217,15 +270,16 @@ def near_duplicates(
     distance = np.where(same, 0, 1 - scores).astype(np.float32)
     near = np.flatnonzero(distance <= limit)
     near = near[np.lexsort((found.b[near], found.a[near], distance[near]))]
-    splits = np.array([ORDER.get(str(split), -1) for split in fingerprints.splits])
-    across = (splits[found.a] != splits[found.b]) & (splits[found.a] >= 0) & (splits[found.b] >= 0)
+    splits = np.array([{**ORDER, SEVERAL: len(ORDER)}.get(str(split), -1) for split in fingerprints.splits])
+    one, two = splits[found.a], splits[found.b]
+    across = ((one != two) | (one == len(ORDER))) & (one >= 0) & (two >= 0)
     further = np.flatnonzero(across & ~sure & (expected <= MARGIN * false_pairs))
     maps = found.maps[near]
     return NearDuplicates(
         fingerprints.names, found.a[near], found.b[near], distance[near], fingerprints.shifts(found.b[near], maps),
-        same[near], limit, source, false_pairs, scope, histogram(1 - unrelated, 1 - scores.astype(np.float64), limit),
-        (*_unsearched(kinds, searched_kinds),
-         *_notes(source, limit, _alike(fingerprints, found, distance <= limit), truncated, neighbours, 1.0)),
+        same[near], limit, source, false_pairs, "all" if within is None else "group",
+        histogram(1 - unrelated, 1 - scores.astype(np.float64), limit),
+        _notes(source, limit, _alike(fingerprints, found, distance <= limit), truncated, neighbours, 1.0),
         {"calibration": calibrated - start, "search": searched - calibrated},
         expected[near], sure[near], tuple(KINDS[k] for k in found.kinds[near].tolist()), maps,
         np.stack([found.a[further], found.b[further]], 1),
@@ -358,9 +412,10 @@ def _fewer(fingerprints: Fingerprints, found: Found, within: I64 | None, neighbo
         return found, 0
     number = {split: i for i, split in enumerate(dict.fromkeys(fingerprints.splits))}
     splits = np.array([number[split] for split in fingerprints.splits])
-    order = np.lexsort((b, splits[a] == splits[b], a))
+    order = np.lexsort((b, (splits[a] == splits[b]) & (splits[a] != number.get(SEVERAL)), a))
     place = np.arange(len(a)) - (np.cumsum(counts) - counts)[a[order]]
-    kept = np.sort(order[(place < neighbours) | (splits[a[order]] != splits[b[order]])])
+    one, two = splits[a[order]], splits[b[order]]
+    kept = np.sort(order[(place < neighbours) | (one != two) | (one == number.get(SEVERAL))])
     return Found(a[kept], b[kept], found.poses[kept], found.kind), int((counts > neighbours).sum())
 
 
@@ -440,7 +495,7 @@ def _by_cosine(
     candidates = _candidates(fingerprints.vectors, within, 1 - limit - 1e-6, search, neighbours, seed, progress)
     a, b = candidates.a, candidates.b
     distance, _ = fingerprints.compare(a, b)
-    same = _equal(fingerprints, a, b)
+    same = equal(fingerprints, a, b)
     distance[same] = 0  # not 1e-7
     near = np.flatnonzero(distance <= limit)
     near = near[np.lexsort((b[near], a[near], distance[near]))]
@@ -476,7 +531,13 @@ def clusters(fingerprints: Fingerprints, near: NearDuplicates) -> tuple[Cluster,
         [(0, 2)]
     """
     parts = members(components(len(fingerprints), near.a, near.b))
-    made = [Cluster(tuple(rows.tolist()), _diameter(fingerprints, rows), len(rows) > FLAGGED) for rows in parts]
+    again = np.zeros(len(fingerprints), bool)  # a copy is no step of a chain
+    for copies in near.copies:
+        again[copies[1:]] = True
+    made = [
+        Cluster(tuple(rows.tolist()), _diameter(fingerprints, rows), int((~again[rows]).sum()) > FLAGGED)
+        for rows in parts
+    ]
     return tuple(sorted(made, key=lambda c: (-len(c.images), c.images)))
 
 
@@ -576,17 +637,6 @@ def _candidates(
         return approximate(vectors, bound, most, seed=seed)
     with bar("comparing images", len(vectors), progress) as step:
         return exact(vectors, bound, most, step)
-
-
-def _equal(fingerprints: Fingerprints, a: I64, b: I64) -> NDArray[np.bool_]:
-    """The same file, or the same pixels in another one."""
-    same = (fingerprints.digests[a] == fingerprints.digests[b]).all(1)
-    checks, sizes, rows = fingerprints.checks, fingerprints.sizes, fingerprints.rows
-    doubtful = np.flatnonzero(~same & (checks[a] == checks[b]) & (sizes[a] == sizes[b]).all(1))
-    for p, i, j in zip(doubtful, a[doubtful], b[doubtful], strict=True):  # a network's rows are not equal to the bit
-        same[p] = np.allclose(rows[i], rows[j], rtol=1e-3, atol=1e-3 * float(np.abs(rows[i]).max()))
-    equal: NDArray[np.bool_] = same
-    return equal
 
 
 def _notes(

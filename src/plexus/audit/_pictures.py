@@ -49,8 +49,9 @@ def pictures(
     wanted: dict[int, None] = {}
     named = [(s.image, s.image if s.example is None else s.example) for s in findings.suspects]
     # pairs that matter come first, then labels, then all other pairs
-    first = sum(pair.contradiction is not None or pair.leak is not None for pair in findings.pairs)
-    pairs = [(pair.a, pair.b) for pair in findings.pairs]
+    shown = [pair for pair, _ in findings.shown_pairs()]
+    first = sum(pair.contradiction is not None or pair.leak is not None for pair in shown)
+    pairs = [(pair.a, pair.b) for pair in shown]
     for a, b in [*pairs[:first], *named, *pairs[first:]]:
         both = {a: None, b: None}
         if len(wanted | both) > most:

@@ -195,7 +195,29 @@ class Finder:
         step: Callable[[int], None] | None,
         own: bool = True,
     ) -> tuple[I64, I64]:
-        """Indices of known and asked vectors whose product is at least so large; each pair once where symmetric."""
+        """Indices of known and asked vectors whose product is at least so large; each pair once where symmetric.
+
+        Vectors that are 0 are in no pair; they are left out before, as all their sketches are equal.
+        """
+        there, wanted = (np.flatnonzero(vectors.any(1)) for vectors in (known, asked))
+        if own:  # places of one image, which must stay the same in both
+            there = wanted = np.union1d(there, wanted)
+        if len(there) == len(known) and len(wanted) == len(asked):
+            return self._close_all(known, asked, least, symmetric, step, own)
+        a, b = self._close_all(known[there], asked[wanted], least, symmetric, step, own)
+        if step:
+            step(len(asked) - len(wanted))
+        return there[a], wanted[b]
+
+    def _close_all(
+        self,
+        known: F32,
+        asked: F32,
+        least: float,
+        symmetric: bool,
+        step: Callable[[int], None] | None,
+        own: bool,
+    ) -> tuple[I64, I64]:
         from plexus.audit._kernels import close_sketches
 
         bits = np.ascontiguousarray(sketches(known).T)

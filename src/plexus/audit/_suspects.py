@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plexus.audit._fingerprint import Fingerprints
 from plexus.audit._near import NearDuplicates
+from plexus.audit._reduced import I64
 from plexus.data import SampleSet
 from plexus.errors import DataError, printable
 
@@ -143,6 +145,24 @@ def relabelled(samples: SampleSet, decisions: Mapping[str, str]) -> SampleSet:
     return replace(samples, samples=changed)
 
 
+def spread(decisions: Mapping[str, str], fingerprints: Fingerprints, groups: Sequence[I64]) -> dict[str, str]:
+    """New labels of the images that are exact copies of one that was given it, in large groups.
+
+    Only for those that had the same label, and that nothing was decided on.
+    """
+    labels = fingerprints.labels or (None,) * len(fingerprints)
+    found: dict[str, str] = {}
+    for rows in groups if decisions else ():
+        names = {int(i): fingerprints.names[i] for i in rows}
+        given = {labels[i]: label for i, name in names.items() if (label := new_label(decisions.get(name)))}
+        found |= {
+            name: RELABEL + given[labels[i]]
+            for i, name in names.items()
+            if labels[i] in given and name not in decisions
+        }
+    return found
+
+
 def _judged(samples: SampleSet, predictions: Predictions, near: NearDuplicates | None) -> NDArray[np.int64]:
     """The images that have a label, predictions, and no near-duplicate that the net learned from."""
     if not samples.has_labels:
@@ -167,9 +187,14 @@ def learned_from(predictions: Predictions, near: NearDuplicates | None) -> NDArr
         return learned
     learned |= predictions.learned
     if near is not None:
+        before = learned.copy()
+        for rows in near.copies:  # one stands for all
+            before[rows] = learned[rows] = learned[rows].any()
         a, b = near.a[near.sure], near.b[near.sure]
-        learned[b[predictions.learned[a]]] = True
-        learned[a[predictions.learned[b]]] = True
+        learned[b[before[a]]] = True
+        learned[a[before[b]]] = True
+        for rows in near.copies:
+            learned[rows] = learned[rows].any()
     return learned
 
 

@@ -221,26 +221,53 @@ def _inside(folder: Path, data: str) -> bool:
 def _lines(found: AuditRecord) -> list[str]:
     """The summary in words."""
     data, settings, summary = found.data, found.settings, found.summary
-    kinds = summary.contradictions
-    wrong = ", ".join(f"{count} of {kind}" for kind, count in kinds.items() if count)
     like = settings.fingerprint.startswith("embedding")
-    pairs = plural(summary.pairs, "pair") + " of like images" if like else plural(summary.pairs, "near-duplicate pair")
     lines = [
         f"{plural(data.images or 0, 'image')}; {'likenesses' if like else 'near-duplicates'} up to distance"
         f" {settings.threshold or 0:.4g} ({SOURCES[settings.threshold_from]})",
-        f"{pairs}, {summary.sure} of them sure, {summary.exact} exact {'copy' if summary.exact == 1 else 'copies'},"
-        f" in {plural(summary.clusters, 'cluster')} ({summary.flagged} of more than 50 images)",
-        f"{plural(sum(kinds.values()), 'contradictory pair')}{f': {wrong}' if wrong else ''}",
-        f"{plural(summary.leaks, 'pair')} across splits",
+        *_pair_lines(found),
         *_label_lines(found),
-        f"{summary.unreadable} unreadable and {plural(summary.degenerate, 'constant image')}",
-        f"the cleaning rule keeps {summary.kept} and drops {summary.dropped}; nothing was deleted",
+        *_problem_line(found),
+        f"the cleaning rule keeps {summary.kept} and drops {summary.dropped}; nothing was deleted"
+        if summary.dropped
+        else "the cleaning rule keeps all",
     ]
     problems = found.problems
     lines += [f"unusable: {printable(p.name)}: {p.text}" for p in problems[:SHOWN]]
     if len(problems) > SHOWN:
         lines.append(f"unusable: {len(problems) - SHOWN} more, in findings.json")
     return lines + [f"note: {note}" for note in data.notes]
+
+
+def _pair_lines(found: AuditRecord) -> list[str]:
+    """What there is of pairs; what cannot be there, or is not, is no line of zeros."""
+    data, summary = found.data, found.summary
+    like = found.settings.fingerprint.startswith("embedding")
+    if not summary.pairs:
+        return [f"no {'two images are alike' if like else 'near-duplicates were found'}"]
+    pairs = plural(summary.pairs, "pair") + " of like images" if like else plural(summary.pairs, "near-duplicate pair")
+    sure = summary.pairs if summary.sure is None else summary.sure
+    parts = [pairs, "all of them sure" if sure == summary.pairs else f"{sure or 'none'} of them sure"]
+    if summary.exact:
+        parts.append(f"{summary.exact} exact {'copy' if summary.exact == 1 else 'copies'}")
+    flagged = f" ({summary.flagged} of more than 50 images)" if summary.flagged else ""
+    lines = [f"{', '.join(parts)}, in {plural(summary.clusters, 'cluster')}{flagged}"]
+    kinds = summary.contradictions
+    if any(kinds.values()):
+        wrong = ", ".join(f"{count} of {kind}" for kind, count in kinds.items() if count)
+        lines.append(f"{plural(sum(kinds.values()), 'contradictory pair')}: {wrong}")
+    elif data.classes or data.masks:
+        lines.append("no pair with contradictory labels")
+    if summary.leaks or data.splits:
+        lines.append(f"{plural(summary.leaks, 'pair')} across splits" if summary.leaks else "no pair across splits")
+    return lines
+
+
+def _problem_line(found: AuditRecord) -> list[str]:
+    summary = found.summary
+    parts = [f"{summary.unreadable} unreadable"] if summary.unreadable else []
+    parts += [f"{plural(summary.degenerate, 'constant image')}"] if summary.degenerate else []
+    return [" and ".join(parts)] if parts else []
 
 
 def _label_lines(found: AuditRecord) -> list[str]:

@@ -9,6 +9,9 @@ from pydantic import Field
 
 from plexus.record._base import FORMAT, Count, Number, Part, Picture, Real, Record, plain
 
+SHOWN_PAIRS = 20_000
+"""Pairs on a page: one with more would be too heavy to open."""
+
 
 class AuditRecord(Record):
     """Findings of `plexus audit`: `findings.json`.
@@ -19,6 +22,7 @@ class AuditRecord(Record):
         calibration: distances of unrelated pairs and of candidates, as histograms with the same edges.
         images: every image, in the order that all indices mean.
         pairs: near-duplicates, contradictions first.
+        copies: groups of more than 8 exact copies; each copy is in a pair with the first, and with no other.
         suspects: images whose label is likely wrong, the likeliest first; empty where labels were not judged.
         clusters: images that hang together.
         problems: images that cannot be used.
@@ -87,6 +91,11 @@ class AuditRecord(Record):
         expected: Number = None
         leak: list[str] | None = Field(default=None, min_length=2, max_length=2)
 
+    class Copies(Part):
+        """Exact copies, by their indices: a group so large that not all its pairs are listed."""
+
+        images: list[int] = []
+
     class Suspect(Part):
         """An image, by its index, whose label is likely wrong: see `plexus.audit.Suspect`."""
 
@@ -138,13 +147,51 @@ class AuditRecord(Record):
     calibration: Calibration = Field(default_factory=Calibration)
     images: list[Image] = []
     pairs: list[Pair] = []
+    copies: list[Copies] = []
     suspects: list[Suspect] = []
     clusters: list[Cluster] = []
     problems: list[Problem] = []
     summary: Summary = Field(default_factory=Summary)
 
+    def shown_pairs(self) -> list[tuple[Pair, int]]:
+        """Return the pairs to look at, each with the number of pairs that it stands for.
+
+        Of the pairs of exact copies in one large group those that say the same are shown once: their images have the
+        same class and split, and contradict or leak alike. Of all others the first 20,000.
+
+        Returns:
+            Pairs in their order.
+
+        Example:
+            >>> image, copies = AuditRecord.Image(name="a.png"), AuditRecord.Copies(images=[0, 1, 2])
+            >>> pairs = [AuditRecord.Pair(a=0, b=k, exact=True) for k in (1, 2)]
+            >>> record = AuditRecord(images=[image] * 3, pairs=pairs, copies=[copies])
+            >>> [(pair.b, count) for pair, count in record.shown_pairs()]
+            [(1, 2)]
+        """
+        group = {i: k for k, copies in enumerate(self.copies) for i in copies.images}
+        shown: list[tuple[AuditRecord.Pair, int]] = []
+        place: dict[tuple[object, ...], int] = {}
+        for pair in self.pairs if group else self.pairs[:SHOWN_PAIRS]:
+            key = None
+            if pair.a in group and group.get(pair.b) == group[pair.a]:
+                hub = self.copies[group[pair.a]].images[0]
+                other = self.images[pair.b if hub == pair.a else pair.a]
+                key = (hub, other.label, other.split, other.present, pair.contradiction)
+            if key in place:
+                first, stands = shown[place[key]]
+                shown[place[key]] = first, stands + 1
+            elif len(shown) < SHOWN_PAIRS:
+                if key is not None:
+                    place[key] = len(shown)
+                shown.append((pair, 1))
+        return shown
+
     def _misfit(self) -> str | None:
         total = len(self.images)
+        for k, copies in enumerate(self.copies):
+            if not copies.images or any(not 0 <= i < total for i in copies.images):
+                return f"copies[{k}] names images that are not among the {total}"
         for k, pair in enumerate(self.pairs):
             if not (0 <= pair.a < total and 0 <= pair.b < total):
                 return f"pair {k} does not name two of the {total} images"

@@ -30,6 +30,7 @@ def sections(record: AuditRecord) -> dict[str, Any]:
         "tiles": _tiles(record),
         "distances": _distances(record),
         "pairs": len(record.pairs),
+        "left_out": _left_out(record),
         "suspects": len(record.suspects),
         "copies": sorted({pair.kind for pair in record.pairs}),
         "clusters": groups[:SHOWN],
@@ -69,10 +70,27 @@ def _pairs_line(record: AuditRecord) -> str:
     )
     start = f"{what} among {images}: "
     wrong = sum(found.contradictions.values())
+    exact = f"{_some(found.exact)} exact."
     if not wrong and not found.leaks:
-        return start + f"none contradicts itself, none leaks between splits, {count(found.exact)} exact."
-    leaks = f"{count(found.leaks)} across splits, {count(found.exact)} exact."
-    return start + f"{count(wrong)} with contradictory labels, {leaks}"
+        return start + f"none contradicts itself, none leaks between splits, {exact}"
+    return start + f"{_some(wrong)} with contradictory labels, {_some(found.leaks)} across splits, {exact}"
+
+
+def _some(number: int) -> str:
+    return count(number) if number else "none"
+
+
+def _left_out(record: AuditRecord) -> str:
+    """Say in words that the reviewer does not show each pair, where that is so."""
+    shown = record.shown_pairs()
+    missing, parts = len(record.pairs) - sum(stands for _, stands in shown), []
+    if record.copies:
+        most, groups = max(len(copies.images) for copies in record.copies), len(record.copies)
+        many = f"a group of {count(most)}" if groups == 1 else f"{count(groups)} groups of up to {count(most)}"
+        parts.append(f"Of {many} exact copies each pair that says the same is shown once.")
+    if missing:
+        parts.append(f"{plural(missing, 'pair')} more in pairs.csv: the first {count(len(shown))} are shown.")
+    return " ".join(parts)
 
 
 def _likeness(record: AuditRecord) -> bool:
@@ -120,12 +138,12 @@ def _tiles(record: AuditRecord) -> list[tuple[str, str, str]]:
     """Counts of the summary: figure, name, remark."""
     found = record.summary
     kinds = ", ".join(f"{count(n)} of {kind}" for kind, n in found.contradictions.items() if n)
-    sure = "" if found.sure is None else f"{count(found.sure)} sure, "
+    sure = "" if found.sure is None else f"{_some(found.sure)} sure, "
     shown = [
         (
             found.pairs,
             "pairs of like images" if _likeness(record) else "near-duplicate pairs",
-            f"{sure}{count(found.exact)} exact {'copy' if found.exact == 1 else 'copies'}",
+            f"{sure}{_some(found.exact)} exact" if found.pairs else "",
         ),
         (sum(found.contradictions.values()), "contradictory", kinds),
         (found.leaks, "leaks between splits", ""),
@@ -133,7 +151,7 @@ def _tiles(record: AuditRecord) -> list[tuple[str, str, str]]:
         *_label_tile(record),
         (found.unreadable, "unreadable", ""),
         (found.degenerate, "degenerate", "constant or all zero"),
-        (found.kept, "kept by the rule", f"{count(found.dropped)} dropped"),
+        (found.kept, "kept by the rule", f"{_some(found.dropped)} dropped"),
     ]
     return [(count(n), name, remark) for n, name, remark in shown]
 
@@ -162,7 +180,7 @@ def _clusters(record: AuditRecord) -> list[dict[str, Any]]:
 
 def _order(record: AuditRecord) -> list[int]:
     """Images in pairs, and those with doubtful labels beside their examples, each once."""
-    pairs = [(pair.a, pair.b) for pair in record.pairs]
+    pairs = [(pair.a, pair.b) for pair, _ in record.shown_pairs()]
     return list(dict.fromkeys(i for both in [*pairs, *map(_beside, record.suspects)] for i in both))
 
 
@@ -179,14 +197,20 @@ def _reviewed(record: AuditRecord) -> dict[str, Any]:
     order = _order(record)
     index = {i: k for k, i in enumerate(order)}
     keys = ("distance", "dice", "exact", "shift", "contradiction", "leak", "kind", "sure", "expected")
-    pairs = [{"a": index[p.a], "b": index[p.b]} | {key: getattr(p, key) for key in keys} for p in record.pairs]
+    shown = record.shown_pairs()
+    pairs = [
+        {"a": index[p.a], "b": index[p.b]}
+        | {key: getattr(p, key) for key in keys}
+        | ({"stands": stands} if stands > 1 else {})
+        for p, stands in shown
+    ]
     labels = [
         dict.fromkeys(keys)
         | {"a": index[a], "b": index[b], "exact": False, "suspect": s.model_dump(exclude={"image", "example"})}
         for s in record.suspects
         for a, b in (_beside(s),)
     ]
-    first = sum(pair.contradiction is not None or pair.leak is not None for pair in record.pairs)
+    first = sum(pair.contradiction is not None or pair.leak is not None for pair, _ in shown)
     return {
         "key": _key(record),
         "file": _file(record),

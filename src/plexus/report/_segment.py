@@ -190,11 +190,14 @@ def _skips(record: SegmentRecord) -> dict[str, Any]:
 def _making(record: SegmentRecord) -> list[dict[str, Any]]:
     data, model = record.data, record.model
     parameters = None if model.parameters is None else count(model.parameters)
+    frame = None
+    if model.latency_ms is not None:
+        frame = f"{decimal(model.latency_ms, 2)} ({times(data.size)}, ONNX on one thread)"
     return facts(
         {
             "Data": {key: getattr(data, key) for key in ("name", "fingerprint", "images", "present", "groups")}
             | {"network sees": times(data.size)},
-            "Network": {"preset": model.preset, "neuron": model.neuron, "parameters": parameters},
+            "Network": {"preset": model.preset, "neuron": model.neuron, "parameters": parameters, "ms a frame": frame},
             "Gate": record.gate,
             "Configuration": record.config,
             "Versions": record.versions,

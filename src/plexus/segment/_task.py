@@ -46,6 +46,7 @@ from plexus.segment.nets import (
 )
 from plexus.training import Batches, Loop, Schedule, check_devices, device, is_rank_zero
 from plexus.training.engine import Task
+from plexus.training.export import milliseconds
 
 
 class SegmentTask(Task[SegmentConfig]):
@@ -161,6 +162,9 @@ class SegmentTask(Task[SegmentConfig]):
             save_net(net, self.folder / f"model-{entry['fold']}.safetensors")
             if config.onnx:
                 entry["onnx_difference"] = export(net, self.folder / f"model-{entry['fold']}.onnx", shape)
+        if config.onnx:  # one of them: they differ in their weights alone
+            file = self.folder / f"model-{record['folds'][0]['fold']}.onnx"
+            record["model"]["latency_ms"] = milliseconds(file.read_bytes(), shape)
 
     @property
     def folds(self) -> list[int]:

@@ -45,7 +45,7 @@ function named(pair) {
   if (pair.suspect) kinds.push(["label", `${pair.suspect.given} \u2192 ${pair.suspect.suggested}`]);
   if (pair.contradiction) kinds.push(["contradiction", pair.contradiction]);
   if (pair.leak) kinds.push(["leak", "leak"]);
-  if (pair.exact) kinds.push(["exact", "exact"]);
+  if (pair.exact) kinds.push(["exact", pair.stands ? `exact, ${whole(pair.stands)} such` : "exact"]);
   if (!pair.suspect && pair.kind && pair.kind !== "same") kinds.push(["copy", pair.kind]);
   if (!isSure(pair)) kinds.push(["weak", pair.suspect ? "weak evidence" : "not sure"]);
   return kinds;

@@ -49,6 +49,7 @@ function facts(pair) {
     add(`${evidence} evidence`);
     return parts;
   }
+  if (pair.stands) add(`one of ${whole(pair.stands)} such pairs of exact copies`);
   add(`distance ${decimal(pair.distance, 4)}`);
   if (known(pair.expected) && pair.expected >= 0.01) add(`${decimal(pair.expected, 2)} false pairs expected as near`);
   if (known(pair.dice)) add(`Dice of the masks ${decimal(pair.dice, 3)}`);
