@@ -5,8 +5,10 @@ same outputs:
 
 - `none`: every mask as it is;
 - `threshold`: the notes' gate, empty where the probability of presence is below .5;
-- `expected`: empty where (1 - p) > p E[Dice | present], with p calibrated, and threshold and least area of masks chosen
-  with it, on the validation fold.
+- `expected`: empty where (1 - p) > p E[Dice | present], with p calibrated and what masks promise judged on the
+  validation fold. The records at `standard` are of the rule as it was until 2026-11-26: p by the presence head alone,
+  one threshold and least area for the masks of all images. The present rule, which cuts each image for itself, has the
+  same mean on these images and misses fewer targets (docs/benchmarks.md); run anew, the variant is that one.
 
     python benchmarks/absence_set.py USGRA_FOLDER CROPS
     plexus study run absence --data CROPS --scale standard
