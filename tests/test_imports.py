@@ -61,3 +61,20 @@ def test_completion_shows_every_public_name() -> None:
     names = [module.name for module in pkgutil.iter_modules(plexus.__path__) if not module.name.startswith("_")]
     for module in (plexus, *(importlib.import_module(f"plexus.{name}") for name in names)):
         assert set(getattr(module, "__all__", ())) <= set(dir(module)), module.__name__
+
+
+def test_kernels_are_there_where_nothing_compiled_can_be_kept() -> None:
+    # an installation that cannot be written, of a user without a home
+    source = Path(plexus.__file__).parent
+    compiled = [p for p in source.rglob("*.py") if re.search(r"^(import|from) numba", p.read_text("utf-8"), re.M)]
+    names = [".".join(("plexus", *p.relative_to(source).with_suffix("").parts)) for p in sorted(compiled)]
+    assert len(names) > 3
+    code = """
+import importlib, sys
+from numba.core.caching import CacheImpl
+CacheImpl._locator_classes = []
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+"""
+    done = subprocess.run([sys.executable, "-c", code, *names], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-500:]

@@ -11,6 +11,8 @@ import numba as nb
 import numpy as np
 from numba.extending import intrinsic
 
+from plexus._compiled import compiled
+
 LEAST_OVERLAP = 0.45
 """Fraction of the first image that must lie inside the second."""
 LARGEST_STEP = 0.12
@@ -27,7 +29,7 @@ def _popcount(typingctx: Any, value: Any) -> Any:
     return nb.types.uint64(nb.types.uint64), generate
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled()
 def close_sketches(asked, known, first, start, most, own, symmetric, rows, columns):
     """Write pairs of sketches that differ in at most `most` bits; return how many, and the row to go on with.
 
@@ -61,7 +63,7 @@ def close_sketches(asked, known, first, start, most, own, symmetric, rows, colum
     return count, len(asked)
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def warp(image, pose, out, down, right, inside):
     """Sample an image at an affine map of a grid, bilinearly, with its gradients; return the points that lie inside.
 
@@ -89,7 +91,7 @@ def warp(image, pose, out, down, right, inside):
     return count
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def warp_all(images, pose, out):
     """Every image at one affine map; 0 outside."""
     m = out.shape[1]
@@ -99,7 +101,7 @@ def warp_all(images, pose, out):
         warp(images[t], pose, out[t], down, right, inside)
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _moments(a, w, inside):
     """Count, means, and centred sums of squares and of products, inside."""
     n, sa, sw, saa, sww, saw = 0, 0.0, 0.0, 0.0, 0.0, 0.0
@@ -117,7 +119,7 @@ def _moments(a, w, inside):
     return n, sa / k, sw / k, saa - sa * sa / k, sww - sw * sw / k, saw - sa * sw / k
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _solve(h, g, x):
     """Solve h x = g for h (6, 6) by Cholesky's factors, in place; False where h is not positive definite."""
     for i in range(6):
@@ -145,7 +147,7 @@ def _solve(h, g, x):
     return True
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def align(one, two, a, b, poses, moved_by, steps, least, out):
     """Correlation of one[a] with two[b] at the best affine map, by Gauss-Newton steps from `poses`, changed in place.
 
@@ -216,7 +218,7 @@ def align(one, two, a, b, poses, moved_by, steps, least, out):
         out[t] = best
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def correlate(one, two, a, b, poses, out):
     """Correlation of one[a] with two[b] at given affine maps, where they overlap."""
     m = one.shape[1]
