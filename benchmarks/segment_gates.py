@@ -147,22 +147,30 @@ def judge(name: str, place: str, seeds: list[int], folder: Path, results: Result
     scores: dict[str, list[float]] = {f"{net}/{rule}": [] for net in NETS for rule in RULES[net]}
     groups, there, sizes = list[str](), list[bool](), dict[str, int]()
     seconds: dict[str, list[float]] = {net: [] for net in NETS}
+    learned, collapsed = list[bool](), list[str]()
     for seed in seeds:
+        first = len(collapsed)
         for net in NETS:
             found = outputs(place, SIZES[name], seed, net, folder)
             sizes[net] = int(found["parameters"])
             seconds[net] += [float(found["seconds"])] if "seconds" in found else []
+            if not masks("none", found).any():
+                collapsed.append(f"{net} {seed}")
             for rule in RULES[net]:
                 scores[f"{net}/{rule}"] += (100 * dice(masks(rule, found), found["test_truth"])).tolist()
         groups += found["test_group"].tolist()
         there += found["test_truth"].any((1, 2)).tolist()
+        learned += [len(collapsed) == first] * len(found["test_truth"])
     facts = {
         "seeds": seeds, "images": len(there), "present": sum(there), "parameters": sizes, "machine": machine(),
         "seconds": {net: float(np.median(each)) for net, each in seconds.items() if each},
-        "versions": versions("torch", "rankseg"),
+        "collapsed": collapsed, "versions": versions("torch", "rankseg"),
     }  # fmt: skip
+    both_there = [a and b for a, b in zip(there, learned, strict=True)]
     for rule, each in scores.items():
         parts = {"mean": [True] * len(there), "positives": there, "empty": [not one for one in there]}
+        if collapsed:  # a net that draws nothing anywhere has learned nothing: the other folds by themselves
+            parts |= {"learned": learned, "learned positives": both_there}
         found = {part: _interval(part, [each], groups, rows) for part, rows in parts.items()}
         results.put(f"gates/{name}/{rule}", found | facts)
         if rule != DEFAULT:

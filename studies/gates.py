@@ -78,6 +78,7 @@ STUDY = Study(
     },
     data="uoft-cs/cifar10",
     trial=trial,
+    terms={f"gate_{at}": f"gates that start at {at}" for at in ("0.05", "0.5", "0.95")},
 )
 
 

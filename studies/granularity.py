@@ -247,6 +247,11 @@ STUDY = Study(
     },
     data="uoft-cs/cifar10",
     trial=trial,
+    terms={
+        "map_learned": "wiring learned between maps",
+        "map_random": "random wiring between maps",
+        "residual": "the residual net",
+    },
 )
 
 

@@ -66,6 +66,7 @@ STUDY = Study(
     },
     data="uoft-cs/cifar10",
     trial=trial,
+    terms={"area": "resizing by areas", "nearest": "resizing to the nearest pixel"},
 )
 
 

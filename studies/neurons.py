@@ -55,6 +55,12 @@ STUDY = Study(
     },
     data="uoft-cs/cifar10",
     trial=trial,
+    terms={
+        "norm_conv": "unit norm in the convolutions",
+        "norm_dense": "unit norm in the dense layers",
+        "norm_conv_dense": "unit norm in both",
+        "elu": "ELU",
+    },
 )
 
 

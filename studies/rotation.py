@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 
 LAYERS = (1, 2, 3, 4)
+WHERE = {1: "the last layer", 2: "the last two layers", 3: "the last three layers", 4: "all four layers"}
 TURNED = tuple(f"{k}_rot_{n}" for k in (8, 4) for n in LAYERS)
 REDUCED = ("concat", "squeeze", "continuous")
 AGREEMENT, ANGLES = "rotation.agreement_interpolated", "rotation.angles_correct"
@@ -169,6 +170,7 @@ STUDY = Study(
     },
     data="uoft-cs/cifar10",
     trial=trial,
+    terms={f"{k}_rot_{n}": f"{k} rotations in {WHERE[n]}" for k in (8, 4) for n in LAYERS},
 )
 
 

@@ -38,7 +38,7 @@ def test_every_form_comes_from_the_same_records(capsys: pytest.CaptureFixture[st
     markdown = said(capsys, "--results", str(tmp_path), "--markdown", "--html", str(page))
     assert markdown == claims_markdown(ledger(CLAIMS, tmp_path))
     assert "| 14 | ELU does not help significantly. | neurons, standard | **fails** |" in markdown
-    assert "It is refuted, for it would need this to be true: elu no better than baseline." in page.read_text(
+    assert "It is refuted, for it would need this to be true: ELU no better than baseline." in page.read_text(
         encoding="utf-8"
     )
 

@@ -94,6 +94,10 @@ def claim(**parts: Any) -> str:
             {"effect": 0.2, "high": 0.4, "unit": "% of the epochs"},
             "Measured: as many epochs (95 % interval: 1 % fewer to as many), over 3 seeds.",
         ),
+        (
+            {"terms": {"b": "the second", "b_2": "third"}, "part": {"text": "b_2 above b as b.3"}},
+            "shown: third above the second as b.3. Measured",
+        ),
         ({"takes": "about 7 seeds would"}, "The interval holds both sides. About 7 seeds would."),
         ({"takes": "about 7 seeds would", "low": 0.5}, "over 3 seeds. About 7 seeds would."),
     ],

@@ -98,6 +98,7 @@ class Study:
             entry "data" ({"fingerprint": ..., "images": ...}), where there is one, goes to the record's own "data".
         margin: differences of the measure that are smaller than this, in points, count as none.
         measure: the metric that is compared, in percent.
+        terms: name of a variant, or another word of the rules -> what it is in words, for sentences on claims.
 
     Raises:
         ConfigError: a name that cannot name a file, a repeated variant, no such baseline, no scale.
@@ -127,6 +128,7 @@ class Study:
     trial: Trial
     margin: float = 0.5
     measure: str = "test_accuracy"
+    terms: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = [v.name for v in self.variants]

@@ -411,6 +411,7 @@ def _row(claim: Claim, summaries: Mapping[str, Mapping[str, Any] | None]) -> dic
         "scale": study["scale"] if study else None,
         "rule": claim.rule,
         "procedure": claim.procedure,
+        "terms": {name: words for s in (claim.study, *claim.beside) for name, words in s.terms.items()},
         "verdict": verdict.word,
         "effect": verdict.effect,
         "low": verdict.low,

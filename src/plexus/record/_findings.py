@@ -481,6 +481,7 @@ class ClaimsRecord(Record):
         scale: str | None = None
         rule: str = ""
         procedure: str = ""
+        terms: dict[str, str] = {}
         why: str = ""
         takes: str = ""
         parts: list[ClaimsRecord.Evidence] = []

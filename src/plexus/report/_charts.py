@@ -195,7 +195,8 @@ def named(names: Sequence[str]) -> alt.Y:
 
 def intervals(
     names: Sequence[str], rows: Sequence[Row], name: str,
-    *, zero: bool = False, band: float | None = None, row: int = 26, title: str | None = None,
+    *, zero: bool = False, band: float | None = None, null: float | None = None, row: int = 26,
+    title: str | None = None,
 ) -> Markup:  # fmt: skip
     """Draw means with their intervals, a row for each name.
 
@@ -205,6 +206,7 @@ def intervals(
         name: for those who cannot see it.
         zero: whether zero is on the chart.
         band: differences up to this one count as none, and are shaded.
+        null: a value that means no difference, marked and always on the chart.
         row: pixels from one to the next.
         title: of the axis below.
     """
@@ -215,6 +217,8 @@ def intervals(
     axis.grid, axis.gridColor = True, LINE
     across = alt.X("low:Q", title=title, scale=scale, axis=axis)
     y, stroke, layers = named(names), paint(alt.Stroke, "stroke:N"), []
+    if null is not None:
+        layers.append(chart([{"mean": null}], **size).mark_rule(aria=False, color=SOFT).encode(alt.X("mean:Q")))
     if band is not None:
         shaded = chart([{"low": -band, "high": band}], **size).mark_rect(aria=False, color="var(--panel)")
         layers.append(shaded.encode(alt.X("low:Q"), alt.X2("high:Q")))

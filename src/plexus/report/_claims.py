@@ -63,7 +63,8 @@ def verdict(claim: ClaimsRecord.Claim) -> str:
     if not claim.parts:
         return f"Nobody has run it yet: `plexus study run {claim.study}` would make its trials."
     part = _deciding(claim)
-    text = f" {part.text.rstrip('.')}{f' ({part.note})' if part.note else ''}." if part is not None else ""
+    said = in_words(part.text.rstrip("."), claim.terms) if part is not None else ""
+    text = f" {said}{f' ({part.note})' if part.note else ''}." if part is not None else ""
     several = "the weakest of its parts is" if len(claim.parts) > 1 else "shown is"
     start = {
         "holds": f"It holds; {several}:",
@@ -74,6 +75,20 @@ def verdict(claim: ClaimsRecord.Claim) -> str:
     seeds = f", over {plural(part.n, 'seed')}" if part is not None and part.n else ""
     found = f" Measured: {measure}{seeds}." if measure else ""
     return f"{start}{text}{found}{_meaning(claim)}"
+
+
+def in_words(text: str, terms: Mapping[str, str]) -> str:
+    """Replace the names that a study gives its variants by its words for them.
+
+    Args:
+        text: of a part of a claim's rule.
+        terms: name -> words.
+
+    Example:
+        >>> in_words("4_rot_1 as 8_rot_1", {"8_rot_1": "eight rotations", "rot_1": "one"})
+        '4_rot_1 as eight rotations'
+    """
+    return re.sub(r"[\w.]*\w", lambda name: terms.get(name[0], name[0]), text)
 
 
 def _deciding(claim: ClaimsRecord.Claim) -> ClaimsRecord.Evidence | None:
@@ -134,9 +149,8 @@ def _plots(record: ClaimsRecord) -> list[tuple[str, Markup]]:
                     }
                 )  # fmt: skip
         if rows:
-            band = 0.0 if _NULLS.get(unit) == 0 else None
             title = f"Effects that decided, in {unit}"
-            shown.append((title, intervals(names, rows, title, zero=band is not None, band=band, title=unit)))
+            shown.append((title, intervals(names, rows, title, null=_NULLS.get(unit), title=unit)))
     return shown
 
 
