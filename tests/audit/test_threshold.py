@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from plexus.audit import estimate_threshold, fingerprint, near_duplicates, tail
 from tests.audit.speckle import scene, view
@@ -78,6 +79,26 @@ def test_copies_among_mirror_images_do_not_move_the_tail() -> None:
     assert alone is not None
     assert mixed is not None
     assert mixed.score(1.0) == pytest.approx(alone.score(1.0), abs=0.03)
+
+
+def test_digits_that_resemble_each_other_are_not_sure_in_small_sets() -> None:
+    digits = (load_digits().images * 15).astype(np.uint8)
+    random = np.random.default_rng(0)
+    for n in (40, 100):
+        near = near_duplicates(fingerprint([digits[i] for i in random.permutation(len(digits))[:n]]))
+        assert len(near) > 5  # some are listed
+        assert near.sure.sum() <= 2
+        assert (near.expected[~near.sure] > 1).all()
+
+
+@pytest.mark.parametrize("n", [12, 60])
+def test_copies_are_sure_in_small_sets_of_other_scenes(n: int) -> None:
+    images = [view(scene(i)) for i in range(n)]
+    copies = [images[0][:, ::-1], view(scene(1), 2, 1), np.clip(images[2].astype(int) + 12, 0, 255).astype(np.uint8)]
+    near = near_duplicates(fingerprint([*images, *copies]))
+    found = zip(near.a.tolist(), near.b.tolist(), near.kinds, strict=True)
+    assert sorted(found) == [(0, n, "mirrored"), (1, n + 1, "same"), (2, n + 2, "same")]
+    assert near.sure.all()
 
 
 def test_few_scores_have_no_tail() -> None:

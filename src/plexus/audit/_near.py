@@ -45,6 +45,7 @@ from plexus.audit._threshold import (
     estimate_threshold,
     histogram,
     tail,
+    tail_of_few,
 )
 from plexus.errors import ConfigError
 
@@ -56,6 +57,8 @@ COPIES, CONTAMINATED = 0.9, 0.02
 """Images whose mirror images are compared with all others; fewest and most of these pairs that are scored."""
 LARGE = 20_000
 """Images up to which all kinds of copies are searched by default."""
+SMALL = 300
+"""Images up to which all pairs of images and mirror images are scored."""
 MANY = 200_000
 """Images from which on faiss searches vectors, where it is installed."""
 MARGIN = 4
@@ -92,7 +95,7 @@ class NearDuplicates:
         notes: what the reader of the result should know, one line each.
         seconds: what each part of the work took.
         expected: unrelated pairs of the set that come as near as each, by chance, (P,); NaN where not known.
-        sure: True where that is `false_pairs` at most, (P,); where it is not known, up to the threshold.
+        sure: True where that is `false_pairs` at most, (P,).
         kinds: ``same``, ``mirrored``, ``turned``, ``cropped``, ``bordered`` or ``tilted``, (P,).
         maps: affine maps of coordinates from -1 to 1 from a into b, (P, 6); None for vectors.
         margin: further pairs of different splits, (M, 2), that another set would call sure.
@@ -255,6 +258,7 @@ def _registered(
     finder = Finder(fingerprints.copies.squares, fingerprints.usable)
     unrelated, scale = _mirrored(fingerprints, finder, seed)
     chance = tail(unrelated, scale)
+    law = _law_of_few(fingerprints, finder, unrelated, scale, seed)
     calibrated = time.monotonic()
     found, truncated = _found(fingerprints, finder, searched_kinds, within, neighbours, progress)
     searched = time.monotonic()
@@ -267,6 +271,10 @@ def _registered(
     else:
         expected = np.where(same, 0.0, np.nan)
     limit, sure, source = _limits(scores, expected, threshold, false_pairs, chance)
+    if law is not None:  # what is listed is as in a larger set, but what is sure must be so by this law, too
+        often = np.where(same, 0.0, law.expected(scores.astype(np.float64)))
+        sure &= often <= false_pairs
+        expected = np.fmax(expected, often)
     distance = np.where(same, 0, 1 - scores).astype(np.float32)
     near = np.flatnonzero(distance <= limit)
     near = near[np.lexsort((found.b[near], found.a[near], distance[near]))]
@@ -326,6 +334,18 @@ def _mirrored(fingerprints: Fingerprints, finder: Finder, seed: int) -> tuple[F6
     return scores, scale
 
 
+def _law_of_few(fingerprints: Fingerprints, finder: Finder, unrelated: F64, scale: float, seed: int) -> Tail | None:
+    """The law by which pairs of a small set are sure.
+
+    By mirror images left to right and upside down: copies that are mirrored one way are not chance the other way, while
+    what resembles its like, as digits do, does so in both.
+    """
+    if int(fingerprints.usable.sum()) > SMALL:
+        return None
+    laws = tail_of_few(unrelated, scale), tail_of_few(*_chance(fingerprints, finder, UPSIDE_DOWN, seed))
+    return min((law for law in laws if law is not None), key=lambda law: law.score(1.0), default=None)
+
+
 def _chance(fingerprints: Fingerprints, finder: Finder, pose: Pose, seed: int) -> tuple[F64, float]:
     """Scores of images against others in a pose, the most alike, and for how many pairs each one stands."""
     usable = np.flatnonzero(fingerprints.usable)
@@ -334,7 +354,7 @@ def _chance(fingerprints: Fingerprints, finder: Finder, pose: Pose, seed: int) -
     whole = len(usable) <= MIRRORED
     a, b = np.zeros(0, np.int64), np.zeros(0, np.int64)
     for least in (LOOSE, 0.45, 0.3, -1.0):
-        if least < 0 and len(usable) > 300:
+        if least < 0 and len(usable) > SMALL:
             break
         parts = [np.zeros((2, 0), np.int64)]
         for i in range(0, len(finder.vectors), 4096):

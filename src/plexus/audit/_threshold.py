@@ -18,6 +18,14 @@ FALSE_POSITIVE_RATE = 1e-6
 """Fraction of unrelated pairs that the middle of a distribution alone would call far too near."""
 FEW = 200
 """Fewer unrelated pairs than this tell nothing of their tail."""
+REGISTERED = 0.3
+"""Scores of unrelated pairs that were registered to the end are higher."""
+LEAST = 20
+"""Fewer of these tell nothing of their law."""
+POSES = 5.0
+"""Pairs that come as near in any pose, for each that does as a mirror image, where nothing is known of it."""
+SLOW = 5.0
+"""The decay of a law of chance that nothing is known of: that of digits, which come near more often than photos."""
 TOP = 400
 """Scores that give the rate of a tail: fewer are too few, and more reach down to where it is less steep."""
 DEFAULTS = {"thumbnail": 0.35, "embedding": 0.1}
@@ -119,6 +127,34 @@ def tail(scores: F64, scale: float) -> Tail | None:
             break
         kept = fewer
     return Tail(start, rate, above * scale)
+
+
+def tail_of_few(scores: F64, scale: float) -> Tail | None:
+    """Fit the tail of chance in a small set, where all pairs were scored and nearly all of them given up.
+
+    Pairs that were given up have low scores of another law, which a fit through all of them would follow. Here the
+    others alone count, and none is left out: that is too strict where copies are among them.
+
+    Args:
+        scores: correlations, (P,).
+        scale: pairs of the set that each of them stands for.
+
+    Returns:
+        The law of the others; of fewer than 20 a law of the highest score of all, which decays slowly.
+
+    Example:
+        >>> given_up, others = np.linspace(0, 0.25, 5000), np.tanh(np.random.default_rng(0).exponential(0.3, 80) + 0.31)
+        >>> tail_of_few(np.concatenate([given_up, others]), 1).score(1.0) > 0.8
+        True
+    """
+    if not len(scores):
+        return None
+    z = _fisher(1 - scores)
+    start = math.atanh(REGISTERED)
+    above = z[z >= start] - start
+    if len(above) < LEAST:
+        return Tail(max(float(z.max()), 0.0), SLOW, POSES)
+    return Tail(start, 1 / max(float(above.mean()), 1e-3), POSES * len(above) * scale)
 
 
 def default_threshold(kind: str) -> float:
