@@ -11,12 +11,13 @@ from typing import Any
 from plexus.audit._audit import Audit, audit
 from plexus.audit._clean import Cleaned, clean
 from plexus.audit._cleaned_set import check_clean, write_clean
+from plexus.audit._clusters import Cluster, clusters
 from plexus.audit._contradictions import Contradiction, Labels, contradictions, read_labels
 from plexus.audit._decisions import read_decisions
 from plexus.audit._files import check_folder, write_files
 from plexus.audit._fingerprint import Fingerprints, Problem, fingerprint
 from plexus.audit._folds import Folds, deal, folds
-from plexus.audit._near import Cluster, NearDuplicates, clusters, near_duplicates
+from plexus.audit._near import NearDuplicates, near_duplicates
 from plexus.audit._pictures import pictures
 from plexus.audit._poses import KINDS
 from plexus.audit._scan import cache_folder

@@ -15,11 +15,12 @@ import numpy as np
 
 import plexus
 from plexus.audit._clean import Cleaned, clean, leak
+from plexus.audit._clusters import Cluster, clusters
 from plexus.audit._contradictions import MIN_DICE, Contradiction, Labels, check_dice, compare_labels, read_labels
 from plexus.audit._decisions import check_class
 from plexus.audit._fingerprint import Fingerprints, Problem, fingerprint
 from plexus.audit._folds import Folds, check_folds, folds
-from plexus.audit._near import Cluster, NearDuplicates, check, clusters, near_duplicates, usual_kinds
+from plexus.audit._near import NearDuplicates, check, near_duplicates, usual_kinds
 from plexus.audit._poses import KINDS
 from plexus.audit._suspects import (
     Predict,

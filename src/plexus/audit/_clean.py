@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from plexus.audit._clusters import components, members
 from plexus.audit._contradictions import Contradiction, Labels
 from plexus.audit._equal import ORDER
 from plexus.audit._fingerprint import Fingerprints, Problem
-from plexus.audit._near import NearDuplicates, components, members
+from plexus.audit._near import NearDuplicates
 from plexus.audit._suspects import new_label, spread
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from plexus.audit._clusters import components
 from plexus.audit._contradictions import Labels, read_labels
-from plexus.audit._near import NearDuplicates, components
+from plexus.audit._near import NearDuplicates
 from plexus.audit._reduced import I64
 from plexus.data import SampleSet
 from plexus.errors import ConfigError, DataError

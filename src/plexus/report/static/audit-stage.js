@@ -53,7 +53,7 @@ function facts(pair) {
   add(`distance ${decimal(pair.distance, 4)}`);
   if (known(pair.expected) && pair.expected >= 0.01) add(`${decimal(pair.expected, 2)} false pairs expected as near`);
   if (known(pair.dice)) add(`Dice of the masks ${decimal(pair.dice, 3)}`);
-  if (pair.shift) add(`B lies ${moved(pair)}`);
+  if (pair.shift?.some((pixels) => Math.abs(pixels) >= 0.05)) add(`B lies ${moved(pair)}`);
   return parts;
 }
 
