@@ -235,6 +235,18 @@ def test_what_killed_processes_were_about_to_write_is_swept(tmp_path: Path) -> N
     assert (tmp_path / "page.html").read_text() == "whole"
 
 
+def test_nothing_is_written_in_the_place_of_a_pipe_or_a_device(tmp_path: Path) -> None:
+    """As root, a rename would take the device's place for every process of the machine."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "null").symlink_to("/dev/null")
+    for name, kind in (("pipe", "a pipe"), ("null", "a device")):
+        with pytest.raises(RunError, match=f"cannot write: {kind}, not a regular file; name another file"):
+            atomic_write(tmp_path / name, "text")
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "null").is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["null", "pipe"]
+
+
 def test_only_regular_files_are_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")  # opened, it would be waited for
     for place, kind in (

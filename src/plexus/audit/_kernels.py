@@ -11,7 +11,7 @@ import numba as nb
 import numpy as np
 from numba.extending import intrinsic
 
-from plexus._compiled import compiled
+from plexus.compiled import compiled
 
 LEAST_OVERLAP = 0.45
 """Fraction of the first image that must lie inside the second."""

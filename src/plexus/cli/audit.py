@@ -240,7 +240,7 @@ def _lines(found: AuditRecord) -> list[str]:
 
 
 def _pair_lines(found: AuditRecord) -> list[str]:
-    """What there is of pairs; what cannot be there, or is not, is no line of zeros."""
+    """Say which pairs there are; what cannot be there, or is not, is no line of zeros."""
     data, summary = found.data, found.summary
     like = found.settings.fingerprint.startswith("embedding")
     if not summary.pairs:

@@ -283,11 +283,15 @@ def open_file(path: str | Path) -> BinaryIO:
         Traceback (most recent call last):
         IsADirectoryError: [Errno 21] Is a directory: '/'
     """
-    mode = os.stat(path).st_mode  # first: to open a device may do something to it
+    _refuse_devices(path)  # first: to open a device may do something to it
+    return open(path, "rb")
+
+
+def _refuse_devices(path: str | Path) -> None:
+    mode = os.stat(path).st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         kind = "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
         raise OSError(errno.EINVAL, f"{kind}, not a regular file", os.fspath(path))
-    return open(path, "rb")
 
 
 def to_json(parts: Mapping[str, Any]) -> str:
@@ -387,7 +391,7 @@ def atomic_write(path: str | Path, content: bytes | str) -> Path:
 
     Raises:
         TrainingError: the disk is full; the old file is untouched.
-        RunError: the folder is missing or may not be written.
+        RunError: the folder is missing or may not be written, or a pipe or device is there, such as /dev/null.
 
     Example:
         >>> import tempfile
@@ -397,11 +401,14 @@ def atomic_write(path: str | Path, content: bytes | str) -> Path:
     """
     path = Path(path)
     try:
+        if path.exists():  # a file renamed to /dev/null, which root may do, would take its place for everyone
+            _refuse_devices(path)
         _replace(path, content.encode() if isinstance(content, str) else content)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise TrainingError(f"{path}: the disk is full; make room, then go on with --resume") from error
-        raise RunError(f"{path}: cannot write: {error.strerror}; choose a folder you may write to") from error
+        remedy = "name another file" if error.errno == errno.EINVAL else "choose a folder you may write to"
+        raise RunError(f"{path}: cannot write: {error.strerror}; {remedy}") from error
     return path
 
 

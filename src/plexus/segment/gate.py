@@ -40,10 +40,13 @@ class Gate:
     - threshold: where :math:`p < t`;
     - expected: where :math:`1 - p > p\,d`, with :math:`d = \mathrm{clip}(a + b s, 0, 1)`.
 
-    The probability of presence is :math:`p = \sigma(\mathrm{slope} \cdot \ell + \mathrm{peak\_slope} \cdot m +
-    \mathrm{volume\_slope} \cdot v + \mathrm{offset})`, where m is the logit of the mean of the ``peak_pixels`` highest
-    probabilities and :math:`v = \ln(1 + \sum_i q_i)`, and
-    :math:`s = 2 \sum_{i \in M} q_i / (\sum_i q_i + |M|)` is the Dice that the mask M should have if its
+    The probability of presence is
+
+    .. math:: p = \sigma(\mathrm{slope} \cdot \ell + \mathrm{peak\_slope} \cdot m
+              + \mathrm{volume\_slope} \cdot v + \mathrm{offset})
+
+    where m is the logit of the mean of the ``peak_pixels`` highest probabilities and :math:`v = \ln(1 + \sum_i q_i)`,
+    and :math:`s = 2 \sum_{i \in M} q_i / (\sum_i q_i + |M|)` is the Dice that the mask M should have if its
     probabilities q were right.
 
     Args:

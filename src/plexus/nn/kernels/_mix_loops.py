@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from plexus._compiled import compiled
+from plexus.compiled import compiled
 from plexus.nn.kernels._vector import LANES, REGISTERS, clear, dotted, gathered, scattered, touch
 
 _VECTOR = 4 * LANES

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from plexus._compiled import compiled
+from plexus.compiled import compiled
 from plexus.nn.kernels._stream_loops import REORDERED
 from plexus.nn.kernels._vector import convolve as _convolve
 from plexus.nn.kernels._vector import convolve_back as _convolve_back

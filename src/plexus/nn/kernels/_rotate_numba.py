@@ -10,7 +10,7 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from plexus._compiled import compiled
+from plexus.compiled import compiled
 from plexus.nn.kernels._vector import LANES, REGISTERS, RING, best_of, copy, given_back, product, transpose
 
 _TAPS = 9 * LANES  # floats at a pixel

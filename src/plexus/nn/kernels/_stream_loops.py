@@ -13,7 +13,7 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from plexus._compiled import compiled
+from plexus.compiled import compiled
 
 BLOCK = 4096  # floats: 16 KiB, half of a common first-level cache
 

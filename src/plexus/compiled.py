@@ -12,6 +12,13 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Compile a function on its first call, without the GIL; the code is kept where there is a folder for it.
 
     Numba keeps it beside the source or in the user's cache, and raises where it may write to neither.
+
+    Args:
+        options: more for `numba.njit`.
+
+    Example:
+        >>> compiled()(lambda x: x + 1)(1)
+        2
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
