@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from plexus.data import load
-from plexus.errors import ConfigError, DataError, PlexusError, RunError
+from plexus.errors import ConfigError, DataError, PlexusError, PlexusWarning, RunError
 from plexus.graph import Wiring
 from plexus.models import read_autoencoder
 from plexus.represent import RepresentConfig, finished, resume, train
@@ -169,6 +169,20 @@ def test_a_stopped_run_goes_on_to_the_same_weights(shapes: Path, tmp_path: Path,
     ours, theirs = read(tmp_path / "run"), read(whole)
     assert ours["results"] == theirs["results"]
     assert [{**e, "seconds": 0} for e in ours["epochs"]] == [{**e, "seconds": 0} for e in theirs["epochs"]]
+
+
+def test_another_number_of_threads_is_warned_of_and_kept_beside_the_first(shapes: Path, tmp_path: Path) -> None:
+    began = torch.get_num_threads()
+    with pytest.raises(StopError):
+        train(small(shapes, epochs=2), run=tmp_path / "run", listen=stop_after(1))
+    torch.set_num_threads(began + 1)
+    try:
+        with pytest.warns(PlexusWarning, match=f"began with {began} threads and goes on with {began + 1}"):
+            resume(tmp_path / "run")
+    finally:
+        torch.set_num_threads(began)
+    machine = read(tmp_path / "run")["machine"]
+    assert (machine["threads"], machine["threads_resumed"]) == (began, began + 1)
 
 
 def test_seeds_decide_the_weights(shapes: Path, trained: Path, tmp_path: Path) -> None:
