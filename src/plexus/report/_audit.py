@@ -18,11 +18,13 @@ SHOWN = 200
 """Of clusters and of problems; the findings hold them all."""
 NAMED = 60
 """Images of a cluster that are named."""
+Shown = list[tuple[AuditRecord.Pair, int]]
+"""Pairs on the page, each with the number that it stands for."""
 
 
 def sections(record: AuditRecord) -> dict[str, Any]:
     """Return the values that the page's template names."""
-    groups = _clusters(record)
+    groups, shown = _clusters(record), record.shown_pairs()
     return {
         "headline": _headline(record),
         "lede": _lede(record),
@@ -30,7 +32,7 @@ def sections(record: AuditRecord) -> dict[str, Any]:
         "tiles": _tiles(record),
         "distances": _distances(record),
         "pairs": len(record.pairs),
-        "left_out": _left_out(record),
+        "left_out": _left_out(record, shown),
         "suspects": len(record.suspects),
         "copies": sorted({pair.kind for pair in record.pairs}),
         "clusters": groups[:SHOWN],
@@ -40,7 +42,7 @@ def sections(record: AuditRecord) -> dict[str, Any]:
         "more_problems": max(0, len(record.problems) - SHOWN),
         "notes": record.data.notes,
         "making": _making(record),
-        "data": _reviewed(record),
+        "data": _reviewed(record, shown),
     }
 
 
@@ -48,7 +50,10 @@ def pictures(record: AuditRecord, given: Mapping[int, Mapping[str, str | None]])
     """Return image and outline of each image in pairs, in the order that the reviewer gets them."""
     drawn = {i: AuditRecord.Drawn.model_validate(dict(entry)) for i, entry in given.items()}
     empty = AuditRecord.Drawn()
-    return [[drawn.get(i, empty).image or None, drawn.get(i, empty).mask or None] for i in _order(record)]
+    return [
+        [drawn.get(i, empty).image or None, drawn.get(i, empty).mask or None]
+        for i in _order(record, record.shown_pairs())
+    ]
 
 
 def _headline(record: AuditRecord) -> str:
@@ -80,9 +85,8 @@ def _some(number: int) -> str:
     return count(number) if number else "none"
 
 
-def _left_out(record: AuditRecord) -> str:
+def _left_out(record: AuditRecord, shown: Shown) -> str:
     """Say in words that the reviewer does not show each pair, where that is so."""
-    shown = record.shown_pairs()
     missing, parts = len(record.pairs) - sum(stands for _, stands in shown), []
     if record.copies:
         most, groups = max(len(copies.images) for copies in record.copies), len(record.copies)
@@ -178,9 +182,9 @@ def _clusters(record: AuditRecord) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (not row["flagged"], -row["size"]))
 
 
-def _order(record: AuditRecord) -> list[int]:
+def _order(record: AuditRecord, shown: Shown) -> list[int]:
     """Images in pairs, and those with doubtful labels beside their examples, each once."""
-    pairs = [(pair.a, pair.b) for pair, _ in record.shown_pairs()]
+    pairs = [(pair.a, pair.b) for pair, _ in shown]
     return list(dict.fromkeys(i for both in [*pairs, *map(_beside, record.suspects)] for i in both))
 
 
@@ -189,15 +193,14 @@ def _beside(suspect: AuditRecord.Suspect) -> tuple[int, int]:
     return suspect.image, suspect.image if suspect.example is None else suspect.example
 
 
-def _reviewed(record: AuditRecord) -> dict[str, Any]:
+def _reviewed(record: AuditRecord, shown: Shown) -> dict[str, Any]:
     """The reviewer's part of the findings: pairs and doubtful labels, and of the images only those that are in them.
 
     Doubtful labels come after contradictory pairs and leaks, before all other pairs.
     """
-    order = _order(record)
+    order = _order(record, shown)
     index = {i: k for k, i in enumerate(order)}
     keys = ("distance", "dice", "exact", "shift", "contradiction", "leak", "kind", "sure", "expected")
-    shown = record.shown_pairs()
     pairs = [
         {"a": index[p.a], "b": index[p.b]}
         | {key: getattr(p, key) for key in keys}
