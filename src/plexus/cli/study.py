@@ -59,7 +59,7 @@ def run(
     *,
     data: Annotated[str | None, DATA("`digits`, a folder or a hub id.", default="the study's own")] = None,
     scale: Annotated[str | None, TRAINING("quick, standard or full.", default="quick")] = None,
-    seeds: Annotated[int | None, TRAINING("How many, from 0.", default="the scale's number")] = None,
+    seeds: Annotated[int | None, TRAINING("How many, from the scale's first.", default="the scale's number")] = None,
     only: Annotated[
         tuple[str, ...],
         TRAINING(

@@ -83,7 +83,7 @@ def run(
     Args:
         study: what to run.
         scale: one of the study's scales.
-        seeds: how many, from 0; the scale's own number unless given.
+        seeds: how many, from the scale's first; its own number unless given.
         only: names of variants; the others are left for another time. None names all.
         data: instead of the study's own, a spec for `plexus.data.load`.
         engine: "local" runs trials in this process or in `jobs` processes; "ray" on a Ray cluster.
@@ -114,9 +114,9 @@ def run(
     """
     if scale not in study.scales:
         raise ConfigError(f"study {study.name!r} has no scale {scale!r}: there are {', '.join(study.scales)}")
-    count = study.scales[scale].seeds if seeds is None else seeds
-    if count < 1:
-        raise ConfigError(f"seeds must be 1 or more, not {count}")
+    each = study.scales[scale].each(seeds)
+    if not each:
+        raise ConfigError(f"seeds must be 1 or more, not {seeds if seeds is not None else study.scales[scale].seeds}")
     names = [v.name for v in study.variants]
     if unknown := sorted(set(only) - set(names)):
         raise ConfigError(f"study {study.name!r} has no variant {unknown[0]!r}: there are {', '.join(names)}")
@@ -126,11 +126,11 @@ def run(
     with _alone(folder):
         for half in folder.glob(".*.tmp"):  # of a run that was killed while it wrote
             half.unlink()
-        kept = _kept(study, scale, count, Path(results), spec, resume)
+        kept = _kept(study, scale, each, Path(results), spec, resume)
         done = {(trial.variant, trial.seed) for trial in kept}
         tasks = [
             Task(v.name, seed, scale, spec, _scratch(study, folder, v, scale, seed, spec))
-            for seed in range(count)
+            for seed in each
             for v in study.variants
             if (v.name, seed) not in done and (not only or v.name in only)
         ]
@@ -267,7 +267,7 @@ def _absolute(data: str) -> str:
     return str(Path(data).absolute()) if Path(data).exists() else data
 
 
-def _kept(study: Study, scale: str, count: int, results: Path, data: str, resume: bool) -> list[TrialRecord]:
+def _kept(study: Study, scale: str, seeds: range, results: Path, data: str, resume: bool) -> list[TrialRecord]:
     """The records that stay; nothing is ever overwritten."""
     folder = results / study.name / scale
     names = {v.name for v in study.variants}
@@ -277,12 +277,12 @@ def _kept(study: Study, scale: str, count: int, results: Path, data: str, resume
             f"{folder}: {len(old)} records are stale, made with other options than the study's now ({reasons}): "
             "move them away, or choose another folder with --results"
         )
-    kept = [trial for trial in records(results, study, scale) if trial.seed < count]
+    kept = [trial for trial in records(results, study, scale) if trial.seed in seeds]
     if other := sorted({trial.data.get("spec", "") for trial in kept} - {public(data)}):
         raise RunError(f"{folder}: its records are of the data {', '.join(other)}, not {public(data)}; use --results")
     if kept and not resume:
         raise RunError(
-            f"{folder}: {len(kept)} of {len(study.variants) * count} trials are done already: go on with --resume, "
+            f"{folder}: {len(kept)} of {len(study.variants) * len(seeds)} trials are done already: go on with --resume, "
             "or choose another folder with --results"
         )
     return kept

@@ -20,18 +20,24 @@ class Scale:
     Args:
         images: training images, drawn by the seed; None takes all.
         epochs: the same for every variant.
-        seeds: 0, 1, ..., seeds - 1.
+        seeds: how many.
+        first: the first of them; the others follow it. Seeds that were never read begin behind those that were.
         options: whatever else the trial function reads from the scale; plain JSON values.
 
     Example:
-        >>> Scale(images=200, epochs=4, seeds=5).seeds
-        5
+        >>> Scale(images=200, epochs=4, seeds=5, first=10).each()
+        range(10, 15)
     """
 
     images: int | None
     epochs: int
     seeds: int
     options: Mapping[str, Any] = field(default_factory=dict)
+    first: int = 0
+
+    def each(self, count: int | None = None) -> range:
+        """Return the seeds, or as many from the first on as are asked for."""
+        return range(self.first, self.first + (self.seeds if count is None else count))
 
 
 @dataclass(frozen=True)
