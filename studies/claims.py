@@ -10,17 +10,15 @@ from . import (
     absence,
     contradictions,
     duplicates,
-    elu,
     gates,
     granularity,
     merging,
     neurons,
     pruning,
     representation,
-    resizing,
     rotation,
     search,
-    turns,
+    searches,
 )
 from .evidence import Summary
 
@@ -56,7 +54,7 @@ def _both_halves(study: Summary) -> list[Part]:
 _CLAIMS = (
     Claim(1, "Sigmoid gates converge faster than ungated weights.", gates.STUDY, gates.SIGMOID, gates.sigmoid),
     Claim(2, "The start of the gates has no effect on convergence.", gates.STUDY, gates.INIT, gates.init),
-    Claim(3, "The resize method has no significant effect.", resizing.STUDY, merging.RESIZE, merging.resize),
+    Claim(3, "The resize method has no significant effect.", merging.STUDY, merging.RESIZE, merging.resize),
     Claim(4, "Gates converge the same way from every seed.", gates.STUDY, gates.SAME_WAY, gates.same_way),
     Claim(
         5, "The pruned wiring, retrained, is as good as the full net, and better than random wirings of equal size.",
@@ -68,17 +66,17 @@ _CLAIMS = (
     ),
     Claim(
         7, "Accuracy improves as early rotation layers are removed; one rotation layer matches or beats the baseline.",
-        turns.STUDY, rotation.FEWER, rotation.fewer,
+        rotation.STUDY, rotation.FEWER, rotation.fewer,
     ),
     Claim(
         8, "8 rotations follow 4 rotations in accuracy: the skew of 45 degrees does not matter.",
-        turns.STUDY, rotation.SKEW, rotation.skew,
+        rotation.STUDY, rotation.SKEW, rotation.skew,
     ),
     Claim(
         9, "Every rotation model is more rotation-invariant than the baseline, most of all with rotation everywhere.",
         rotation.STUDY, rotation.INVARIANT, rotation.invariant,
     ),
-    Claim(10, "8 rotations are more invariant than 4.", turns.STUDY, rotation.EIGHT, rotation.eight),
+    Claim(10, "8 rotations are more invariant than 4.", rotation.STUDY, rotation.EIGHT, rotation.eight),
     Claim(
         11, "Transplanted weights fail, least where fewest layers rotate.",
         rotation.STUDY, rotation.TRANSPLANT, rotation.transplanted,
@@ -91,7 +89,7 @@ _CLAIMS = (
         13, "Unit norm speeds convergence for conv and for dense layers alone; both together cancel out.",
         neurons.STUDY, neurons.UNIT, neurons.unit,
     ),
-    Claim(14, "ELU does not help significantly.", elu.STUDY, neurons.ELU, neurons.elu),
+    Claim(14, "ELU does not help significantly.", neurons.STUDY, neurons.ELU, neurons.elu),
     Claim(
         15, "Dropping contradictory near-duplicates improves Dice; the share of contradictions is about 40 %.",
         duplicates.STUDY, duplicates.CONTRADICTIONS + contradictions.WHERE_NONE_ARE, _both_halves,
@@ -107,7 +105,7 @@ _CLAIMS = (
     ),
     Claim(
         18, "The gradient-learned wiring ranks near the top of all wirings, at a fraction of the cost.",
-        search.STUDY, search.RANK, search.rank,
+        search.STUDY, search.RANK, search.rank, beside=(searches.STUDY,),
     ),
     Claim(
         19, "Between maps, learned wiring beats random wiring and a residual net of equal parameters.",

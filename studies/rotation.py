@@ -67,7 +67,7 @@ def trial(job: Job) -> dict[str, Any]:
     net = build(options, context)
     history = context.train(net, turn=turned if options.get("turn") else None)
     metrics = context.metrics(net, history) | {"rotation": probe(net, context)}
-    if job.study == STUDY.name and job.variant.name == STUDY.baseline:
+    if job.variant.name == STUDY.baseline:
         metrics["transplant"] = {}
         for name in TURNED:
             twin = transplant(net, variant(name, context.classes, context.in_shape).to(context.device))
