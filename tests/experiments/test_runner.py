@@ -143,6 +143,13 @@ def test_resume_takes_more_seeds(tmp_path: Path) -> None:
     assert sorted(metrics(tmp_path)) == sorted((v.name, s) for v in STUDY.variants for s in range(3))
 
 
+def test_a_scale_may_begin_behind_the_seeds_that_were_read(tmp_path: Path) -> None:
+    run(STUDY, scale="quick", seeds=1, results=tmp_path)
+    fresh = replace(STUDY, scales={"quick": replace(STUDY.scales["quick"], first=7)})
+    run(fresh, scale="quick", seeds=2, results=tmp_path)
+    assert sorted(metrics(tmp_path)) == sorted((v.name, s) for v in STUDY.variants for s in (0, 7, 8))
+
+
 def test_a_trial_that_raises_is_told_and_the_others_go_on(tmp_path: Path) -> None:
     study = toy(BAD, GOOD)
     with pytest.raises(TrainingError) as caught:

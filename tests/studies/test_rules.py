@@ -54,10 +54,11 @@ def search(good: int = 5, *, price: float = 1.0, seeds: int = 5) -> Summary:
         return {"edges": BUDGET, "found": found, "chosen": {"gate": {"5": found}, "ablation": {"5": few[-1]}},
                 "trainings": 1 if name == "gradient" else 40}  # fmt: skip
 
-    made = invent("search", accuracy=lambda n: worth.get(n, 0.0), extra=extra, seeds=seeds)
+    how: Any = {"accuracy": lambda n: worth.get(n, 0.0), "extra": extra, "seeds": seeds}
+    made = invent("search", **how)
     for record in made:
         record.seconds = {"total": 2.0 * price if record.variant == "gradient" else 1.0}
-    return summary(load("search"), made, "standard")
+    return summary(load("search"), made, "standard") | {"beside": {"searches": summed("searches", **how)[1]}}
 
 
 def represented(pace: float) -> Summary:
@@ -141,7 +142,8 @@ CASES: list[tuple[int, str, Callable[[], Summary]]] = [
 
 @pytest.mark.parametrize(("number", "word", "make"), CASES, ids=[f"{n}-{w}-{i}" for i, (n, w, _) in enumerate(CASES)])
 def test_a_rule_finds_what_was_put_in(number: int, word: str, make: Callable[[], Summary]) -> None:
-    found = judge(CLAIM[number], make())
+    made = make()
+    found = judge(CLAIM[number], made, made.get("beside"))
     assert found.word == word, found
     assert found.effect is not None
 
@@ -178,7 +180,8 @@ def test_without_the_study_beside_it_a_claim_stays_open() -> None:
     ],
 )
 def test_an_open_claim_says_what_would_settle_it(number: int, make: Callable[[], Summary], takes: str) -> None:
-    found = judge(CLAIM[number], make())
+    made = make()
+    found = judge(CLAIM[number], made, made.get("beside"))
     assert found.word == "open"
     assert takes in found.takes
 
@@ -187,7 +190,8 @@ def test_an_open_claim_says_what_would_settle_it(number: int, make: Callable[[],
 def test_two_seeds_settle_nothing(claim: Claim) -> None:
     makers: dict[str, Callable[..., Summary]] = {"rotation": rotation, "gates": gates, "search": search}
     make = makers.get(claim.study.name, lambda **how: summed(claim.study.name, **how)[1])
-    found = judge(claim, make(seeds=2), reported(10, seeds=2))
+    made = make(seeds=2)
+    found = judge(claim, made, reported(10, seeds=2) | made.get("beside", {}))
     assert found.word == "open"
     assert "needed" in found.why or "missing" in found.why
 
@@ -203,9 +207,8 @@ def test_a_rule_asks_only_for_variants_that_there_are(claim: Claim, monkeypatch:
 
     for module in (evidence, gates_study, rotation_study, search_study):
         monkeypatch.setattr(module, "entry", spy)
-    judge(
-        claim, search(seeds=3) if claim.study.name == "search" else summed(claim.study.name, seeds=3)[1], reported(10)
-    )
+    made = search(seeds=3) if claim.study.name == "search" else summed(claim.study.name, seeds=3)[1]
+    judge(claim, made, reported(10) | made.get("beside", {}))
     assert asked
     assert asked <= {v.name for study in (claim.study, *claim.beside) for v in study.variants}
     assert len(claim.rule) > 100
