@@ -42,6 +42,8 @@ NETS: dict[str, dict[str, Any]] = {
     "modern": {"preset": "modern", "stem": 2, "loss": "image"},
     "nerve": {"preset": "nerve", "loss": "batch"},
 }
+VARIED: dict[str, Any] = {"rotation": 5.0, "shift": 0.0625, "gain": 0.1, "elastic": 0.0, "flip": False}
+"""As the notes vary images."""
 SIDE = 256
 GATES = ("none", "threshold", "expected")
 
@@ -59,7 +61,7 @@ def nerve(results: Results, given: argparse.Namespace) -> None:
         else:
             config = SegmentConfig(
                 data=str(given.usgra), folds=str(given.work / "audit" / "folds.json"), width=WIDTH, epochs=EPOCHS,
-                gate="none", onnx=False, **options,
+                gate="none", onnx=False, **VARIED, **options,
             )  # fmt: skip
             train(config, run=run)
         record = json.loads((run / "record.json").read_text())

@@ -6,18 +6,20 @@ Command: python benchmarks/segment_gates.py SET [PLACE] [--seeds 0 1 ...] [--wor
     vessel    PLACE: the same images with NAME_vessel.png, which 25 of them do not have
     made      400 speckled phantoms (`benchmarks/segment_sets.py`), half of them without the target
 
-On each of five leak-free folds two nets are trained alike, for as many steps: the U-Net of `plexus segment` with its
-presence head, and a plain one of 1.16 times its parameters (two 3x3 convolutions a level, batch norm, ReLU, pooling,
-transposed convolutions) by the same loss without presence; a step of either takes as long. From the same outputs every
-rule makes masks; what a rule has to choose it chooses by the validation fold alone:
+On each of five leak-free folds two nets are trained for as much time: the U-Net of `plexus segment` with its presence
+head, computing at half the size, for 90 passes over images that vary as `plexus segment train` lets them; and a plain
+one of 1.16 times its parameters (two 3x3 convolutions a level, batch norm, ReLU, pooling, transposed convolutions) by
+the same loss without presence, for 30 passes, since its steps take 3.1 times as long. The plain one is trained twice,
+over images that vary as little as the notes let them (`plain`) and as much as the other's (`varied`). From the same
+outputs every rule makes masks; what a rule has to choose it chooses by the validation fold alone:
 
 - none: inside where the probability is .5 or more; threshold: empty where presence is below .5; expected: the default;
 - area: the threshold of the mask and the least area with the best mean Dice;
 - rankseg: RankSEG's masks (Dai and Li 2023; package `rankseg`, RMA for Dice), and the least area likewise.
 
 Dice is 1 where truth and answer are empty, 0 where one is; intervals by bootstrap over the images that the crops come
-from, near-duplicates together, all rules of one net on the same draw. One to three minutes a net on one core, ten nets
-a set; the outputs of every net are kept in the folder of --work.
+from, near-duplicates together, all rules of one net on the same draw. One to three minutes a net on one core, fifteen
+nets a set; the outputs of every net are kept in the folder of --work.
 """
 
 from __future__ import annotations
@@ -41,16 +43,17 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from plexus.metrics import bootstrap, dice, paired_bootstrap
 from plexus.models import Segmentation
 from plexus.record import machine, versions
-from plexus.segment import choose_gate
+from plexus.segment import SegmentConfig, choose_gate
 from studies.absence import GROUP
 from studies.segmentation import BATCH, pairs, predict, train
 
-PASSES = 30
 SIZES = {"absence": 80, "nerve": 80, "vessel": 80, "made": 64}
 CUTS = (0.3, 0.4, 0.5, 0.6, 0.7)
 AREAS = (0, 10, 20, 40, 80, 120, 160, 240, 320, 480)
-NETS = ("presence", "plain")
-RULES = {"presence": ("none", "threshold", "expected", "area", "rankseg"), "plain": ("none", "area", "rankseg")}
+PASSES = {"presence": 90, "plain": 30, "varied": 30}
+NETS = tuple(PASSES)
+RULES = {"presence": ("none", "threshold", "expected", "area", "rankseg")} | dict.fromkeys(("plain", "varied"), ("none", "area", "rankseg"))
+VARIED = {name: getattr(SegmentConfig(), name) for name in ("rotation", "shift", "gain", "elastic", "flip")}
 DEFAULT = "presence/expected"
 Maps = NDArray[np.float32]
 Masks = NDArray[np.bool_]
@@ -90,12 +93,13 @@ def outputs(place: str, size: int, seed: int, net: str, folder: Path) -> dict[st
     if not kept.is_file():
         whole = pairs(place, size, GROUP)
         rows, val, test = whole.split(seed)
-        steps = PASSES * (len(rows) // BATCH)
+        steps = PASSES[net] * (len(rows) // BATCH)
         torch.manual_seed(seed)
-        made = {"net": Plain()} if net == "plain" else {}
+        how: dict[str, Any] = {"stem": 2} if net == "presence" else {"net": Plain()}
+        how |= {} if net == "plain" else {"augment": VARIED}
         held = whole.images[val], whole.masks[val]
         start = time.process_time()
-        trained = train(whole.images[rows], whole.masks[rows], held, steps=steps, passes=PASSES, seed=seed, **made)
+        trained = train(whole.images[rows], whole.masks[rows], held, steps=steps, passes=PASSES[net], seed=seed, **how)
         found: dict[str, Any] = {"parameters": sum(p.numel() for p in trained.net.parameters())}
         found["seconds"] = time.process_time() - start
         for name, part in (("val", val), ("test", test)):
@@ -191,7 +195,9 @@ def _interval(part: str, scores: list[list[float]], groups: list[str], rows: lis
 
 def table(values: Mapping[str, Any]) -> Iterator[str]:
     """The rows of docs/benchmarks.md."""
-    titles = {"presence": "U-Net of `plexus segment`", "plain": "plain U-Net"}
+    titles = {
+        "presence": "U-Net of `plexus segment`", "plain": "plain U-Net", "varied": "plain U-Net, images varied as much",
+    }  # fmt: skip
     rules = {
         "none": ".5 a pixel, no gate", "threshold": "presence below .5: empty", "expected": "`expected`, the default",
         "area": "threshold of the mask and least area", "rankseg": "RankSEG and least area",

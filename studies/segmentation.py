@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -100,15 +102,16 @@ class TrialModule(TrainingModule):
     Args:
         net: what is trained.
         images, masks: as in `MaskedImages`.
-        steps, passes, seed: see `train`.
+        steps, passes, seed, augment: see `train`.
         presence: weight of presence in the loss.
     """
 
     def __init__(
-        self, net: nn.Module, images: Tensor, masks: Tensor, *, steps: int, passes: int, seed: int, presence: float
-    ) -> None:
+        self, net: nn.Module, images: Tensor, masks: Tensor, *, steps: int, passes: int, seed: int, presence: float,
+        augment: Mapping[str, Any],
+    ) -> None:  # fmt: skip
         super().__init__(net, Schedule(epochs=passes, whole=passes, first=0, lr=LR, seed=seed), steps // passes)
-        self.images, self.masks, self.presence = images, masks, presence
+        self.images, self.masks, self.presence, self.augment = images, masks, presence, augment
         self.order, self.total = torch.empty(0, dtype=torch.long), 0.0
         self.losses, self.dice = list[float](), list[float]()
 
@@ -118,7 +121,7 @@ class TrialModule(TrainingModule):
         if len(self.order) < BATCH:
             self.order = torch.cat([self.order, torch.randperm(len(self.images), generator=random)])
         rows, self.order = self.order[:BATCH], self.order[BATCH:]
-        x, y = augment_pair(self.images[rows].float(), self.masks[rows].float(), random)
+        x, y = augment_pair(self.images[rows].float(), self.masks[rows].float(), random, **self.augment)
         seed_generators(seed)  # dropout
         loss = self.loss(x.to(self.device), y.to(self.device), random)
         self.total += loss.item()
@@ -176,7 +179,7 @@ class Steps(Batches):
 
 def train(
     images: Tensor, masks: Tensor, val: tuple[Tensor, Tensor], *, steps: int, passes: int, seed: int, width: int = 8,
-    net: nn.Module | None = None,
+    stem: int = 1, net: nn.Module | None = None, augment: Mapping[str, Any] = MappingProxyType({}),
 ) -> Trained:  # fmt: skip
     """Train a U-Net from one seed for a number of steps.
 
@@ -186,16 +189,17 @@ def train(
         steps: optimiser steps, the same for every number of images; a multiple of `passes`.
         passes: how often in between the history is written.
         seed: of weights, order and augmentation.
-        width: of the net's first level.
+        width, stem: of the net, see `UNet`.
         net: a net of one's own, which has no answer on presence, in place of the U-Net.
+        augment: strengths of `augment_pair`, where they are not its own.
 
     Raises:
         TrainingError: the loss is no longer a number.
     """
     torch.manual_seed(seed)
     presence = 0.5 if net is None else 0.0
-    net = (UNet(1, width=width, levels=4) if net is None else net).train()
-    module = TrialModule(net, images, masks, steps=steps, passes=passes, seed=seed, presence=presence)
+    net = (UNet(1, width=width, levels=4, stem=stem) if net is None else net).train()
+    module = TrialModule(net, images, masks, steps=steps, passes=passes, seed=seed, presence=presence, augment=augment)
     held = Split(*val, names=("",) * len(val[0]))
     batches = Steps(held, held, BATCH, seed, val_size=_EVALUATED, count=steps // passes)
     with TemporaryDirectory() as folder:  # a trial of minutes begins anew

@@ -61,7 +61,7 @@ def test_what_does_not_fit(options: dict[str, Any], said: str) -> None:
     [
         ({"keep": 0.5}, "keep=0.5 belongs to wiring=skips"),
         ({"cut": 0.4, "gate_lr": 1.0}, "cut=0.4 belongs to wiring=skips; gate_lr=1.0 belongs to wiring=skips"),
-        ({"augment": False, "flip": True}, "flip=True belongs to augment=true, not to augment=false"),
+        ({"augment": False, "flip": False}, "flip=False belongs to augment=true, not to augment=false"),
         ({"augment": False, "rotation": 9.0}, "rotation=9.0 belongs to augment=true"),
         ({"cv": 3, "val": 0.2}, "val=0.2 has no effect beside cv=3"),
         ({"folds": "a.json", "val": 0.2}, "val=0.2 has no effect beside folds='a.json'"),

@@ -106,13 +106,13 @@ class SegmentConfig(Options):
     )  # fmt: skip
     skip_unreadable: bool = option(False, "data", "leave out images and masks that cannot be read")
     augment: bool = option(True, "data", "vary the training images by the next five")
-    rotation: float = option(5.0, "data", "turn by at most this many degrees either way", ge=0, needs=_VARIED)
-    shift: float = option(0.0625, "data", "shift by at most this share of the side", ge=0, lt=1, needs=_VARIED)
-    gain: float = option(0.1, "data", "change the brightness by at most this share", ge=0, lt=1, needs=_VARIED)
+    rotation: float = option(15.0, "data", "turn by at most this many degrees either way", ge=0, needs=_VARIED)
+    shift: float = option(0.1, "data", "shift by at most this share of the side", ge=0, lt=1, needs=_VARIED)
+    gain: float = option(0.2, "data", "change the brightness by at most this share", ge=0, lt=1, needs=_VARIED)
     elastic: float = option(
-        0.0, "data", "std of smooth displacements, as a share of the side", ge=0, lt=1, needs=_VARIED
+        0.03, "data", "std of smooth displacements, as a share of the side", ge=0, lt=1, needs=_VARIED
     )
-    flip: bool = option(False, "data", "mirror half of the images left to right", needs=_VARIED)
+    flip: bool = option(True, "data", "mirror half of the images left to right", needs=_VARIED)
     preset: Literal["modern", "nerve"] = option(
         "modern", "network", "residual with group norm, or that of the nerve notes"
     )
