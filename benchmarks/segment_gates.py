@@ -52,7 +52,10 @@ CUTS = (0.3, 0.4, 0.5, 0.6, 0.7)
 AREAS = (0, 10, 20, 40, 80, 120, 160, 240, 320, 480)
 PASSES = {"presence": 90, "plain": 30, "varied": 30}
 NETS = tuple(PASSES)
-RULES = {"presence": ("none", "threshold", "expected", "area", "rankseg")} | dict.fromkeys(("plain", "varied"), ("none", "area", "rankseg"))
+PLAIN_RULES = ("none", "area", "rankseg")
+RULES = {
+    "presence": ("none", "threshold", "expected", "area", "rankseg"), "plain": PLAIN_RULES, "varied": PLAIN_RULES,
+}  # fmt: skip
 VARIED = {name: getattr(SegmentConfig(), name) for name in ("rotation", "shift", "gain", "elastic", "flip")}
 DEFAULT = "presence/expected"
 Maps = NDArray[np.float32]
