@@ -76,7 +76,8 @@ if TYPE_CHECKING:
         training,
         wiring,
     )
-    from plexus.run import Probe, Results, Run, fit, load, probe
+    from plexus.results import Probe, Results
+    from plexus.run import Run, fit, load, probe
 
 # `audit` is both: a package of functions, and, called, the audit itself; see `plexus.audit`.
 __getattr__, __dir__, __all__ = attach(
@@ -85,5 +86,5 @@ __getattr__, __dir__, __all__ = attach(
         "audit", "data", "errors", "essays", "experiments", "graph", "metrics", "models", "nn", "record", "report",
         "represent", "robustness", "segment", "sklearn", "training", "wiring",
     },
-    submod_attrs={"run": ["Probe", "Results", "Run", "fit", "load", "probe"]},
+    submod_attrs={"results": ["Probe", "Results"], "run": ["Run", "fit", "load", "probe"]},
 )  # fmt: skip

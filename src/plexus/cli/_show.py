@@ -101,7 +101,7 @@ def trained(verb: str, work: Callable[[], Path]) -> None:
 def fit_summary(record: Any, page: Path) -> None:
     """The networks of a fit, what their figures say to do next, and where to look."""
     from plexus.report import next_steps
-    from plexus.run import Results
+    from plexus.results import Results
 
     results = Results(record)
     steps = [f"next: {one_line(step)}" for step in next_steps(record, plain=True)[:STEPS]]
