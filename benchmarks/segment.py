@@ -42,8 +42,10 @@ NETS: dict[str, dict[str, Any]] = {
     "modern": {"preset": "modern", "stem": 2, "loss": "image"},
     "nerve": {"preset": "nerve", "loss": "batch"},
 }
-VARIED: dict[str, Any] = {"rotation": 5.0, "shift": 0.0625, "gain": 0.1, "elastic": 0.0, "flip": False}
-"""As the notes vary images."""
+VARIED: dict[str, Any] = {
+    "rotation": 5.0, "shift": 0.0625, "gain": 0.1, "elastic": 0.0, "flip": False, "lr": 0.01,
+}  # fmt: skip
+"""As the notes vary images, and learn."""
 SIDE = 256
 GATES = ("none", "threshold", "expected")
 

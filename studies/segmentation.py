@@ -102,15 +102,15 @@ class TrialModule(TrainingModule):
     Args:
         net: what is trained.
         images, masks: as in `MaskedImages`.
-        steps, passes, seed, augment: see `train`.
+        steps, passes, seed, augment, lr: see `train`.
         presence: weight of presence in the loss.
     """
 
     def __init__(
         self, net: nn.Module, images: Tensor, masks: Tensor, *, steps: int, passes: int, seed: int, presence: float,
-        augment: Mapping[str, Any],
+        augment: Mapping[str, Any], lr: float,
     ) -> None:  # fmt: skip
-        super().__init__(net, Schedule(epochs=passes, whole=passes, first=0, lr=LR, seed=seed), steps // passes)
+        super().__init__(net, Schedule(epochs=passes, whole=passes, first=0, lr=lr, seed=seed), steps // passes)
         self.images, self.masks, self.presence, self.augment = images, masks, presence, augment
         self.order, self.total = torch.empty(0, dtype=torch.long), 0.0
         self.losses, self.dice = list[float](), list[float]()
@@ -131,9 +131,9 @@ class TrialModule(TrainingModule):
         return segmentation_loss(self.net(scaled(images)), targets, presence_weight=self.presence)
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.AdamW(self.net.parameters(), LR, weight_decay=1e-2)
+        optimizer = torch.optim.AdamW(self.net.parameters(), self.schedule.lr, weight_decay=1e-2)
         total = self.schedule.epochs * self.steps
-        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=total)
+        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.schedule.lr, total_steps=total)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
@@ -180,6 +180,7 @@ class Steps(Batches):
 def train(
     images: Tensor, masks: Tensor, val: tuple[Tensor, Tensor], *, steps: int, passes: int, seed: int, width: int = 8,
     stem: int = 1, net: nn.Module | None = None, augment: Mapping[str, Any] = MappingProxyType({}),
+    lr: float = LR,
 ) -> Trained:  # fmt: skip
     """Train a U-Net from one seed for a number of steps.
 
@@ -192,6 +193,7 @@ def train(
         width, stem: of the net, see `UNet`.
         net: a net of one's own, which has no answer on presence, in place of the U-Net.
         augment: strengths of `augment_pair`, where they are not its own.
+        lr: peak learning rate.
 
     Raises:
         TrainingError: the loss is no longer a number.
@@ -199,7 +201,9 @@ def train(
     torch.manual_seed(seed)
     presence = 0.5 if net is None else 0.0
     net = (UNet(1, width=width, levels=4, stem=stem) if net is None else net).train()
-    module = TrialModule(net, images, masks, steps=steps, passes=passes, seed=seed, presence=presence, augment=augment)
+    module = TrialModule(
+        net, images, masks, steps=steps, passes=passes, seed=seed, presence=presence, augment=augment, lr=lr
+    )
     held = Split(*val, names=("",) * len(val[0]))
     batches = Steps(held, held, BATCH, seed, val_size=_EVALUATED, count=steps // passes)
     with TemporaryDirectory() as folder:  # a trial of minutes begins anew

@@ -132,6 +132,7 @@ class SegmentConfig(Options):
     gate_lr: float = option(0.05, "wiring", "peak learning rate of their gates", ge=0, needs=_SKIPS)
     epochs: int = option(40, "training", "passes over the training images", ge=1)
     batch_size: int = option(8, "training", "images in a batch, per process", ge=1)
+    lr: float = option(0.005, "training", "peak learning rate (AdamW, one cycle)", gt=0)
     loss: Literal["image", "batch"] = option(
         "image", "training", "Dice of each image with cross-entropy, or of the whole batch as in the notes"
     )
