@@ -62,5 +62,5 @@ if _is_command():
     install(at_once)
     atexit.register(install, signal.SIG_IGN)  # the last of them: then Python takes its handlers away and is torn down
     _in_utf8()
-    if "utf8" in sys._xoptions:
+    if "utf8" in sys._xoptions and hasattr(signal, "pthread_sigmask"):  # not on Windows
         signal.pthread_sigmask(signal.SIG_UNBLOCK, BOTH)
