@@ -13,6 +13,8 @@ import torch
 
 from plexus.cli import doctor, main
 
+PINS = Path(__file__).parents[2] / "constraints.txt"
+
 
 def told(capsys: pytest.CaptureFixture[str], *options: str) -> str:
     """What it prints; it leaves with 0 whatever is missing."""
@@ -49,6 +51,21 @@ def test_a_version_that_was_never_tried_is_named(
     assert (
         "lightning     99.0 is not among the versions that plexus was tried with: pip install 'lightning<3,>=2.6'"
         in (told(capsys))
+    )
+
+
+def test_a_version_newer_than_any_that_was_tried_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that were tried are pinned for the tests; a fix of one of them is not another."""
+    pins = dict(line.split("==") for line in PINS.read_text().splitlines() if "==" in line)
+    assert {name: ".".join(pins[name].split(".")[:2]) for name in doctor.NEWEST} == doctor.NEWEST
+    numbers = {"torch": "2.14.0+cpu", "lightning": "2.6.99"}
+    monkeypatch.setattr(doctor, "version", lambda name: numbers.get(name) or version(name))
+    assert found(capsys)["untried"] == {"torch": {"installed": "2.14.0+cpu", "tried": "==2.13.*"}}
+    assert (
+        "torch         2.14.0+cpu is not among the versions that plexus was tried with: pip install 'torch==2.13.*'"
+        in told(capsys)
     )
 
 

@@ -11,14 +11,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from cyclopts import App, CycloptsError
+
+from plexus import __version__
 from plexus.cli import _signals
-
-_signals.begin()  # before what takes long to load
-
-from cyclopts import App, CycloptsError  # noqa: E402
-
-from plexus import __version__  # noqa: E402
-from plexus.errors import PlexusError, PlexusWarning, one_line  # noqa: E402
+from plexus.errors import PlexusError, PlexusWarning, one_line
 
 VERBS = {
     "fit": ("Learn a wiring; keep a plain model.", "plexus fit photos --size 64"),

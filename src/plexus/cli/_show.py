@@ -6,7 +6,7 @@ import json
 import math
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,11 @@ def _finite(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines that hold names of the user's; none of them can end a line, or move the cursor."""
+    print("\n".join(map(one_line, lines)))
+
+
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]], text: str, page: Path) -> None:
     """Print a table with its first column to the left, and a line below it that says where to look.
 
@@ -52,11 +57,12 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]], text: str, page:
 
     drawn = Table(title=None, box=None, pad_edge=False)
     for i, title in enumerate(titles):
-        drawn.add_column(title, justify="right" if i else "left", no_wrap=True)
+        drawn.add_column(one_line(title), justify="right" if i else "left", no_wrap=True)
     for row in rows:
-        drawn.add_row(*row)
+        drawn.add_row(*map(one_line, row))
     console = Console(highlight=False)
     console.print(drawn)
+    text = "\n".join(map(one_line, text.split("\n")))
     console.print(f"{escape(text)}open [bold]{escape(one_line(str(page)))}[/bold]", soft_wrap=True)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Group
 
 from plexus.cli._options import DATA, NAME, OUTPUT, Json, Label, Seed, command, in_panel
-from plexus.cli._show import print_json
+from plexus.cli._show import print_json, print_lines
 from plexus.errors import ConfigError, RunError, one_line, plural, printable
 from plexus.progress import STARTING, current, whole
 
@@ -158,7 +158,7 @@ def audit(
         print_json({"settings": raw["settings"], **raw["summary"]})
     else:
         listed = [] if write_clean is None else _written(write_clean)
-        print("\n".join([*_lines(found.findings), *listed, f"open {one_line(str(page))}"]))
+        print_lines([*_lines(found.findings), *listed, f"open {page}"])
 
 
 def _model(fingerprint: str) -> nn.Module | str | None:
@@ -202,9 +202,9 @@ def _training() -> ModuleType:
 
 
 def _written(folder: Path) -> list[str]:
-    lines = [f"what to keep: {one_line(str(folder / 'keep.txt'))}"]
+    lines = [f"what to keep: {folder / 'keep.txt'}"]
     if (table := folder / "clean.csv").is_file():
-        return [*lines, f"to train on it: plexus fit {one_line(shlex.quote(str(table)))}"]
+        return [*lines, f"to train on it: plexus fit {shlex.quote(str(table))}"]
     return [*lines, "no clean.csv: the images are rows of a table, not files"]
 
 

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from urllib.parse import quote
 
 from plexus.cli._options import DATA, OUTPUT, Json
-from plexus.cli._show import print_json
-from plexus.errors import ConfigError, one_line
+from plexus.cli._show import print_json, print_lines
+from plexus.errors import ConfigError
 
 
 def claims(
@@ -49,4 +49,4 @@ def claims(
     elif markdown:
         print(claims_markdown(judged), end="")
     else:
-        print("\n".join([*claims_lines(judged), *([f"open {one_line(str(page))}"] if html is not None else [])]))
+        print_lines([*claims_lines(judged), *([f"open {page}"] if html is not None else [])])

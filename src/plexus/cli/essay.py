@@ -15,7 +15,7 @@ from cyclopts import App, Parameter
 
 from plexus.cli._options import DATA, OUTPUT, Json, Seed
 from plexus.cli._show import print_json
-from plexus.errors import ConfigError
+from plexus.errors import ConfigError, one_line
 from plexus.essays import EssayError
 
 F = TypeVar("F", bound=Callable[..., None])
@@ -64,7 +64,9 @@ def _answer(
     if picture is not None and draw is not None:
         from plexus.essays import pictures
 
-        print(f"open {pictures.save(draw(pictures), picture)}", file=sys.stderr if as_json else sys.stdout)
+        print(
+            f"open {one_line(str(pictures.save(draw(pictures), picture)))}", file=sys.stderr if as_json else sys.stdout
+        )
 
 
 @essay.default

@@ -58,7 +58,7 @@ def predict(
     for line in remarks(answers):
         tell(line)
     if csv is not None and not as_json:
-        print(f"{plural(len(answers), 'image')}; open {csv}")
+        print(f"{plural(len(answers), 'image')}; open {one_line(str(csv))}")
 
 
 def ranked(entry: dict[str, Any]) -> list[tuple[str, float]]:

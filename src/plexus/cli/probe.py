@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from plexus.cli._options import DATA, HARDWARE, NAME, OUTPUT, Json, Seed, command
-from plexus.cli._show import print_json
-from plexus.errors import ConfigError, RunError, one_line
+from plexus.cli._show import print_json, print_lines
+from plexus.errors import ConfigError, RunError
 from plexus.progress import STARTING, whole
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def probe(
     if as_json:
         print_json(_figures(record))
     else:
-        print("\n".join([*rotation_lines(record), f"open {one_line(str(page))}"]))
+        print_lines([*rotation_lines(record), f"open {page}"])
 
 
 def _folder(models: list[str], data: str) -> Path:

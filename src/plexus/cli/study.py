@@ -18,6 +18,7 @@ from rich.table import Table
 
 from plexus.cli import _signals
 from plexus.cli._options import DATA, HARDWARE, OUTPUT, TRAINING
+from plexus.cli._show import print_lines
 from plexus.errors import RunError, one_line
 from plexus.progress import duration
 
@@ -38,18 +39,19 @@ def list_() -> None:
 
     folder = studies_folder()
     if folder is None:
-        print(
+        told = (
             f"no studies: {Path.cwd()} and the folders above it have no studies/ with any; those of the notes are in "
-            "a clone of plexus. Run one of your own with `plexus study run FILE.py`."
         )
+        print_lines([f"{told}a clone of plexus. Run one of your own with `plexus study run FILE.py`."])
         return
     studies = [load(folder / f"{name}.py") for name in names()]
     width = max(len(one.name) for one in studies)
+    lines = []
     for one in studies:
-        print(f"{one.name:<{width}}  {one.question}")
+        lines.append(f"{one.name:<{width}}  {one.question}")
         trials = (f"{name} {len(one.variants)} x {scale.seeds}" for name, scale in one.scales.items())
-        print(f"{'':<{width}}  variants x seeds: {', '.join(trials)}; data {one.data}")
-    print(f"\nfrom {folder}; run one by its name, or any other with `plexus study run FILE.py`")
+        lines.append(f"{'':<{width}}  variants x seeds: {', '.join(trials)}; data {one.data}")
+    print_lines([*lines, "", f"from {folder}; run one by its name, or any other with `plexus study run FILE.py`"])
 
 
 @study.command
@@ -180,7 +182,7 @@ class Show:
         """Take the news."""
         self.progress, self.at = progress, time.monotonic()
         if progress.ended is not None and (not self.console.is_terminal or progress.value is None):
-            self.console.print(escape(line(progress)), soft_wrap=True)
+            self.console.print(escape(one_line(line(progress))), soft_wrap=True)
 
     def _table(self) -> RenderableType:
         return "" if self.progress is None else table(self.progress, time.monotonic() - self.at)
@@ -206,17 +208,20 @@ def table(progress: Progress, since: float = 0.0) -> RenderableType:
     rows = Table(box=None, show_header=False, pad_edge=False)
     rows.add_column(style="dim")
     rows.add_column()
-    rows.add_row(f"{progress.study} {progress.scale}", ProgressBar(progress.total, done + len(progress.failed), 40))
+    rows.add_row(
+        escape(one_line(f"{progress.study} {progress.scale}")),
+        ProgressBar(progress.total, done + len(progress.failed), 40),
+    )
     rows.add_row(
         "done", f"{done} of {progress.total}" + (f", {len(progress.failed)} failed" if progress.failed else "")
     )
-    rows.add_row("running", escape(_some(progress.running)))
+    rows.add_row("running", escape(one_line(_some(progress.running))))
     rows.add_row("left", str(progress.left))
     rows.add_row("time to go", duration(None if progress.to_go is None else max(0.0, progress.to_go - since)))
     if progress.best is not None:
         name, mean, seeds = progress.best
         of = f"{seeds} seed{'s' if seeds > 1 else ''}"
-        rows.add_row("best so far", escape(f"{name}  {progress.measure} {mean:.2f} ({of})"))
+        rows.add_row("best so far", escape(one_line(f"{name}  {progress.measure} {mean:.2f} ({of})")))
     return Group(rows)
 
 

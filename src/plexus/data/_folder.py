@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -275,11 +276,21 @@ def _walk(root: Path) -> Iterator[tuple[PurePosixPath, str]]:
             if not hidden or os.path.splitext(name)[1].lower() in SUFFIXES:
                 found.append((name, "aside" if hidden else "file"))
         for name, kind in found:
-            try:
-                os.fsencode(name).decode()  # where the locale is ASCII, Python keeps the bytes of such names
-            except UnicodeError:
-                raise DataError(f"{root}: the file name {name!a} is not UTF-8: rename it") from None
+            _check_name(root, name)
             yield here / name, kind
+
+
+def _check_name(root: Path, name: str) -> None:
+    """Refuse a name that no record can hold: its bytes are not UTF-8, or Python was told to read names as ASCII."""
+    try:
+        name.encode()
+    except UnicodeError:
+        told = f"{root}: the file name {name!a} is"
+        try:
+            os.fsencode(name).decode()
+        except UnicodeError:
+            raise DataError(f"{told} not UTF-8: rename it") from None
+        raise DataError(f"{told} read as {sys.getfilesystemencoding()}: start Python with PYTHONUTF8=1") from None
 
 
 def _hidden(name: str) -> bool:

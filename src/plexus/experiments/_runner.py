@@ -282,8 +282,8 @@ def _kept(study: Study, scale: str, seeds: range, results: Path, data: str, resu
         raise RunError(f"{folder}: its records are of the data {', '.join(other)}, not {public(data)}; use --results")
     if kept and not resume:
         raise RunError(
-            f"{folder}: {len(kept)} of {len(study.variants) * len(seeds)} trials are done already: go on with --resume, "
-            "or choose another folder with --results"
+            f"{folder}: {len(kept)} of {len(study.variants) * len(seeds)} trials are done already: go on with "
+            "--resume, or choose another folder with --results"
         )
     return kept
 
