@@ -13,7 +13,7 @@ U8 = NDArray[np.uint8]
 HIGH, WIDE = 144, 192
 
 
-def scene(seed: int, margin: int = 8) -> NDArray[np.float64]:
+def scene(seed: int | list[int], margin: int = 8) -> NDArray[np.float64]:
     """A random texture with structure at several scales, larger than an image by a margin."""
     random = np.random.default_rng(seed)
     shape = (HIGH + 2 * margin, WIDE + 2 * margin)

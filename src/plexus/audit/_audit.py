@@ -206,13 +206,17 @@ def audit(
         images=_images(original, decisions or {}, prints, labels, parts, dealt, cleaned),
         pairs=pairs,
         copies=[AuditRecord.Copies(images=rows.tolist()) for rows in near.copies],
+        scenes=[
+            AuditRecord.Scene(images=rows.tolist(), unlisted=left)
+            for rows, left in zip(near.scenes, near.unlisted, strict=True)
+        ],
         suspects=suspected,
         clusters=[
             AuditRecord.Cluster(id=i, images=list(c.images), diameter=round(c.diameter, 6), flagged=c.flagged)
             for i, c in enumerate(parts)
         ],
         problems=[AuditRecord.Problem(name=p.name, kind=p.kind, text=p.text) for p in problems],
-        summary=_summary(pairs, parts, problems, cleaned, suspected if origin else None),
+        summary=_summary(near, pairs, parts, problems, cleaned, suspected if origin else None),
         seconds={name: round(value, 3) for name, value in seconds.items()},
     )
     return Audit(findings, dealt, cleaned)
@@ -325,6 +329,7 @@ def _pairs(
 
 
 def _summary(
+    near: NearDuplicates,
     pairs: Sequence[AuditRecord.Pair],
     parts: Sequence[Cluster],
     problems: Sequence[Problem],
@@ -335,6 +340,8 @@ def _summary(
     kept = sum(cleaned.keep)
     return AuditRecord.Summary(
         pairs=len(pairs),
+        unlisted=sum(near.unlisted),
+        compared=near.compared,
         sure=sum(pair.sure is not False for pair in pairs),
         exact=sum(pair.exact for pair in pairs),
         contradictions={kind: kinds[kind] for kind in ("class", "presence", "overlap")},

@@ -15,6 +15,9 @@ from plexus.audit._fingerprint import Fingerprints, Problem
 from plexus.audit._near import NearDuplicates
 from plexus.audit._suspects import new_label, spread
 
+Said = tuple[str | None, bool | None]
+"""The class of an image, and whether its target is there."""
+
 
 @dataclass(frozen=True)
 class Cleaned:
@@ -61,9 +64,13 @@ class Rule:
         given = {**decisions} | spread(decisions, fingerprints, near.copies)
         self.labels = [new_label(given.get(name)) for name in self.names]
         known = fingerprints.labels or (None,) * len(self.names)
-        self.said = [(new or old, there) for new, old, there in zip(self.labels, known, present, strict=True)]
+        self.said: list[Said] = [
+            (new or old, there) for new, old, there in zip(self.labels, known, present, strict=True)
+        ]
         self.copies: list[list[int]] = [rows.tolist() for rows in near.copies]
         self.group = {i: rows for rows in self.copies for i in rows}
+        # nearly equal images are near-duplicates of each other, whether the pair is listed or not, and so are copies
+        self.scenes = [[j for i in rows.tolist() for j in self.group.get(i, [i])] for rows in near.scenes]
         self.near = near
         self.apart: set[int] = set()
 
@@ -100,7 +107,11 @@ class Rule:
 
     def differ(self, i: int, j: int) -> bool:
         """True where the classes of two images, or the presence of their targets, contradict each other."""
-        (one, here), (two, there) = self.said[i], self.said[j]
+        return self._against(self.said[i], self.said[j])
+
+    @staticmethod
+    def _against(first: Said, second: Said) -> bool:
+        (one, here), (two, there) = first, second
         return (None not in (one, two) and one != two) or {here, there} == {True, False}
 
     def leaks(self) -> None:
@@ -108,7 +119,7 @@ class Rule:
 
         Then those that are so close to being sure that they may be in the set that is left.
         """
-        for rows in self.copies:
+        for rows in [*self.copies, *self.scenes]:
             self._leak(rows, rows)
         near = self.near
         sure = zip(near.a[near.sure].tolist(), near.b[near.sure].tolist(), strict=True)
@@ -173,6 +184,27 @@ class Rule:
             yield from ((i, j) for i in here if self.may_go(i) for j in there if self.differ(i, j))
             yield from ((i, j) for j in there if self.may_go(j) for i in here if self.differ(i, j))
 
+    def within_scenes(self) -> None:
+        """Among nearly equal images, too, the one with most contradictions goes, again and again.
+
+        All with one label contradict as many others, so that they go one after the other.
+        """
+        for rows in self.scenes:
+            while True:
+                alive = [i for i in rows if self.stays(i)]
+                often, last = Counter(self.said[i] for i in alive), dict[Said, str]()
+                for i in alive:
+                    if self.may_go(i):
+                        last[self.said[i]] = max(self.names[i], last.get(self.said[i], ""))
+                against = {one: sum(n for two, n in often.items() if self._against(one, two)) for one in last}
+                worst = max(last, key=lambda one: (against[one], one[1] is False, last[one]), default=None)
+                if worst is None or not against[worst]:
+                    break
+                other = next(i for i in alive if self._against(worst, self.said[i]))
+                for i in alive:
+                    if self.said[i] == worst and self.may_go(i):
+                        self.why[i] = f"contradicts {self.names[other]}"
+
     def contradictions(self, contradictory: Sequence[Contradiction], labels: Labels) -> None:
         """The image with most contradictions goes, again and again, until none is left that may go."""
         open_pairs = {(c.a, c.b) for c in contradictory if self.stays(c.a) and self.stays(c.b)}
@@ -211,7 +243,7 @@ def clean(
 
     Decisions of a person come before 2 to 4. Of more than 8 exact copies all that the rule says holds for each, whether
     a pair of them is listed or not; a new class counts for those that had the same, and where classes contradict each
-    other, dropping one drops those of its class.
+    other, dropping one drops those of its class. Of more than 32 nearly equal images 2 and 4 hold for each, too.
 
     Args:
         fingerprints: of the images.
@@ -236,6 +268,7 @@ def clean(
     rule.decisions()
     rule.leaks()
     rule.exact(contradictory)
+    rule.within_scenes()
     rule.contradictions(contradictory, labels)
     given = tuple(label if rule.stays(i) else None for i, label in enumerate(rule.labels))
     return Cleaned(tuple(why is None for why in rule.why), tuple(rule.why), given)

@@ -48,7 +48,7 @@ def large_groups(fingerprints: Fingerprints, within: I64 | None = None) -> tuple
     apart = np.zeros(len(rows), np.int64) if within is None else within[rows]
     key = np.column_stack([fingerprints.checks[rows], fingerprints.sizes[rows], apart])
     found = [part for some in _parts(rows, key) for part in _split(fingerprints, some)]
-    return tuple(_hub_first(fingerprints, part) for part in sorted(found, key=lambda part: int(part[0])))
+    return tuple(hub_first(fingerprints, part) for part in sorted(found, key=lambda part: int(part[0])))
 
 
 def _parts(rows: I64, key: NDArray[np.generic]) -> Iterator[I64]:
@@ -78,13 +78,21 @@ def _split(fingerprints: Fingerprints, rows: I64) -> Iterator[I64]:
         rows = rows[~same]
 
 
-def _hub_first(fingerprints: Fingerprints, rows: I64) -> I64:
-    place = [ORDER.get(str(fingerprints.splits[i]), -1) for i in rows.tolist()]
+def hub_first(fingerprints: Fingerprints, rows: I64, rank: I64 | None = None) -> I64:
+    """The same rows, first the one that stands for all: of the last split, with the label that most have there.
+
+    Args:
+        fingerprints: of the images.
+        rows: of some of them.
+        rank: of several the one with most; else the first.
+    """
+    place = [{**ORDER, SEVERAL: len(ORDER)}.get(str(fingerprints.splits[i]), -1) for i in rows.tolist()]
     latest = [i for i, at in zip(rows.tolist(), place, strict=True) if at == max(place)]
     labels = fingerprints.labels or (None,) * len(fingerprints)
     often = Counter(labels[i] for i in latest if labels[i] is not None)
     usual = often.most_common(1)[0][0] if often else None
-    hub = next(i for i in latest if labels[i] == usual)
+    fit = [i for i in latest if labels[i] == usual]
+    hub = fit[0] if rank is None else max(fit, key=lambda i: (rank[i], -i))
     return np.array([hub, *(i for i in rows.tolist() if i != hub)], np.int64)
 
 

@@ -75,13 +75,19 @@ def _pairs_csv(findings: AuditRecord) -> str:
     columns = ("name", "label", "group", "split", "present", "area", "keep", "decision")
     rows: list[list[Any]] = [
         ["distance", "expected_false", "sure", "kind", "exact", "contradiction", "dice", "leak"]
-        + ["shift_rows", "shift_columns", "cluster"]
+        + ["shift_rows", "shift_columns", "cluster", "scene", "scene_images", "scene_pairs_not_listed"]
         + [f"{side}_{column}" for side in "ab" for column in columns]
     ]
+    scene = {i: k for k, one in enumerate(findings.scenes) for i in one.images}
     for pair in findings.pairs:
         a, b = findings.images[pair.a], findings.images[pair.b]
         row: list[Any] = [pair.distance, pair.expected, pair.sure, pair.kind, pair.exact, pair.contradiction, pair.dice]
         row += ["-".join(pair.leak) if pair.leak else None, *(pair.shift or (None, None)), a.cluster]
+        both = scene.get(pair.a)
+        if both is None or scene.get(pair.b) != both:
+            row += [None] * 3
+        else:  # each of its images is listed beside one of them
+            row += [both, len(findings.scenes[both].images), findings.scenes[both].unlisted]
         rows.append(row + [getattr(image, c) for image in (a, b) for c in columns])
     return table(rows)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,8 +30,10 @@ from plexus.audit._poses import (
     inverse,
     poses,
 )
-from plexus.audit._reduced import F32, I64
+from plexus.audit._reduced import F32, I64, Copies
 from plexus.audit._scan import bar
+from plexus.audit._scenes import NEARLY, NONE, Scenes, scenes, unlisted
+from plexus.audit._scenes import told as told_of_scenes
 from plexus.audit._search import Candidates, approximate, exact, grouped, has_faiss, require_faiss
 from plexus.audit._threshold import (
     FALSE_PAIRS,
@@ -65,6 +67,8 @@ MARGIN = 4
 """Times the false pairs that are allowed: pairs between splits up to there could become sure among other images."""
 GOOD = 0.85
 """A pair with this score is not tried in further poses."""
+UNMET = 100.0
+"""A scene's pairs must be so many times surer: the law of chance is known only after the search."""
 SCORED = 0.5
 """Candidates of a lower score are forgotten: no threshold goes so far."""
 LIKENESS = (
@@ -97,6 +101,10 @@ class NearDuplicates:
         margin: further pairs of different splits, (M, 2), that another set would call sure.
         copies: groups of more than 8 exact copies; the first of each is the one that is in pairs with other images,
             and with each of the group.
+        scenes: groups of more than 32 nearly equal images; each is compared with the first of its group, and not with
+            the others.
+        unlisted: for each of these the number of its pairs that are not listed.
+        compared: pairs that were looked at: aligned, in each pose that was tried; or vectors that were compared.
 
     Example:
         >>> from plexus.audit import fingerprint
@@ -125,6 +133,9 @@ class NearDuplicates:
     maps: F64 | None = None
     margin: I64 = field(default_factory=lambda: np.zeros((0, 2), np.int64))
     copies: tuple[I64, ...] = ()
+    scenes: tuple[I64, ...] = ()
+    unlisted: tuple[int, ...] = ()
+    compared: int = 0
 
     def __len__(self) -> int:
         return len(self.a)
@@ -151,7 +162,9 @@ def near_duplicates(
     cosines; the threshold, at most .4, is where as many pairs are expected as `false_pairs`, by the law that the
     set's pairs follow; only exact copies are sure, as likeness is not a copy.
 
-    Of more than 8 exact copies one stands for all: it is searched, and each of the others is a pair with it alone.
+    Of more than 8 exact copies one stands for all: it is searched, and each of the others is a pair with it alone. Of
+    more than 32 images that all are nearly equal to one of them, as the frames of a still camera are, each is compared
+    with that one, and with images outside the group.
 
     Args:
         fingerprints: of `fingerprint`.
@@ -236,11 +249,60 @@ def _registered(
     chance = tail(unrelated, scale)
     law = _law_of_few(fingerprints, finder, unrelated, scale, seed)
     calibrated = time.monotonic()
-    found, truncated = _found(fingerprints, finder, searched_kinds, within, neighbours, progress)
+    certain = _certain(fingerprints.copies, chance, law, threshold, false_pairs)
+    search = _found(fingerprints, finder, searched_kinds, within, neighbours, progress, certain)
+    judged = _judged(fingerprints, search.pairs, chance, law, threshold, false_pairs)
+    if not _all_sure(search, judged):  # the law turned out stricter than it looked: no image stands for others
+        search = _found(fingerprints, finder, searched_kinds, within, neighbours, progress, None)
+        judged = _judged(fingerprints, search.pairs, chance, law, threshold, false_pairs)
     searched = time.monotonic()
-    scores = found.scores
+    found, groups = search.pairs, search.scenes.groups
+    scores, same, expected, sure = judged.scores, judged.same, judged.expected, judged.sure
+    limit, source = judged.limit, judged.source
+    distance = np.where(same, 0, 1 - scores).astype(np.float32)
+    near = np.flatnonzero(distance <= limit)
+    near = near[np.lexsort((found.b[near], found.a[near], distance[near]))]
+    splits = np.array([{**ORDER, SEVERAL: len(ORDER)}.get(str(split), -1) for split in fingerprints.splits])
+    one, two = splits[found.a], splits[found.b]
+    across = ((one != two) | (one == len(ORDER))) & (one >= 0) & (two >= 0)
+    further = np.flatnonzero(across & ~sure & (expected <= MARGIN * false_pairs))
+    maps = found.maps[near]
+    left = unlisted(groups, found.a[near], found.b[near])
+    return NearDuplicates(
+        fingerprints.names, found.a[near], found.b[near], distance[near], fingerprints.shifts(found.b[near], maps),
+        same[near], limit, source, false_pairs, "all" if within is None else "group",
+        histogram(1 - unrelated, 1 - scores.astype(np.float64), limit),
+        (*told_of_scenes(groups, left, search.compared),
+         *_notes(source, limit, _alike(fingerprints, len(near) + sum(left)), search.truncated, neighbours, 1.0)),
+        {"calibration": calibrated - start, "search": searched - calibrated},
+        expected[near], sure[near], tuple(KINDS[k] for k in found.kinds[near].tolist()), maps,
+        np.stack([found.a[further], found.b[further]], 1), scenes=groups, unlisted=tuple(left),
+        compared=search.compared,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """Scores of pairs, and what the law of chance makes of them."""
+
+    scores: F32
+    same: NDArray[np.bool_]
+    expected: F64
+    sure: NDArray[np.bool_]
+    limit: float
+    source: str
+
+
+def _judged(
+    fingerprints: Fingerprints,
+    found: _Scored,
+    chance: Tail | None,
+    law: Tail | None,
+    threshold: float | None,
+    false_pairs: float,
+) -> _Judged:
     same = equal(fingerprints, found.a, found.b)
-    scores[same] = 1
+    scores = np.where(same, np.float32(1), found.scores)
     if chance is not None:
         chance = _of_all_kinds(chance, scores[~same])
         expected = np.where(same, 0.0, chance.expected(scores.astype(np.float64)))
@@ -251,23 +313,31 @@ def _registered(
         often = np.where(same, 0.0, law.expected(scores.astype(np.float64)))
         sure &= often <= false_pairs
         expected = np.fmax(expected, often)
-    distance = np.where(same, 0, 1 - scores).astype(np.float32)
-    near = np.flatnonzero(distance <= limit)
-    near = near[np.lexsort((found.b[near], found.a[near], distance[near]))]
-    splits = np.array([{**ORDER, SEVERAL: len(ORDER)}.get(str(split), -1) for split in fingerprints.splits])
-    one, two = splits[found.a], splits[found.b]
-    across = ((one != two) | (one == len(ORDER))) & (one >= 0) & (two >= 0)
-    further = np.flatnonzero(across & ~sure & (expected <= MARGIN * false_pairs))
-    maps = found.maps[near]
-    return NearDuplicates(
-        fingerprints.names, found.a[near], found.b[near], distance[near], fingerprints.shifts(found.b[near], maps),
-        same[near], limit, source, false_pairs, "all" if within is None else "group",
-        histogram(1 - unrelated, 1 - scores.astype(np.float64), limit),
-        _notes(source, limit, _alike(fingerprints, found, distance <= limit), truncated, neighbours, 1.0),
-        {"calibration": calibrated - start, "search": searched - calibrated},
-        expected[near], sure[near], tuple(KINDS[k] for k in found.kinds[near].tolist()), maps,
-        np.stack([found.a[further], found.b[further]], 1),
-    )  # fmt: skip
+    return _Judged(scores, same, expected, sure, limit, source)
+
+
+def _certain(
+    copies: Copies, chance: Tail | None, law: Tail | None, threshold: float | None, false_pairs: float
+) -> Callable[[I64, I64], NDArray[np.bool_]] | None:
+    """A function that says which pairs surely are nearly equal, before all that is searched is known; None for few."""
+    if chance is None:
+        return None
+    least = max(NEARLY, 0.0 if threshold is None else 1 - threshold)
+
+    def certain(a: I64, b: I64) -> NDArray[np.bool_]:
+        scores = score(copies, copies, a, b, _tiled(IDENTITY, len(a)))[0]
+        exact = scores.astype(np.float64)
+        sure = (scores >= least) & (UNMET * chance.expected(exact) <= false_pairs)
+        return sure if law is None else sure & (law.expected(exact) <= false_pairs)
+
+    return certain
+
+
+def _all_sure(search: _Search, judged: _Judged) -> bool:
+    """True where each image of a scene surely is nearly equal to the one that stands for it."""
+    sure = {*zip(search.pairs.a[judged.sure].tolist(), search.pairs.b[judged.sure].tolist(), strict=True)}
+    groups = [rows.tolist() for rows in search.scenes.groups]
+    return all((min(rows[0], i), max(rows[0], i)) in sure for rows in groups for i in rows[1:])
 
 
 def usual_kinds(images: int) -> tuple[str, ...]:
@@ -293,6 +363,23 @@ class _Scored:
     scores: F32
     maps: F64
     kinds: I64
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """What was found.
+
+    Args:
+        pairs: with a score that may count.
+        truncated: images with more neighbours than are kept.
+        compared: alignments of two images.
+        scenes: groups of nearly equal images.
+    """
+
+    pairs: _Scored
+    truncated: int
+    compared: int
+    scenes: Scenes
 
 
 def _mirrored(fingerprints: Fingerprints, finder: Finder, seed: int) -> tuple[F64, float]:
@@ -346,8 +433,7 @@ def _chance(fingerprints: Fingerprints, finder: Finder, pose: Pose, seed: int) -
     if len(a) > MOST:
         chosen = np.sort(np.random.default_rng(seed).permutation(len(a))[:MOST])
         a, b, scale = a[chosen], b[chosen], scale * len(a) / MOST
-    maps = np.tile(np.array(pose.map, np.float64), (len(a), 1))
-    return score(fingerprints.copies, fingerprints.copies, a, b, maps)[0].astype(np.float64), scale
+    return score(fingerprints.copies, fingerprints.copies, a, b, _tiled(pose, len(a)))[0].astype(np.float64), scale
 
 
 def _found(
@@ -357,27 +443,59 @@ def _found(
     within: I64 | None,
     neighbours: int,
     progress: bool,
-) -> tuple[_Scored, int]:
-    """All pairs that come near in any pose, and the number of images with more neighbours than are kept."""
+    certain: Callable[[I64, I64], NDArray[np.bool_]] | None,
+) -> _Search:
+    """All pairs that come near in any pose; of scenes only those with the images that stand for them."""
     usual = np.median(fingerprints.sizes[fingerprints.usable], 0) if fingerprints.usable.any() else np.ones(2)
     tried = poses(kinds, float(usual[1] / usual[0]))
-    n, truncated, parts = len(fingerprints), 0, []
+    n, truncated, compared, parts, scene = len(fingerprints), 0, 0, [], NONE
     good, copies = np.zeros(0, np.int64), fingerprints.copies
+    number = scene.numbered(n)
     with bar("comparing images", n * (len(tried) + ("bordered" in kinds)), progress) as step:
         for pose in tried:
-            found, more = _fewer(fingerprints, _unknown(finder.search(pose, step), good, n), within, neighbours)
-            truncated = max(truncated, more)
+            met = _inside(finder.search(pose, step), within)
+            if pose is IDENTITY and certain is not None:
+                scene = scenes(fingerprints, finder.plain, met.a, met.b, certain)
+                number = scene.numbered(n)
+                if len(scene.a):
+                    scores, maps = score(copies, copies, scene.a, scene.b, _tiled(pose, len(scene.a)))
+                    parts.append(_kept(scene.a, scene.b, scores, maps, pose.kind))
+            met = _unknown(_apart(met, met.b, number), good, n)
+            found, more = _fewer(fingerprints, met, neighbours)
+            truncated, compared = max(truncated, more), compared + len(found.a)
             scores, maps = score(copies, copies, found.a, found.b, found.poses)
             parts.append(_kept(found.a, found.b, scores, maps, found.kind))
             good = np.union1d(good, (parts[-1].a * n + parts[-1].b)[parts[-1].scores >= GOOD])
         if "bordered" in kinds:
             found, contents, whole, outer = finder.bordered(fingerprints.rows, step)
+            found = _apart(found, whole[found.b], number)
+            compared += len(found.a)
             scores, maps = score(copies, contents, found.a, found.b, found.poses)
             b = whole[found.b]
             inside = np.ones(len(b), bool) if within is None else (within[found.a] == within[b]) & (within[b] >= 0)
             maps = composed(maps, outer[found.b])
             parts.append(_kept(found.a[inside], b[inside], scores[inside], maps[inside], found.kind))
-    return _best(parts, n), truncated
+    return _Search(_best(parts, n), truncated, compared + len(scene.a), scene)
+
+
+def _tiled(pose: Pose, count: int) -> F64:
+    return np.tile(np.array(pose.map, np.float64), (count, 1))
+
+
+def _chosen(found: Found, which: NDArray[np.bool_]) -> Found:
+    return found if which.all() else Found(found.a[which], found.b[which], found.poses[which], found.kind)
+
+
+def _inside(found: Found, within: I64 | None) -> Found:
+    """Pairs of one group, where only these are compared."""
+    if within is None:
+        return found
+    return _chosen(found, (within[found.a] == within[found.b]) & (within[found.a] >= 0))
+
+
+def _apart(found: Found, b: I64, number: I64) -> Found:
+    """Pairs that are not of one scene, the second images of which are given."""
+    return _chosen(found, (number[found.a] != number[b]) | (number[b] < 0))
 
 
 def _kept(a: I64, b: I64, scores: F32, maps: F64, kind: str) -> _Scored:
@@ -396,13 +514,9 @@ def _unknown(found: Found, good: I64, n: int) -> Found:
     return Found(found.a[new], found.b[new], found.poses[new], found.kind)
 
 
-def _fewer(fingerprints: Fingerprints, found: Found, within: I64 | None, neighbours: int) -> tuple[Found, int]:
-    """Pairs of the scope; of an image with very many those in other splits, and as many others as are kept."""
+def _fewer(fingerprints: Fingerprints, found: Found, neighbours: int) -> tuple[Found, int]:
+    """Of an image with very many pairs those in other splits, and as many others as are kept."""
     a, b = found.a, found.b
-    if within is not None:
-        inside = np.flatnonzero((within[a] == within[b]) & (within[a] >= 0))
-        found = Found(a[inside], b[inside], found.poses[inside], found.kind)
-        a, b = found.a, found.b
     counts = np.bincount(a, minlength=1)
     if not len(a) or counts.max() <= neighbours:
         return found, 0
@@ -454,10 +568,10 @@ def _limits(
     return min(1 - chance.score(allowed), WIDEST), sure, "data"
 
 
-def _alike(fingerprints: Fingerprints, found: _Scored, near: NDArray[np.bool_]) -> float:
+def _alike(fingerprints: Fingerprints, near: int) -> float:
     """The fraction of all pairs that are near-duplicates, where that is much."""
     n = int(fingerprints.usable.sum())
-    fraction = float(near.sum()) / max(n * (n - 1) / 2, 1)
+    fraction = near / max(n * (n - 1) / 2, 1)
     return fraction if fraction > 0.1 and n >= 20 else 0.0
 
 
@@ -505,7 +619,7 @@ def _by_cosine(
          *_notes(source, limit, alike(unrelated), candidates.truncated, neighbours, candidates.recall)),
         {"calibration": calibrated - start, "search": time.monotonic() - calibrated},
         expected, same[near] if learned else np.ones(len(near), bool),
-        tuple("alike" if learned and not exact else "same" for exact in same[near].tolist()),
+        tuple("alike" if learned and not exact else "same" for exact in same[near].tolist()), compared=len(a),
     )  # fmt: skip
 
 

@@ -193,6 +193,8 @@ def learned_from(predictions: Predictions, near: NearDuplicates | None) -> NDArr
         a, b = near.a[near.sure], near.b[near.sure]
         learned[b[before[a]]] = True
         learned[a[before[b]]] = True
+        for rows in near.scenes:  # all are nearly equal to one of them
+            learned[rows] |= before[rows].any()
         for rows in near.copies:
             learned[rows] = learned[rows].any()
     return learned

@@ -251,6 +251,8 @@ def _pair_lines(found: AuditRecord) -> list[str]:
     if summary.exact:
         parts.append(f"{summary.exact} exact {'copy' if summary.exact == 1 else 'copies'}")
     flagged = f" ({summary.flagged} of more than 50 images)" if summary.flagged else ""
+    if summary.unlisted:
+        parts.append(f"beside {summary.unlisted:,} within groups of nearly equal images")
     lines = [f"{', '.join(parts)}, in {plural(summary.clusters, 'cluster')}{flagged}"]
     kinds = summary.contradictions
     if any(kinds.values()):

@@ -23,6 +23,7 @@ class AuditRecord(Record):
         images: every image, in the order that all indices mean.
         pairs: near-duplicates, contradictions first.
         copies: groups of more than 8 exact copies; each copy is in a pair with the first, and with no other.
+        scenes: groups of more than 32 nearly equal images; each image is in a pair with the first.
         suspects: images whose label is likely wrong, the likeliest first; empty where labels were not judged.
         clusters: images that hang together.
         problems: images that cannot be used.
@@ -96,6 +97,12 @@ class AuditRecord(Record):
 
         images: list[int] = []
 
+    class Scene(Part):
+        """Nearly equal images, by their indices: a group so large that of its pairs so many are not listed."""
+
+        images: list[int] = []
+        unlisted: int = 0
+
     class Suspect(Part):
         """An image, by its index, whose label is likely wrong: see `plexus.audit.Suspect`."""
 
@@ -127,6 +134,8 @@ class AuditRecord(Record):
         """Counts."""
 
         pairs: int = 0
+        unlisted: int = 0
+        compared: Count = None
         sure: Count = None
         exact: int = 0
         contradictions: dict[str, int] = {}
@@ -148,6 +157,7 @@ class AuditRecord(Record):
     images: list[Image] = []
     pairs: list[Pair] = []
     copies: list[Copies] = []
+    scenes: list[Scene] = []
     suspects: list[Suspect] = []
     clusters: list[Cluster] = []
     problems: list[Problem] = []
@@ -192,6 +202,9 @@ class AuditRecord(Record):
         for k, copies in enumerate(self.copies):
             if not copies.images or any(not 0 <= i < total for i in copies.images):
                 return f"copies[{k}] names images that are not among the {total}"
+        for k, scene in enumerate(self.scenes):
+            if not scene.images or any(not 0 <= i < total for i in scene.images):
+                return f"scenes[{k}] names images that are not among the {total}"
         for k, pair in enumerate(self.pairs):
             if not (0 <= pair.a < total and 0 <= pair.b < total):
                 return f"pair {k} does not name two of the {total} images"

@@ -92,6 +92,14 @@ def _left_out(record: AuditRecord, shown: Shown) -> str:
         most, groups = max(len(copies.images) for copies in record.copies), len(record.copies)
         many = f"a group of {count(most)}" if groups == 1 else f"{count(groups)} groups of up to {count(most)}"
         parts.append(f"Of {many} exact copies each pair that says the same is shown once.")
+    if record.scenes:
+        most, groups = max(len(scene.images) for scene in record.scenes), len(record.scenes)
+        many = f"a group of {count(most)}" if groups == 1 else f"{count(groups)} groups of up to {count(most)}"
+        left = plural(record.summary.unlisted, "pair")
+        parts.append(
+            f"Of {many} nearly equal images each is shown beside one that stands for its group; {left} more, of images "
+            "that both are nearly equal to that one, are not listed."
+        )
     if missing:
         parts.append(f"{plural(missing, 'pair')} more in pairs.csv: the first {count(len(shown))} are shown.")
     return " ".join(parts)
