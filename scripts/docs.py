@@ -22,7 +22,7 @@ from urllib.parse import unquote, urldefrag
 import plexus
 
 ROOT = Path(__file__).resolve().parents[1]
-NO_LIBRARY = frozenset({"cli"})  # its reference is that of the command line
+NO_LIBRARY = frozenset({"cli", "start"})  # the command: its reference is that of the command line
 EMPTY = '{ "Reference" = [] }'
 LOADED = {("script", "src"), ("img", "src"), ("iframe", "src"), ("source", "src"), ("video", "src"), ("link", "href")}
 """Attributes of elements that make a browser fetch something by itself."""

@@ -12,7 +12,7 @@ Importing ``plexus`` loads nothing heavy: torch comes in with the name that need
 
 from __future__ import annotations
 
-from plexus import _start as _start  # isort: skip  # takes signals, before what takes long to load
+from plexus import start as _start  # isort: skip  # takes signals, before what takes long to load
 
 import os as _os
 from typing import TYPE_CHECKING

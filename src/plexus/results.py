@@ -1,4 +1,4 @@
-"""What a run and a probe found, as they print: aligned tables and lines, and tables in a notebook."""
+"""Figures of a run and of a probe, as they print: aligned tables and lines, and tables in a notebook."""
 
 from __future__ import annotations
 

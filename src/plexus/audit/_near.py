@@ -367,7 +367,7 @@ class _Scored:
 
 @dataclass(frozen=True, eq=False)
 class _Search:
-    """What was found.
+    """Findings of the search.
 
     Args:
         pairs: with a score that may count.

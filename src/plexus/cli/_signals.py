@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-from plexus._start import CODE, STOP, at_once, install
+from plexus.start import CODE, STOP, at_once, install
 
 __all__ = ["CODE", "STOP", "say", "unwinding"]
 

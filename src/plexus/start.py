@@ -50,7 +50,7 @@ def _is_command() -> bool:
 
 
 def _in_utf8() -> None:
-    """Where the locale is ASCII, start once more with names in UTF-8: they are, and Python would not read them."""
+    """Start once more with names in UTF-8 where the locale is ASCII: they are, and Python would not read them."""
     if sys.getfilesystemencoding() != "ascii" or "utf8" in sys._xoptions or not sys.executable:
         return
     os.environ["PYTHONUTF8"] = "1"  # of the processes that this one starts
