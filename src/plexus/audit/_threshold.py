@@ -26,6 +26,10 @@ POSES = 5.0
 """Pairs that come as near in any pose, for each that does as a mirror image, where nothing is known of it."""
 SLOW = 5.0
 """The decay of a law of chance that nothing is known of: that of digits, which come near more often than photos."""
+STEP = 1.0
+"""Fisher's z by which copies among unrelated scores stand above all others: chance takes no such step."""
+STEPS = 1000
+"""Of fewer scores chance may: what digits have in common stands out among the 435 pairs of 30 of them."""
 TOP = 400
 """Scores that give the rate of a tail: fewer are too few, and more reach down to where it is less steep."""
 DEFAULTS = {"thumbnail": 0.35, "embedding": 0.1}
@@ -133,7 +137,8 @@ def tail_of_few(scores: F64, scale: float) -> Tail | None:
     """Fit the tail of chance in a small set, where all pairs were scored and nearly all of them given up.
 
     Pairs that were given up have low scores of another law, which a fit through all of them would follow. Here the
-    others alone count, and none is left out: that is too strict where copies are among them.
+    others alone count. Copies are left out, if they are a twentieth at most and stand a step above all others, of
+    1,000 scores or more.
 
     Args:
         scores: correlations, (P,).
@@ -149,7 +154,11 @@ def tail_of_few(scores: F64, scale: float) -> Tail | None:
     """
     if not len(scores):
         return None
-    z = _fisher(1 - scores)
+    z = np.sort(_fisher(1 - scores))
+    if len(z) >= STEPS:
+        steps = np.diff(z[-(len(z) // 20) - 1 :])
+        far = np.flatnonzero(steps > STEP)
+        z = z[: len(z) - (len(steps) - int(far[0]))] if len(far) else z
     start = math.atanh(REGISTERED)
     above = z[z >= start] - start
     if len(above) < LEAST:
