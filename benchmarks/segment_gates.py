@@ -6,12 +6,13 @@ Command: python benchmarks/segment_gates.py SET [PLACE] [--seeds 0 1 ...] [--wor
     vessel    PLACE: the same images with NAME_vessel.png, which 25 of them do not have
     made      400 speckled phantoms (`benchmarks/segment_sets.py`), half of them without the target
 
-On each of five leak-free folds two nets are trained for as much time: the U-Net of `plexus segment` with its presence
-head, computing at half the size, for 90 passes over images that vary as `plexus segment train` lets them; and a plain
-one of 1.16 times its parameters (two 3x3 convolutions a level, batch norm, ReLU, pooling, transposed convolutions) by
-the same loss without presence, for 30 passes, since its steps take 3.1 times as long. The plain one is trained twice,
-as in the notes (`plain`: images vary little, a rate of .01) and as the first one is (`varied`). From the same outputs
-every rule makes masks; what a rule has to choose it chooses by the validation fold alone:
+On each of five leak-free folds two nets are trained: the U-Net of `plexus segment` with its presence head, computing at
+half the size, for 90 passes over images that vary as `plexus segment train` lets them; and a plain one of 1.16 times
+its parameters (two 3x3 convolutions a level, batch norm, ReLU, pooling, transposed convolutions) by the same loss
+without presence, for 30 passes, since its steps take longer. The records hold the seconds of both, validation after
+each pass included, which make the first one's time the longer. The plain one is trained twice, as in the notes
+(`plain`: images vary little, a rate of .01) and as the first one is (`varied`). From the same outputs every rule makes
+masks; what a rule has to choose it chooses by the validation fold alone:
 
 - none: inside where the probability is .5 or more; threshold: empty where presence is below .5; expected: the default;
 - area: the threshold of the mask and the least area with the best mean Dice;

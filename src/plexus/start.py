@@ -41,10 +41,8 @@ def install(handler: signal._HANDLER) -> dict[signal.Signals, signal._HANDLER]:
 
 def _is_command() -> bool:
     """Tell if this process is the `plexus` command itself; its workers, whom it ends, are not."""
-    if sys.argv[0] == "-m":
-        own = sys.orig_argv[sys.orig_argv.index("-m") + 1 :][:1] == ["plexus"]
-    else:
-        own = os.path.basename(sys.argv[0]) == "plexus"
+    called = (*sys.argv, "")[0]  # where Python is embedded there may be none
+    own = "plexus" in sys.orig_argv if called == "-m" else os.path.basename(called) == "plexus"
     processes = sys.modules.get("multiprocessing.process")
     return own and (processes is None or processes.parent_process() is None)
 

@@ -48,6 +48,12 @@ def test_a_signal_before_anything_is_loaded(module: str, tmp_path: Path) -> None
     assert (done.returncode, done.stderr) == (130, "plexus: stopped\n")
 
 
+@pytest.mark.parametrize("how", [("-sm", "plexus", "--version"), ("-c", "import sys; sys.argv.clear(); import plexus")])
+def test_it_starts_however_python_was_called(how: tuple[str, ...], tmp_path: Path) -> None:
+    done = python(*how, folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_signal_after_everything_is_done(tmp_path: Path) -> None:
     done = python("-c", COMMAND, "none", folder=tmp_path)
     assert done.stdout.endswith("late\n")

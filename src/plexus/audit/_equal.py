@@ -20,6 +20,8 @@ MANY = 8
 SEVERAL = "several splits"
 """The split of an image that stands for copies in more than one."""
 ORDER = {"train": 0, "val": 1, "test": 2}
+PLACE = {**ORDER, SEVERAL: len(ORDER)}
+"""Split -> its place: what stands for several is of the last."""
 ROUNDS = 64
 """Images whose vectors are compared with all that might be their copies."""
 
@@ -86,7 +88,7 @@ def hub_first(fingerprints: Fingerprints, rows: I64, rank: I64 | None = None) ->
         rows: of some of them.
         rank: of several the one with most; else the first.
     """
-    place = [{**ORDER, SEVERAL: len(ORDER)}.get(str(fingerprints.splits[i]), -1) for i in rows.tolist()]
+    place = [PLACE.get(str(fingerprints.splits[i]), -1) for i in rows.tolist()]
     latest = [i for i, at in zip(rows.tolist(), place, strict=True) if at == max(place)]
     labels = fingerprints.labels or (None,) * len(fingerprints)
     often = Counter(labels[i] for i in latest if labels[i] is not None)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plexus.audit._align import score
-from plexus.audit._equal import ORDER, SEVERAL, equal, large_groups, told, without_copies
+from plexus.audit._equal import ORDER, PLACE, SEVERAL, equal, large_groups, told, without_copies
 from plexus.audit._fingerprint import Fingerprints
 from plexus.audit._likeness import likeness
 from plexus.audit._poses import (
@@ -262,7 +262,7 @@ def _registered(
     distance = np.where(same, 0, 1 - scores).astype(np.float32)
     near = np.flatnonzero(distance <= limit)
     near = near[np.lexsort((found.b[near], found.a[near], distance[near]))]
-    splits = np.array([{**ORDER, SEVERAL: len(ORDER)}.get(str(split), -1) for split in fingerprints.splits])
+    splits = np.array([PLACE.get(str(split), -1) for split in fingerprints.splits])
     one, two = splits[found.a], splits[found.b]
     across = ((one != two) | (one == len(ORDER))) & (one >= 0) & (two >= 0)
     further = np.flatnonzero(across & ~sure & (expected <= MARGIN * false_pairs))
