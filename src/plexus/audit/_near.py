@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plexus.audit._align import score
-from plexus.audit._equal import ORDER, PLACE, SEVERAL, equal, large_groups, told, without_copies
+from plexus.audit._equal import ORDER, PLACE, equal, large_groups, told, without_copies
 from plexus.audit._fingerprint import Fingerprints
 from plexus.audit._likeness import likeness
 from plexus.audit._poses import (
@@ -23,16 +23,13 @@ from plexus.audit._poses import (
     MIRROR,
     UPSIDE_DOWN,
     Finder,
-    Found,
     Pose,
     check_kinds,
-    composed,
-    inverse,
-    poses,
 )
 from plexus.audit._reduced import F32, I64, Copies
+from plexus.audit._registration import Scored, Search, registered, tiled
 from plexus.audit._scan import bar
-from plexus.audit._scenes import NEARLY, NONE, Scenes, scenes, unlisted
+from plexus.audit._scenes import NEARLY, unlisted
 from plexus.audit._scenes import told as told_of_scenes
 from plexus.audit._search import Candidates, approximate, exact, grouped, has_faiss, require_faiss
 from plexus.audit._threshold import (
@@ -65,12 +62,8 @@ MANY = 200_000
 """Images from which on faiss searches vectors, where it is installed."""
 MARGIN = 4
 """Times the false pairs that are allowed: pairs between splits up to there could become sure among other images."""
-GOOD = 0.85
-"""A pair with this score is not tried in further poses."""
 UNMET = 100.0
 """A scene's pairs must be so many times surer: the law of chance is known only after the search."""
-SCORED = 0.5
-"""Candidates of a lower score are forgotten: no threshold goes so far."""
 LIKENESS = (
     "likeness is not a copy: only exact copies are called contradictory or leaks, and only these are cleaned; "
     "the usual fingerprint tells copies"
@@ -250,10 +243,10 @@ def _registered(
     law = _law_of_few(fingerprints, finder, unrelated, scale, seed)
     calibrated = time.monotonic()
     certain = _certain(fingerprints.copies, chance, law, threshold, false_pairs)
-    search = _found(fingerprints, finder, searched_kinds, within, neighbours, progress, certain)
+    search = registered(fingerprints, finder, searched_kinds, within, neighbours, progress, certain)
     judged = _judged(fingerprints, search.pairs, chance, law, threshold, false_pairs)
     if not _all_sure(search, judged):  # the law turned out stricter than it looked: no image stands for others
-        search = _found(fingerprints, finder, searched_kinds, within, neighbours, progress, None)
+        search = registered(fingerprints, finder, searched_kinds, within, neighbours, progress, None)
         judged = _judged(fingerprints, search.pairs, chance, law, threshold, false_pairs)
     searched = time.monotonic()
     found, groups = search.pairs, search.scenes.groups
@@ -295,7 +288,7 @@ class _Judged:
 
 def _judged(
     fingerprints: Fingerprints,
-    found: _Scored,
+    found: Scored,
     chance: Tail | None,
     law: Tail | None,
     threshold: float | None,
@@ -325,7 +318,7 @@ def _certain(
     least = max(NEARLY, 0.0 if threshold is None else 1 - threshold)
 
     def certain(a: I64, b: I64) -> NDArray[np.bool_]:
-        scores = score(copies, copies, a, b, _tiled(IDENTITY, len(a)))[0]
+        scores = score(copies, copies, a, b, tiled(IDENTITY, len(a)))[0]
         exact = scores.astype(np.float64)
         sure = (scores >= least) & (UNMET * chance.expected(exact) <= false_pairs)
         return sure if law is None else sure & (law.expected(exact) <= false_pairs)
@@ -333,7 +326,7 @@ def _certain(
     return certain
 
 
-def _all_sure(search: _Search, judged: _Judged) -> bool:
+def _all_sure(search: Search, judged: _Judged) -> bool:
     """True where each image of a scene surely is nearly equal to the one that stands for it."""
     sure = {*zip(search.pairs.a[judged.sure].tolist(), search.pairs.b[judged.sure].tolist(), strict=True)}
     groups = [rows.tolist() for rows in search.scenes.groups]
@@ -352,34 +345,6 @@ def _unsearched(kinds: Sequence[str] | None, searched: tuple[str, ...]) -> list[
     return [
         f"more than {LARGE:,} images: {', '.join(left)} copies were not searched; --kinds all does, and takes longer"
     ]
-
-
-@dataclass(frozen=True, eq=False)
-class _Scored:
-    """Pairs a < b, each once, with their scores, the maps from a into b, and their kinds as numbers."""
-
-    a: I64
-    b: I64
-    scores: F32
-    maps: F64
-    kinds: I64
-
-
-@dataclass(frozen=True, eq=False)
-class _Search:
-    """Findings of the search.
-
-    Args:
-        pairs: with a score that may count.
-        truncated: images with more neighbours than are kept.
-        compared: alignments of two images.
-        scenes: groups of nearly equal images.
-    """
-
-    pairs: _Scored
-    truncated: int
-    compared: int
-    scenes: Scenes
 
 
 def _mirrored(fingerprints: Fingerprints, finder: Finder, seed: int) -> tuple[F64, float]:
@@ -433,114 +398,7 @@ def _chance(fingerprints: Fingerprints, finder: Finder, pose: Pose, seed: int) -
     if len(a) > MOST:
         chosen = np.sort(np.random.default_rng(seed).permutation(len(a))[:MOST])
         a, b, scale = a[chosen], b[chosen], scale * len(a) / MOST
-    return score(fingerprints.copies, fingerprints.copies, a, b, _tiled(pose, len(a)))[0].astype(np.float64), scale
-
-
-def _found(
-    fingerprints: Fingerprints,
-    finder: Finder,
-    kinds: tuple[str, ...],
-    within: I64 | None,
-    neighbours: int,
-    progress: bool,
-    certain: Callable[[I64, I64], NDArray[np.bool_]] | None,
-) -> _Search:
-    """All pairs that come near in any pose; of scenes only those with the images that stand for them."""
-    usual = np.median(fingerprints.sizes[fingerprints.usable], 0) if fingerprints.usable.any() else np.ones(2)
-    tried = poses(kinds, float(usual[1] / usual[0]))
-    n, truncated, compared, parts, scene = len(fingerprints), 0, 0, [], NONE
-    good, copies = np.zeros(0, np.int64), fingerprints.copies
-    number = scene.numbered(n)
-    with bar("comparing images", n * (len(tried) + ("bordered" in kinds)), progress) as step:
-        for pose in tried:
-            met = _inside(finder.search(pose, step), within)
-            if pose is IDENTITY and certain is not None:
-                scene = scenes(fingerprints, finder.plain, met.a, met.b, certain)
-                number = scene.numbered(n)
-                if len(scene.a):
-                    scores, maps = score(copies, copies, scene.a, scene.b, _tiled(pose, len(scene.a)))
-                    parts.append(_kept(scene.a, scene.b, scores, maps, pose.kind))
-            met = _unknown(_apart(met, met.b, number), good, n)
-            found, more = _fewer(fingerprints, met, neighbours)
-            truncated, compared = max(truncated, more), compared + len(found.a)
-            scores, maps = score(copies, copies, found.a, found.b, found.poses)
-            parts.append(_kept(found.a, found.b, scores, maps, found.kind))
-            good = np.union1d(good, (parts[-1].a * n + parts[-1].b)[parts[-1].scores >= GOOD])
-        if "bordered" in kinds:
-            found, contents, whole, outer = finder.bordered(fingerprints.rows, step)
-            found = _apart(found, whole[found.b], number)
-            compared += len(found.a)
-            scores, maps = score(copies, contents, found.a, found.b, found.poses)
-            b = whole[found.b]
-            inside = np.ones(len(b), bool) if within is None else (within[found.a] == within[b]) & (within[b] >= 0)
-            maps = composed(maps, outer[found.b])
-            parts.append(_kept(found.a[inside], b[inside], scores[inside], maps[inside], found.kind))
-    return _Search(_best(parts, n), truncated, compared + len(scene.a), scene)
-
-
-def _tiled(pose: Pose, count: int) -> F64:
-    return np.tile(np.array(pose.map, np.float64), (count, 1))
-
-
-def _chosen(found: Found, which: NDArray[np.bool_]) -> Found:
-    return found if which.all() else Found(found.a[which], found.b[which], found.poses[which], found.kind)
-
-
-def _inside(found: Found, within: I64 | None) -> Found:
-    """Pairs of one group, where only these are compared."""
-    if within is None:
-        return found
-    return _chosen(found, (within[found.a] == within[found.b]) & (within[found.a] >= 0))
-
-
-def _apart(found: Found, b: I64, number: I64) -> Found:
-    """Pairs that are not of one scene, the second images of which are given."""
-    return _chosen(found, (number[found.a] != number[b]) | (number[b] < 0))
-
-
-def _kept(a: I64, b: I64, scores: F32, maps: F64, kind: str) -> _Scored:
-    """Pairs with a score that may count, the smaller index first."""
-    kept = scores >= SCORED
-    a, b, maps = a[kept], b[kept], maps[kept]
-    maps = np.where((a > b)[:, None], inverse(maps), maps)
-    return _Scored(np.minimum(a, b), np.maximum(a, b), scores[kept], maps, np.full(len(a), KINDS.index(kind)))
-
-
-def _unknown(found: Found, good: I64, n: int) -> Found:
-    """Pairs whose score in another pose is not so good already that it needs no other."""
-    if not len(good):
-        return found
-    new = np.flatnonzero(~np.isin(np.minimum(found.a, found.b) * n + np.maximum(found.a, found.b), good))
-    return Found(found.a[new], found.b[new], found.poses[new], found.kind)
-
-
-def _fewer(fingerprints: Fingerprints, found: Found, neighbours: int) -> tuple[Found, int]:
-    """Of an image with very many pairs those in other splits, and as many others as are kept."""
-    a, b = found.a, found.b
-    counts = np.bincount(a, minlength=1)
-    if not len(a) or counts.max() <= neighbours:
-        return found, 0
-    number = {split: i for i, split in enumerate(dict.fromkeys(fingerprints.splits))}
-    splits = np.array([number[split] for split in fingerprints.splits])
-    order = np.lexsort((b, (splits[a] == splits[b]) & (splits[a] != number.get(SEVERAL)), a))
-    place = np.arange(len(a)) - (np.cumsum(counts) - counts)[a[order]]
-    one, two = splits[a[order]], splits[b[order]]
-    kept = np.sort(order[(place < neighbours) | (one != two) | (one == number.get(SEVERAL))])
-    return Found(a[kept], b[kept], found.poses[kept], found.kind), int((counts > neighbours).sum())
-
-
-def _best(parts: Sequence[_Scored], n: int) -> _Scored:
-    """Of a pair that was found in several poses the one with the highest score."""
-    if not parts:
-        none = np.zeros(0, np.int64)
-        return _Scored(none, none, np.zeros(0, np.float32), np.zeros((0, 6)), none)
-    a, b, scores, maps, kinds = (
-        np.concatenate([getattr(part, name) for part in parts]) for name in ("a", "b", "scores", "maps", "kinds")
-    )
-    order = np.lexsort((kinds, -scores, b, a))
-    key = a[order] * n + b[order]
-    first = order[np.flatnonzero(np.diff(key, prepend=-1))]
-    return _Scored(a[first], b[first], scores[first], maps[first], kinds[first])
+    return score(fingerprints.copies, fingerprints.copies, a, b, tiled(pose, len(a)))[0].astype(np.float64), scale
 
 
 def _of_all_kinds(chance: Tail, scores: F32) -> Tail:
