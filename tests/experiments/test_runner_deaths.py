@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
+import signal
+from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,3 +47,26 @@ def test_ctrl_c_ends_the_processes_and_keeps_the_trials_folder(tmp_path: Path) -
     run(study, scale="quick", results=tmp_path, resume=True)
     assert len(records(tmp_path, study, "quick")) == 4
     assert not (tmp_path / "toy" / "quick" / ".trials").exists()
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_ctrl_c_while_a_process_starts_leaves_none_alive(
+    at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the moment when a process was just started, or given its first trial, and nothing else has happened since."""
+    submit, calls = ProcessPoolExecutor.submit, itertools.count(1)
+
+    def interrupted(self: ProcessPoolExecutor, *arguments: Any) -> Future[Any]:
+        future = submit(self, *arguments)
+        if next(calls) == at:
+            signal.raise_signal(signal.SIGINT)
+        return future
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(toy(Variant("none", {"gain": 1, "fault": "hang"})), scale="quick", results=tmp_path, jobs=2)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert multiprocessing.active_children() == []

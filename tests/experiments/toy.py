@@ -30,7 +30,7 @@ def trial(job: Job) -> dict[str, Any]:
         return {"test_accuracy": float("nan")}
     if fault == "kill" or (fault == "kill once" and first):
         os.kill(os.getpid(), signal.SIGKILL)
-    if fault == "hang once" and first and job.seed == 0:
+    if fault == "hang" or (fault == "hang once" and first and job.seed == 0):
         threading.Event().wait()
     drawn = [random.random(), float(np.random.rand()), torch.rand(()).item()]
     return {

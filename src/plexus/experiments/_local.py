@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Generator, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 
@@ -44,35 +46,45 @@ class Local:
     def _spread(self, study: Study, tasks: list[Task]) -> Generator[Event, None, None]:
         parcel = (home_of(study), pickle.dumps(study))
         waiting, deaths = deque(tasks), Counter[str]()
+        workers: list[_Worker] = []
         idle: list[_Worker] = []
         busy: dict[Future[Outcome], tuple[_Worker, Task]] = {}
-        try:
-            while waiting or busy:
-                while waiting and len(busy) < self.slots:
-                    worker = idle.pop() if idle else _Worker(*parcel, share(self.slots))
-                    task = waiting.popleft()
-                    busy[worker.begin(task)] = worker, task
-                    if not deaths[task.name]:
-                        yield task, None
-                for future in wait(busy, return_when=FIRST_COMPLETED).done:
-                    worker, task = busy.pop(future)
-                    error = future.exception()
-                    if not isinstance(error, BrokenProcessPool):
-                        idle.append(worker)
-                        yield task, future.result()
-                        continue
-                    worker.stop()  # it died; so may the trial's next process, but not for ever
-                    deaths[task.name] += 1
-                    if deaths[task.name] <= _AGAIN:
-                        waiting.appendleft(task)
-                        continue
-                    yield task, Failure(f"its process died {deaths[task.name]} times, {worker.death()}")
-        finally:
-            for worker in idle:
-                worker.stop()
-            for worker, _ in busy.values():  # in the middle of a trial
-                worker.process.kill()
-                worker.stop()
+        # Signals interrupt the main thread only: what another one has begun to start is on the list to end.
+        with ThreadPoolExecutor(1) as starter:
+            try:
+                while waiting or busy:
+                    while waiting and len(busy) < self.slots:
+                        if not idle:
+                            starter.submit(lambda: workers.append(_Worker(*parcel, share(self.slots)))).result()
+                            idle.append(workers[-1])
+                        worker, task = idle.pop(), waiting.popleft()
+                        busy[worker.begin(task)] = worker, task
+                        if not deaths[task.name]:
+                            yield task, None
+                    for future in wait(busy, return_when=FIRST_COMPLETED).done:
+                        worker, task = busy.pop(future)
+                        error = future.exception()
+                        if not isinstance(error, BrokenProcessPool):
+                            idle.append(worker)
+                            yield task, future.result()
+                            continue
+                        worker.stop()  # it died; so may the trial's next process, but not for ever
+                        deaths[task.name] += 1
+                        if deaths[task.name] <= _AGAIN:
+                            waiting.appendleft(task)
+                            continue
+                        yield task, Failure(f"its process died {deaths[task.name]} times, {worker.death()}")
+            finally:
+                starter.submit(_end, workers, idle).result()
+
+
+def _end(workers: list[_Worker], idle: list[_Worker]) -> None:
+    """End all processes, and those in the middle of a trial at once."""
+    for worker in workers:
+        if worker not in idle:
+            worker.process.kill()
+    for worker in workers:
+        worker.stop()
 
 
 class _Worker:
@@ -137,12 +149,15 @@ def _born(threads: int) -> Iterator[None]:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
+_PR_SET_PDEATHSIG = 1
 _STUDIES: list[Study] = []
 """Of a worker: the one that it runs trials of."""
 
 
 def _enter(home: Home | None, study: bytes, threads: int) -> None:
     """Begin a worker's life, which ends at once when the process that started it dies."""
+    if sys.platform == "linux":  # also while a library is loaded, when no thread of Python can look
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     import torch
 
