@@ -99,7 +99,9 @@ def outputs(place: str, size: int, seed: int, net: str, folder: Path) -> dict[st
         rows, val, test = whole.split(seed)
         steps = PASSES[net] * (len(rows) // BATCH)
         torch.manual_seed(seed)
-        how: dict[str, Any] = {"stem": 2} if net == "presence" else {"net": Plain()}
+        how: dict[str, Any] = (
+            {"stem": STEM, "positives_only": config.positives_only} if net == "presence" else {"net": Plain()}
+        )
         how |= {} if net == "plain" else {"augment": VARIED, "lr": SegmentConfig().lr}
         held = whole.images[val], whole.masks[val]
         start = time.process_time()

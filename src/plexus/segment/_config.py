@@ -136,7 +136,9 @@ class SegmentConfig(Options):
     loss: Literal["image", "batch"] = option(
         "image", "training", "Dice of each image with cross-entropy, or of the whole batch as in the notes"
     )
-    positives_only: bool = option(False, "training", "the Dice term counts images with a target only")
+    positives_only: bool = option(
+        True, "training", "Dice counts images with a target only: the net draws as if it were there, the gate decides"
+    )
     presence_weight: float = option(0.5, "training", "weight of the cross-entropy of presence", ge=0)
     gate: Annotated[str, BeforeValidator(_gate), AfterValidator(_checked)] = option(
         "expected",
