@@ -12,6 +12,7 @@ from pydantic.dataclasses import dataclass
 from plexus.errors import ConfigError
 from plexus.training import Options, option
 
+WHOLE = 64  # pixels a side up to which nets compute at the whole size by default
 _SKIPS, _VARIED = {"wiring": "skips"}, {"augment": True}
 
 
@@ -121,8 +122,8 @@ class SegmentConfig(Options):
     neuron: Literal["plain", "rot8", "rot4", "unit"] = option(
         "plain", "network", "neuron of the convolutions larger than 1x1"
     )
-    stem: Literal[1, 2] = option(
-        2, "network", "preset modern computes at half the size (2, far faster) or the whole (1)"
+    stem: Literal[1, 2] | None = option(
+        None, "network", f"preset modern computes at the whole size (1) or half of it (2: above {WHOLE} pixels a side)"
     )
     wiring: Literal["skips"] | None = option(
         None, "wiring", "every decoder level may see every encoder level; the weakest connections are cut"
@@ -147,6 +148,13 @@ class SegmentConfig(Options):
         must="none, expected, or a probability between 0 and 1",
     )
     onnx: bool = option(True, "output", "write every net as ONNX, too")
+
+    @property
+    def stem_stride(self) -> int:
+        """Return the stem of the net: the one that is given, or by the size of the images."""
+        if self.preset == "nerve":
+            return 1
+        return self.stem or (1 if max(self.shape) <= WHOLE else 2)
 
     @property
     def shape(self) -> tuple[int, int]:
