@@ -131,7 +131,7 @@ class SegmentConfig(Options):
     keep: float = option(0.3, "wiring", "share of these connections to keep", gt=0, le=1, needs=_SKIPS)
     cut: float = option(0.5, "wiring", "share of the epochs after which the others are cut", gt=0, lt=1, needs=_SKIPS)
     gate_lr: float = option(0.05, "wiring", "peak learning rate of their gates", ge=0, needs=_SKIPS)
-    epochs: int = option(40, "training", "passes over the training images", ge=1)
+    epochs: int = option(90, "training", "passes over the training images", ge=1)
     batch_size: int = option(8, "training", "images in a batch, per process", ge=1)
     lr: float = option(0.005, "training", "peak learning rate (AdamW, one cycle)", gt=0)
     loss: Literal["image", "batch"] = option(
