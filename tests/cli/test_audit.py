@@ -40,11 +40,11 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["images", "--folds", "1"], "folds=1: give 2 or more"),
         (["images", "--seed", "-1"], '"-1" for --seed. Must be >= 0'),
         (["images", "--link"], "--link belongs to --write-clean"),
-        (["images", "--out", "file"], "file: is a file; name a folder"),
-        (["images", "--out", "file/deep"], "file is a file; name a folder"),
+        (["images", "--out", "file"], "file: is a file; name another place with --out"),
+        (["images", "--out", "file/deep"], "file is a file; name another place with --out"),
         (["images", "--out", "images/found"], "images/found: lies in the data"),
         (["images", "--write-clean", "full"], "full: is not empty"),
-        (["images", "--write-clean", "file"], "file: is a file; name a folder"),
+        (["images", "--write-clean", "file"], "file: is a file; name another place with --write-clean"),
         (["images", "--write-clean", "images/clean"], "images/clean: lies in the data"),
         (["images", "--write-clean", "audit-images"], "--write-clean audit-images: is where the audit goes"),
         (["list.csv", "--write-clean", "clean", "--link"], "a manifest is not a folder to link; leave --link out"),
@@ -71,9 +71,9 @@ def test_a_folder_that_may_not_be_written_is_told_before_the_reading(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.access", lambda place, mode: Path(place).name != "full")
-    for option in ("--out", "--write-clean"):
-        assert "may not be written; name another folder" in told(capsys, "audit", "images", option, "full/deep")
-    assert "may not be written" in told(capsys, "audit", "images", "--cache", "full/cache")
+    for option in ("--out", "--write-clean", "--cache"):
+        line = told(capsys, "audit", "images", option, "full/deep")
+        assert f"may not be written; name another place with {option}" in line
 
 
 def test_an_audit_from_within_the_data_goes_beside_it(

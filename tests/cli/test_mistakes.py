@@ -52,6 +52,9 @@ def unfinished(tmp_path: Path) -> Path:
         (["segment", "train", "--epoch", "3"], "See `plexus segment train --help`"),
         (["study", "run", "--seed", "3"], "See `plexus study run --help`"),
         (["predict"], "RUN"),
+        (["predict", "no", "a.png", "--csv", "."], ".: is a folder; name another file with --csv"),  # before all else
+        (["represent", "vary", "no", "a.png", "--out", "a.txt"], "a.txt: a picture is written as .png, .jpg or .webp"),
+        (["represent", "vary", "no", "a.png", "--out", "x.png/"], "no: not a run folder"),
         (["predict", "runs/try"], "name at least one image or folder: plexus predict runs/try IMAGE..."),
         (["fit", "--lr", "-1", "--keep", "2", "--merge", "luck"], "merge='luck' is unknown; choose from mix"),
         (["fit", "--keep", ".3", "--max-params", "200k"], "give one budget"),

@@ -88,7 +88,7 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["nets.py:ten", "digits", "--seed", "-1"], '"-1" for --seed. Must be >= 0'),
         (["nets.py:ten", "digits", "--seed", str(2**63)], "for --seed. Must be <= 9223372036854775807"),
         (["nets.py:ten", "digits", "--mask", "square"], "--mask"),
-        (["nets.py:ten", "digits", "--out", "nets.py"], "nets.py: is a file; name a folder with --out"),
+        (["nets.py:ten", "digits", "--out", "nets.py"], "nets.py: is a file; name another place with --out"),
         (["nets.py:ten", "digits", "--degrees", "3"], "--degrees"),
     ],
 )

@@ -7,10 +7,13 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import plexus.cli
+import plexus.report
 from plexus.cli import main
+from tests.audit.speckle import save
 
 STUDY = """
 import os, signal
@@ -106,6 +109,21 @@ def test_a_run_that_did_not_begin_leaves_nothing(capsys: pytest.CaptureFixture[s
     code, err = left(capsys, "fit", "digits", "--legos", "own.py:f", "--run", "new")
     assert (code, err.count("\n")) == (1, 1)
     assert [p.name for p in Path().iterdir() if p.name != "__pycache__"] == ["own.py"]
+
+
+@pytest.mark.parametrize("verb", [["audit", "images"], ["probe", "net.py:net", "digits", "--angles", "90"]])
+def test_a_stop_while_the_page_is_drawn_leaves_no_part(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, verb: list[str]
+) -> None:
+    Path("net.py").write_text(
+        "from torch import nn\ndef net():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))"
+    )
+    for i in range(3):
+        save(tmp_path / "images" / f"{i}.png", np.random.default_rng(i).integers(0, 256, (20, 30), dtype=np.uint8))
+    monkeypatch.setattr(plexus.report, "render", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
+    code, err = left(capsys, *verb, "--out", "out")
+    assert (code, err.splitlines()[-1]) == (130, "plexus: stopped")
+    assert not list(tmp_path.rglob("out/*"))
 
 
 def test_what_the_user_typed_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,6 +128,19 @@ def test_other_data_is_measured(crossed: Path, tmp_path: Path) -> None:
     assert told == []
 
 
+def test_figures_and_page_come_together_or_not_at_all(crossed: Path, tmp_path: Path) -> None:
+    def stopped(record: dict[str, Any]) -> str:
+        raise KeyboardInterrupt
+
+    other, out = write_discs(tmp_path / "other", 4, first=40), tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(crossed, other, out=out, page=stopped)
+    assert not out.exists()
+    evaluate(crossed, other, out=out, page=lambda record: str(record["measured_on"]))
+    assert (out / "report.html").read_text() == "other"
+    assert (out / "evaluation.json").is_file()
+
+
 def test_images_of_the_run_are_recognised(crossed: Path, tmp_path: Path) -> None:
     data = write_discs(tmp_path / "other", 4, first=14)  # 14 and 15 were in the run
     told: list[str] = []
@@ -185,6 +199,8 @@ def test_places_that_cannot_be_made(crossed: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="file is a file; name another place with --out"):
         submit(crossed, [images], tmp_path / "file" / "s.csv")
+    with pytest.raises(RunError, match="file is a file; name another place with --out"):
+        predict(tmp_path / "nowhere", [images], tmp_path / "file" / "deep")  # before the run is looked for
     with pytest.raises(RunError, match="file is a file; name another place with --out"):
         evaluate(crossed, write_discs(tmp_path / "other", 4), out=tmp_path / "file" / "deep")
 

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from plexus.audit._audit import Audit
-from plexus.audit._files import check_folder, make_folder
+from plexus.audit._files import make_folder
 from plexus.data import Sample, SampleSet
 from plexus.errors import RunError
-from plexus.record import atomic_write
+from plexus.record import atomic_write, check_place
 
 
 def write_clean(samples: SampleSet, done: Audit, folder: str | Path, *, link: bool = False) -> Path:
@@ -98,7 +98,7 @@ def check_clean(samples: SampleSet, folder: str | Path, *, link: bool) -> None:
     folder = Path(folder)
     if link and samples.layout in ("manifest", "parquet", "hub", "arrays"):
         raise RunError(f"{samples.where}: a {samples.layout} is not a folder to link; leave --link out")
-    check_folder(folder)
+    check_place(folder, folder=True, remedy="name another place with --write-clean")
     if folder.is_dir() and any(folder.iterdir()):
         raise RunError(f"{folder}: is not empty; name a new folder for the cleaned set")
 

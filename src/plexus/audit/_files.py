@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -110,26 +109,3 @@ def table(rows: Iterable[Sequence[Any]]) -> str:
     out = io.StringIO()
     csv.writer(out).writerows([[spreadsheet_cell(value) for value in row] for row in rows])
     return out.getvalue()
-
-
-def check_folder(folder: str | Path) -> None:
-    """Refuse a folder that can neither be written nor made, without making it.
-
-    Args:
-        folder: it need not be there.
-
-    Raises:
-        RunError: it cannot.
-
-    Example:
-        >>> check_folder(__file__)
-        Traceback (most recent call last):
-        plexus.errors.RunError: ..._files.py: is a file; name a folder
-    """
-    there = Path(folder).absolute()
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    if not there.is_dir():
-        raise RunError(f"{folder}: {'is' if there == Path(folder).absolute() else f'{there} is'} a file; name a folder")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise RunError(f"{folder}: {there} may not be written; name another folder")

@@ -126,13 +126,15 @@ def audit(
         with shown.part(OPENING):
             from plexus import audit as auditing
             from plexus.data import open_samples
-            from plexus.report import write
+            from plexus.record import atomic_write, check_place
+            from plexus.report import render
 
             samples = open_samples(
                 data, group_from=group_from, label=label, mask_suffix=mask_suffix, missing_mask=missing_mask
             )
-            for place in (folder, auditing.cache_folder(cache)) if cache is not None else (folder,):
-                auditing.check_folder(place)
+            check_place(folder, folder=True)
+            if cache is not None:
+                check_place(auditing.cache_folder(cache), folder=True, remedy="name another place with --cache")
             if write_clean is not None:
                 auditing.check_clean(samples, write_clean, link=link)
         model = _model(fingerprint)
@@ -149,8 +151,9 @@ def audit(
             samples, found.findings, progress=True
         )  # first: files of two audits never lie together
         with shown.part("writing the page"):
+            text = render(found.findings, pictures=drawn)  # it takes a while: the files come together, or not at all
             auditing.write_files(found, folder, keep=decisions)
-            page = write(found.findings, folder / "audit.html", pictures=drawn)
+            page = atomic_write(folder / "audit.html", text)
             if write_clean is not None:
                 auditing.write_clean(samples, found, write_clean, link=link)
     if as_json:

@@ -42,11 +42,15 @@ def predict(
     named(images, f"plexus predict {run} IMAGE...")
     with whole(weights={"classifying": 1}) as shown:
         with shown.part(STARTING):
-            from plexus.record import atomic_write
+            from plexus.record import atomic_write, check_place
+
+            if csv is not None:
+                check_place(csv, remedy="name another file with --csv")
             from plexus.training import predict as classify
         several = len(images) > 1 or images[0].is_dir()
         answers = classify(run, images, skip_unreadable=several, progress=True)
     if csv is not None:
+        csv.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(csv, table(answers, top))
     if as_json:
         print_json(answers)

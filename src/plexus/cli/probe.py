@@ -45,10 +45,10 @@ def probe(
         raise ConfigError("name a model and data: plexus probe RUN|MODEL... DATA")
     *models, data = names
     folder = out if out is not None else _folder(models, data)
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder}: is a file; name a folder with --out")
-    from plexus.report import rotation_lines, write
+    from plexus.record import atomic_write, check_place
+    from plexus.report import render, rotation_lines
 
+    check_place(folder, folder=True)
     with whole(weights={"turning images": 1}) as shown:
         with shown.part(STARTING):
             from plexus.robustness import probe_models
@@ -56,15 +56,16 @@ def probe(
             models, data, step=angles, images=images, mask=None if mask == "none" else mask, seed=seed, size=size,
             mean=mean, std=std, batch_size=batch_size, command=command(), progress=True,
         )  # fmt: skip
+        with shown.part("writing the page"):
+            text = render(record)  # it takes a while: both files come together, or none
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
             raise RunError(f"{folder}: cannot create the folder: {error.strerror}; name another with --out") from None
-        with shown.part("writing the page"):
-            record.write(folder / "rotation.json")
-            page = write(record, folder / "rotation.html")
+        record.write(folder / "rotation.json")
+        page = atomic_write(folder / "rotation.html", text)
     if as_json:
         print_json(_figures(record))
     else:

@@ -118,15 +118,14 @@ def evaluate(
         Images with masks; where they have a test split, it is measured.
     """
     from plexus.record import SegmentRecord
-    from plexus.report import write
+    from plexus.report import render
 
     measured = plexus.segment.evaluate(
         run, data, out=out, gate=gate, flips=flips, window=window, unseen=unseen, group_from=group_from,
         mask_suffix=mask_suffix, missing_mask=missing_mask, ignore=ignore, skip_unreadable=skip_unreadable,
-        command=command(), tell=tell,
+        command=command(), page=render, tell=tell,
     )  # fmt: skip
-    record = SegmentRecord.from_dict(measured)
-    segment_summary(record, write(record, (out or run / "evaluation") / "report.html"))
+    segment_summary(SegmentRecord.from_dict(measured), (out or run / "evaluation") / "report.html")
 
 
 @segment.command

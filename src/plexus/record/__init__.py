@@ -11,6 +11,7 @@ from plexus.record._base import (
     FORMAT,
     Record,
     atomic_write,
+    check_place,
     digest,
     open_file,
     plain,
@@ -25,8 +26,9 @@ from plexus.record._runs import FitRecord, RepresentRecord, SegmentRecord
 
 __all__ = [
     "FORMAT", "KINDS", "AuditRecord", "ClaimsRecord", "FitRecord", "Record", "RepresentRecord", "RobustnessRecord",
-    "SegmentRecord", "StudyRecord", "TrialRecord", "atomic_write", "cores", "digest", "machine", "open_file", "plain",
-    "read_file", "read_json", "read_record", "record_of", "spreadsheet_cell", "to_json", "versions",
+    "SegmentRecord", "StudyRecord", "TrialRecord", "atomic_write", "check_place", "cores", "digest", "machine",
+    "open_file", "plain", "read_file", "read_json", "read_record", "record_of", "spreadsheet_cell", "to_json",
+    "versions",
 ]  # fmt: skip
 
 KINDS: dict[str, type[Record]] = {

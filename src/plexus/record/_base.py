@@ -407,9 +407,40 @@ def atomic_write(path: str | Path, content: bytes | str) -> Path:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise TrainingError(f"{path}: the disk is full; make room, then go on with --resume") from error
-        remedy = "name another file" if error.errno == errno.EINVAL else "choose a folder you may write to"
+        remedies = {
+            errno.EINVAL: "name another file",
+            errno.ENOENT: "its folder is not there: make it, or see what took it away",
+        }
+        remedy = remedies.get(error.errno or 0, "choose a folder you may write to")
         raise RunError(f"{path}: cannot write: {error.strerror}; {remedy}") from error
     return path
+
+
+def check_place(path: str | Path, *, folder: bool = False, remedy: str = "name another place with --out") -> None:
+    """Refuse a place where nothing can be written, before anything is computed for it; nothing is made there.
+
+    Args:
+        path: of a file to write, or of a folder to fill; its parents need not be there.
+        folder: it is one.
+        remedy: for the message.
+
+    Raises:
+        RunError: a file is where a folder should be, or the other way round, or nothing may be written there.
+
+    Example:
+        >>> check_place("nowhere/new.csv")
+        >>> check_place(__file__, folder=True)
+        Traceback (most recent call last):
+        plexus.errors.RunError: ..._base.py: is a file; name another place with --out
+    """
+    whole = Path(path).absolute()
+    if not folder and whole.is_dir():
+        raise RunError(f"{path}: is a folder; {remedy}")
+    above = next(place for place in (*([whole] if folder else []), *whole.parents) if place.exists())
+    if not above.is_dir():
+        raise RunError(f"{path}: {'is' if above == whole else f'{above} is'} a file; {remedy}")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise RunError(f"{path}: {above} may not be written; {remedy}")
 
 
 def _lock(file: int) -> bool:

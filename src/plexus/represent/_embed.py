@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from plexus.data import data_uri, read_batches
 from plexus.errors import ConfigError, DataError, PlexusWarning, RunError
 from plexus.models import Autoencoder
-from plexus.record import atomic_write, digest
+from plexus.record import atomic_write, check_place, digest
 from plexus.represent.space import encode, nearest, open_model
 from plexus.represent.variation import grid, small
-from plexus.training.run_folder import check_place
 
 _MODEL = b"plexus.model"
 """Names, in a file of Z, the weights that it was made with."""

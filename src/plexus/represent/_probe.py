@@ -53,7 +53,7 @@ def probe(
         plexus.errors.RunError: nowhere: ...
     """
     run_folder = Path(run)
-    model, _, record = open_model(run_folder)
+    model, _, record = open_model(run_folder, writes=True)
     config, _ = open_run(run_folder)
     wanted = _siblings(config, dims, balances)
     images = load(

@@ -67,7 +67,7 @@ def fewshot(
         if value < least:
             raise ConfigError(f"{name}={value} must be at least {least}")
     folder = Path(run)
-    model, space, record = open_model(folder)
+    model, space, record = open_model(folder, writes=True)
     channels, height, width = model.in_shape
     images_of = load(data, size=(height, width), channels=channels, label=label)
     names = _held_out(record["data"]["classes"], images_of.classes, classes, ways, str(data))

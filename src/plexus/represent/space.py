@@ -18,7 +18,7 @@ from torch import Tensor
 from plexus.data import Split
 from plexus.errors import RunError
 from plexus.models import Autoencoder, read_autoencoder
-from plexus.record import atomic_write, open_file
+from plexus.record import atomic_write, check_place, open_file
 from plexus.represent._train import REPRESENT, finished, open_run
 from plexus.represent.module import active_units
 from plexus.robustness import rotate
@@ -101,14 +101,20 @@ def digests(images: Tensor) -> NDArray[np.uint64]:
     return np.frombuffer(b"".join(parts), np.uint64)
 
 
-def open_model(run: str | Path) -> tuple[Autoencoder, Space, dict[str, Any]]:
+def open_model(run: str | Path, *, writes: bool = False) -> tuple[Autoencoder, Space, dict[str, Any]]:
     """The model, space and record of a finished run.
 
+    Args:
+        run: the run folder.
+        writes: `add_to_record` will follow.
+
     Raises:
-        RunError: the run has not finished, or is none.
+        RunError: the run has not finished, or is none, or may not be written where it must.
     """
     folder = Path(run)
     _, record = open_run(folder)
+    if writes:
+        check_place(folder / "record.json", remedy="it goes into the run's record: copy the run to a place of yours")
     if not finished(folder):
         raise RunError(f"{folder}: the run has not finished; go on with `plexus represent train --resume {folder}`")
     return read_autoencoder(folder), Space.read(folder), parts_of(record)

@@ -16,11 +16,12 @@ from torch import Tensor
 from plexus.data import data_uri, read_batches
 from plexus.errors import ConfigError, RunError
 from plexus.models import Autoencoder
-from plexus.record import atomic_write
+from plexus.record import atomic_write, check_place
 from plexus.represent.space import Space, add_to_record, encode, open_model
 
 Floats = NDArray[np.float64]
 _KEPT = 12  # variations that the page shows, the newest
+_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 
 def as_bytes(pixels: Tensor) -> Tensor:
@@ -133,21 +134,24 @@ def vary(
         raise ConfigError(f"steps={steps} must be odd, 3 or more: the image itself stands in the middle")
     if directions < 1 or not 0 < reach < float("inf"):
         raise ConfigError(f"directions={directions} must be at least 1, and reach={reach:g} above 0 and finite")
-    folder = Path(run)
-    model, space, _ = open_model(folder)
+    folder, stem = Path(run), Path(image).stem if to is None else f"{Path(image).stem}-{Path(to).stem}"
+    path = Path(out) if out is not None else folder / "vary" / f"{stem}.png"
+    if path.suffix.lower() not in _FORMATS:
+        raise ConfigError(f"{path}: a picture is written as .png, .jpg or .webp; name such a file")
+    check_place(path)
+    model, space, _ = open_model(folder, writes=True)
     first = _single(image, model)
     z = encode(model, first)[0]
-    rows, kind, stem = [], "directions", Path(image).stem
+    rows, kind = [], "directions"
     if to is not None:
         other = _single(to, model)
         line = interpolation(model, z, encode(model, other)[0], steps=steps)
         rows.append(torch.cat([first, line, other]))
-        kind, stem = "interpolation", f"{stem}-{Path(to).stem}"
+        kind = "interpolation"
     else:
         for k in range(min(directions, len(space.axes))):
             rows.append(torch.cat([first, traversal(model, space, z, k, steps=steps, reach=reach)]))
     picture = grid(rows, gap=2, side=56)
-    path = Path(out) if out is not None else folder / "vary" / f"{stem}.png"
     _write(picture, path)
     entry: dict[str, Any] = {"kind": kind, "image": Path(image).name, "to": Path(to).name if to else None}
     entry |= {"steps": steps, "reach": reach, "picture": data_uri(grid(rows))}
@@ -165,12 +169,10 @@ def _single(image: str | Path, model: Autoencoder) -> Tensor:
 
 
 def _write(picture: Any, path: Path) -> None:
-    if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
-        raise ConfigError(f"{path}: a picture is written as .png, .jpg or .webp; name such a file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{path}: cannot write there: {error.strerror}; name another file with --out") from None
     file = io.BytesIO()
-    picture.save(file, {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}.get(path.suffix.lower(), "PNG"))
+    picture.save(file, _FORMATS[path.suffix.lower()])
     atomic_write(path, file.getvalue())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,13 @@ import numpy as np
 
 from plexus.data import SegmentationDataset, load_segmentation, open_samples
 from plexus.errors import DataError, RunError
-from plexus.record import FORMAT, atomic_write, plain, read_file, to_json, versions
+from plexus.record import FORMAT, check_place, plain, read_file, to_json, versions
 from plexus.segment._task import figures
 from plexus.segment._train import SEGMENT
 from plexus.segment.measure import KINDS, Answers
 from plexus.segment.nets import to_bytes
 from plexus.segment.prediction import Run, Told, open_finished
-from plexus.training.run_folder import check_place, refuse_used
+from plexus.training.run_folder import make_folder, refuse_used
 
 _AT_ONCE = 16
 
@@ -39,6 +40,7 @@ def evaluate(
     ignore: int | None = None,
     skip_unreadable: bool = False,
     command: str = "",
+    page: Callable[[dict[str, Any]], str] | None = None,
     tell: Told = lambda line: None,
 ) -> dict[str, Any]:
     """Measure a run on other images with masks, and writes `evaluation.json`; gates stay as the run chose them.
@@ -52,6 +54,7 @@ def evaluate(
         unseen: leave out images that are among those of the run.
         group_from, mask_suffix, missing_mask, ignore: see `SegmentConfig`; by default as in the run.
         command: the command line that reproduces it.
+        page: makes `report.html` of the record, so that both are there or none; see `plexus.report.render`.
         tell: called with a line for whatever makes the figures doubtful.
 
     Returns:
@@ -69,7 +72,7 @@ def evaluate(
     start, folder, opened = time.monotonic(), Path(run), open_finished(run)
     target = Path(out) if out is not None else folder / "evaluation"
     refuse_used(target)
-    check_place(target)
+    check_place(target, folder=True)
     config = opened.config
     kind = opened.record["chosen"] if gate is None else gate
     kinds = dict.fromkeys([*KINDS, opened.record["chosen"], kind])
@@ -119,9 +122,9 @@ def evaluate(
         **parts,
         "seconds": {"total": time.monotonic() - start},
     }
-    target.mkdir(parents=True, exist_ok=True)
-    atomic_write(target / "evaluation.json", to_json(record))
     written: dict[str, Any] = plain(record)
+    files = {"evaluation.json": to_json(record)} | ({"report.html": page(written)} if page is not None else {})
+    make_folder(target, {name: text.encode() for name, text in files.items()})
     return written
 
 

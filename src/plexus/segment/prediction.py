@@ -17,7 +17,7 @@ from PIL import Image
 
 from plexus.data import SampleSet, UnreadableError, open_samples, to_shape
 from plexus.errors import DataError, RunError
-from plexus.record import atomic_write, spreadsheet_cell
+from plexus.record import atomic_write, check_place, spreadsheet_cell
 from plexus.segment._config import SegmentConfig, read_gate
 from plexus.segment._train import finished, open_run
 from plexus.segment.gate import Gate
@@ -26,7 +26,7 @@ from plexus.segment.nets import Floats, Segmenter, enlarge, load_nets, predict_p
 from plexus.segment.rle import encode
 from plexus.training import device
 from plexus.training.engine import parts_of
-from plexus.training.run_folder import check_place, make_folder, refuse_used
+from plexus.training.run_folder import make_folder, refuse_used
 
 _AT_ONCE = 16
 
@@ -217,6 +217,7 @@ def predict(
     """
     folder = Path(out)
     refuse_used(folder)
+    check_place(folder, folder=True)
     files: dict[str, bytes] = {}
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")

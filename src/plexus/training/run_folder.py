@@ -222,25 +222,6 @@ def refuse_used(path: Path, *, verb: str = "") -> None:
         raise RunError(f"{path}: exists and is not an empty folder; name another with {'--run' if verb else '--out'}")
 
 
-def check_place(path: Path) -> None:
-    """Refuse a place that cannot be made, before anything is computed for it.
-
-    Args:
-        path: of a file or folder to make.
-
-    Raises:
-        RunError: a part of the path is a file, or nothing may be written there.
-
-    Example:
-        >>> check_place(Path("nowhere/new"))
-    """
-    above = next(folder for folder in path.absolute().parents if folder.exists())
-    if not above.is_dir():
-        raise RunError(f"{path}: cannot be made: {above} is a file; name another place with --out")
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise RunError(f"{path}: cannot be made: you may not write to {above}; name another place with --out")
-
-
 CHECKSUMS = "checksums.json"
 
 
