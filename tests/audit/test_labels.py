@@ -230,3 +230,14 @@ def test_a_table_that_nobody_can_train_on_is_refused_in_one_line(tmp_path: Path,
     (tmp_path / "list.csv").write_text(text)
     with pytest.raises(DataError, match=words):
         load(tmp_path / "list.csv")
+
+
+def test_near_duplicates_that_stay_are_of_one_group(pets: Path, tmp_path: Path) -> None:
+    """A pair that decisions keep: no split of the cleaned set tears it."""
+    samples = open_samples(pets)
+    kept = read_decisions(decided(tmp_path / "d.json", {"dog/3.png": "keep", "cat/7.png": "keep"}), samples)
+    folder = write_clean(samples, audit(samples, decisions=kept), tmp_path / "clean")
+    rows = csv.DictReader((folder / "clean.csv").read_text().splitlines())
+    group = {row["path"].removeprefix("../pets/"): row["group"] for row in rows}
+    assert group["dog/3.png"] == group["cat/7.png"] == "like cat/7.png"
+    assert {group[name] for name in group.keys() - {"dog/3.png", "cat/7.png"}} == {""}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from plexus.data import ImageData, Split, decode, load, pixel_statistics, read_batches, read_image
 from plexus.errors import ConfigError, DataError
@@ -418,3 +419,40 @@ def test_batches_from_anywhere_take_the_shape_of_a_model(tmp_path: Path) -> None
     assert sum(len(samples) for samples, _ in read_batches([folder], (1, 8, 6), skip_unreadable=True)) == 5
     with pytest.raises(ConfigError, match="name at least one image"):
         next(read_batches([], (1, 8, 6)))
+
+
+def _patients(folder: Path, columns: Callable[[int], str], count: int = 90) -> Path:
+    """Images of 30 patients and two classes in a table."""
+    rows = ["path,label" + (",group" if columns(0) else "")]
+    for i in range(count):
+        Image.new("L", (4, 4), i).save(folder / f"p{i // 3}-{i}.png")
+        rows.append(f"p{i // 3}-{i}.png,{'ab'[i % 2]}{columns(i)}")
+    (folder / "table.csv").write_text("\n".join(rows))
+    return folder / "table.csv"
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("named", ["column", "pattern"])
+def test_images_of_one_group_are_in_one_split(named: str, seed: int, tmp_path: Path) -> None:
+    column = named == "column"
+    table = _patients(tmp_path, lambda i: f",p{i // 3}" if column else "")
+    data = load(table, seed=seed, group_from=None if column else r"(p\d+)-")
+    of = [{name.split("-")[0] for name in split.names} for split in data.splits.values()]
+    assert sum(map(len, of)) == len(set.union(*of)) == 30
+    assert abs(len(data.test) - 18) <= 3
+    assert abs(len(data.val) - 0.15 * (90 - len(data.test))) <= 3
+    assert all(set(split.labels.tolist()) == {0, 1} for split in data.splits.values())
+    assert any("30 groups, each in one split" in note for note in data.notes)
+
+
+def test_images_without_a_group_stand_by_themselves(tmp_path: Path) -> None:
+    table = _patients(tmp_path, lambda i: f",{'one' if i < 45 else ''}")
+    data = load(table)
+    assert sum(any(int(name.split("-")[1][:-4]) < 45 for name in split.names) for split in data.splits.values()) == 1
+    assert any("46 groups" in note for note in data.notes)
+
+
+def test_a_class_of_too_few_groups_is_named(tmp_path: Path) -> None:
+    table = _patients(tmp_path, lambda i: f",{'xy'[i % 2]}{i % 4 if i % 2 else 0}")
+    with pytest.raises(DataError, match=r"class 'a' has 1 of the 3 groups needed \(one for train, val, test\)"):
+        load(table)

@@ -10,8 +10,11 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from plexus.audit._audit import Audit
 from plexus.audit._files import make_folder
+from plexus.audit._folds import parts_of
 from plexus.data import Sample, SampleSet
 from plexus.errors import RunError
 from plexus.record import atomic_write, check_place
@@ -21,7 +24,7 @@ def write_clean(samples: SampleSet, done: Audit, folder: str | Path, *, link: bo
     """Write what to keep: names as `keep.txt`, a table to train on as `clean.csv`, and with ``link`` a tree of links.
 
     `clean.csv` is a manifest of the images that are files, with the classes that decisions gave; `plexus fit` and all
-    else that reads images take it.
+    else that reads images take it. Near-duplicates that stay are of one ``group`` there, so that no split tears them.
 
     Args:
         samples: the set.
@@ -65,7 +68,7 @@ def write_clean(samples: SampleSet, done: Audit, folder: str | Path, *, link: bo
             for name, mask in _masks(samples, i):
                 _link(mask, draft / _beside(sample, name, target))
         atomic_write(draft / "keep.txt", "".join(f"{name}\n" for name in names))
-        if (text := _manifest(samples, kept, new, folder.absolute())) is not None:
+        if (text := _manifest(samples, kept, new, _together(samples, done, kept), folder.absolute())) is not None:
             atomic_write(draft / "clean.csv", text)
         if folder.is_dir():
             folder.rmdir()  # it is empty
@@ -103,7 +106,24 @@ def check_clean(samples: SampleSet, folder: str | Path, *, link: bool) -> None:
         raise RunError(f"{folder}: is not empty; name a new folder for the cleaned set")
 
 
-def _manifest(samples: SampleSet, kept: Sequence[int], new: Mapping[int, str], folder: Path) -> str | None:
+def _together(samples: SampleSet, done: Audit, kept: Sequence[int]) -> dict[int, str | None]:
+    """The group of each image that stays: those that pairs and groups connect have one, named by the first of them."""
+    pairs = done.findings.pairs
+    parts = parts_of(samples, np.array([p.a for p in pairs], np.int64), np.array([p.b for p in pairs], np.int64))
+    members: dict[int, list[int]] = {}
+    for i in kept:
+        members.setdefault(int(parts[i]), []).append(i)
+    names: dict[int, str | None] = {}
+    for rows in members.values():
+        given = next((samples.samples[i].group for i in rows if samples.samples[i].group is not None), None)
+        name = given if given is not None or len(rows) < 2 else f"like {samples.samples[rows[0]].name}"
+        names |= dict.fromkeys(rows, name)
+    return names
+
+
+def _manifest(
+    samples: SampleSet, kept: Sequence[int], new: Mapping[int, str], groups: Mapping[int, str | None], folder: Path
+) -> str | None:
     """A CSV manifest of what is kept, with paths from its own folder; None where an image is no file.
 
     Names stand as they are: an apostrophe before a formula would name another file.
@@ -112,11 +132,13 @@ def _manifest(samples: SampleSet, kept: Sequence[int], new: Mapping[int, str], f
         return None
     some = [samples.samples[i] for i in kept]
     columns = [c for c in ("label", "mask", "group", "split") if any(getattr(s, c) is not None for s in some)]
+    if any(groups.values()) and "group" not in columns:
+        columns.append("group")
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
     table.writerow(["path", *columns])
     for i, sample in zip(kept, some, strict=True):
-        values = {"label": new.get(i, sample.label), "group": sample.group, "split": sample.split}
+        values = {"label": new.get(i, sample.label), "group": groups[i], "split": sample.split}
         values["mask"] = "|".join(_path(mask, folder) for _, mask in _masks(samples, i))
         table.writerow([_path(samples.images[i], folder), *(values[c] for c in columns)])
     return out.getvalue()

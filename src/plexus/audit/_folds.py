@@ -93,7 +93,7 @@ def folds(
     check_folds(k, seed)
     gone = set(dropped)
     kept = np.array([sample.name not in gone for sample in samples.samples], bool)
-    _, parts = np.unique(_parts(samples, near)[kept], return_inverse=True)
+    _, parts = np.unique(parts_of(samples, near.a, near.b)[kept], return_inverse=True)
     count = len(np.unique(parts))
     if count < k:
         if not count:
@@ -160,10 +160,10 @@ def deal(groups: I64, strata: I64, k: int, seed: int) -> I64:
     return fold[groups]
 
 
-def _parts(samples: SampleSet, near: NearDuplicates) -> I64:
+def parts_of(samples: SampleSet, one: I64, other: I64) -> I64:
     """The part of each image: those that hang together by pairs and groups have one number."""
     first: dict[str, int] = {}
-    a, b = [near.a], [near.b]
+    a, b = [one], [other]
     for i, sample in enumerate(samples.samples):
         if sample.group is not None:
             a.append(np.array([first.setdefault(sample.group, i)]))

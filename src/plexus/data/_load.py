@@ -36,6 +36,7 @@ def load(
     skip_unreadable: bool = False,
     limit: int | None = None,
     label: str | None = None,
+    group_from: str | None = None,
     unlabelled: bool = False,
     fit: Fit | Literal["auto"] = "squash",
     cache: str | Path | None = None,
@@ -45,8 +46,9 @@ def load(
     A test or validation split that the data brings is kept whole. Otherwise test images are chosen first, out of all;
     then ``limit`` keeps that many of the others; then validation images are chosen out of what is left. Every choice
     keeps the shares of the classes (at least one image of each class everywhere) and follows from the seed and from
-    the order of the images: sorted by class and path in folders, as stored elsewhere. Where all images are grey they
-    keep one channel; one colour image gives all of them three.
+    the order of the images: sorted by class and path in folders, as stored elsewhere. Where images have groups
+    (patients, videos, clusters of near-duplicates), whole groups are chosen for test and validation. Where all images
+    are grey they keep one channel; one colour image gives all of them three.
 
     Args:
         spec: ``digits`` (scikit-learn's), a folder of class folders (alone or below ``train``, ``val``, ``test``), a
@@ -60,6 +62,8 @@ def load(
         skip_unreadable: leave out images that cannot be read, and list them in ``skipped``.
         limit: the number of images for training and validation together; of a given validation split none count.
         label: the label column, where a table has several that could be it.
+        group_from: a regular expression searched for in each file name; its first group names the patient, the video or
+            whatever else must stay together. A manifest may have the column ``group`` instead.
         unlabelled: take a folder of images without classes too; its labels are -1.
         fit: what becomes of images of another aspect ratio than `size`: squash | letterbox | crop, see `resize_image`;
             auto squashes where all images have one aspect ratio, as far as 512 of them tell, and else takes letterbox.
@@ -91,7 +95,9 @@ def load(
             fingerprint = _fingerprint(parts, ())
             return _in_order(samples, parts, classes=(), fingerprint=fingerprint, given=given, **facts)
 
-    samples = spec if isinstance(spec, SampleSet) else open_labelled(spec, label)
+    if group_from is not None and isinstance(spec, SampleSet):
+        raise DataError("--group-from reads names of files; images in memory have none")
+    samples = spec if isinstance(spec, SampleSet) else open_labelled(spec, label, group_from)
     if not all(sample.label is not None for sample in samples.samples):
         raise DataError(f"{samples.where}: no labels: give one class per image")
     labels, rows = _labels(samples), _given_splits(samples)
@@ -99,12 +105,15 @@ def load(
     _check_classes(samples, {split: labels[at] for split, at in rows.items()})
     pool, classes = labels[rows["train"]], len(samples.classes)
     carved = [split for split in ("val", "test") if split not in given]
-    require(pool, samples.classes, ["train", *carved], samples.where)
+    groups = _groups(samples) if carved else None
+    in_pool = None if groups is None else groups[rows["train"]]
+    require(pool, samples.classes, ["train", *carved], samples.where, in_pool)
 
     to_test = np.zeros(len(pool), bool)
     if "test" in carved:
         spare = len(carved)
-        to_test[choose(pool, round(test * len(pool)), classes, seed, Stage.TEST, low=1, spare=spare)] = True
+        total = round(test * len(pool))
+        to_test[choose(pool, total, classes, seed, Stage.TEST, low=1, spare=spare, groups=in_pool)] = True
     test_rows, rest = rows["train"][to_test], rows["train"][~to_test]
     if limit is not None and limit < len(rest):
         low = 1 + ("val" in carved)
@@ -115,14 +124,17 @@ def load(
 
     parts, kept, facts = asked.decoded(samples, labels, rows)
     fingerprint = _fingerprint(parts, samples.classes)
+    is_test = np.isin(kept["train"], test_rows)
+    in_rest = None if groups is None else groups[kept["train"][~is_test]]
     if "test" in carved:
-        is_test = np.isin(kept["train"], test_rows)
         parts["test"] = parts["train"].take(np.flatnonzero(is_test))
         parts["train"] = parts["train"].take(np.flatnonzero(~is_test))
     left = parts["train"].labels.numpy()
-    require(left, samples.classes, ["train", "val"] if "val" in carved else ["train"], samples.where)
+    require(left, samples.classes, ["train", "val"] if "val" in carved else ["train"], samples.where, in_rest)
+    if groups is not None:
+        facts["notes"] = (*facts.get("notes", ()), f"{len(np.unique(groups)):,} groups, each in one split")
     if "val" in carved:
-        chosen = choose(left, round(val * len(left)), classes, seed, Stage.VAL, low=1, spare=1)
+        chosen = choose(left, round(val * len(left)), classes, seed, Stage.VAL, low=1, spare=1, groups=in_rest)
         parts["val"] = parts["train"].take(chosen)
         parts["train"] = parts["train"].take(np.setdiff1d(np.arange(len(left)), chosen))
     return _in_order(samples, parts, classes=samples.classes, fingerprint=fingerprint, given=given, **facts)
@@ -165,6 +177,18 @@ def _check_classes(samples: SampleSet, labels: Mapping[str, Indices]) -> None:
 def _labels(samples: SampleSet) -> Indices:
     index = {name: i for i, name in enumerate(samples.classes)}
     return np.array([index[str(sample.label)] for sample in samples.samples], np.int64)
+
+
+def _groups(samples: SampleSet) -> Indices | None:
+    """Groups as numbers, an image without one by itself; None where no image has one."""
+    named = [sample.group for sample in samples.samples]
+    number = {group: i for i, group in enumerate(dict.fromkeys(group for group in named if group is not None))}
+    alone = len(number) + np.arange(len(named))
+    return (
+        np.array([own if g is None else number[g] for g, own in zip(named, alone.tolist(), strict=True)])
+        if number
+        else None
+    )
 
 
 def _given_splits(samples: SampleSet) -> dict[str, Indices]:

@@ -99,7 +99,7 @@ def open_samples(
     return replace(_gathered(spec, path, where, layout, entries, classes, notes, left_out), ignore=ignore)
 
 
-def open_labelled(spec: str | Path, label: str | None) -> SampleSet:
+def open_labelled(spec: str | Path, label: str | None, group_from: str | None = None) -> SampleSet:
     """Find images that all have a class, and a split to train on: digits, class folders, a table, the hub."""
     notes: list[str] = []
     left_out: list[str] = []
@@ -124,6 +124,8 @@ def open_labelled(spec: str | Path, label: str | None) -> SampleSet:
         notes, left_out = tree.left_out()
         layout, entries = "classes", find_classes(tree)
         classes = _classes(entries)
+    if group_from is not None:
+        entries = _with_groups(entries, where, layout, group_from, notes)
     return _gathered(spec, path, where, layout, entries, classes, notes, left_out)
 
 

@@ -1,4 +1,4 @@
-"""Seeded choice of images that keeps the share of every class."""
+"""Seeded choice of images that keeps the share of every class, and groups together."""
 
 from __future__ import annotations
 
@@ -46,8 +46,24 @@ def apportion(counts: Sequence[int], total: int, *, low: int, spare: int) -> Ind
     return share
 
 
-def choose(labels: Indices, total: int, classes: int, seed: int, stage: Stage, *, low: int, spare: int) -> Indices:
-    """Choose images at random, class by class, as `apportion` says; return indices into ``labels``, ascending."""
+def choose(
+    labels: Indices,
+    total: int,
+    classes: int,
+    seed: int,
+    stage: Stage,
+    *,
+    low: int,
+    spare: int,
+    groups: Indices | None = None,
+) -> Indices:
+    """Choose images at random, class by class, as `apportion` says; return indices into ``labels``, ascending.
+
+    With the group of every image, whole groups are chosen, and the shares are met as nearly as these allow; every class
+    has at least ``low`` groups among the chosen (as far as they are free) and ``spare`` among the others.
+    """
+    if groups is not None:
+        return _choose_groups(labels, groups, total, classes, seed, stage, low=low, spare=spare)
     share = apportion(np.bincount(labels, minlength=classes).tolist(), total, low=low, spare=spare)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(int(stage),)))
     order = rng.permutation(len(labels))
@@ -57,8 +73,40 @@ def choose(labels: Indices, total: int, classes: int, seed: int, stage: Stage, *
     return np.sort(np.concatenate([by_class[a : a + k] for a, k in zip(starts, share, strict=True)]))
 
 
-def require(labels: Indices, classes: Sequence[str], needed: Sequence[str], where: str) -> None:
-    """Refuse a class with fewer images than there are splits that need one of it."""
+def _choose_groups(
+    labels: Indices, groups: Indices, total: int, classes: int, seed: int, stage: Stage, *, low: int, spare: int
+) -> Indices:
+    rows, of = np.unique(groups, return_inverse=True)
+    counts = np.zeros((len(rows), classes), np.int64)
+    np.add.at(counts, (of, labels), 1)
+    share = apportion(counts.sum(0).tolist(), total, low=low, spare=spare)
+    left = (counts > 0).sum(0)  # groups of each class that are not chosen
+    chosen = np.zeros(len(rows), bool)
+    order = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(int(stage),))).permutation(len(rows))
+    for least in (False, True):  # first what brings the shares nearer, then one group of a class that has none
+        for row in order[~chosen[order]].tolist():
+            here, got = counts[row], counts[chosen].sum(0)
+            nearer = np.abs(share - got - here).sum() < np.abs(share - got).sum()
+            lacks = bool(((here > 0) & (got < low)).any())
+            if (lacks if least else nearer) and (left - (here > 0) >= spare)[here > 0].all():
+                chosen[row] = True
+                left -= here > 0
+    return np.flatnonzero(chosen[of])
+
+
+def require(
+    labels: Indices, classes: Sequence[str], needed: Sequence[str], where: str, groups: Indices | None = None
+) -> None:
+    """Refuse a class with fewer images, or groups of images, than there are splits that need one of it."""
+    if groups is not None:
+        pairs = np.unique(np.stack([labels, groups]), axis=1)[0]
+        counts = np.bincount(pairs, minlength=len(classes))
+        smallest = int(counts.argmin())
+        if counts[smallest] < len(needed):
+            has = f"class {classes[smallest]!r} has {counts[smallest]} of the {len(needed)} groups needed"
+            raise DataError(
+                f"{where}: {has} (one for {', '.join(needed)}): add groups, or leave them out for splits that tear them"
+            )
     counts = np.bincount(labels, minlength=len(classes))
     smallest = int(counts.argmin())
     if counts[smallest] < len(needed):

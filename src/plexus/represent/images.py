@@ -39,7 +39,7 @@ def load_images(config: RepresentConfig) -> Images:
     data = load(
         config.data, size=config.size, seed=config.seed, val=config.val, test=config.test,
         skip_unreadable=config.skip_unreadable, limit=config.limit if config.classes is None else None,
-        label=config.label, unlabelled=config.labels == "none",
+        label=config.label, group_from=config.group_from, unlabelled=config.labels == "none",
     )  # fmt: skip
     if config.classes is not None:
         if not data.classes:

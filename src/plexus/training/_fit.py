@@ -124,6 +124,7 @@ def load_data(config: FitConfig, memory: Any = None) -> ImageData:
     return load(
         config.data if memory is None else memory.samples, size=config.side, seed=config.seed, val=config.val,
         test=config.test, skip_unreadable=config.skip_unreadable, limit=config.limit, label=config.label,
+        group_from=config.group_from,
         fit=config.fit or "auto", cache=config.cache,
     )  # fmt: skip
 

@@ -233,6 +233,10 @@ class ImageOptions(Options):
         0.2, "data", "share of all images held out for the test, where the data has no test split", gt=0, lt=1
     )
     label: str | None = option(None, "data", "the column of the labels, where a table has several")
+    group_from: str | None = option(
+        None, "data", "regex on the file name; its first group names what stays in one split, such as the patient",
+        default="the column group of a manifest",
+    )  # fmt: skip
 
 
 class Declared:
