@@ -66,6 +66,15 @@ def test_answers_are_of_the_kind_of_the_labels(run: plexus.Run) -> None:
     assert run.score(images, labels) == (answers == labels).mean()
 
 
+def test_images_on_another_scale_than_files_are_told(run: plexus.Run) -> None:
+    images, _ = bars(4, seed=1)
+    files = plexus.load(run.folder)
+    files.record.data.scale = None  # as of a training on files, 0..255
+    with pytest.warns(UserWarning, match=r"reach 1, those of the training were on the scale 0\.\.255"):
+        files.predict(images)
+    assert len(files.predict((255 * images).astype(np.uint8))) == 4
+
+
 def test_a_score_takes_the_labels_that_images_bring(run: plexus.Run, tmp_path: Path) -> None:
     images, labels = bars(40, seed=1)
     expected = run.score(images, labels)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import html
 import inspect
 import json
+import math
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from plexus.graph import Wiring
 
 _Legos = Callable[[Sequence[int]], Sequence[Any]]
+DARK = 16
+"""The brightest pixel of images that most likely are on another scale than 0..255."""
 _WIDEST = 65535
 """White in 16-bit files that use all of their bits."""
 EXPORTS = ("onnx", "int8", "torch")
@@ -492,6 +496,12 @@ class Run:
             samples = open_samples(images, masks=False)
         else:
             samples = in_memory(images, scale=self.scale, trained=True, in_shape=self.in_shape).samples
+            top = float(images.max()) if hasattr(images, "shape") and len(images) else math.inf
+            if self.scale is None and 0 < top <= DARK:
+                warnings.warn(
+                    f"these images reach {top:g}, those of the training were on the scale 0..255: bring them to it, or "
+                    "the answers mean nothing", stacklevel=3,
+                )  # fmt: skip
         samples.white.value = self.record.data.white or _WIDEST  # of 16-bit files: as in the training
         return samples
 

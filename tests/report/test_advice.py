@@ -96,7 +96,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "never wider": (
         {"controls": [{"name": "direct", "accuracy": 0.99, "ci": [0.98, 0.995]}]},
-        "The same net, never wider, is better by 4.0 points: a larger budget (`--keep 0.7`) keeps more.",
+        "The same net, never wider, is better by 4.0 points: here cutting did not pay.",
     ),
     "as good": (
         {"controls": [{"name": "resnet", "accuracy": 0.945, "ci": [0.93, 0.957], "parameters": 60_000}]},
@@ -137,12 +137,18 @@ def test_other_runs_do_not_find_the_same() -> None:
 
 
 def test_a_larger_budget_is_named_by_the_one_that_was_given() -> None:
-    worse = [{"name": "direct", "accuracy": 0.99, "ci": [0.98, 0.995]}]
+    worse = [{"name": "resnet", "accuracy": 0.99, "ci": [0.98, 0.995]}]
     asked = {"max_params": 200_000, "max_ms": 0.25, "keep": None}
     for name, value in asked.items():
         record = run(controls=worse, config={name: value}, plan={"channels": 0.75})
         option = {"max_params": "--max-params 400000", "max_ms": "--max-ms 0.5", "keep": "--keep 1"}[name]
         assert f"(`{option}`)" in next_steps(record)[0]
+
+
+@pytest.mark.parametrize(("latency", "named"), [(0.219, "ResNet that takes as long"), (0.1, "ResNet (0.1 ms an image")])
+def test_what_did_not_take_as_long_is_not_said_to(latency: float, named: str) -> None:
+    plain = [{"name": "resnet", "accuracy": 0.99, "ci": [0.98, 0.995], "latency_ms": latency}]
+    assert named in next_steps(run(controls=plain, final={"latency_ms": 0.2}), plain=True)[0]
 
 
 def test_nothing_is_advised_without_a_tested_net() -> None:

@@ -204,6 +204,13 @@ def test_the_agreement_is_the_rank_correlation(offset: float) -> None:
     )
 
 
+def test_few_connections_tell_nothing_of_the_gates() -> None:
+    record = make_record(9, **QUIET)
+    for edge in record.edges[11:]:
+        edge.ablation = None
+    assert "rank correlation" not in said(render(record))
+
+
 @pytest.mark.parametrize(("ablation", "text"), [(None, "nothing to hold the gates against"), (0.5, "measured again.")])
 def test_the_agreement_says_when_there_is_none(ablation: float | None, text: str) -> None:
     record = make_record(9, **QUIET)

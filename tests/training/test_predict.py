@@ -27,9 +27,10 @@ class ByBrightness(nn.Module):
         return torch.cat([0.6 - mean, mean - 0.4, mean * 0], 1) * 8
 
 
-def make_run(folder: Path, channels: int = 3, greys: int | None = None) -> Path:
+def make_run(folder: Path, channels: int = 3, greys: int | None = None, original: Sequence[int] = ()) -> Path:
     folder.mkdir()
     data = {"classes": CLASSES, "in_shape": [channels, 16, 16], "name": "made", "greys": greys}
+    data |= {"original_size": list(original)}
     record = {"format": 1, "kind": "fit", "finished": True, "data": data, "machine": {"cores": 1}}
     FitRecord.from_dict(record).write(folder / "record.json")
     means = ", ".join(str(100 + k) for k in range(channels))
@@ -48,6 +49,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_run(place / "run")
     make_run(place / "grey run", channels=1)
     make_run(place / "mixed run", greys=3)
+    make_run(place / "enlarged run", original=(8, 8))
     (place / "new").mkdir()
     photo(20).save(place / "new" / "=1+1.png")
     photo(230).save(place / "new" / "b.png")
@@ -82,6 +84,7 @@ def test_images_unlike_the_training_are_told(place: Path) -> None:
         "low.png": ["of half the model's size or less"],
     }  # fmt: skip
     assert unlike(place / "grey run", [place / "new"])["b.png"] == ["in colour, not grey"]
+    assert unlike(place / "enlarged run", [place / "new"])["low.png"] == []  # those were as small
     assert unlike(place / "mixed run", [place / "new"])["grey.png"] == []  # there were such in the training
 
 

@@ -134,6 +134,10 @@ def segment_summary(record: Any, page: Path) -> None:
             f"{errors.false_positives} of {errors.negatives}",
             f"{errors.false_negatives} of {errors.positives}",
         ))  # fmt: skip
+    found = record.results[record.chosen].presence if record.chosen in record.results else None
+    if found and 0 < found.positives == found.false_negatives:
+        alone = ": its Dice comes of empty images alone" if found.negatives else ""
+        print(f"plexus: nothing was found, the target was missed wherever it is{alone}", file=sys.stderr)
     titles = ("gate", "Dice", "95 %", "if present", "false masks", "missed")  # 80 columns hold all for 9,999 images
     table(titles, rows, f"{len(record.images)} images, {record.measured_on}; ", page)
 

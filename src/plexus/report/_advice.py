@@ -17,6 +17,8 @@ USUAL = 24
 """Epochs that `plexus fit` takes by itself."""
 APART = 0.08
 """A gap between training and test images, from which the net has learned its images by heart."""
+SAME_TIME = 1.15
+"""Two times that are further apart are not the same, however they were to be."""
 KNOWN = 0.03
 """Half an interval of the accuracy, above which the test images are few."""
 PLAIN = str.maketrans({THIN: " ", MINUS: "-", "\u2013": "-", "\u00d7": "x", "\u201c": "'", "\u201d": "'"})
@@ -202,7 +204,8 @@ def _cutting(record: FitRecord, final: FitRecord.Result) -> str | None:
         )
     direct = record.result("direct")
     if not text and direct is not None and (ends := difference(final, direct)) and ends[1] < 0:
-        text = f"The same net, never wider, is better by {points((direct.accuracy or 0) - (final.accuracy or 0))[1:]}"
+        gain = points((direct.accuracy or 0) - (final.accuracy or 0))[1:]
+        return f"The same net, never wider, is better by {gain}: here cutting did not pay."
     return f"{text}: a larger budget ({_larger(record)}) keeps more." if text else None
 
 
@@ -237,14 +240,17 @@ def _no_better(record: FitRecord, final: FitRecord.Result) -> str | None:
     if plain is None or ends is None:
         return None
     tested, size = plural(record.data.counts.get("test", 0), "test image"), ""
+    named, own, its = "A plain ResNet that takes as long", final.latency_ms, plain.latency_ms
+    if own and its and max(own, its) > SAME_TIME * min(own, its):  # it was chosen by such a time, and then timed anew
+        named = f"A plain ResNet ({its:.2g} ms an image where this net takes {own:.2g})"
     if final.parameters and plain.parameters and plain.parameters > 1.2 * final.parameters:
         size = f" This net has {decimal(plain.parameters / final.parameters, 1)} times fewer parameters."
     if ends[0] > 0:
         return None
     gain = f"{points((final.accuracy or 0.0) - (plain.accuracy or 0.0))} ({points(ends[0])[:-7]} to {points(ends[1])})"
     if ends[1] < 0:
-        return f"A plain ResNet that takes as long is better: {gain}. Use that, or a larger budget ({_larger(record)})."
-    return f"A plain ResNet that takes as long is as good, as far as {tested} can tell: {gain}.{size}"
+        return f"{named} is better: {gain}. Use that, or a larger budget ({_larger(record)})."
+    return f"{named} is as good, as far as {tested} can tell: {gain}.{size}"
 
 
 def difference(one: FitRecord.Result, other: FitRecord.Result) -> tuple[float, float] | None:
@@ -276,9 +282,14 @@ def _uncertain(record: FitRecord, final: FitRecord.Result) -> str | None:
 def _nothing(record: FitRecord) -> str:
     audit = f"{known} looks for copies and wrong labels; " if (known := _audit(record)) else ""
     return (
-        f"Nothing in these figures asks for another run. Before you rely on it: {audit}`plexus probe RUN DATA` shows "
-        "what turned images do to it, and images from elsewhere tell more than any figure here."
+        f"Nothing in these figures asks for another run. Before you rely on it: {audit}"
+        f"`plexus probe RUN {_images(record)}` shows what turned images do to it, and images from elsewhere tell more "
+        "than any figure here."
     )
+
+
+def _images(record: FitRecord) -> str:
+    return "DATA" if record.data.spec.startswith("(") else record.data.spec
 
 
 def _audit(record: FitRecord) -> str:

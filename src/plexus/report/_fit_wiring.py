@@ -18,6 +18,8 @@ from plexus.report._formatting import NONE, count, decimal, plural
 
 REACHES = ((1, "next layer"), (2, "2"), (4, "3\u20134"), (7, "5\u20137"), (11, "8\u201311"), (math.inf, "12 or more"))
 """Classes of how many layers a connection spans: upper bound and name."""
+ENOUGH = 12
+"""Connections from which on a rank correlation says something: .5 is beyond chance there."""
 STILL = 0.02
 """A gate that moves less is not seen to move."""
 Gates = list[list[float | None]]
@@ -210,7 +212,7 @@ def _agreement(pairs: Sequence[tuple[Any, Any]]) -> str:
         return "No connection was cut on its own in this run, so there is nothing to hold the gates against."
     text = "Each connection was cut on its own and the validation loss measured again."
     correlation = _spearman(pairs)
-    if correlation is None:
+    if correlation is None or len(pairs) < ENOUGH:
         return text
     strength = (
         "the gates order the connections almost as ablation does"

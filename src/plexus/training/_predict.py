@@ -63,7 +63,7 @@ def predict(
         answers.append(entry)
         if pixels is None:
             continue
-        entry["unlike"] = _unlike(pixels, shape, grey=grey)
+        entry["unlike"] = _unlike(pixels, shape, record.data.original_size, grey=grey)
         waiting.append((entry, to_shape(pixels, shape, record.data.fit or "squash")))
         if len(waiting) == _BATCH:
             _answer(session, waiting, record.data.classes, folder)
@@ -104,7 +104,7 @@ def _read(
                 step()
 
 
-def _unlike(pixels: NDArray[np.uint8], shape: Sequence[int], *, grey: bool) -> list[str]:
+def _unlike(pixels: NDArray[np.uint8], shape: Sequence[int], original: Sequence[float], *, grey: bool) -> list[str]:
     """Ways in which an image is unlike those that a model was trained on, as far as that can be seen without them."""
     channels, *size = shape
     colourless = pixels.ndim == 2 or bool((np.ptp(pixels, 2) <= COLOURLESS).all())
@@ -113,7 +113,7 @@ def _unlike(pixels: NDArray[np.uint8], shape: Sequence[int], *, grey: bool) -> l
         words.append("grey, not in colour")
     if channels == 1 and not colourless:
         words.append("in colour, not grey")
-    if 2 * min(pixels.shape[:2]) <= min(size):
+    if 2 * min(pixels.shape[:2]) <= min(*size, *original):  # those of the training may have been enlarged, too
         words.append("of half the model's size or less")
     if float(np.max(pixels.std((0, 1)))) < FLAT:
         words.append("almost constant")
