@@ -102,16 +102,17 @@ class TrialModule(TrainingModule):
     Args:
         net: what is trained.
         images, masks: as in `MaskedImages`.
-        steps, passes, seed, augment, lr: see `train`.
+        steps, passes, seed, augment, lr, positives_only: see `train`.
         presence: weight of presence in the loss.
     """
 
     def __init__(
         self, net: nn.Module, images: Tensor, masks: Tensor, *, steps: int, passes: int, seed: int, presence: float,
-        augment: Mapping[str, Any], lr: float,
+        augment: Mapping[str, Any], lr: float, positives_only: bool,
     ) -> None:  # fmt: skip
         super().__init__(net, Schedule(epochs=passes, whole=passes, first=0, lr=lr, seed=seed), steps // passes)
-        self.images, self.masks, self.presence, self.augment = images, masks, presence, augment
+        self.images, self.masks, self.augment = images, masks, augment
+        self.loss_options: dict[str, Any] = {"presence_weight": presence, "positives_only": positives_only}
         self.order, self.total = torch.empty(0, dtype=torch.long), 0.0
         self.losses, self.dice = list[float](), list[float]()
 
@@ -128,7 +129,7 @@ class TrialModule(TrainingModule):
         return loss
 
     def loss(self, images: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
-        return segmentation_loss(self.net(scaled(images)), targets, presence_weight=self.presence)
+        return segmentation_loss(self.net(scaled(images)), targets, **self.loss_options)
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.AdamW(self.net.parameters(), self.schedule.lr, weight_decay=1e-2)
@@ -139,7 +140,7 @@ class TrialModule(TrainingModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         images, masks = batch
         out = self.net(scaled(images))
-        self.losses += [segmentation_loss(out, masks.float(), presence_weight=self.presence).item()] * len(images)
+        self.losses += [segmentation_loss(out, masks.float(), **self.loss_options).item()] * len(images)
         probability = out.mask_logits[:, 0].sigmoid().float()
         self.dice += dice(probability.cpu().numpy() > 0.5, masks[:, 0].cpu().numpy()).tolist()
 
@@ -180,7 +181,7 @@ class Steps(Batches):
 def train(
     images: Tensor, masks: Tensor, val: tuple[Tensor, Tensor], *, steps: int, passes: int, seed: int, width: int = 8,
     stem: int = 1, net: nn.Module | None = None, augment: Mapping[str, Any] = MappingProxyType({}),
-    lr: float = LR,
+    lr: float = LR, positives_only: bool = False,
 ) -> Trained:  # fmt: skip
     """Train a U-Net from one seed for a number of steps.
 
@@ -194,6 +195,7 @@ def train(
         net: a net of one's own, which has no answer on presence, in place of the U-Net.
         augment: strengths of `augment_pair`, where they are not its own.
         lr: peak learning rate.
+        positives_only: the Dice term counts images with a target only.
 
     Raises:
         TrainingError: the loss is no longer a number.
@@ -202,7 +204,16 @@ def train(
     presence = 0.5 if net is None else 0.0
     net = (UNet(1, width=width, levels=4, stem=stem) if net is None else net).train()
     module = TrialModule(
-        net, images, masks, steps=steps, passes=passes, seed=seed, presence=presence, augment=augment, lr=lr
+        net,
+        images,
+        masks,
+        steps=steps,
+        passes=passes,
+        seed=seed,
+        presence=presence,
+        augment=augment,
+        lr=lr,
+        positives_only=positives_only,
     )
     held = Split(*val, names=("",) * len(val[0]))
     batches = Steps(held, held, BATCH, seed, val_size=_EVALUATED, count=steps // passes)

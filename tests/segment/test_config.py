@@ -24,6 +24,14 @@ def test_sizes(size: Any, shape: tuple[int, int]) -> None:
     assert SegmentConfig(size=size).shape == shape
 
 
+@pytest.mark.parametrize(
+    ("options", "stem"),
+    [({}, 2), ({"size": 64}, 1), ({"size": (64, 65)}, 2), ({"size": 64, "stem": 2}, 2), ({"preset": "nerve"}, 1)],
+)
+def test_small_images_are_computed_at_their_whole_size(options: dict[str, Any], stem: int) -> None:
+    assert SegmentConfig(**options).stem_stride == stem
+
+
 def test_a_gate_may_be_a_number() -> None:
     gate: Any = 0.25
     assert SegmentConfig(gate=gate).gate == "0.25"

@@ -11,6 +11,7 @@ import pytest
 
 from plexus.data import load_segmentation, open_samples
 from plexus.errors import DataError
+from plexus.metrics import dice
 from plexus.segment import SegmentConfig, finished, train
 from plexus.segment.gate import Gate
 from plexus.segment.nets import enlarge, from_bytes, load_net, predict_proba, to_bytes
@@ -57,6 +58,18 @@ def test_kept_answers_are_those_of_the_kept_nets(crossed: Path, scans: Path) -> 
         maps, logits = predict_proba([load_net(crossed / f"model-{fold}.safetensors")], pairs.images[rows])
         assert np.abs(to_bytes(maps).astype(int) - kept["probability"][rows]).max() <= 1
         np.testing.assert_allclose(logits, kept["logit"][rows], atol=1e-5)
+
+
+def test_dice_of_an_epoch_is_of_masks_where_presence_is_likely(tmp_path: Path) -> None:
+    scans = write_discs(tmp_path / "scans", absent=2)
+    run = train(small(scans, cv=2, group_from=r"^p\d+", epochs=6, lr=0.03), run=tmp_path / "run")
+    kept, record = np.load(run / "oof.npz", allow_pickle=False), read_record(run / "record.json")
+    truth = np.unpackbits(kept["truth"], axis=-1, count=32).astype(bool)
+    drawn = (from_bytes(kept["probability"]) > 0.5) & (kept["logit"] > 0)[:, None, None]
+    assert ((from_bytes(kept["probability"]) > 0.5).any((1, 2)) & (kept["logit"] <= 0)).any()  # emptied by presence
+    for fold in record["folds"]:
+        rows = kept["fold"] == fold["fold"]
+        assert fold["epochs"][-1]["val_dice"] == pytest.approx(dice(drawn[rows], truth[rows]).mean(), abs=1e-4)
 
 
 def test_the_figures_follow_from_the_kept_answers(crossed: Path, scans: Path) -> None:

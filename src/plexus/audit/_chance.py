@@ -1,4 +1,4 @@
-"""What chance makes of the scores of pairs: learned from mirror images of others, and which pairs are surer than it."""
+"""Chance among the scores of pairs: learned from mirror images of others; and the pairs that are surer than it."""
 
 from __future__ import annotations
 

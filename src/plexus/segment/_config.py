@@ -12,6 +12,7 @@ from pydantic.dataclasses import dataclass
 from plexus.errors import ConfigError
 from plexus.training import Options, option
 
+WHOLE = 64  # pixels a side up to which nets compute at the whole size by default
 _SKIPS, _VARIED = {"wiring": "skips"}, {"augment": True}
 
 
@@ -121,8 +122,8 @@ class SegmentConfig(Options):
     neuron: Literal["plain", "rot8", "rot4", "unit"] = option(
         "plain", "network", "neuron of the convolutions larger than 1x1"
     )
-    stem: Literal[1, 2] = option(
-        2, "network", "preset modern computes at half the size (2, far faster) or the whole (1)"
+    stem: Literal[1, 2] | None = option(
+        None, "network", f"preset modern computes at the whole size (1) or half of it (2: above {WHOLE} pixels a side)"
     )
     wiring: Literal["skips"] | None = option(
         None, "wiring", "every decoder level may see every encoder level; the weakest connections are cut"
@@ -130,13 +131,15 @@ class SegmentConfig(Options):
     keep: float = option(0.3, "wiring", "share of these connections to keep", gt=0, le=1, needs=_SKIPS)
     cut: float = option(0.5, "wiring", "share of the epochs after which the others are cut", gt=0, lt=1, needs=_SKIPS)
     gate_lr: float = option(0.05, "wiring", "peak learning rate of their gates", ge=0, needs=_SKIPS)
-    epochs: int = option(40, "training", "passes over the training images", ge=1)
+    epochs: int = option(90, "training", "passes over the training images", ge=1)
     batch_size: int = option(8, "training", "images in a batch, per process", ge=1)
     lr: float = option(0.005, "training", "peak learning rate (AdamW, one cycle)", gt=0)
     loss: Literal["image", "batch"] = option(
         "image", "training", "Dice of each image with cross-entropy, or of the whole batch as in the notes"
     )
-    positives_only: bool = option(False, "training", "the Dice term counts images with a target only")
+    positives_only: bool = option(
+        True, "training", "Dice counts images with a target only: the net draws as if it were there, the gate decides"
+    )
     presence_weight: float = option(0.5, "training", "weight of the cross-entropy of presence", ge=0)
     gate: Annotated[str, BeforeValidator(_gate), AfterValidator(_checked)] = option(
         "expected",
@@ -145,6 +148,13 @@ class SegmentConfig(Options):
         must="none, expected, or a probability between 0 and 1",
     )
     onnx: bool = option(True, "output", "write every net as ONNX, too")
+
+    @property
+    def stem_stride(self) -> int:
+        """Return the stem of the net: the one that is given, or by the size of the images."""
+        if self.preset == "nerve":
+            return 1
+        return self.stem or (1 if max(self.shape) <= WHOLE else 2)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -147,7 +147,8 @@ class SegmentationModule(TrainingModule):
         out = self(images)
         self.val_loss.update(self._compared(out, masks, ignored), len(images))
         counted = torch.ones_like(masks, dtype=torch.bool) if ignored is None else ~ignored
-        self.val_dice.update(batch_dice((out.mask_logits > 0) & counted, (masks > 0) & counted).mean(), len(images))
+        drawn = (out.mask_logits > 0) & (out.presence_logit > 0)[:, None, None, None]  # the gate is chosen at the end
+        self.val_dice.update(batch_dice(drawn & counted, (masks > 0) & counted).mean(), len(images))
 
     def measured(self) -> dict[str, Any]:
         return self.take(train_loss=self.train_loss, val_loss=self.val_loss, val_dice=self.val_dice)

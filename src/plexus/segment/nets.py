@@ -65,7 +65,7 @@ def build(config: SegmentConfig, channels: int, seed: int) -> UNet:
             neuron=config.neuron,
             skips="all" if config.wiring == "skips" else "same",
             in_size=config.shape,
-            stem=config.stem if config.preset == "modern" else 1,
+            stem=config.stem_stride,
         )
 
 
