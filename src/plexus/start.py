@@ -16,6 +16,8 @@ class Stop:
 
     at: float | None = None
     """The time of the first signal; None before it."""
+    by: int = signal.SIGTERM
+    """Its number."""
     told = False
     """The line is printed."""
 
@@ -47,6 +49,16 @@ def _is_command() -> bool:
     return own and (processes is None or processes.parent_process() is None)
 
 
+def _open_streams() -> None:
+    """Put nothing where a stream is closed: the next file to be opened would take its number, and be written over."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115 - until the end
+
+
 def _in_utf8() -> None:
     """Start once more with names in UTF-8 where the locale is ASCII: they are, and Python would not read them."""
     if sys.getfilesystemencoding() != "ascii" or "utf8" in sys._xoptions or not sys.executable:
@@ -58,6 +70,7 @@ def _in_utf8() -> None:
 
 if _is_command():
     install(at_once)
+    _open_streams()
     atexit.register(install, signal.SIG_IGN)  # the last of them: then Python takes its handlers away and is torn down
     _in_utf8()
     if "utf8" in sys._xoptions and hasattr(signal, "pthread_sigmask"):  # not on Windows

@@ -20,6 +20,7 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         save(tmp_path / "images" / f"{i}.png", np.random.default_rng(i).integers(0, 256, (20, 30), dtype=np.uint8))
     (tmp_path / "file").write_text("")
     (tmp_path / "full").mkdir()
+    (tmp_path / "link").symlink_to("nowhere")
     (tmp_path / "full" / "note.txt").write_text("")
     (tmp_path / "decisions.json").write_text("{}")
     (tmp_path / "list.csv").write_text("path\nimages/0.png\n")
@@ -42,6 +43,7 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["images", "--link"], "--link belongs to --write-clean"),
         (["images", "--out", "file"], "file: is a file; name another place with --out"),
         (["images", "--out", "file/deep"], "file is a file; name another place with --out"),
+        (["images", "--out", "link"], "link: is a link that leads nowhere; name another place with --out"),
         (["images", "--out", "images/found"], "images/found: lies in the data"),
         (["images", "--write-clean", "full"], "full: is not empty"),
         (["images", "--write-clean", "file"], "file: is a file; name another place with --write-clean"),

@@ -48,6 +48,7 @@ def run(capsys: pytest.CaptureFixture[str], body: str) -> tuple[object, str]:
 
 
 KILL = "os.kill(os.getpid(), signal.{})"
+HANG = "__import__('threading').Event().wait(30)"
 
 
 @pytest.mark.parametrize(
@@ -61,6 +62,17 @@ def test_signals_stop_in_one_line(capsys: pytest.CaptureFixture[str], signals: l
     lines = [line for line in err.splitlines() if line.startswith("plexus: ")]
     assert [line.startswith("plexus: stopped; go on with `plexus ") for line in lines] == [True]
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("signals", [["SIGINT"], ["SIGTERM", "SIGINT"]])
+def test_a_signal_while_an_object_is_taken_away_is_not_lost(
+    capsys: pytest.CaptureFixture[str], signals: list[str]
+) -> None:
+    """Python prints such an exception as a traceback and goes on."""
+    kills = "; ".join(KILL.format(name) for name in signals)
+    code, err = run(capsys, f"type('Late', (), {{'__del__': lambda self: [{kills.replace(';', ',')}]}})()\n    {HANG}")
+    assert code == 130
+    assert [line for line in err.splitlines() if "stopped" in line or "Traceback" in line] == [err.splitlines()[-1]]
 
 
 def test_a_library_that_makes_another_error_of_it_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,6 +98,8 @@ def test_handlers_are_put_back(capsys: pytest.CaptureFixture[str]) -> None:
         RuntimeError("[enforce fail at alloc_cpu.cpp:124] . DefaultCPUAllocator: can't allocate memory: you tried"),
         ImportError("libtorch_cpu.so: failed to map segment from shared object"),
         RuntimeError("can't start new thread"),
+        RuntimeError("could not create a primitive"),
+        SystemError("error return without exception set"),
         OSError(errno.ENOMEM, "Cannot allocate memory"),
     ],
 )

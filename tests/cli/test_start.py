@@ -85,3 +85,35 @@ def test_python_that_reads_names_as_ascii_says_what_to_do(umlauts: Path) -> None
     )
     done = python("-c", code, folder=umlauts, **ASCII)
     assert done.stdout.endswith("is read as ascii: start Python with PYTHONUTF8=1\n"), done.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_as_good_as_nothing(closed: str, tmp_path: Path) -> None:
+    code = "import os, sys; sys.argv[0] = 'plexus'; from plexus.cli import main; main(['fit', '--print-config'])"
+    file = tmp_path / "new.txt"
+    code += f"; assert os.open({str(file)!r}, os.O_CREAT) > 2"
+    done = python(
+        "-c", "import subprocess, sys; sys.exit(subprocess.call(sys.argv[1:]))",
+        "sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, code, folder=tmp_path,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_nobody_reads_what_it_prints(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    code = "import sys; sys.argv[:] = ['plexus']; from plexus.cli import main; main()"
+    source = str(Path(__file__).parents[2] / "src")
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": source}
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize("verb", [["fit", "digits"], ["audit", "/"], ["study", "list"], ["claims"]])
+def test_the_folder_is_gone(verb: list[str], tmp_path: Path) -> None:
+    code = "import os, sys; os.rmdir(os.getcwd()); from plexus.cli import main; main(sys.argv[1:])"
+    (tmp_path / "in").mkdir()
+    done = python("-c", code, *verb, folder=tmp_path / "in")
+    assert (done.returncode, done.stderr) == (2, "plexus: the folder that you are in is gone: go to another\n")

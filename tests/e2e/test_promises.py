@@ -222,7 +222,7 @@ def test_a_full_disk_is_told_and_nothing_is_half_written(
 
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", full)
-        with pytest.raises(TrainingError, match="the disk is full; make room, then go on with --resume"):
+        with pytest.raises(TrainingError, match="the disk is full; make room, then go on; a run with --resume RUN"):
             kind.train(kind.config(folder), run=folder / "run")
     assert not list((folder / "run").rglob("*.tmp"))
     kind.package.resume(folder / "run")

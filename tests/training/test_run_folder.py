@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,24 @@ def test_a_pipe_in_place_of_a_checkpoint_is_told(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "last.ckpt")
     with pytest.raises(RunError, match="a pipe, not a regular file"):
         read_checked(tmp_path / "last.ckpt")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no such limit of memory elsewhere")
+def test_a_folder_is_taken_back_where_there_is_no_memory_left(tmp_path: Path) -> None:
+    program = """
+import contextlib, resource, sys
+from pathlib import Path
+from plexus.training.run_folder import discard, make_folder
+
+folder, held = Path(sys.argv[1]), []
+make_folder(folder, {"config.yaml": b"", "record.json": b""})
+size = resource.getpagesize() * int(Path("/proc/self/statm").read_text().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (size, size))
+for part in (2**20, 2**14, 2**12):
+    with contextlib.suppress(MemoryError):
+        while True:
+            held.append(bytearray(part))
+discard(folder)
+"""
+    subprocess.run([sys.executable, "-c", program, tmp_path / "run"], check=True)
+    assert not (tmp_path / "run").exists()

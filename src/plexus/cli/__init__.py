@@ -87,9 +87,6 @@ def main(arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files and classes may hold what a terminal cannot show
             stream.reconfigure(errors="backslashreplace")
-    if not (sys.argv[1:] if arguments is None else arguments):
-        print(front())
-        return
     show, warnings.showwarning = warnings.showwarning, partial(_warn, warnings.showwarning)
     try:
         with _signals.unwinding():
@@ -110,6 +107,9 @@ def _warn(otherwise: Callable[..., None], message: Warning | str, category: type
 
 def _run(arguments: list[str] | None) -> None:
     try:
+        if not (sys.argv[1:] if arguments is None else arguments):
+            print(front(), flush=True)
+            return
         app(arguments, exit_on_error=False, print_error=False)
     except PlexusError as error:
         if _signals.STOP.at is not None:
@@ -145,8 +145,11 @@ MEMORY = (
     "memory is short: end other programs, raise the limit (ulimit -v), or take fewer or smaller images (--limit, "
     "--size, --batch-size); a run goes on with --resume RUN"
 )
-_SHORT = ("allocate memory", "failed to map segment", "start new thread", "bad_alloc", "bad alloc", "out of memory")
-"""In the messages of loaders, torch and numba where a MemoryError is meant."""
+_SHORT = (
+    "allocate memory", "failed to map segment", "start new thread", "bad_alloc", "bad alloc", "out of memory",
+    "could not create a primitive", "error return without exception set",
+)  # fmt: skip
+"""In the messages of loaders, torch, oneDNN, compiled modules and numba where a MemoryError is meant."""
 
 
 def _short_of_memory(error: BaseException | None) -> bool:
@@ -163,8 +166,10 @@ def _short_of_memory(error: BaseException | None) -> bool:
 def _told(error: OSError) -> tuple[str, int]:
     """Return the line that says what the system refused, and the exit code."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        where = error.filename or "the disk"
-        return f"{where}: the disk is full; make room, then go on; a run with --resume RUN", 1
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}the disk is full; make room, then go on; a run with --resume RUN", 1
+    if error.filename is None and error.errno == errno.ENOENT and not os.stat(os.curdir).st_nlink:
+        return "the folder that you are in is gone: go to another", 2
     if error.filename is None or error.errno not in PATHS:
         raise error
     return f"{_short(error.filename)}: {error.strerror}; {PATHS[error.errno]}", 2

@@ -406,7 +406,7 @@ def atomic_write(path: str | Path, content: bytes | str) -> Path:
         _replace(path, content.encode() if isinstance(content, str) else content)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise TrainingError(f"{path}: the disk is full; make room, then go on with --resume") from error
+            raise TrainingError(f"{path}: the disk is full; make room, then go on; a run with --resume RUN") from error
         remedies = {
             errno.EINVAL: "name another file",
             errno.ENOENT: "its folder is not there: make it, or see what took it away",
@@ -436,6 +436,8 @@ def check_place(path: str | Path, *, folder: bool = False, remedy: str = "name a
     whole = Path(path).absolute()
     if not folder and whole.is_dir():
         raise RunError(f"{path}: is a folder; {remedy}")
+    if folder and whole.is_symlink() and not whole.exists():
+        raise RunError(f"{path}: is a link that leads nowhere; {remedy}")
     above = next(place for place in (*([whole] if folder else []), *whole.parents) if place.exists())
     if not above.is_dir():
         raise RunError(f"{path}: {'is' if above == whole else f'{above} is'} a file; {remedy}")

@@ -70,9 +70,14 @@ def make_run_folder(
     return path
 
 
+_RESERVE = bytearray(2**20)
+"""Given back where a run folder is taken away: to list its files needs memory, which may be what was short."""
+
+
 def discard(folder: Path) -> None:
     """Take back a run folder in which nothing was trained."""
     if is_rank_zero():
+        _RESERVE.clear()
         shutil.rmtree(folder, ignore_errors=True)
         os.environ.pop(_RUN, None)
 
