@@ -15,6 +15,7 @@ import onnxruntime
 import pytest
 import torch
 from PIL import Image
+from sklearn.datasets import load_digits
 from torch import nn
 
 import plexus
@@ -66,13 +67,12 @@ def test_answers_are_of_the_kind_of_the_labels(run: plexus.Run) -> None:
     assert run.score(images, labels) == (answers == labels).mean()
 
 
-def test_images_on_another_scale_than_files_are_told(run: plexus.Run) -> None:
-    images, _ = bars(4, seed=1)
-    files = plexus.load(run.folder)
-    files.record.data.scale = None  # as of a training on files, 0..255
-    with pytest.warns(UserWarning, match=r"reach 1, those of the training were on the scale 0\.\.255"):
-        files.predict(images)
-    assert len(files.predict((255 * images).astype(np.uint8))) == 4
+def test_images_on_another_scale_than_files_are_told(tmp_path: Path) -> None:
+    run = plexus.fit("digits", limit=60, epochs=1, width=8, progress=False, out=tmp_path / "run")
+    images = load_digits().images[:20]  # 0..16
+    with pytest.warns(UserWarning, match=r"reach 16, those of the training were on the scale 0\.\.255"):
+        run.predict(images)
+    assert len(run.predict(255 / 16 * images)) == 20
 
 
 def test_a_score_takes_the_labels_that_images_bring(run: plexus.Run, tmp_path: Path) -> None:

@@ -497,7 +497,7 @@ class Run:
         else:
             samples = in_memory(images, scale=self.scale, trained=True, in_shape=self.in_shape).samples
             top = float(images.max()) if hasattr(images, "shape") and len(images) else math.inf
-            if self.scale is None and 0 < top <= DARK:
+            if self.config.data != MEMORY and 0 < top <= DARK:  # the training was on files
                 warnings.warn(
                     f"these images reach {top:g}, those of the training were on the scale 0..255: bring them to it, or "
                     "the answers mean nothing", stacklevel=3,
