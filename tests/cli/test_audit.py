@@ -69,6 +69,17 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> l
     return (err if code else out).splitlines()
 
 
+def test_what_the_rule_cannot_know_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """Labels that nobody judged, and contradictions that the order of names decides."""
+    random = np.random.default_rng(0)
+    for i, pixels in enumerate(random.integers(0, 256, (12, 48, 48), dtype=np.uint8)):
+        for name in ("cat", "dog") if i < 2 else (("cat", "dog")[i % 2],):
+            save(Path("pets", name, f"{i}.png"), pixels)
+    lines = run(capsys, "pets", "--cache", "cache")
+    assert "labels were not judged: --labels cv looks for wrong ones" in lines
+    assert any(line.startswith("dropped for contradicting a near-duplicate: 2; which of two") for line in lines)
+
+
 def test_a_folder_that_may_not_be_written_is_told_before_the_reading(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

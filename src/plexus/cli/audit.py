@@ -235,6 +235,11 @@ def _lines(found: AuditRecord) -> list[str]:
         if summary.dropped
         else "the cleaning rule keeps all",
     ]
+    if undone := sum((image.why or "").startswith("contradicts ") for image in found.images):
+        lines.append(
+            f"dropped for contradicting a near-duplicate: {undone}; which of two is right the rule cannot know: decide "
+            "on the page, and give --decisions"
+        )
     problems = found.problems
     lines += [f"unusable: {printable(p.name)}: {p.text}" for p in problems[:SHOWN]]
     if len(problems) > SHOWN:
@@ -282,6 +287,8 @@ def _label_lines(found: AuditRecord) -> list[str]:
         strong = sum(s.evidence == "strong" for s in found.suspects)
         origin = one_line(found.settings.labels)
         lines.append(f"{plural(len(found.suspects), 'doubtful label')}, {strong} on strong evidence, by {origin}")
+    elif len({image.label for image in found.images}) > 1:
+        lines.append("labels were not judged: --labels cv looks for wrong ones")
     if found.summary.relabelled:
         lines.append(f"{plural(found.summary.relabelled, 'image')} with a new label, as decided")
     return lines
