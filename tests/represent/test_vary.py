@@ -131,7 +131,7 @@ def test_places_that_are_no_image_or_cannot_be_written(three: Path, shapes: Path
     (tmp_path / "file").write_text("x")
     with pytest.raises(PlexusError):
         vary(three, tmp_path / "file")
-    with pytest.raises(RunError, match="cannot write there"):
+    with pytest.raises(RunError, match="is a file; name another place with --out"):
         vary(three, shapes / "bar" / "02.png", out=tmp_path / "file" / "x.png")
     assert "variations" not in read_record(three / "record.json")
 
