@@ -204,17 +204,9 @@ def train(
     presence = 0.5 if net is None else 0.0
     net = (UNet(1, width=width, levels=4, stem=stem) if net is None else net).train()
     module = TrialModule(
-        net,
-        images,
-        masks,
-        steps=steps,
-        passes=passes,
-        seed=seed,
-        presence=presence,
-        augment=augment,
-        lr=lr,
+        net, images, masks, steps=steps, passes=passes, seed=seed, presence=presence, augment=augment, lr=lr,
         positives_only=positives_only,
-    )
+    )  # fmt: skip
     held = Split(*val, names=("",) * len(val[0]))
     batches = Steps(held, held, BATCH, seed, val_size=_EVALUATED, count=steps // passes)
     with TemporaryDirectory() as folder:  # a trial of minutes begins anew

@@ -452,6 +452,22 @@ def test_images_without_a_group_stand_by_themselves(tmp_path: Path) -> None:
     assert any("46 groups" in note for note in data.notes)
 
 
+def test_groups_that_the_splits_of_the_data_tear_are_told(tmp_path: Path) -> None:
+    table = _patients(tmp_path, lambda i: f",p{i // 3}")
+    lines = table.read_text().splitlines()
+    given = ["train", *["test" if i < 10 else "train" for i in range(90)]]  # the fourth patient is in both
+    given[0] = "split"
+    table.write_text("\n".join(f"{line},{split}" for line, split in zip(lines, given, strict=True)))
+    assert any("30 groups, 1 of them in several" in note for note in load(table).notes)
+
+
+def test_groups_need_classes(tmp_path: Path) -> None:
+    for i in range(9):
+        Image.new("L", (4, 4), i).save(tmp_path / f"p{i}.png")
+    with pytest.raises(DataError, match="--group-from needs classes"):
+        load(tmp_path, unlabelled=True, group_from="(p)")
+
+
 def test_a_class_of_too_few_groups_is_named(tmp_path: Path) -> None:
     table = _patients(tmp_path, lambda i: f",{'xy'[i % 2]}{i % 4 if i % 2 else 0}")
     with pytest.raises(DataError, match=r"class 'a' has 1 of the 3 groups needed \(one for train, val, test\)"):

@@ -88,6 +88,8 @@ def load(
     if unlabelled and not isinstance(spec, SampleSet) and Path(spec).is_dir():
         samples = open_samples(spec, masks=False)
         if not samples.has_labels:
+            if group_from is not None:
+                raise DataError("--group-from needs classes: images without are split one by one; leave it out")
             rows = _random_splits(samples, seed, test, val, limit)
             none = np.full(len(samples), -1)
             parts, _, facts = asked.decoded(samples, none, rows)
@@ -105,7 +107,8 @@ def load(
     _check_classes(samples, {split: labels[at] for split, at in rows.items()})
     pool, classes = labels[rows["train"]], len(samples.classes)
     carved = [split for split in ("val", "test") if split not in given]
-    groups = _groups(samples) if carved else None
+    groups = _groups(samples)
+    told = () if groups is None else (_told(groups, rows),)
     in_pool = None if groups is None else groups[rows["train"]]
     require(pool, samples.classes, ["train", *carved], samples.where, in_pool)
 
@@ -131,8 +134,7 @@ def load(
         parts["train"] = parts["train"].take(np.flatnonzero(~is_test))
     left = parts["train"].labels.numpy()
     require(left, samples.classes, ["train", "val"] if "val" in carved else ["train"], samples.where, in_rest)
-    if groups is not None:
-        facts["notes"] = (*facts.get("notes", ()), f"{len(np.unique(groups)):,} groups, each in one split")
+    facts["notes"] = (*facts.get("notes", ()), *told)
     if "val" in carved:
         chosen = choose(left, round(val * len(left)), classes, seed, Stage.VAL, low=1, spare=1, groups=in_rest)
         parts["val"] = parts["train"].take(chosen)
@@ -183,12 +185,17 @@ def _groups(samples: SampleSet) -> Indices | None:
     """Groups as numbers, an image without one by itself; None where no image has one."""
     named = [sample.group for sample in samples.samples]
     number = {group: i for i, group in enumerate(dict.fromkeys(group for group in named if group is not None))}
-    alone = len(number) + np.arange(len(named))
-    return (
-        np.array([own if g is None else number[g] for g, own in zip(named, alone.tolist(), strict=True)])
-        if number
-        else None
-    )
+    if not number:
+        return None
+    return np.array([len(number) + i if group is None else number[group] for i, group in enumerate(named)])
+
+
+def _told(groups: Indices, given: Mapping[str, Indices]) -> str:
+    """Say that groups stay together, and which cannot: splits that the data brings are kept as they are."""
+    count = np.unique(np.concatenate([np.unique(groups[at]) for at in given.values()]), return_counts=True)[1]
+    torn = int((count > 1).sum())
+    text = f"{len(count):,} groups"
+    return f"{text}, {torn:,} of them in several of the data's own splits" if torn else f"{text}, each in one split"
 
 
 def _given_splits(samples: SampleSet) -> dict[str, Indices]:

@@ -80,17 +80,20 @@ def _choose_groups(
     counts = np.zeros((len(rows), classes), np.int64)
     np.add.at(counts, (of, labels), 1)
     share = apportion(counts.sum(0).tolist(), total, low=low, spare=spare)
-    left = (counts > 0).sum(0)  # groups of each class that are not chosen
+    got, left = (
+        np.zeros(classes, np.int64),
+        (counts > 0).sum(0),
+    )  # images chosen, and groups that are not, of each class
     chosen = np.zeros(len(rows), bool)
     order = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(int(stage),))).permutation(len(rows))
     for least in (False, True):  # first what brings the shares nearer, then one group of a class that has none
         for row in order[~chosen[order]].tolist():
-            here, got = counts[row], counts[chosen].sum(0)
-            nearer = np.abs(share - got - here).sum() < np.abs(share - got).sum()
-            lacks = bool(((here > 0) & (got < low)).any())
-            if (lacks if least else nearer) and (left - (here > 0) >= spare)[here > 0].all():
+            here = counts[row]
+            has = here > 0
+            wanted = got[has] < low if least else np.abs(share - got - here).sum() < np.abs(share - got).sum()
+            if np.any(wanted) and (left[has] > spare).all():
                 chosen[row] = True
-                left -= here > 0
+                got, left = got + here, left - has
     return np.flatnonzero(chosen[of])
 
 
