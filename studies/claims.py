@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from plexus.experiments import Study
 from plexus.experiments.claims import Claim, Part
 
 from . import (
     absence,
     contradictions,
     duplicates,
+    elu,
     gates,
     granularity,
+    many_gates,
     merging,
     neurons,
     pruning,
     representation,
+    resizing,
     rotation,
     search,
     searches,
@@ -51,11 +56,27 @@ def _both_halves(study: Summary) -> list[Part]:
     return [*duplicates.contradictions(study), *contradictions.where_none_are(study["beside"]["contradictions"])]
 
 
+def _again(rule: Callable[[Summary], Sequence[Part]], first: Study) -> Callable[[Summary], list[Part]]:
+    """A rule on the fresh seeds of a study, and beside it on the seeds of the first one, which left it open."""
+
+    def judge(study: Summary) -> list[Part]:
+        before = (part for part in rule(study["beside"][first.name]) if part.counted)
+        return [*rule(study), *(replace(p, text=f"{p.text}, in `{first.name}`", counted=False) for p in before)]
+
+    return judge
+
+
 _CLAIMS = (
     Claim(1, "Sigmoid gates converge faster than ungated weights.", gates.STUDY, gates.SIGMOID, gates.sigmoid),
     Claim(2, "The start of the gates has no effect on convergence.", gates.STUDY, gates.INIT, gates.init),
-    Claim(3, "The resize method has no significant effect.", merging.STUDY, merging.RESIZE, merging.resize),
-    Claim(4, "Gates converge the same way from every seed.", gates.STUDY, gates.SAME_WAY, gates.same_way),
+    Claim(
+        3, "The resize method has no significant effect.",
+        resizing.STUDY, merging.RESIZE, _again(merging.resize, merging.STUDY), beside=(merging.STUDY,), whole=True,
+    ),
+    Claim(
+        4, "Gates converge the same way from every seed.",
+        many_gates.STUDY, gates.SAME_WAY, _again(gates.same_way, gates.STUDY), beside=(gates.STUDY,), whole=True,
+    ),
     Claim(
         5, "The pruned wiring, retrained, is as good as the full net, and better than random wirings of equal size.",
         pruning.STUDY, pruning.PRUNED, pruning.pruned,
@@ -89,7 +110,10 @@ _CLAIMS = (
         13, "Unit norm speeds convergence for conv and for dense layers alone; both together cancel out.",
         neurons.STUDY, neurons.UNIT, neurons.unit,
     ),
-    Claim(14, "ELU does not help significantly.", neurons.STUDY, neurons.ELU, neurons.elu),
+    Claim(
+        14, "ELU does not help significantly.",
+        elu.STUDY, neurons.ELU, _again(neurons.elu, neurons.STUDY), beside=(neurons.STUDY,), whole=True,
+    ),
     Claim(
         15, "Dropping contradictory near-duplicates improves Dice; the share of contradictions is about 40 %.",
         duplicates.STUDY, duplicates.CONTRADICTIONS + contradictions.WHERE_NONE_ARE, _both_halves,

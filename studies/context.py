@@ -295,6 +295,22 @@ def trained_briefly(module: TrialModule, batches: Batches) -> list[dict[str, Any
     return entries
 
 
+def gated_trial(job: Job, legos: Legos, kind: str) -> dict[str, Any]:
+    """Train one supernet with the variant's options of connections as the notes did: `edges`, and `gates` by epoch.
+
+    Args:
+        job: the trial.
+        legos, kind: see `supernet`.
+
+    Returns:
+        The metrics.
+    """
+    context = TrialContext(job, NOTES, small=16)
+    net = supernet(context, legos, kind, **job.variant.options)
+    history = context.train(net)
+    return context.metrics(net, history) | {"edges": edges(net.body.wiring()), "gates": history.gates}  # type: ignore[operator]
+
+
 def supernet(context: TrialContext, legos: Legos, kind: str, **options: Any) -> Classifier:
     """Make a supernet and its head; weights follow from the seed alone, whatever the start of the gates.
 

@@ -35,12 +35,9 @@ def trial(job: Job) -> dict[str, Any]:
     """Train one supernet."""
     from plexus.models import blocks
 
-    from .context import NOTES, TrialContext, edges, supernet
+    from .context import gated_trial
 
-    context = TrialContext(job, NOTES, small=16)
-    net = supernet(context, blocks, "gap", **job.variant.options)
-    history = context.train(net)
-    return context.metrics(net, history) | {"edges": edges(net.body.wiring()), "gates": history.gates}  # type: ignore[operator]
+    return gated_trial(job, blocks, "gap")
 
 
 STUDY = Study(

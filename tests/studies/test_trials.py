@@ -55,8 +55,11 @@ VARIANTS = {
     "duplicates": ["corrupted", "audited", "both", "clean"],
     "representation": ["pixels", "z", "tuned"],
     "searches": ["gradient"],
+    "resizing": ["default", "nearest", "bilinear", "bicubic"],
+    "elu": ["baseline", "elu"],
+    "many_gates": ["sigmoid"],
 }
-FRESH = {"searches": (100, 99)}
+FRESH = {"searches": (100, 99), "resizing": (100, 40), "elu": (100, 36), "many_gates": (100, 10)}
 """Studies of seeds that no other has read: the first, and how many."""
 
 
@@ -125,7 +128,7 @@ def test_the_docstring_says_what_is_asked_how_to_run_it_and_what_it_costs_and_no
     assert "\nCost: " in text
     first, count = FRESH.get(name, (0, 10))
     seeds = f"{count if name in FRESH else 'Ten'} seeds at `standard`, {first} to {first + count - 1}"
-    assert re.search(rf"{seeds}: fixed on 2026-11-2[56]\b", text)
+    assert re.search(rf"{seeds}: fixed on 2026-11-2[567]\b", text)
     assert "Expected" not in text
     assert "test accuracy, lowest" not in text
     assert text.partition("\n")[0].endswith("?")

@@ -124,6 +124,7 @@ class Claim:
         judge: parts of the claim with the evidence on each, from the summary of the study.
         procedure: what was wrong in the procedure that the claim first came from; empty where nothing is known.
         beside: further studies that the rule reads, by name under ``beside`` of the summary.
+        whole: nothing is read of the study before all of its trials are there, since their number was fixed beforehand.
 
     Example:
         >>> from plexus.experiments import Scale, Study, Variant
@@ -140,6 +141,7 @@ class Claim:
     judge: Callable[[Mapping[str, Any]], Sequence[Part]]
     procedure: str = ""
     beside: tuple[Study, ...] = ()
+    whole: bool = False
 
 
 def higher(
@@ -351,7 +353,15 @@ def judge(
     if study is None or not study["trials"]:
         return Verdict("open", None, None, None, "", "not run yet")
     others = {other.name: (beside or {}).get(other.name) or summary(other, []) for other in claim.beside}
-    return decide(claim.judge({**study, "beside": others} if others else study))
+    there, planned = study["trials"], study["expected"]
+    waits = claim.whole and there < planned
+    if waits:
+        study = summary(claim.study, [], study["scale"])
+    parts = claim.judge({**study, "beside": others} if others else study)
+    if waits:
+        note = f"nothing is read before the last of {planned} trials; {there} are there"
+        parts = [replace(part, note=note) if part.counted else part for part in parts]
+    return decide(parts)
 
 
 def ledger(claims: Sequence[Claim], folder: str | Path, *, scale: str | None = None) -> dict[str, Any]:
