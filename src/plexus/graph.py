@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -217,7 +218,7 @@ def _edge(raw: Any) -> Edge:
     source, target, strength = raw
     if not isinstance(source, str) or not isinstance(target, str):
         raise ConfigError(f"wiring: an edge joins two named nodes, got {raw!r}")
-    if isinstance(strength, bool) or not isinstance(strength, int | float):
+    if isinstance(strength, bool) or not isinstance(strength, Real):
         raise ConfigError(f"wiring: edge {source} -> {target} has strength {strength!r}; it must be a number")
     try:
         return Edge(source, target, float(strength) + 0.0)  # -0.0 becomes 0.0
