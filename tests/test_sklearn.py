@@ -99,11 +99,11 @@ def test_a_fit_that_fails_leaves_what_was_learned_before(fitted: PlexusClassifie
     with pytest.raises(ValueError, match="max_params"):
         again.set_params(keep=None, max_params=1).fit(images, np.where(labels == "lying", "z", "a"))
     np.testing.assert_array_equal(again.predict(images), fitted.predict(images))
+    never = PlexusClassifier(epochs=3, max_params=1)
+    with pytest.raises(ValueError, match="max_params"):
+        never.fit(images, labels)
     with pytest.raises(NotFittedError):
-        again = PlexusClassifier(epochs=3, max_params=1)
-        with pytest.raises(ValueError, match="max_params"):
-            again.fit(images, labels)
-        again.predict(images)
+        never.predict(images)
 
 
 def test_what_x_and_random_state_say_is_no_option() -> None:
