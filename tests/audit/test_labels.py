@@ -51,6 +51,16 @@ def test_without_wrong_labels_there_are_no_suspects() -> None:
     assert suspects(labelled(truth, {}), Predictions(CLASSES, near_perfect(truth), "a net")) == ()
 
 
+def test_the_only_image_of_a_class_is_told_not_to_be_judged() -> None:
+    truth = np.arange(60) % 2
+    samples = labelled(truth, {9: 2})
+    noise = np.random.default_rng(0).integers(0, 256, (60, 32, 32))
+    judged = Predictions(CLASSES, near_perfect(truth), "a net")
+    assert suspects(samples, judged) == ()
+    notes = audit((noise, [s.label for s in samples.samples]), predictions=judged).findings.data.notes
+    assert any(note.endswith("; but not the only image of its class: eel") for note in notes)
+
+
 def test_what_the_net_learned_from_is_not_judged_nor_are_its_copies(tmp_path: Path) -> None:
     truth = np.arange(60) % 3
     for i, k in enumerate(truth):
@@ -116,6 +126,22 @@ def pets(tmp_path: Path) -> Path:
 def decided(path: Path, decisions: dict[str, Any]) -> Path:
     path.write_text(json.dumps({"format": 1, "kind": "audit-decisions", "decisions": decisions}))
     return path
+
+
+def test_of_two_that_contradict_each_other_the_one_with_the_likely_wrong_label_goes(pets: Path) -> None:
+    samples = open_samples(pets)
+    names = [s.name for s in samples.samples]
+
+    def gone(*seen: str) -> list[str]:
+        chances = np.array(
+            [(0.98, 0.01, 0.01) if name in seen or "cat" in name else (0.01, 0.98, 0.01) for name in names]
+        )
+        chances[names.index("cat/7.png")] = chances[names.index("dog/3.png")]  # they are one scene
+        done = audit(samples, predictions=Predictions(CLASSES, chances, "a net"))
+        return [name for name, keep in zip(names, done.cleaned.keep, strict=True) if not keep]
+
+    assert gone("dog/3.png") == ["dog/3.png"]
+    assert gone() == ["cat/7.png"]
 
 
 def test_a_relabelled_image_contradicts_nothing_and_trains_with_its_new_class(pets: Path, tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def audit(
     start = time.monotonic()
     contradictory, overlaps = compare_labels(samples, near, min_dice=min_dice, labels=labels)
     parts = clusters(prints, near)
-    cleaned = clean(prints, near, contradictory, labels, decisions)
+    cleaned = clean(prints, near, contradictory, labels, decisions, {s.image for s in suspected})
     notes = [*samples.notes, *near.notes, *notes]
     dealt = None
     try:

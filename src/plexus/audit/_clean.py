@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -205,7 +205,9 @@ class Rule:
                     if self.said[i] == worst and self.may_go(i):
                         self.why[i] = f"contradicts {self.names[other]}"
 
-    def contradictions(self, contradictory: Sequence[Contradiction], labels: Labels) -> None:
+    def contradictions(
+        self, contradictory: Sequence[Contradiction], labels: Labels, suspected: Collection[int]
+    ) -> None:
         """The image with most contradictions goes, again and again, until none is left that may go."""
         open_pairs = {(c.a, c.b) for c in contradictory if self.stays(c.a) and self.stays(c.b)}
         open_pairs |= {(min(i, j), max(i, j)) for i, j in self._among_copies()}
@@ -216,7 +218,7 @@ class Rule:
         count = Counter({i: len(others) for i, others in partners.items()})
         rank = {i: k for k, i in enumerate(sorted(count, key=lambda i: self.names[i]))}
         while candidates := [i for i, n in count.items() if n and self.may_go(i)]:
-            worst = max(candidates, key=lambda i: (count[i], labels.present[i] is False, rank[i]))
+            worst = max(candidates, key=lambda i: (count[i], i in suspected, labels.present[i] is False, rank[i]))
             others = sorted(partners.pop(worst), key=lambda i: rank[i])
             self.why[worst] = f"contradicts {self.names[others[0]]}"
             del count[worst]
@@ -231,6 +233,7 @@ def clean(
     contradictory: Sequence[Contradiction],
     labels: Labels,
     decisions: Mapping[str, str] | None = None,
+    suspected: Collection[int] = (),
 ) -> Cleaned:
     """Decide for every image whether it stays; nothing is deleted.
 
@@ -238,8 +241,9 @@ def clean(
     2. Of sure near-duplicates in different splits the one in train goes, before the one in val; test images always
        stay. Pairs that come to four times the false pairs allowed count here: a second audit finds no leak.
     3. Of exact copies with equal labels the first by name stays.
-    4. The image with most contradictions goes (of several: one with an empty mask, then the later name), and so on
-       until no contradictory pair is left, or only pairs of test images. A whole cluster never goes.
+    4. The image with most contradictions goes (of several: one whose label is likely wrong, one with an empty mask,
+       then the later name), and so on until no contradictory pair is left, or only pairs of test images. A whole
+       cluster never goes.
 
     Decisions of a person come before 2 to 4. Of more than 8 exact copies all that the rule says holds for each, whether
     a pair of them is listed or not; a new class counts for those that had the same, and where classes contradict each
@@ -252,6 +256,7 @@ def clean(
         labels: of `read_labels`.
         decisions: ``keep``, ``drop``, ``unsure`` or ``relabel:CLASS`` by name; unsure changes nothing, and an image
             with a new class is kept.
+        suspected: images whose label is likely wrong, see `suspects`.
 
     Returns:
         The images that stay, their new classes, and why the others go.
@@ -269,7 +274,7 @@ def clean(
     rule.leaks()
     rule.exact(contradictory)
     rule.within_scenes()
-    rule.contradictions(contradictory, labels)
+    rule.contradictions(contradictory, labels, suspected)
     given = tuple(label if rule.stays(i) else None for i, label in enumerate(rule.labels))
     return Cleaned(tuple(why is None for why in rule.why), tuple(rule.why), given)
 

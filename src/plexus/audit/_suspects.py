@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -207,14 +209,19 @@ def agreement(samples: SampleSet, predictions: Predictions) -> str:
     if not len(rows):
         return "none could be judged"
     best = chances[rows].argmax(1)
-    same = sum(predictions.classes[k] == samples.samples[i].label for i, k in zip(rows.tolist(), best, strict=True))
-    return f"{len(rows):,} of {len(samples):,} judged by {predictions.origin}, which agrees with {same / len(rows):.1%}"
+    given = [samples.samples[i].label for i in rows.tolist()]
+    same = sum(predictions.classes[k] == label for k, label in zip(best, given, strict=True))
+    told = f"{len(rows):,} of {len(samples):,} judged by {predictions.origin}, which agrees with {same / len(rows):.1%}"
+    single = sorted(printable(label) for label, count in Counter(given).items() if label and count == 1)
+    return told + (f"; but not the only image of its class: {', '.join(single)}" if single else "")
 
 
 def _issues(labels: NDArray[np.int64], chances: NDArray[np.float64], how: str) -> NDArray[np.bool_]:
     from cleanlab.filter import find_label_issues  # loads pandas, which most audits need not
 
-    found: NDArray[np.bool_] = find_label_issues(labels, chances, filter_by=how, n_jobs=1)
+    with warnings.catch_warnings():  # of classes with one image or none; `agreement` names them
+        warnings.filterwarnings("ignore", "May not flag all label issues in class", UserWarning)
+        found: NDArray[np.bool_] = find_label_issues(labels, chances, filter_by=how, n_jobs=1)
     return found
 
 

@@ -235,11 +235,15 @@ def _lines(found: AuditRecord) -> list[str]:
         if summary.dropped
         else "the cleaning rule keeps all",
     ]
-    if undone := sum((image.why or "").startswith("contradicts ") for image in found.images):
-        lines.append(
-            f"dropped for contradicting a near-duplicate: {undone}; which of two is right the rule cannot know: decide "
-            "on the page, and give --decisions"
-        )
+    if undone := {i for i, image in enumerate(found.images) if (image.why or "").startswith("contradicts ")}:
+        wrong = len(undone & {suspect.image for suspect in found.suspects})
+        told = f"; {wrong} of them have a likely wrong label" if wrong else ""
+        if len(undone) > wrong:
+            told += (
+                f"{', of the others' if wrong else ';'} which of two is right the rule cannot know: decide on the page"
+            )
+            told += ", and give --decisions"
+        lines.append(f"dropped for contradicting a near-duplicate: {len(undone)}{told}")
     problems = found.problems
     lines += [f"unusable: {printable(p.name)}: {p.text}" for p in problems[:SHOWN]]
     if len(problems) > SHOWN:

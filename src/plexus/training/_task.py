@@ -31,8 +31,8 @@ from plexus.training._loop import Batches, Loop, check_devices, wait
 from plexus.training._module import Schedule, reduce_seed
 from plexus.training._read_model import read_model
 from plexus.training.engine import Task
-from plexus.training.evaluation import SHARES, Trained, costs, evaluate, tested
-from plexus.training.export import CALIBRATED, export, export_int8, milliseconds, onnx_logits, to_onnx
+from plexus.training.evaluation import SHARES, Trained, costs, evaluate, take_turns, tested
+from plexus.training.export import CALIBRATED, export, export_int8, onnx_logits, to_onnx
 from plexus.training.nets import Nets
 from plexus.training.run_folder import is_rank_zero
 from plexus.wiring import edge_costs, importance, parameters, prune, random_maps, random_wiring, trace, write_wiring
@@ -53,7 +53,7 @@ class FitTask(Task[FitConfig]):
     """One cycle in which all edges are there at first, and the weakest go: see `FitConfig`."""
 
     kind = FIT
-    judged = len(SHARES) + 4
+    judged = len(SHARES) + 5
 
     def load(self) -> str:
         memory = self.given.get("data")
@@ -133,7 +133,6 @@ class FitTask(Task[FitConfig]):
         }
         if (memory := self.given.get("data")) is not None:
             facts |= {"scale": memory.scale and list(memory.scale), "numbers": memory.numbers}
-            facts["notes"] = list(data.notes)
         parts = {"data": facts, "epochs": [], "plan": self.plan.to_dict()}
         if words := self._front_words():
             parts["front"] = words
@@ -342,11 +341,12 @@ class FitTask(Task[FitConfig]):
             row["train_seconds"] = self.loop.spent.get("fit" if row["name"] == "final" else row["name"])
         facts = export(nets.final, self.normalize, self.folder, data.in_shape, data.classes)
         model = (self.folder / "model.onnx").read_bytes()
-        measured = {"latency_ms": milliseconds(model, data.in_shape), "kb": len(model) / 1000}
-        for entry in (self.record["results"][0], self.record["budgets"][0]):  # the same net, and so the same figures
-            entry |= measured
+        for entry in (self.record["results"][0], self.record["budgets"][0]):  # the file itself, with its notes
+            entry |= {"onnx": model, "kb": len(model) / 1000}
         if self.config.int8:
             self._int8(model)
+        current().step(1, "milliseconds")
+        take_turns([*self.record["results"], *self.record["budgets"]], data.in_shape)
         shutil.rmtree(
             self.folder / "checkpoints" / "maps", ignore_errors=True
         )  # computed again where they are asked for
@@ -374,7 +374,8 @@ class FitTask(Task[FitConfig]):
             "label": "the same, int8" if made["arithmetic"] == "int8" else "int8 weights",
             **{key: final[key] for key in ("parameters", "macs")},
             **tested(onnx_logits(path.read_bytes(), data.test.images), data.test),
-            **{key: made[key] for key in ("latency_ms", "kb")},
+            "kb": made["kb"],
+            "onnx": path.read_bytes(),
         }
         self.record["results"].insert(1, entry)
         self.record["machine"]["int8"] = ", ".join(f"{ms:.3f} ms in {name}" for name, ms in made["tried"].items())

@@ -22,7 +22,7 @@ from plexus.training._classification import Normalize, accuracy, logits_of
 from plexus.training._config import FitConfig
 from plexus.training._cut import keep_channels, left, plain
 from plexus.training._module import gated
-from plexus.training.export import milliseconds, to_onnx, with_pixels
+from plexus.training.export import latencies, to_onnx, with_pixels
 from plexus.training.nets import describe, neurons
 from plexus.wiring import edge_costs, importance, multiply_adds, parameters, prune
 
@@ -67,7 +67,7 @@ def evaluate(
         ranking: validation images by which edges are ranked.
 
     Returns:
-        Parts of the record.
+        Parts of the record; `take_turns` is still to measure its rows.
     """
     body: Any = nets.supernet.body
     pixels = data.test if pixels is None else pixels
@@ -145,7 +145,7 @@ def _budgets(
             "edges": wiring.count(),
             "kept": sorted(index[e[:2]] for e in wiring.edges),
             "val_accuracy": accuracy(net, normalize, data.val),
-            **costs(net, normalize, data.in_shape),
+            **sizes(net, normalize, data.in_shape),
         }
     return list(budgets.values())
 
@@ -203,16 +203,16 @@ def _results(nets: Trained, uncut: nn.Module, data: ImageData, normalize: Normal
             drawn = np.linspace(0, len(data.train) - 1, min(TRAINED, len(data.train))).astype(np.int64)
             entry["train_accuracy"] = accuracy(net, normalize, data.train.take(drawn))
         results.append(entry | ({"neurons": words} if (words := neurons(net)) else {}))
-    entry = {"name": "uncut", "label": "nothing cut", **costs(whole, normalize, data.in_shape)}
+    entry = {"name": "uncut", "label": "nothing cut", **sizes(whole, normalize, data.in_shape)}
     return [*results, entry]
 
 
 def result(
     name: str, label: str, net: nn.Module, normalize: Normalize | Front, split: Split, in_shape: Sequence[int]
 ) -> dict[str, Any]:
-    """One row of the results: accuracy with its 95 % Wilson interval, and what the net costs."""
+    """One row of the results: accuracy with its 95 % Wilson interval, and the net's size; see `take_turns`."""
     figures = tested(logits_of(net, normalize, split.images), split)
-    return {"name": name, "label": label, **figures, **costs(net, normalize, in_shape)}
+    return {"name": name, "label": label, **figures, **sizes(net, normalize, in_shape)}
 
 
 def tested(logits: Tensor, split: Split) -> dict[str, Any]:
@@ -250,11 +250,18 @@ def balanced(hits: Tensor, labels: Tensor) -> dict[str, float]:
 
 
 def costs(net: nn.Module, normalize: Normalize | Front, in_shape: Sequence[int]) -> dict[str, Any]:
-    """The cost of a net as the file that a run leaves, its unit and spherical layers folded.
+    """Return the cost of a net: `sizes`, and latency_ms (onnxruntime, one thread), None where there is no file."""
+    row = sizes(net, normalize, in_shape)
+    take_turns([row], normalize.in_shape if isinstance(normalize, Front) else in_shape)
+    return row
+
+
+def sizes(net: nn.Module, normalize: Normalize | Front, in_shape: Sequence[int]) -> dict[str, Any]:
+    """Return the size of a net as the file that a run leaves, its unit and spherical layers folded.
 
     Returns:
-        parameters, macs (multiply-adds of one image), latency_ms (onnxruntime, one thread), kb (of the file); the last
-        two are None where ONNX cannot express the net.
+        parameters, macs (multiply-adds of one image), kb (of the file), onnx (the file, for `take_turns`); the last two
+        are None where ONNX cannot express the net.
     """
     front = normalize if isinstance(normalize, Front) else None
     figures = {"parameters": parameters(net), "macs": multiply_adds(fold(net), front.out_shape if front else in_shape)}
@@ -264,8 +271,22 @@ def costs(net: nn.Module, normalize: Normalize | Front, in_shape: Sequence[int])
     try:
         model = to_onnx(with_pixels(net, normalize).eval(), in_shape, quick=True)
     except Exception:  # the exporter meets layers of the user's, and raises whatever it likes
-        return figures | {"latency_ms": None, "kb": None}
-    return figures | {"latency_ms": milliseconds(model, in_shape), "kb": len(model) / 1000}
+        return figures | {"kb": None, "onnx": None}
+    return figures | {"kb": len(model) / 1000, "onnx": model}
+
+
+def take_turns(rows: Sequence[dict[str, Any]], in_shape: Sequence[int]) -> None:
+    """Replace the file under `onnx` by latency_ms, measured in turn; rows without such an entry stay as they are.
+
+    Args:
+        rows: of a record; changed in place.
+        in_shape: of an image.
+    """
+    waiting = [row for row in rows if "onnx" in row]
+    models = [model for row in waiting if (model := row["onnx"]) is not None]
+    found = dict(zip(models, latencies(models, in_shape), strict=True))
+    for row in waiting:
+        row["latency_ms"] = found.get(row.pop("onnx"))
 
 
 def confusion(logits: Tensor, labels: Tensor, classes: int) -> list[list[int]]:

@@ -11,7 +11,7 @@ import math
 import statistics
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -298,6 +298,9 @@ def export_program(net: nn.Module, path: Path, in_shape: Sequence[int]) -> None:
         path: the file.
         in_shape: of one image.
 
+    Raises:
+        TrainingError: the program would differ; it is not written.
+
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -305,10 +308,18 @@ def export_program(net: nn.Module, path: Path, in_shape: Sequence[int]) -> None:
         ...     torch.export.load(Path(folder, "flat.pt2")).module()(torch.ones(3, 1, 2, 2)).shape
         torch.Size([3, 4])
     """
-    images = {0: torch.export.Dim("images")}
+    images, x = (
+        {0: torch.export.Dim("images")},
+        255 * torch.rand(3, *in_shape, generator=torch.Generator().manual_seed(0)),
+    )
     program = torch.export.export(net, (torch.zeros(2, *in_shape),), dynamic_shapes=(images,))
     content = io.BytesIO()
     torch.export.save(program, content)
+    content.seek(0)
+    with torch.no_grad():
+        answers, expected = torch.export.load(content).module()(x), net(x)
+    if not (difference := (answers - expected).abs().max().item()) <= 1e-3 * max(1.0, expected.abs().max().item()):
+        raise TrainingError(f"{path}: the program differs from the net by {difference:.2g}; it was not written")
     atomic_write(path, content.getvalue())
 
 
@@ -351,36 +362,63 @@ def _bare(model: bytes) -> bytes:
 
 
 def milliseconds(model: bytes, in_shape: Sequence[int], *, rounds: int = 9, least: float = 0.005) -> float:
-    """Measure how long onnxruntime takes for one image on one thread.
-
-    Args:
-        model: ONNX.
-        in_shape: of the image, or of whatever the model reads.
-        rounds: measurements, of which the median counts; each repeats the call.
-        least: seconds that a measurement takes at least.
-
-    Returns:
-        Milliseconds of a call, after a warm-up.
+    """Measure how long onnxruntime takes for one image on one thread: `latencies` of one model.
 
     Example:
         >>> milliseconds(to_onnx(nn.Flatten(), (1, 2, 2)), (1, 2, 2)) > 0
         True
     """
+    return latencies([model], in_shape, rounds=rounds, least=least)[0]
+
+
+def latencies(
+    models: Sequence[bytes], in_shape: Sequence[int], *, rounds: int = 9, least: float = 0.005
+) -> list[float]:
+    """Measure how long onnxruntime takes for one image on one thread, the models in turn.
+
+    Caches and clock rates change while other work runs: figures that were taken in one round can be compared, those of
+    two moments cannot.
+
+    Args:
+        models: ONNX; of equal ones the first is measured.
+        in_shape: of the image, or of whatever they read.
+        rounds: measurements of each, of which the median counts; each repeats the call.
+        least: seconds that a measurement takes at least.
+
+    Returns:
+        Milliseconds of a call, after a warm-up, for each model.
+
+    Example:
+        >>> one = to_onnx(nn.Flatten(), (1, 2, 2))
+        >>> a, b = latencies([one, one], (1, 2, 2))
+        >>> a == b > 0
+        True
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    feed = {session.get_inputs()[0].name: np.zeros((1, *in_shape), dtype=np.float32)}
+    image = np.zeros((1, *in_shape), dtype=np.float32)
 
-    def timed(calls: int) -> float:
-        start = time.process_time()  # of one thread; a busy machine does not count
-        for _ in range(calls):
-            session.run(None, feed)
-        return (time.process_time() - start) / calls
+    def timer(model: bytes) -> Callable[[int], float]:
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        feed = {session.get_inputs()[0].name: image}
 
-    timed(10)
-    calls = max(1, round(least / max(timed(10), 1e-6)))
-    return 1000 * statistics.median(timed(calls) for _ in range(rounds))
+        def timed(calls: int) -> float:
+            start = time.process_time()  # of one thread; a busy machine does not count
+            for _ in range(calls):
+                session.run(None, feed)
+            return (time.process_time() - start) / calls
+
+        timed(10)
+        return timed
+
+    timers = {model: timer(model) for model in dict.fromkeys(models)}
+    calls = {model: max(1, round(least / max(timed(10), 1e-6))) for model, timed in timers.items()}
+    times: dict[bytes, list[float]] = {model: [] for model in timers}
+    for _ in range(rounds):
+        for model, timed in timers.items():
+            times[model].append(timed(calls[model]))
+    return [1000 * statistics.median(times[model]) for model in models]
 
 
 def onnx_logits(model: bytes, images: torch.Tensor, *, batch: int = 100) -> torch.Tensor:

@@ -32,7 +32,7 @@ function cellOf(place) {
     const word = decisions.get(side(pair, end).name);
     const example = pair.suspect && end === "b";
     const [image, mask] = pictures[pair[end]] ?? [null, null];
-    const inside = image ? [make("img", { src: image, alt: "" }), ...(mask && byId("outlines").checked ? [make("img", { class: "outline", src: mask, alt: "" })] : [])] : [make("span", { class: "nopicture" }, "no picture")];
+    const inside = image ? [make("img", { class: grain(pair[end]), src: image, alt: "" }), ...(mask && byId("outlines").checked ? [make("img", { class: "outline", src: mask, alt: "" })] : [])] : [make("span", { class: "nopicture" }, "no picture")];
     return make("span", { class: `thumb ${example ? "example" : classOf(word)}` }, ...inside, ...(word && !example ? [make("b", { class: "mark" }, markOf(word))] : []));
   });
   const badges = named(pair).map(([kind, text]) => make("span", { class: `badge ${kind}` }, text));

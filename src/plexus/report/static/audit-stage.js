@@ -2,12 +2,18 @@
 // says how far down and right the second shows what the first shows; moved back by it, the second lies on the first.
 const TINTS = { a: "#5b8cff", b: "#ff9d5c" };
 const GAIN = 4; // small differences are to be seen
+const COARSE = 96; // pixels of the longer side
 let blinking = null;
+
+// Pixels that are drawn larger than they are stay squares.
+function grain(index) {
+  return Math.max(...(images[index].size ?? [COARSE + 1])) <= COARSE ? "coarse" : "";
+}
 
 function picture(index, end, shift, size) {
   const [image, mask] = pictures[index] ?? [null, null];
   if (!image) return [make("span", { class: "nopicture" }, "no picture")];
-  const shown = [make("img", { src: image, alt: `${end.toUpperCase()}: ${images[index].name}` })];
+  const shown = [make("img", { class: grain(index), src: image, alt: `${end.toUpperCase()}: ${images[index].name}` })];
   if (mask) shown.push(make("img", { class: "outline", src: mask, alt: "" }));
   if (shift && size) for (const node of shown) node.style.transform = `translate(${(-100 * shift[1]) / size[1]}%, ${(-100 * shift[0]) / size[0]}%)`;
   return shown;
@@ -110,7 +116,7 @@ async function drawDifference(pair) {
   }
   if (!fresh()) return;
   const [width, height] = [drawn[0].naturalWidth, drawn[0].naturalHeight];
-  Object.assign(canvas, { width, height });
+  Object.assign(canvas, { width, height, className: grain(pair.a) });
   const size = side(pair, "a").size ?? [height, width];
   const place = pair.shift ? [(-pair.shift[1] * width) / size[1], (-pair.shift[0] * height) / size[0]] : [0, 0];
   const found = subtract(pixelsOf(drawn[0], width, height, [0, 0]), pixelsOf(drawn[1], width, height, place), byId("match").checked);
