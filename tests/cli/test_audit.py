@@ -11,6 +11,7 @@ from plexus.audit import read_labels
 from plexus.cli import main
 from plexus.data import open_samples
 from plexus.record import AuditRecord
+from plexus.report import render
 from tests.audit.speckle import save
 from tests.cli.test_mistakes import told
 
@@ -196,3 +197,19 @@ def test_classes_are_trained_on_by_fit(capsys: pytest.CaptureFixture[str]) -> No
     for i, pixels in enumerate(np.random.default_rng(1).integers(0, 256, (8, 48, 64), dtype=np.uint8)):
         save(Path("pets", "cat" if i % 2 else "dog", f"{i}.png"), pixels)
     assert trained(run(capsys, "pets", "--cache", "cache", "--write-clean", "c d")) == ["plexus fit 'c d/clean.csv'"]
+
+
+def test_groups_that_given_splits_tear_are_told_on_every_surface(capsys: pytest.CaptureFixture[str]) -> None:
+    for i, pixels in enumerate(np.random.default_rng(1).integers(0, 256, (14, 48, 64), dtype=np.uint8)):
+        save(Path("scans", "test" if i % 2 else "train", f"p{i // 2}-{i}.png"), pixels)
+    Path("scans", "test", "p6-13.png").rename(Path("scans", "train", "p6-13.png"))
+    lines = run(capsys, "scans", "--cache", "cache", "--group-from", r"^(p\d)-")
+    told = "7 groups, 6 of them in several of the data's own splits (first: p0)"
+    assert f"note: {told}" in lines
+    found = AuditRecord.read("audit-scans/findings.json")
+    assert (found.summary.leaks, found.summary.torn_groups) == (0, 6)
+    page = render(found)
+    assert "and 6 groups in several" in page
+    assert "7 groups, 6 of them in several of the data" in page
+    run(capsys, "scans", "--cache", "cache")
+    assert AuditRecord.read("audit-scans/findings.json").summary.torn_groups is None  # without groups nobody knows

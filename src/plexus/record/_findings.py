@@ -41,7 +41,6 @@ class AuditRecord(Record):
         fingerprint: str = ""
         threshold: Number = None
         threshold_from: str = ""
-        false_positive_rate: Number = None
         false_pairs: Number = None
         kinds: list[str] = []
         scope: str = ""
@@ -141,6 +140,7 @@ class AuditRecord(Record):
         exact: int = 0
         contradictions: dict[str, int] = {}
         leaks: int = 0
+        torn_groups: Count = None
         clusters: int = 0
         flagged: int = 0
         unreadable: int = 0
