@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import inspect
+import os
 import pickle
 import pydoc
 import subprocess
@@ -21,6 +23,7 @@ from torch import nn
 import plexus
 from plexus.errors import ConfigError, DataError, PlexusError, RunError
 from plexus.training import FitConfig, declared
+from plexus.training.run_folder import make_run_folder
 
 SIDE = 8
 OPTIONS: dict[str, Any] = {"epochs": 3, "keep": 0.5, "width": 16, "progress": False}
@@ -64,7 +67,7 @@ def test_answers_are_of_the_kind_of_the_labels(run: plexus.Run) -> None:
     assert shares.shape == (40, 2)
     np.testing.assert_allclose(shares.sum(1), 1, rtol=1e-5)
     np.testing.assert_array_equal(answers, run.classes[shares.argmax(1)])
-    assert run.score(images, labels) == (answers == labels).mean()
+    assert run.score(images, labels) == run.score(images, labels[:, None]) == (answers == labels).mean()
 
 
 def test_images_on_another_scale_than_files_are_told(tmp_path: Path) -> None:
@@ -99,6 +102,24 @@ def test_one_image_a_file_and_bytes_are_read_alike(run: plexus.Run, tmp_path: Pa
         np.testing.assert_allclose(run.predict_proba(other), expected, atol=1e-6)
     np.testing.assert_allclose(run.predict_proba(images[0]), expected[:1], atol=1e-6)
     np.testing.assert_allclose(run.predict_proba(files[0]), expected[:1], atol=1e-6)
+    colours = np.repeat(images[0][..., None], 3, 2)  # grey as a photograph is
+    np.testing.assert_allclose(run.predict_proba(colours), expected[:1], atol=1e-2)
+    for named in (np.array(list(map(str, files))), np.array(files, object)):
+        np.testing.assert_allclose(run.predict_proba(named), expected, atol=1e-6)
+    with pytest.raises(ConfigError, match="batch_size=0: give 1 or more"):
+        run.predict(images, batch_size=0)
+    with pytest.raises(DataError, match="NaN"):
+        run.predict(np.full((2, SIDE, SIDE), np.nan))
+
+
+def test_grey_images_and_one_of_colours_are_told_apart_where_colours_were_learned(tmp_path: Path) -> None:
+    images, labels = bars(60)
+    colours = np.stack([images, images, images], 1)
+    run = plexus.fit(torch.from_numpy(colours), labels, out=tmp_path / "run", **OPTIONS)
+    expected = run.predict_proba(images[:5])
+    assert len(expected) == 5
+    for one in (images[0], colours[0], np.moveaxis(colours[0], 0, 2)):
+        np.testing.assert_allclose(run.predict_proba(one), expected[:1], atol=1e-6)
 
 
 def test_model_and_exports_take_the_images_of_the_training(run: plexus.Run, tmp_path: Path) -> None:
@@ -118,6 +139,34 @@ def test_model_and_exports_take_the_images_of_the_training(run: plexus.Run, tmp_
     assert np.abs(near - answers).max() < 0.2 * (answers.max() - answers.min())
     assert small.get_modelmeta().custom_metadata_map["classes"] == '["-3", "7"]'
     assert not [m for m in run.model.modules() if type(m).__module__.startswith("plexus")]
+
+
+def test_exports_are_in_evaluation_mode_and_need_no_plexus(tmp_path: Path) -> None:
+    run = plexus.fit(*bars(60), neuron="rot4", out=tmp_path / "run", **OPTIONS)
+    images = torch.from_numpy(bars(5)[0])[:, None].float()
+    with torch.no_grad():
+        expected = run.model(images)
+    run.model.train()
+    run.export("onnx", tmp_path / "net.onnx")
+    program = torch.export.load(run.export("torch", tmp_path / "net.pt2"))
+    assert run.model.training
+    np.testing.assert_allclose(program.module()(images).detach(), expected, atol=1e-4)
+    assert not [node for node in program.graph.nodes if "plexus" in str(node.target)]
+
+
+def test_a_fit_leaves_random_numbers_and_environment_as_they_were(tmp_path: Path) -> None:
+    before, drawn = dict(os.environ), torch.rand(2, generator=torch.Generator().manual_seed(3))
+    torch.manual_seed(3)
+    plexus.fit(*bars(40), out=tmp_path / "run", **{**OPTIONS, "epochs": 1})
+    assert torch.equal(torch.rand(2), drawn)
+    assert dict(os.environ) == before
+
+
+def test_runs_of_one_second_have_folders_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    now = datetime.datetime(2026, 1, 2, 3, 4, 5)
+    made = [make_run_folder(None, {"config.yaml": ""}, data="x", verb="fit", now=now) for _ in range(3)]
+    assert [path.name for path in made] == [f"x-20260102-030405{end}" for end in ("", "-2", "-3")]
 
 
 def test_a_run_can_be_opened_again_and_pickled(run: plexus.Run) -> None:
@@ -186,8 +235,8 @@ def test_legos_may_be_a_function_or_a_list(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="legos were a function in memory: give it again"):
         plexus.load(run.folder).model  # noqa: B018
     images = torch.rand(3, 1, SIDE, SIDE)
-    again = plexus.load(run.folder, legos=stack)
-    assert torch.equal(again.model(images), run.model(images))
+    for given in (stack, stack(None), nn.ModuleList(stack(None))):
+        assert torch.equal(plexus.load(run.folder, legos=given).model(images), run.model(images))
     listed = plexus.fit(*bars(60), legos=stack(None), out=tmp_path / "list", **options)
     assert torch.equal(listed.model(images), run.model(images))
 
@@ -270,7 +319,9 @@ def dots(count: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
 
 
 def test_a_probe_takes_modules_and_arrays(tmp_path: Path) -> None:
-    found = plexus.probe(Middle(), *dots(6), step=90, out=tmp_path / "probe", progress=False)
+    net = Middle().train()
+    found = plexus.probe(net, *dots(6), step=90, out=tmp_path / "probe", progress=False)
+    assert net.training
     assert found.record.models[0].curve.summary.groups["exact"].accuracy == 1
     assert found.record.data.images == 6
     assert {path.name for path in (tmp_path / "probe").iterdir()} == {"rotation.json", "rotation.html"}

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ INPUT = "input"
 """The first node of a stack of layers: the image."""
 HEAD = "head"
 """The last node of a stack of layers: what makes the answer."""
+_ARROW = " -> "  # between the names of an edge, where one text names it
 
 
 def stack_nodes(legos: int) -> tuple[str, ...]:
@@ -76,8 +78,8 @@ class Wiring:
         granularity: `layer`, `map` (map -> layer) or `mix` (map -> map).
 
     Raises:
-        ConfigError: an empty or repeated name, an unknown node, a repeated edge, a cycle, a strength that is not a
-            finite number, or map edges that fit neither the edges nor each other.
+        ConfigError: an empty or repeated name or one with ' -> ' in it, an unknown node, a repeated edge, a cycle, a
+            strength that is not a finite number, or map edges that fit neither the edges nor each other.
 
     Example:
         >>> w = Wiring(("input", "lego1", "head"), (("input", "head", 0.5), ("lego1", "head", 1.0)))
@@ -103,6 +105,8 @@ class Wiring:
         nodes = tuple(nodes)
         if not all(isinstance(n, str) and n for n in nodes):
             raise ConfigError(f"wiring: node names must be non-empty strings, got {nodes!r}")
+        if joined := next((n for n in nodes if _ARROW in n), None):
+            raise ConfigError(f"wiring: node {joined!r} holds {_ARROW!r}, which is between the names of an edge")
         order = {name: i for i, name in enumerate(nodes)}
         if len(order) != len(nodes):
             raise ConfigError(f"wiring: node {_repeated(nodes)!r} is listed twice; name every node once")
@@ -173,7 +177,7 @@ class Wiring:
 
     def map_bytes(self) -> bytes:
         """Write the map edges as safetensors, an array for each edge, named `source -> target`; empty without any."""
-        return save({f"{s} -> {t}": strength for (s, t), strength in self.maps.items()}) if self.maps else b""
+        return save({f"{s}{_ARROW}{t}": strength for (s, t), strength in self.maps.items()}) if self.maps else b""
 
     @classmethod
     def from_json(cls, text: str | bytes, maps: bytes = b"") -> Wiring:
@@ -217,7 +221,7 @@ def _edge(raw: Any) -> Edge:
     source, target, strength = raw
     if not isinstance(source, str) or not isinstance(target, str):
         raise ConfigError(f"wiring: an edge joins two named nodes, got {raw!r}")
-    if isinstance(strength, bool) or not isinstance(strength, int | float):
+    if isinstance(strength, bool) or not isinstance(strength, Real):
         raise ConfigError(f"wiring: edge {source} -> {target} has strength {strength!r}; it must be a number")
     try:
         return Edge(source, target, float(strength) + 0.0)  # -0.0 becomes 0.0
@@ -255,7 +259,7 @@ def _map_edges(edges: Sequence[Edge], maps: Mapping[tuple[str, str], ArrayLike])
 
 
 def _pair(name: str) -> tuple[str, str]:
-    source, arrow, target = name.partition(" -> ")
+    source, arrow, target = name.partition(_ARROW)
     if not arrow:
         raise ConfigError(f"wiring: map edges are named 'source -> target', got {name!r}")
     return source, target

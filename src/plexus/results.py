@@ -52,6 +52,10 @@ class Results(Sequence[FitRecord.Result]):
             return named[at]
         return self._rows[at]
 
+    def __contains__(self, row: object) -> bool:
+        """Return whether a row is there, by itself or by its name."""
+        return any(row in (each.name, each) for each in self._rows)
+
     def __iter__(self) -> Iterator[FitRecord.Result]:
         """Iterate over the rows."""
         return iter(self._rows)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import html
 import inspect
 import json
-import math
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -132,14 +132,15 @@ def fit(
 
 
 def load(
-    run: str | Path, *, legos: _Legos | None = None, teacher: nn.Module | None = None,
+    run: str | Path, *, legos: _Legos | Sequence[nn.Module] | None = None, teacher: nn.Module | None = None,
     backbone: nn.Module | Callable[[], nn.Module] | None = None,
 ) -> Run:  # fmt: skip
     """Open the folder of a finished run of `plexus fit` or `plexus.fit`.
 
     Args:
         run: the folder.
-        legos: the function that made the legos, where it was in memory; `Run.model` and `Run.prune` need it.
+        legos: the function that made the legos, or the list of them, where they were in memory; `Run.model` and
+            `Run.prune` need it.
         teacher: the module that taught, where it was in memory; `Run.prune` needs it.
         backbone: that of the run, where it was in memory; `Run.model` and `Run.prune` need it.
 
@@ -158,7 +159,7 @@ def load(
         raise ConfigError(f"a run is named by its folder, not by {short(run)}")
     if not is_finished(run):
         raise RunError(f"{run}: the run is not finished; go on with `plexus fit --resume {run}`")
-    given = {"legos": legos, "teacher": teacher, "backbone": backbone}
+    given = {"legos": None if legos is None else _legos(legos)[1], "teacher": teacher, "backbone": backbone}
     return Run(Path(run), {name: value for name, value in given.items() if value is not None})
 
 
@@ -306,8 +307,9 @@ class Run:
     def model(self) -> nn.Module:
         """The net as a plain torch module in evaluation mode, its normalisation in front.
 
-        It takes images (N, C, H, W) on the scale of those it was trained on, and gives logits (N, K). It shares no
-        code with plexus, and can be trained on, compiled and exported.
+        It takes images (N, C, H, W) on the scale of those it was trained on, and gives logits (N, K). It can be
+        trained on, compiled and exported; but for layers of other neurons, such as rotating ones, it shares no code
+        with plexus. What is done to it changes `export`, and not the answers of the run, which are those of its files.
 
         Raises:
             RunError: files of the run are gone.
@@ -336,6 +338,8 @@ class Run:
 
         from plexus.data import read_batches
 
+        if batch_size < 1:
+            raise ConfigError(f"batch_size={batch_size}: give 1 or more")
         how: dict[str, Any] = {"fit": self.record.data.fit or "squash", "white": self.record.data.white}
 
         parts = [
@@ -371,6 +375,7 @@ class Run:
         if labels is None:
             labels = _own_labels(images)
         answers, truth = self.predict(images), np.asarray(labels)
+        truth = truth[:, 0] if truth.ndim == 2 and truth.shape[1] == 1 else truth
         if truth.shape != answers.shape:
             raise DataError(f"labels have shape {truth.shape} for {len(answers)} images: give one for each")
         if "U" in (answers.dtype.kind, truth.dtype.kind):
@@ -417,6 +422,8 @@ class Run:
     def export(self, kind: Literal["onnx", "int8", "torch"], path: str | Path) -> Path:
         """Write the net in a form that runs without plexus, taking images on the scale of the training.
 
+        It is `model` as it stands now, in evaluation mode.
+
         Args:
             kind: ``onnx``, for any number of images; ``int8``, the same in eight bits, see
                 `plexus.training.export_int8`: as onnxruntime's static quantisation or with weights of eight bits,
@@ -440,12 +447,13 @@ class Run:
         if self.scale is not None:
             about = {name: text for name, text in about.items() if name not in ("mean", "std")}
             about["pixels"] = "on the scale of the training images, float32; normalised inside"
+        net = copy.deepcopy(self.model).eval()
         if kind == "onnx":
-            export_onnx(self.model, file, self.in_shape, about=about)
+            export_onnx(net, file, self.in_shape, about=about)
         elif kind == "int8":
-            export_int8(to_onnx(self.model, self.in_shape), file, self._training_images(), about=about)
+            export_int8(to_onnx(net, self.in_shape), file, self._training_images(), about=about)
         elif kind == "torch":
-            export_program(self.model, file, self.in_shape)
+            export_program(net, file, self.in_shape)
         return file
 
     def __repr__(self) -> str:
@@ -495,12 +503,12 @@ class Run:
         if is_place(images):
             samples = open_samples(images, masks=False)
         else:
-            samples = in_memory(images, scale=self.scale, trained=True, in_shape=self.in_shape).samples
-            top = float(images.max()) if hasattr(images, "shape") and len(images) else math.inf
-            if self.config.data != MEMORY and 0 < top <= DARK:  # the training was on files
+            memory = in_memory(images, scale=self.scale, trained=True, in_shape=self.in_shape)
+            samples = memory.samples
+            if self.config.data != MEMORY and 0 < memory.top <= DARK:  # the training was on files
                 warnings.warn(
-                    f"these images reach {top:g}, those of the training were on the scale 0..255: bring them to it, or "
-                    "the answers mean nothing", stacklevel=3,
+                    f"these images reach {memory.top:g}, those of the training were on the scale 0..255: bring them to "
+                    "it, or the answers mean nothing", stacklevel=3,
                 )  # fmt: skip
         return samples.scaled(self.record.data.white or _WIDEST)
 
@@ -554,10 +562,8 @@ def _legos(legos: Any) -> tuple[str, _Legos | None]:
     """The name that the options have for legos, and the function, where they were not named."""
     if isinstance(legos, str):
         return legos, None
-    if isinstance(legos, Path) or not (callable(legos) or isinstance(legos, Sequence)):
+    if isinstance(legos, Path) or not (callable(legos) or isinstance(legos, Iterable)):
         raise ConfigError(f"legos are {short(legos)}: give a function, a list of modules, or FILE.py:function")
-    if callable(legos):
+    if callable(legos) and not isinstance(legos, Iterable):  # a list of torch's is both
         return MEMORY, legos
-    import copy
-
     return MEMORY, lambda in_shape: copy.deepcopy(list(legos))

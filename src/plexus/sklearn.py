@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,19 +19,22 @@ from plexus.errors import PlexusError
 from plexus.run import named_model
 from plexus.training import MEMORY, FitConfig, learn
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 LEARNED = ("backbone", "teacher")
 """Parameters that are models."""
 FEW = 4
 """Rows or columns of images that are too small for convolutions: dense legos read them."""
-UNFIT_CHECKS: dict[str, str] = {}
-"""scikit-learn's estimator checks that images do not allow -> the reason; `expected_failed_checks` takes it."""
 
 
 class PlexusClassifier(ClassifierMixin, BaseEstimator):
     """A classifier of images with a learned wiring, for scikit-learn.
 
     All images train, but for a share that is held out to follow the learning. What `plexus.fit` measures and writes
-    beside (other budgets, ONNX, a page) is left out.
+    beside (other budgets, ONNX, a page) is left out. Images are learned from in 256 steps between the least and the
+    largest number of X, as pixels have them: bring columns of several units to one scale first, and outliers to the
+    others.
 
     Args:
         image_shape: (H, W), (C, H, W) or (H, W, C) of an image, where X has a row of numbers for each; by default such
@@ -127,35 +130,34 @@ class PlexusClassifier(ClassifierMixin, BaseEstimator):
         """
         stack, y = validate_data(self, _numpy(X), y, allow_nd=True, ensure_min_samples=2)
         check_classification_targets(y)
-        self.classes_, index = np.unique(y, return_inverse=True)
+        classes, index = np.unique(y, return_inverse=True)
         counts = np.bincount(index)
         if len(counts) < 2:
             raise ValueError("y holds 1 class: two classes or more can be told apart")
         if counts.min() < 2:
-            rare = self.classes_[counts.argmin()]
+            rare = classes[counts.argmin()]
             raise ValueError(f"class {rare!r} has one image: two are needed, to learn from and to follow the learning")
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         try:
-            images = self._stack(stack)
+            images = self._stack(stack, X)
             learned = {
                 name: named_model(getattr(self, name), name) for name in LEARNED if getattr(self, name) is not None
             }
-            labels = index if self.teacher is None else self._labels(index)
+            labels = index if self.teacher is None else _named(classes, index)
             # no image is held out for a test, which is cross-validation's: a copy of one stands in for it, unread
             parts = {"train": (images, labels), "test": (images[:1], labels[:1])}
             memory = in_memory(parts)
-            self.in_shape_ = images.shape[1:]
-            legos = _whole if self._is_small() else self.legos
+            small = self._is_small(images.shape[1:])
+            legos = _whole if small else self.legos
             given = {"data": memory, **({"legos": legos} if callable(legos) else {})}
             given |= {name: model for name, (_, model) in learned.items() if model is not None}
-            self.model_, self.history_ = learn(
-                self._config(len(images), seed, {name: text for name, (text, _) in learned.items()}),
-                given=given,
-                scale=memory.scale,
-                progress=self.verbose,
-            )
+            texts = {name: text for name, (text, _) in learned.items()}
+            config = self._config(len(images), seed, texts, small=small)
+            model, history = learn(config, given=given, scale=memory.scale, progress=self.verbose)
         except PlexusError as error:
             raise ValueError(str(error)) from None
+        # a fit that fails leaves what an earlier one has learned, whole
+        self.classes_, self.in_shape_, self.model_, self.history_ = classes, tuple(images.shape[1:]), model, history
         return self
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803
@@ -173,16 +175,14 @@ class PlexusClassifier(ClassifierMixin, BaseEstimator):
         """
         import torch
 
-        check_is_fitted(self)
-        stack = self._stack(validate_data(self, _numpy(X), reset=False, allow_nd=True))
-        if stack.shape[1:] != self.in_shape_:
-            raise ValueError(f"X has images of {stack.shape[1:]} (C, H, W), and {self.in_shape_} were learned from")
+        check_is_fitted(self, "model_")
+        stack = self._stack(validate_data(self, _numpy(X), reset=False, allow_nd=True), X)
+        if (shape := tuple(stack.shape[1:])) != self.in_shape_:
+            raise ValueError(f"X has images of {shape} (C, H, W), and {self.in_shape_} were learned from")
         # in double precision an image's answer does not depend on the batch that it comes in
         net = copy.deepcopy(self.model_).double().eval()
         with torch.no_grad():
-            return np.concatenate(
-                [net(part).softmax(1).numpy() for part in torch.tensor(stack, dtype=torch.float64).split(256)]
-            )
+            return np.concatenate([net(part).softmax(1).numpy() for part in stack.double().split(256)])
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:  # noqa: N803
         """Return the most likely class of every image.
@@ -201,12 +201,21 @@ class PlexusClassifier(ClassifierMixin, BaseEstimator):
         answers: NDArray[Any] = self.classes_[best]
         return answers
 
-    def _stack(self, X: NDArray[Any]) -> NDArray[Any]:  # noqa: N803
-        """The images as (N, C, H, W)."""
+    def _stack(self, checked: NDArray[Any], given: Any) -> Tensor:
+        """The images as (N, C, H, W): a tensor, whose channels nobody looks for again.
+
+        Args:
+            checked: X as scikit-learn gives it back.
+            given: X as it came: the channels of a tensor come first.
+        """
+        import torch
+
         try:
-            return channels_first(X if X.ndim > 2 else X.reshape(len(X), *self._shape(X.shape[1])))
+            images = checked if checked.ndim > 2 else checked.reshape(len(checked), *self._shape(checked.shape[1]))
+            stack = channels_first(torch.from_numpy(images) if hasattr(given, "detach") else images)
         except PlexusError as error:
             raise ValueError(str(error)) from None
+        return torch.from_numpy(np.ascontiguousarray(stack))
 
     def _shape(self, numbers: int) -> tuple[int, ...]:
         """The shape of an image of so many numbers."""
@@ -220,23 +229,16 @@ class PlexusClassifier(ClassifierMixin, BaseEstimator):
         side = math.isqrt(numbers)
         return (side, side) if side**2 == numbers and side >= FEW else (1, numbers)
 
-    def _is_small(self) -> bool:
-        return min(self.in_shape_[1:]) < FEW and self.legos is None and self.preset is None and self.backbone is None
+    def _is_small(self, in_shape: Sequence[int]) -> bool:
+        return min(in_shape[1:]) < FEW and self.legos is None and self.preset is None and self.backbone is None
 
-    def _labels(self, index: NDArray[Any]) -> NDArray[Any]:
-        """The classes by name, as a teacher knows them, in the order of `classes_`."""
-        if self.classes_.dtype.kind in "iu":
-            return self.classes_[index]
-        names = [str(name) for name in self.classes_]
-        if names != sorted(set(names)):
-            raise ValueError("with a teacher the classes are whole numbers or text")
-        return np.array(names)[index]
-
-    def _config(self, count: int, seed: int, learned: Mapping[str, str]) -> FitConfig:
+    def _config(self, count: int, seed: int, learned: Mapping[str, str], *, small: bool) -> FitConfig:
         """The options of the training."""
+        if taken := sorted({"data", "seed"} & set(self.options or {})):
+            raise ValueError(f"options: {taken[0]} is given by X or random_state; leave it out")
         chosen: dict[str, Any] = {
             "preset": self.preset,
-            "legos": MEMORY if callable(self.legos) or self._is_small() else self.legos,
+            "legos": MEMORY if callable(self.legos) or small else self.legos,
             "batch_size": min(64, max(4, count // 8)) if self.batch_size is None else self.batch_size,
             "val": self.validation_fraction,
             "seed": seed,
@@ -256,6 +258,16 @@ def _whole(in_shape: Sequence[int]) -> list[Any]:
 
     kernels: list[Any] = [tuple(in_shape[1:]), 1, 1]
     return [nn.Sequential(nn.LazyConv2d(64, k, bias=False), nn.BatchNorm2d(64), nn.ReLU()) for k in kernels]
+
+
+def _named(classes: NDArray[Any], index: NDArray[Any]) -> NDArray[Any]:
+    """The labels by name, as a teacher knows them, in the order of the classes."""
+    if classes.dtype.kind in "iu":
+        return np.asarray(classes[index])
+    names = [str(name) for name in classes]
+    if names != sorted(set(names)):
+        raise ValueError("with a teacher the classes are whole numbers or text")
+    return np.array(names)[index]
 
 
 def _numpy(X: Any) -> Any:  # noqa: N803

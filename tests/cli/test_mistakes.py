@@ -28,7 +28,6 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 @pytest.fixture(autouse=True)
 def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PLEXUS_RUN", "")  # put back after the test
 
 
 @pytest.fixture

@@ -74,7 +74,6 @@ CONTENTS: dict[str, bytes] = {
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's folder, with something good in it."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PLEXUS_RUN", "")  # put back after the test
     (tmp_path / "good.png").write_bytes(png())
     classes(tmp_path / "classes")
     masks(tmp_path / "masks")

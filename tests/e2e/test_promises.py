@@ -117,12 +117,6 @@ KINDS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a run leaves in the environment goes with the test."""
-    monkeypatch.setenv("PLEXUS_RUN", "")
-
-
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> Kind:
     return KINDS[request.param]

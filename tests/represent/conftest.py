@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from plexus.represent import train
 from tests.represent.shapes import small, write_shapes
-
-
-@pytest.fixture(autouse=True)
-def _no_last_run() -> Iterator[None]:
-    """What a run leaves in the environment goes with the test."""
-    yield
-    os.environ.pop("PLEXUS_RUN", None)
 
 
 @pytest.fixture(scope="session")

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from plexus.segment import train
 from tests.segment.discs import small, write_discs
-
-
-@pytest.fixture(autouse=True)
-def _no_last_run() -> Iterator[None]:
-    """What a run leaves in the environment goes with the test."""
-    yield
-    os.environ.pop("PLEXUS_RUN", None)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ class Memory:
         samples: the images, as uint8 pixels or files, with their labels.
         scale: the numbers that became black (0) and white (255); None for pixels that ran from 0 to 255 already.
         numbers: True where the labels were whole numbers, so that answers are, too.
+        top: the largest number of pixels that are taken as they are; infinite where there are none.
 
     Example:
         >>> Memory(in_memory([np.zeros((4, 4), np.uint8)]).samples, None, numbers=False).samples.layout
@@ -40,6 +42,7 @@ class Memory:
     samples: SampleSet
     scale: Scale | None
     numbers: bool
+    top: float = math.inf
 
 
 class _Part(NamedTuple):
@@ -97,7 +100,8 @@ def in_memory(
         scale: the numbers that a model was trained to see as black and white, see `Memory`.
         trained: take the scale as given, also where it is None; otherwise it is read off the numbers.
         label: the column of the labels, of a Hugging Face `Dataset`.
-        in_shape: (C, H, W) of a model's images: then a single image is taken, too.
+        in_shape: (C, H, W) of a model's images: then a single image is taken, too: (H, W), (H, W, 3), or (3, H, W) for
+            a model of colour images.
 
     Raises:
         DataError: no images, or what cannot be one; in one line.
@@ -136,7 +140,7 @@ def in_memory(
     found_set = SampleSet(
         "arrays" if arrays else "files", WHERE, "arrays", samples, classes, images, masks, remarks, white=white
     )
-    return Memory(found_set, found, numbers)
+    return Memory(found_set, found, numbers, _range(arrays)[1] if arrays and found is None else math.inf)
 
 
 def channels_first(images: Any) -> NDArray[Any]:
@@ -212,10 +216,17 @@ def _images(data: Any, in_shape: Sequence[int] | None) -> list[Any]:
         return [_image(image) for image in data]
     if array.dtype.kind in "OUS":  # of paths, or of images of several sizes
         return [_image(image) for image in array]
-    if in_shape is not None and (array.ndim == 2 or (array.ndim == 3 and in_shape[0] == 3)):
+    if in_shape is not None and _is_one(array, in_shape):
         array = array[None]
     channels = _stack_axis(array, tensor=not isinstance(data, np.ndarray))
     return [_flat(image, channels) for image in array]
+
+
+def _is_one(array: NDArray[Any], in_shape: Sequence[int]) -> bool:
+    """Tell one image from a stack of grey ones, by the images that a model reads."""
+    if array.ndim != 3:
+        return array.ndim == 2
+    return (array.shape[2] == 3 != in_shape[2]) or (array.shape[0] == 3 == in_shape[0])
 
 
 def _channels_at(array: NDArray[Any], *, tensor: bool) -> int | None:
@@ -369,9 +380,9 @@ def _scale_of(arrays: Sequence[NDArray[Any]]) -> Scale | None:
 
 def _agreed(arrays: Sequence[NDArray[Any]], trained: Scale | None) -> Scale | None:
     """The scale to read images by that a trained model is to see; from 0 to 1 and from 0 to 255 are told apart."""
+    own = _scale_of(arrays)  # refuses what is no number, too
     if trained not in (None, (0.0, 1.0)):
         return trained
-    own = _scale_of(arrays)
     if own not in (None, (0.0, 1.0)):
         low, high = _range(arrays)
         usual = "0 to 255" if trained is None else "0 to 1"

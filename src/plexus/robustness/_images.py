@@ -92,7 +92,7 @@ def _all_of(
     classes = next((each.classes for each in opened if each.classes is not None), None)
     if classes is None and memory.numbers:  # a module knows classes by their number alone
         with torch.inference_mode():
-            logits = opened[0].model.eval()(images[:1].float())
+            logits = opened[0].model(images[:1].float())
         classes = tuple(map(str, range(logits.shape[-1])))
     classes = classes or samples.classes
     index = {name: i for i, name in enumerate(classes)}

@@ -6,6 +6,7 @@ import datetime
 import platform
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from torch import nn
 import plexus
 from plexus.data import Memory
 from plexus.errors import ConfigError
+from plexus.nn import evaluating
 from plexus.progress import bar, current
 from plexus.record import FORMAT, RobustnessRecord
 from plexus.robustness._curve import RotationCurve
@@ -83,31 +85,34 @@ def probe_models(
             raise ConfigError(f"--{name} {value}: give 1 or more")
     if std <= 0:
         raise ConfigError(f"--std {std:g}: give a number above 0")
-    with bar("loading models and images", 1, progress):
+    with bar("loading models", 1, progress):
         opened = [open_model(spec, **_scaling(spec, data, mean, std)) for spec in models]
+    with ExitStack() as modes:
+        for each in opened:  # a module may be the caller's, who trains it on afterwards
+            modes.enter_context(evaluating(each.model))
         chosen = choose_images(opened, data if isinstance(data, Memory) else str(data), images, seed=seed, size=size)
-    for each in opened:
-        check_logits(each, chosen.pixels[:1], len(chosen.facts["classes"]))
-    current().say(f"data    {chosen.summary}; {len(chosen.pixels):,} of the test images are turned")
-    names = _names(opened)
-    pixels = chosen.pixels.float()
-    measured: list[dict[str, Any]] = []
-    with bar("turning images", len(opened), progress) as turned:
-        for i, (name, each) in enumerate(zip(names, opened, strict=True)):
-            start = time.monotonic()
-            curve = rotation(each.model, pixels, chosen.labels, angles, mask, progress=False, batch_size=batch_size)
-            measured.append(
-                {
-                    "name": name,
-                    "source": each.source,
-                    "own": chosen.facts["own"][i],
-                    "seconds": time.monotonic() - start,
-                    "curve": curve.to_dict(),
-                    "failures": _failures(each, chosen, curve),
-                    **({"unmasked": _unmasked(each.model, pixels, curve, batch_size)} if mask else {}),
-                }
-            )
-            turned(1, name)
+        for each in opened:
+            check_logits(each, chosen.pixels[:1], len(chosen.facts["classes"]))
+        current().say(f"data    {chosen.summary}; {len(chosen.pixels):,} of the test images are turned")
+        names = _names(opened)
+        pixels = chosen.pixels.float()
+        measured: list[dict[str, Any]] = []
+        with bar("turning images", len(opened), progress) as turned:
+            for i, (name, each) in enumerate(zip(names, opened, strict=True)):
+                start = time.monotonic()
+                curve = rotation(each.model, pixels, chosen.labels, angles, mask, progress=False, batch_size=batch_size)
+                measured.append(
+                    {
+                        "name": name,
+                        "source": each.source,
+                        "own": chosen.facts["own"][i],
+                        "seconds": time.monotonic() - start,
+                        "curve": curve.to_dict(),
+                        "failures": _failures(each, chosen, curve),
+                        **({"unmasked": _unmasked(each.model, pixels, curve, batch_size)} if mask else {}),
+                    }
+                )
+                turned(1, name)
     record = {
         "format": FORMAT,
         "created": f"{now or datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}",

@@ -97,7 +97,7 @@ class Steps(L.Callback):
         self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         words = ""
-        if current().due():  # the loss of a batch may still be on its way from the device
+        if current().due():
             words = f"{self._epoch(trainer, module)}  loss {outputs['loss'].item():.3f}{self.latest}"
         self.step(1, words)
 

@@ -111,8 +111,7 @@ def learn(
         Traceback (most recent call last):
         plexus.errors.DataError: --limit 5 is too low for 10 classes: at least 20
     """
-    with torch.random.fork_rng(devices=[]):
-        task: Any = train_only(FIT, config, progress=progress, given=given)
+    task: Any = train_only(FIT, config, progress=progress, given=given)
     whole = fold(with_pixels(task.trained.final, task.normalize).eval())
     return _on_scale(whole, scale), task.record["epochs"]
 

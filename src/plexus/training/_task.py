@@ -133,7 +133,6 @@ class FitTask(Task[FitConfig]):
         }
         if (memory := self.given.get("data")) is not None:
             facts |= {"scale": memory.scale and list(memory.scale), "numbers": memory.numbers}
-            facts["notes"] = list(data.notes)
         parts = {"data": facts, "epochs": [], "plan": self.plan.to_dict()}
         if words := self._front_words():
             parts["front"] = words

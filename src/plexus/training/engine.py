@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import datetime
 import os
@@ -9,11 +10,12 @@ import sys
 import time
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import RLock
 from typing import Any, ClassVar, Generic, TypeVar
 
 from plexus.errors import PlexusError, PlexusWarning, RunError
@@ -164,7 +166,7 @@ def start(
         PlexusError: see its children; each message says what to do.
     """
     folder, config = new_run(kind, config, run, command=command)
-    with whole(progress), Lock(folder):
+    with whole(progress), _undisturbed(), Lock(folder):
         # Until training begins nothing in the folder is worth keeping; from then on it is never taken back.
         try:
             if fill is not None and is_rank_zero():
@@ -193,10 +195,9 @@ def train_only(kind: Kind[C], config: C, *, progress: bool, given: Mapping[str, 
     """
     with TemporaryDirectory(prefix="plexus-") as place:
         folder, config = new_run(kind, config, Path(place) / "run", command="")
-        with whole(progress), Lock(folder):
+        with whole(progress), _undisturbed(), Lock(folder):
             try:
                 task: Task[C] = _prepare(kind, folder, config, None, progress, folder, given)
-                _keep_memory()
                 task.train()
             finally:
                 discard(folder)
@@ -212,7 +213,7 @@ def resume(kind: Kind[Any], run: str | Path, *, listen: Listener | None, progres
     folder = Path(run)
     config, _ = open_run(kind, folder)
     if not finished(kind, folder):
-        with whole(progress), Lock(folder):
+        with whole(progress), _undisturbed(), Lock(folder):
             _perform(_prepare(kind, folder, config, listen, progress, folder))
     return folder
 
@@ -361,7 +362,6 @@ def _note_threads(machine: dict[str, Any], threads: int) -> None:
 
 def _perform(task: Task[Any]) -> None:
     """Train and, in the process that writes, evaluates."""
-    _keep_memory()
     task.train()
     if is_rank_zero():
         start = time.monotonic()
@@ -374,12 +374,35 @@ def _perform(task: Task[Any]) -> None:
         task.save()
 
 
-def _keep_memory() -> None:
+_BUSY = RLock()
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Leave the process as it was: its random numbers, and what its allocator keeps.
+
+    Weights are drawn from the global generators, which every thread shares: one run at a time in a process.
+    """
+    import torch
+
+    with _BUSY, torch.random.fork_rng(range(torch.cuda.device_count())):
+        _keep_memory(True)
+        try:
+            yield
+        finally:
+            _keep_memory(False)
+
+
+def _keep_memory(all_of_it: bool) -> None:
     """Let glibc keep the memory that one step frees for the next: to give pages back and get them again takes a tenth.
 
     By default it does so beyond some megabytes, and a training step frees and takes hundreds. -3 is M_MMAP_THRESHOLD,
-    for which 32 MiB is the most, and -1 is M_TRIM_THRESHOLD; other C libraries have no `mallopt`.
+    for which 32 MiB is the most, and -1 is M_TRIM_THRESHOLD; other C libraries have no `mallopt`. Afterwards the
+    thresholds are those that glibc itself comes to once a block of 32 MiB was freed.
     """
-    if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
-        for option, value in ((-3, 32 << 20), (-1, 2**31 - 1)):
-            ctypes.CDLL(None).mallopt(option, value)
+    libc = ctypes.CDLL(None)
+    if sys.platform == "linux" and hasattr(libc, "mallopt"):
+        for option, value in ((-3, 32 << 20), (-1, 2**31 - 1 if all_of_it else 64 << 20)):
+            libc.mallopt(option, value)
+        if not all_of_it:
+            libc.malloc_trim(0)

@@ -298,6 +298,9 @@ def export_program(net: nn.Module, path: Path, in_shape: Sequence[int]) -> None:
         path: the file.
         in_shape: of one image.
 
+    Raises:
+        TrainingError: the program would differ; it is not written.
+
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -305,10 +308,18 @@ def export_program(net: nn.Module, path: Path, in_shape: Sequence[int]) -> None:
         ...     torch.export.load(Path(folder, "flat.pt2")).module()(torch.ones(3, 1, 2, 2)).shape
         torch.Size([3, 4])
     """
-    images = {0: torch.export.Dim("images")}
+    images, x = (
+        {0: torch.export.Dim("images")},
+        255 * torch.rand(3, *in_shape, generator=torch.Generator().manual_seed(0)),
+    )
     program = torch.export.export(net, (torch.zeros(2, *in_shape),), dynamic_shapes=(images,))
     content = io.BytesIO()
     torch.export.save(program, content)
+    content.seek(0)
+    with torch.no_grad():
+        answers, expected = torch.export.load(content).module()(x), net(x)
+    if not (difference := (answers - expected).abs().max().item()) <= 1e-3 * max(1.0, expected.abs().max().item()):
+        raise TrainingError(f"{path}: the program differs from the net by {difference:.2g}; it was not written")
     atomic_write(path, content.getvalue())
 
 

@@ -11,6 +11,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from modulefinder import ModuleFinder
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from plexus.record import FORMAT, atomic_write, digest, read_file, read_json, to
 from plexus.user_code import split_weights
 
 _RUN = "PLEXUS_RUN"  # the processes that Lightning starts for other devices find the run folder by it
+_last: list[Path] = []
 
 
 def is_rank_zero() -> bool:
@@ -40,7 +42,16 @@ def last_run() -> Path | None:
         >>> last_run() is None or last_run().name != ""
         True
     """
-    return Path(os.environ[_RUN]) if _RUN in os.environ else None
+    return _last[-1] if _last else None
+
+
+def _work_in(folder: Path | None) -> None:
+    """Name the run folder to the processes that are started from here; None where there is none any more."""
+    if folder is None:
+        os.environ.pop(_RUN, None)
+    else:
+        os.environ[_RUN] = str(folder)
+        _last[:] = [folder]
 
 
 def make_run_folder(
@@ -62,12 +73,23 @@ def make_run_folder(
         RunError: the folder exists and is not empty, or cannot be made.
     """
     if not is_rank_zero():  # that one made it
+        if _RUN not in os.environ:
+            raise RunError(
+                f"this is process {os.environ.get('LOCAL_RANK')} of several, and the first did not say which run "
+                "folder it made: start plexus in one process, and it starts those for other devices itself"
+            )
         return Path(os.environ[_RUN])
+    _last.clear()
     stem = Path(data).name[:100] or "data"  # no file system takes names of more than 255
-    path = Path(folder) if folder is not None else Path("runs") / f"{stem}-{now:%Y%m%d-%H%M%S}"
+    path = Path(folder) if folder is not None else _unused(Path("runs") / f"{stem}-{now:%Y%m%d-%H%M%S}")
     make_folder(path, {name: text.encode() for name, text in files.items()}, verb=verb, write=atomic_write)
-    os.environ[_RUN] = str(path)
+    _work_in(path)
     return path
+
+
+def _unused(path: Path) -> Path:
+    """The path, or with a number behind it where another run began in the same second."""
+    return next(p for k in count(1) if not (p := path if k == 1 else path.with_name(f"{path.name}-{k}")).exists())
 
 
 _RESERVE = bytearray(2**20)
@@ -79,7 +101,8 @@ def discard(folder: Path) -> None:
     if is_rank_zero():
         _RESERVE.clear()
         shutil.rmtree(folder, ignore_errors=True)
-        os.environ.pop(_RUN, None)
+        _work_in(None)
+        _last.clear()
 
 
 class Lock:
@@ -106,7 +129,7 @@ class Lock:
             ) from None
         except OSError as error:
             raise RunError(f"{self.folder}: cannot go on in this run folder: {error.strerror}") from None
-        os.environ[_RUN] = str(self.folder)
+        _work_in(self.folder)
         for left in self.folder.rglob(".*.tmp"):  # what a killed process was about to write
             left.unlink(missing_ok=True)
         return self
@@ -114,6 +137,7 @@ class Lock:
     def __exit__(self, *_: Any) -> None:
         if is_rank_zero():
             self._file.close()
+            _work_in(None)
 
 
 def make_folder(
