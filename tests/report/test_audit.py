@@ -31,6 +31,15 @@ def test_the_counts_are_told(made: str) -> None:
     assert "3 masks of 0 and 1 were scaled" in text
 
 
+def test_ties_that_only_names_decided_are_told() -> None:
+    findings = make_audit(calibration=None)
+    assert "contradict a near-duplicate" not in said(render(findings))  # of an earlier version, which did not count
+    findings["summary"] |= {"contradicting": 5, "ties": 0}
+    assert "Of those 5 contradict a near-duplicate, or are copies of one that does." in said(render(findings))
+    findings["summary"] |= {"ties": 3}
+    assert "copies of one that does; 3 of them were ties that only the names decided." in said(render(findings))
+
+
 def test_a_set_without_near_duplicates_says_so() -> None:
     page = render(make_audit(0, problems=[], calibration=None))
     text = said(page)

@@ -196,6 +196,7 @@ def audit(
             kinds=list(kinds or usual_kinds(len(samples))) if prints.registered else ["same"],
             scope=scope,
             min_dice=min_dice,
+            ignore=samples.ignore,
             labels=origin,
         ),
         calibration=AuditRecord.Calibration(
@@ -352,6 +353,8 @@ def _summary(
         degenerate=sum(p.kind in ("constant", "zero") for p in problems),
         kept=kept,
         dropped=len(cleaned.keep) - kept,
+        contradicting=len(cleaned.contradicting),
+        ties=len(cleaned.ties),
         suspects=None if suspected is None else len(suspected),
         relabelled=sum(label is not None for label in cleaned.labels),
     )

@@ -46,6 +46,7 @@ class AuditRecord(Record):
         kinds: list[str] = []
         scope: str = ""
         min_dice: Number = None
+        ignore: Count = None
         labels: str = ""
 
     class Calibration(Part):
@@ -146,6 +147,8 @@ class AuditRecord(Record):
         degenerate: int = 0
         kept: int = 0
         dropped: int = 0
+        contradicting: Count = None
+        ties: Count = None
         suspects: Count = None
         relabelled: int = 0
 

@@ -143,6 +143,9 @@ def _lede(record: AuditRecord) -> str:
     if found.kept or found.dropped:
         kept = plural(found.kept, "image")
         text += f" The cleaning rule would keep {kept} and drop {count(found.dropped)}; nothing was deleted."
+    if found.contradicting:
+        text += f" Of those {count(found.contradicting)} contradict a near-duplicate, or are copies of one that does"
+        text += f"; {count(found.ties)} of them were ties that only the names decided." if found.ties else "."
     return text
 
 
