@@ -139,12 +139,12 @@ class White:
     Args:
         images: the place of each image.
         remarks: gets a line where white is not 65535.
-        value: where it is known already.
+        value: where it is known already, as that of a run's training is.
     """
 
     def __init__(self, images: Sequence[Source] = (), remarks: Remarks | None = None, value: int | None = None) -> None:
         self._images, self._remarks, self._lock = tuple(images), remarks, threading.Lock()
-        self.value = value
+        self.value = self.given = value
 
     def __call__(self) -> int:
         """Return it; read all 16-bit images where that was not done yet."""
@@ -389,6 +389,10 @@ class SampleSet:
             images=tuple(self.images[i] for i in at),
             masks=tuple(self.masks[i] for i in at),
         )
+
+    def scaled(self, white: int | None) -> SampleSet:
+        """Return the set with the white of its 16-bit images as in a training; None leaves it the set's own."""
+        return self if white is None else replace(self, white=White(value=white))
 
     def _header(self, i: int) -> tuple[int, int, bool]:
         source = _opened(self.images[i])

@@ -102,6 +102,7 @@ class SegmentTask(Task[SegmentConfig]):
             "notes": [*pairs.source.notes, *self.notes],
             "trained_size": [float(np.median([size[axis] for size in pairs.sizes])) for axis in (0, 1)],
             "channels": int(pairs.images.shape[1]),
+            "white": pairs.source.white.value,
         }
         return {"data": facts, "folds": []}
 
