@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         save(tmp_path / "images" / f"{i}.png", np.random.default_rng(i).integers(0, 256, (20, 30), dtype=np.uint8))
     (tmp_path / "file").write_text("")
     (tmp_path / "full").mkdir()
+    (tmp_path / "taken" / "labels.csv").mkdir(parents=True)
     (tmp_path / "link").symlink_to("nowhere")
     (tmp_path / "full" / "note.txt").write_text("")
     (tmp_path / "decisions.json").write_text("{}")
@@ -53,6 +56,14 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["images", "--write-clean", "file"], "file: is a file; name another place with --write-clean"),
         (["images", "--write-clean", "images/clean"], "images/clean: lies in the data"),
         (["images", "--write-clean", "audit-images"], "--write-clean audit-images: is where the audit goes"),
+        (
+            ["images", "--out", "a/b/audit", "--write-clean", "a/b"],
+            "--out a/b/audit: lies in the new folder of --w",
+        ),
+        (["images", "--out", "a", "--write-clean", "a/x/../b"], "--write-clean a/x/../b: lies in --out a, where the"),
+        (["images", "--write-clean", "cache/.."], "--out audit-images: lies in the new folder of --write-clean"),
+        (["images", "--write-clean", "cache"], "--cache cache: lies in the new folder of --write-clean cache; name"),
+        (["images", "--out", "taken"], "taken/labels.csv: is a folder; name another place with --out"),
         (["list.csv", "--write-clean", "clean", "--link"], "a manifest is not a folder to link; leave --link out"),
         (["images", "--decisions", "none.json"], "none.json: cannot read the decisions"),
         (["images", "--decisions", "decisions.json"], "decisions.json: not a decisions file"),
@@ -148,6 +159,24 @@ def test_a_stop_while_pictures_are_drawn_leaves_the_files_of_one_audit(
 
     monkeypatch.setattr("plexus.audit.pictures", stop)
     assert run(capsys, "images", "--seed", "3", code=130)[-1:] == ["plexus: stopped"]
+    assert {p.name: p.read_bytes() for p in Path("audit-images").iterdir()} == before
+
+
+def test_a_page_that_cannot_be_written_leaves_the_files_of_one_audit(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(capsys, "images")
+    before = {p.name: p.read_bytes() for p in Path("audit-images").iterdir()}
+    sync = os.fsync
+
+    def full(file: int) -> None:
+        if os.readlink(f"/proc/self/fd/{file}").rpartition("/")[2].startswith(".audit.html"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync(file)
+
+    monkeypatch.setattr("os.fsync", full)
+    (line,) = run(capsys, "images", "--seed", "3", code=2)[-1:]
+    assert line.startswith("plexus: audit-images/audit.html: cannot write: Input/output error")
     assert {p.name: p.read_bytes() for p in Path("audit-images").iterdir()} == before
 
 
