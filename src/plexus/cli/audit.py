@@ -19,7 +19,8 @@ from plexus.progress import STARTING, current, whole
 if TYPE_CHECKING:
     from torch import nn
 
-    from plexus.audit import Predict
+    from plexus.audit import Audit, Predict
+    from plexus.data import SampleSet
     from plexus.record import AuditRecord
 
 SEARCH = partial(in_panel, Group("Comparison", sort_key=2))
@@ -130,8 +131,9 @@ def audit(
             from plexus.report import render
 
             samples = open_samples(
-                data, group_from=group_from, label=label, mask_suffix=mask_suffix, missing_mask=missing_mask
-            )
+                data, group_from=group_from, label=label, mask_suffix=mask_suffix, missing_mask=missing_mask,
+                ignore=ignore,
+            )  # fmt: skip
             check_place(folder, folder=True)
             if cache is not None:
                 check_place(auditing.cache_folder(cache), folder=True, remedy="name another place with --cache")
@@ -160,8 +162,8 @@ def audit(
         raw = found.findings.to_dict()
         print_json({"settings": raw["settings"], **raw["summary"]})
     else:
-        listed = [] if write_clean is None else _written(write_clean)
-        print_lines([*_lines(found.findings), *listed, f"open {page}"])
+        listed = [] if write_clean is None else _written(write_clean, samples)
+        print_lines([*_lines(found), *listed, f"open {page}"])
 
 
 def _model(fingerprint: str) -> nn.Module | str | None:
@@ -204,11 +206,18 @@ def _training() -> ModuleType:
     return plexus.training
 
 
-def _written(folder: Path) -> list[str]:
+def _written(folder: Path, samples: SampleSet) -> list[str]:
+    """Say what is in the cleaned set, and how to train on it: a table cannot say how its masks are to be read."""
     lines = [f"what to keep: {folder / 'keep.txt'}"]
-    if (table := folder / "clean.csv").is_file():
-        return [*lines, f"to train on it: plexus fit {shlex.quote(str(table))}"]
-    return [*lines, "no clean.csv: the images are rows of a table, not files"]
+    if not (table := folder / "clean.csv").is_file():
+        return [*lines, "no clean.csv: the images are rows of a table, not files"]
+    name = shlex.quote(str(table))
+    verbs = [f"plexus fit {name}"] if samples.has_labels else []
+    if samples.has_masks:
+        empty = " --missing-mask empty" if any(sample.mask == "" for sample in samples.samples) else ""
+        ignored = f" --ignore {samples.ignore}" if samples.ignore is not None else ""
+        verbs.append(f"plexus segment train {name}{empty}{ignored}")
+    return [*lines, *(f"to train on it: {verb}" for verb in verbs)] if verbs else [*lines, f"as a table: {table}"]
 
 
 def _beside(data: str) -> Path:
@@ -221,8 +230,9 @@ def _inside(folder: Path, data: str) -> bool:
     return Path(data).is_dir() and folder.resolve().is_relative_to(Path(data).resolve())
 
 
-def _lines(found: AuditRecord) -> list[str]:
+def _lines(done: Audit) -> list[str]:
     """The summary in words."""
+    found = done.findings
     data, settings, summary = found.data, found.settings, found.summary
     like = settings.fingerprint.startswith("embedding")
     lines = [
@@ -235,15 +245,13 @@ def _lines(found: AuditRecord) -> list[str]:
         if summary.dropped
         else "the cleaning rule keeps all",
     ]
-    if undone := {i for i, image in enumerate(found.images) if (image.why or "").startswith("contradicts ")}:
+    if undone := set(done.cleaned.contradicting):
         wrong = len(undone & {suspect.image for suspect in found.suspects})
-        told = f"; {wrong} of them have a likely wrong label" if wrong else ""
+        told = [f"{wrong} of them have a likely wrong label"] if wrong else []
+        told += [f"{summary.ties} of them were ties that only the names decided"] if summary.ties else []
         if len(undone) > wrong:
-            told += (
-                f"{', of the others' if wrong else ';'} which of two is right the rule cannot know: decide on the page"
-            )
-            told += ", and give --decisions"
-        lines.append(f"dropped for contradicting a near-duplicate: {len(undone)}{told}")
+            told.append("which of two is right the rule cannot know: decide on the page, and give --decisions")
+        lines.append("; ".join([f"dropped for contradicting a near-duplicate: {len(undone)}", *told]))
     problems = found.problems
     lines += [f"unusable: {printable(p.name)}: {p.text}" for p in problems[:SHOWN]]
     if len(problems) > SHOWN:
