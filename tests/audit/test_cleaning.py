@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageOps
 
-from plexus.audit import audit, write_clean
-from plexus.data import open_samples
+from plexus.audit import Audit, Cleaned, audit, write_clean
+from plexus.data import SampleSet, open_samples
+from plexus.record import AuditRecord
 from tests.audit.speckle import scene, view
 from tests.audit.test_copies import table
 
@@ -93,3 +94,24 @@ def test_a_set_with_every_kind_of_copy_is_clean_after_one_audit(tmp_path: Path) 
     after = audit(open_samples(write_clean(samples, done, tmp_path / "clean") / "clean.csv"), k=2).findings
     assert (after.summary.leaks, sum(after.summary.contradictions.values()), after.summary.dropped) == (0, 0, 0)
     assert len(after.images) == len(rows) - len(sure)
+
+
+def test_the_cleaned_table_names_the_same_files_masks_and_classes_whatever_they_are_called(tmp_path: Path) -> None:
+    classes = ("cat", "cat ", "c,at", '"cat"')
+    for k, label in enumerate(classes):
+        for name in ("a\nb", "c\rd", "line\u2028end", "next\x85line", "back\\slash", " lead", "=1+1", 'a "quote"'):
+            file = tmp_path / "set" / label / f"{name}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (8, 6), 20 * k).save(file)
+            Image.new("1", (8, 6)).save(file.with_name(f"{name}_mask.png"))
+    samples = open_samples(tmp_path / "set")
+    every = Cleaned((True,) * len(samples), (None,) * len(samples))
+    again = open_samples(write_clean(samples, Audit(AuditRecord(), None, every), tmp_path / "clean") / "clean.csv")
+
+    def places(found: SampleSet) -> list[tuple[str | None, Path, Path]]:
+        rows = zip(found.samples, found.images, found.masks, strict=True)
+        return [(sample.label, Path(str(i)).resolve(), Path(str(m)).resolve()) for sample, i, m in rows]
+
+    assert len(samples) == 32
+    assert places(again) == places(samples)
+    assert again.classes == samples.classes == tuple(sorted(classes))

@@ -59,6 +59,22 @@ def test_grey_images_are_the_same_in_every_container(data: Any) -> None:
     np.testing.assert_array_equal(pixels(data), GREY)
 
 
+@pytest.mark.parametrize("kind", [np.uint16, np.dtype(">u2"), np.int32, np.float32])
+def test_pillow_images_of_more_than_8_bits_are_scaled_as_arrays_are(kind: Any) -> None:
+    values = (GREY.astype(np.int64) * 16).astype(kind)
+    mode = {"<u2": "I;16", ">u2": "I;16B", "<i4": "I", "<f4": "F"}[values.dtype.str]
+    images = [Image.frombytes(mode, image.shape[::-1], image.tobytes()) for image in values]
+    np.testing.assert_array_equal(pixels(images), pixels(values))
+    assert np.ptp(pixels(images)) == 255
+    assert in_memory(images).samples.notes == in_memory(values).samples.notes
+
+
+def test_a_transparent_pillow_image_is_the_same_as_its_file(tmp_path: Path) -> None:
+    image = Image.merge("RGBA", [Image.fromarray(channel) for channel in (*COLOUR[0].transpose(2, 0, 1), GREY[0])])
+    image.save(tmp_path / "a.png")
+    np.testing.assert_array_equal(pixels([image]), pixels([tmp_path / "a.png"]))
+
+
 @pytest.mark.parametrize(
     "data",
     [

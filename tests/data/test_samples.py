@@ -1,5 +1,6 @@
 """Images with classes, masks, groups and splits are found in every layout, and nothing is lost or guessed."""
 
+import csv
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -220,6 +221,40 @@ def test_a_wrong_manifest_is_named(tmp_path: Path, text: str, message: str) -> N
     write(tmp_path, "a.png")
     (tmp_path / "list.csv").write_text(text)
     with pytest.raises(DataError, match=message):
+        open_samples(tmp_path / "list.csv")
+
+
+STRANGE = (
+    "a\nb.png", "c\rd.png", "e\r\nf.png", "line\u2028end.png", "next\x85line.png", "back\\slash.png", " lead.png",
+    "trail.png ", 'a "quote".png', ',"a,"".png', '"', "a;b\tc.png",
+)  # fmt: skip
+"""Names that a file system takes."""
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_names_and_classes_in_quotes_are_read_as_they_are(tmp_path: Path, separator: str) -> None:
+    write(tmp_path, *STRANGE)
+    labels = [("cat", "cat ", " cat", "c\u2028")[i % 4] for i in range(len(STRANGE))]
+    with (tmp_path / "list.csv").open("w", newline="") as file:
+        table = csv.writer(file, delimiter=separator, quoting=csv.QUOTE_ALL, lineterminator="\n")
+        table.writerows([("path", "label"), *zip(STRANGE, labels, strict=True)])
+    found = open_samples(tmp_path / "list.csv")
+    assert [(s.name, s.label) for s in found.samples] == [*zip(STRANGE, labels, strict=True)]
+    assert [found.content(i) for i in range(len(found))] == [(tmp_path / name).read_bytes() for name in STRANGE]
+
+
+def test_backslashes_of_windows_are_slashes_and_spaces_without_quotes_are_none(tmp_path: Path) -> None:
+    write(tmp_path, "x/a.png", "x/a_mask.png", "x\\b.png")
+    text = 'path, mask ,label\r\n x\\a.png ,x\\a_mask.png, cat \r\n\r\n"x\\b.png","",""\r\n"","",""\r\n'
+    (tmp_path / "list.csv").write_text(text, newline="")
+    found = open_samples(tmp_path / "list.csv")
+    assert told(found) == {"x/a.png": ("cat", "x/a_mask.png", None, None), "x\\b.png": (None, None, None, None)}
+
+
+def test_a_line_is_named_by_where_it_begins(tmp_path: Path) -> None:
+    write(tmp_path, "a\nb.png", "c.png")
+    (tmp_path / "list.csv").write_text('path,split\n"a\nb.png",train\nc.png,perhaps\n')
+    with pytest.raises(DataError, match="line 4: no split 'perhaps'"):
         open_samples(tmp_path / "list.csv")
 
 

@@ -126,7 +126,8 @@ def _manifest(
 ) -> str | None:
     """A CSV manifest of what is kept, with paths from its own folder; None where an image is no file.
 
-    Names stand as they are: an apostrophe before a formula would name another file.
+    Names stand as they are, in quotes, as spaces may belong to them: an apostrophe before a formula would name another
+    file.
     """
     if any(not isinstance(samples.images[i], Path) for i in kept):
         return None
@@ -135,7 +136,7 @@ def _manifest(
     if any(groups.values()) and "group" not in columns:
         columns.append("group")
     out = io.StringIO()
-    table = csv.writer(out, lineterminator="\n")
+    table = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
     table.writerow(["path", *columns])
     for i, sample in zip(kept, some, strict=True):
         values = {"label": new.get(i, sample.label), "group": groups[i], "split": sample.split}

@@ -132,7 +132,7 @@ def highest(source: str | Path | bytes) -> int:
     if is_dicom(source) or (not isinstance(source, bytes) and Path(source).suffix.lower() in _NARROW):
         return 0
     with _telling(), _open(source) as image:
-        if not _is_wide(image):
+        if not is_wide(image):
             return 0
         return int(np.asarray(image).max())
 
@@ -265,18 +265,25 @@ def _orientation(image: Image.Image) -> int:
     return 1
 
 
-def _is_wide(image: Image.Image) -> bool:
+def is_wide(image: Image.Image) -> bool:
+    """Return True for a Pillow image of whole numbers with more than 8 bits."""
     return image.mode == "I" or image.mode.startswith("I;16")
+
+
+def opaque(image: Image.Image) -> Image.Image:
+    """Lay an image on white where it has transparent pixels."""
+    if not image.has_transparency_data:
+        return image
+    rgba = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
 
 
 def _normalized(image: Image.Image, white: int | Callable[[], int] | None) -> Image.Image:
     if image.mode == "F":
         raise UnreadableError("float pixels have no fixed range: save it with 8 or 16 bits a channel")
-    if _is_wide(image):
+    if is_wide(image):
         return Image.fromarray(_from_16_bits(image, white() if callable(white) else white))
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    image = opaque(image)
     if image.mode in ("1", "L"):
         return image.convert("L")
     rgb = image.convert("RGB")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from plexus.data._decode import is_dicom, require_pydicom
+from plexus.data._decode import is_dicom, is_wide, opaque, require_pydicom
 from plexus.data._open import open_samples
 from plexus.data._samples import Entry, Remarks, Sample, SampleSet, Source, White
 from plexus.data._table import find_columns, table_entries
@@ -247,7 +247,9 @@ def _image(image: Any) -> Any:
     if isinstance(image, str | Path):
         return Path(image)
     if isinstance(image, Image.Image):
-        return np.asarray(image if image.mode == "L" else image.convert("RGB"))
+        if is_wide(image) or image.mode == "F":  # Pillow would clip them at 255: they are scaled as arrays are
+            return np.asarray(image)
+        return np.asarray(image if image.mode == "L" else opaque(image).convert("RGB"))
     array = _array(image)
     if array is None or array.dtype.kind not in "buif" or array.ndim not in (2, 3):
         raise DataError(f"{short(image)} is no image: give an array (H, W), (H, W, 3) or (3, H, W), or a path")

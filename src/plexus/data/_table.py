@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,13 +41,13 @@ def manifest_entries(path: Path, where: str, label: str | None, notes: list[str]
     entries, seen, base = [], dict[str, int](), path.parent.resolve()
     for number, values in lines:
         row = dict(zip(columns, values, strict=True))
-        name = PurePosixPath(row[used["path"]].replace("\\", "/")).as_posix() if row[used["path"]] else ""
+        name = PurePosixPath(_slashed(base, row[used["path"]])).as_posix() if row[used["path"]] else ""
         if not name:
             raise DataError(f"{where}: line {number} names no image: fill in {used['path']!r} or remove the line")
         if name in seen:
             raise DataError(f"{where}: lines {seen[name]} and {number} both name {printable(name)}: remove one")
         seen[name] = number
-        mask = row.get("mask", "").replace("\\", "/")
+        mask = _slashed(base, row.get("mask", ""))
         split = _split(row.get("split", ""), where, number)
         sample = Sample(name, row.get(used.get("label", ""), "") or None, mask or None, row.get("group") or None, split)
         entries.append(Entry(sample, base / name, _masks(base, mask)))
@@ -219,24 +220,40 @@ def _cells(path: Path, where: str) -> tuple[list[str], list[tuple[int, list[str]
         raise DataError(f"{where}: cannot be read: {error.strerror}: name a CSV file") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{where}: cannot be read as UTF-8 text ({type(error).__name__}): save it as CSV") from None
-    lines = text.splitlines()
-    if wrong := next((number for number, line in enumerate(lines, 1) if "\0" in line), None):
+    lines = _LINE.split(text)
+    if wrong := next((number for number, line in enumerate(lines, 1) if QUOTED in line), None):
         raise DataError(f"{where}: line {wrong} holds a NUL byte, which no file name has: mend the line")
-    separator = max(",;\t", key=lines[0].count) if lines else ","
+    separator = max(",;\t", key=lines[0].count)
+    text = re.sub(rf'(\A|[{separator}\r\n])"((?:[^"]++|"")*+)', rf'\1"{QUOTED}\2', text)
     rows: list[tuple[int, list[str]]] = []
-    reader = csv.reader(lines, delimiter=separator)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)  # a name may hold the end of a line
     try:
-        header = [name.strip() for name in next(reader, [])]
-        for number, values in enumerate(reader, 2):
-            if not any(value.strip() for value in values):
-                continue
-            if len(values) != len(header):
-                cells = f"line {number} has {len(values)} cells, the header {len(header)}"
-                raise DataError(f"{where}: {cells}: mend the line")
-            rows.append((number, [value.strip() for value in values]))
+        header = [_cell(name).strip() for name in next(reader, [])]
+        number = reader.line_num + 1
+        for values in ([_cell(value) for value in line] for line in reader):
+            if any(values):
+                if len(values) != len(header):
+                    cells = f"line {number} has {len(values)} cells, the header {len(header)}"
+                    raise DataError(f"{where}: {cells}: mend the line")
+                rows.append((number, values))
+            number = reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"{where}: line {reader.line_num} cannot be read ({error}): mend the line") from None
     return header, rows
+
+
+_LINE = re.compile(r"\r\n|\n|\r")
+QUOTED = "\0"
+"""Put before what stands in quotes, which `csv` does not tell: spaces belong to it."""
+
+
+def _cell(text: str) -> str:
+    return text.replace(QUOTED, "") if text.startswith(QUOTED) else text.strip()
+
+
+def _slashed(base: Path, text: str) -> str:
+    """A path with slashes, where none is there as it is written: Windows writes backslashes, which names may hold."""
+    return text.replace("\\", "/") if "\\" in text and not _is_file(base / text) else text
 
 
 def _is_file(path: object) -> bool:
@@ -249,7 +266,8 @@ def _is_file(path: object) -> bool:
 def _masks(base: Path, text: str) -> Path | Joined | None:
     """The place of a mask, or of several with a bar between them."""
     if "|" in text and not _is_file(base / text):
-        return Joined(tuple(base / part.strip() for part in text.split("|") if part.strip()))
+        parts = [part for part in text.split("|") if part.strip()]
+        return Joined(tuple(base / (part if _is_file(base / part) else part.strip()) for part in parts))
     return base / text if text else None
 
 
