@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from plexus.audit import read_labels
 from plexus.cli import main
 from plexus.data import open_samples
 from plexus.record import AuditRecord
+from plexus.report import render
 from tests.audit.speckle import save
 from tests.cli.test_mistakes import told
 
@@ -23,6 +26,7 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         save(tmp_path / "images" / f"{i}.png", np.random.default_rng(i).integers(0, 256, (20, 30), dtype=np.uint8))
     (tmp_path / "file").write_text("")
     (tmp_path / "full").mkdir()
+    (tmp_path / "taken" / "labels.csv").mkdir(parents=True)
     (tmp_path / "link").symlink_to("nowhere")
     (tmp_path / "full" / "note.txt").write_text("")
     (tmp_path / "decisions.json").write_text("{}")
@@ -52,6 +56,14 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["images", "--write-clean", "file"], "file: is a file; name another place with --write-clean"),
         (["images", "--write-clean", "images/clean"], "images/clean: lies in the data"),
         (["images", "--write-clean", "audit-images"], "--write-clean audit-images: is where the audit goes"),
+        (
+            ["images", "--out", "a/b/audit", "--write-clean", "a/b"],
+            "--out a/b/audit: lies in the new folder of --w",
+        ),
+        (["images", "--out", "a", "--write-clean", "a/x/../b"], "--write-clean a/x/../b: lies in --out a, where the"),
+        (["images", "--write-clean", "cache/.."], "--out audit-images: lies in the new folder of --write-clean"),
+        (["images", "--write-clean", "cache"], "--cache cache: lies in the new folder of --write-clean cache; name"),
+        (["images", "--out", "taken"], "taken/labels.csv: is a folder; name another place with --out"),
         (["list.csv", "--write-clean", "clean", "--link"], "a manifest is not a folder to link; leave --link out"),
         (["images", "--decisions", "none.json"], "none.json: cannot read the decisions"),
         (["images", "--decisions", "decisions.json"], "decisions.json: not a decisions file"),
@@ -150,6 +162,24 @@ def test_a_stop_while_pictures_are_drawn_leaves_the_files_of_one_audit(
     assert {p.name: p.read_bytes() for p in Path("audit-images").iterdir()} == before
 
 
+def test_a_page_that_cannot_be_written_leaves_the_files_of_one_audit(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(capsys, "images")
+    before = {p.name: p.read_bytes() for p in Path("audit-images").iterdir()}
+    sync = os.fsync
+
+    def full(file: int) -> None:
+        if os.readlink(f"/proc/self/fd/{file}").rpartition("/")[2].startswith(".audit.html"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync(file)
+
+    monkeypatch.setattr("os.fsync", full)
+    (line,) = run(capsys, "images", "--seed", "3", code=2)[-1:]
+    assert line.startswith("plexus: audit-images/audit.html: cannot write: Input/output error")
+    assert {p.name: p.read_bytes() for p in Path("audit-images").iterdir()} == before
+
+
 def scans(count: int = 8, masked: int = 8) -> None:
     """Images of speckle, some of them with a mask of 0, 1 and, for what nobody judged, 255."""
     for i, pixels in enumerate(np.random.default_rng(1).integers(0, 256, (count, 48, 64), dtype=np.uint8)):
@@ -196,3 +226,19 @@ def test_classes_are_trained_on_by_fit(capsys: pytest.CaptureFixture[str]) -> No
     for i, pixels in enumerate(np.random.default_rng(1).integers(0, 256, (8, 48, 64), dtype=np.uint8)):
         save(Path("pets", "cat" if i % 2 else "dog", f"{i}.png"), pixels)
     assert trained(run(capsys, "pets", "--cache", "cache", "--write-clean", "c d")) == ["plexus fit 'c d/clean.csv'"]
+
+
+def test_groups_that_given_splits_tear_are_told_on_every_surface(capsys: pytest.CaptureFixture[str]) -> None:
+    for i, pixels in enumerate(np.random.default_rng(1).integers(0, 256, (14, 48, 64), dtype=np.uint8)):
+        save(Path("scans", "test" if i % 2 else "train", f"p{i // 2}-{i}.png"), pixels)
+    Path("scans", "test", "p6-13.png").rename(Path("scans", "train", "p6-13.png"))
+    lines = run(capsys, "scans", "--cache", "cache", "--group-from", r"^(p\d)-")
+    told = "7 groups, 6 of them in several of the data's own splits (first: p0)"
+    assert f"note: {told}" in lines
+    found = AuditRecord.read("audit-scans/findings.json")
+    assert (found.summary.leaks, found.summary.torn_groups) == (0, 6)
+    page = render(found)
+    assert "and 6 groups in several" in page
+    assert "7 groups, 6 of them in several of the data" in page
+    run(capsys, "scans", "--cache", "cache")
+    assert AuditRecord.read("audit-scans/findings.json").summary.torn_groups is None  # without groups nobody knows

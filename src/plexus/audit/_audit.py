@@ -170,7 +170,8 @@ def audit(
     contradictory, overlaps = compare_labels(samples, near, min_dice=min_dice, labels=labels)
     parts = clusters(prints, near)
     cleaned = clean(prints, near, contradictory, labels, decisions, {s.image for s in suspected})
-    notes = [*samples.notes, *near.notes, *notes]
+    torn = [samples.groups_told] if samples.has_groups and samples.splits else []
+    notes = [*samples.notes, *torn, *near.notes, *notes]
     dealt = None
     try:
         gone = [s.name for s, keep in zip(samples.samples, cleaned.keep, strict=True) if not keep]
@@ -218,7 +219,7 @@ def audit(
             for i, c in enumerate(parts)
         ],
         problems=[AuditRecord.Problem(name=p.name, kind=p.kind, text=p.text) for p in problems],
-        summary=_summary(near, pairs, parts, problems, cleaned, suspected if origin else None),
+        summary=_summary(samples, near, pairs, parts, problems, cleaned, suspected if origin else None),
         seconds={name: round(value, 3) for name, value in seconds.items()},
     )
     return Audit(findings, dealt, cleaned)
@@ -331,6 +332,7 @@ def _pairs(
 
 
 def _summary(
+    samples: SampleSet,
     near: NearDuplicates,
     pairs: Sequence[AuditRecord.Pair],
     parts: Sequence[Cluster],
@@ -348,6 +350,7 @@ def _summary(
         exact=sum(pair.exact for pair in pairs),
         contradictions={kind: kinds[kind] for kind in ("class", "presence", "overlap")},
         leaks=sum(pair.leak is not None for pair in pairs),
+        torn_groups=len(samples.torn_groups) if samples.has_groups and samples.splits else None,
         clusters=len(parts),
         flagged=sum(c.flagged for c in parts),
         unreadable=sum(p.kind in ("unreadable", "mask") for p in problems),

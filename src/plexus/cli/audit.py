@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -117,8 +118,8 @@ def audit(
     for option, place in places.items():
         if _inside(place, data):
             raise RunError(f"{place}: lies in the data, and would be read as data next time; name another by {option}")
-    if write_clean is not None and write_clean.absolute() == folder.absolute():
-        raise ConfigError(f"--write-clean {write_clean}: is where the audit goes; name another folder")
+    if write_clean is not None:
+        _check_apart(write_clean, {"--out": folder} | ({"--cache": cache} if cache is not None else {}))
     if labels is not None and decisions is not None and decisions.absolute() == (folder / "labels.csv").absolute():
         raise ConfigError(f"--decisions {decisions}: would be written anew; leave --labels out, or name another --out")
     judge = {} if labels is None else {"judging labels": JUDGING["cv" if labels == "cv" else "run"]}
@@ -127,7 +128,7 @@ def audit(
         with shown.part(OPENING):
             from plexus import audit as auditing
             from plexus.data import open_samples
-            from plexus.record import atomic_write, check_place
+            from plexus.record import check_place
             from plexus.report import render
 
             samples = open_samples(
@@ -135,6 +136,8 @@ def audit(
                 ignore=ignore,
             )  # fmt: skip
             check_place(folder, folder=True)
+            for name in auditing.FILES:
+                check_place(folder / name)
             if cache is not None:
                 check_place(auditing.cache_folder(cache), folder=True, remedy="name another place with --cache")
             if write_clean is not None:
@@ -153,9 +156,7 @@ def audit(
             samples, found.findings, progress=True
         )  # first: files of two audits never lie together
         with shown.part("writing the page"):
-            text = render(found.findings, pictures=drawn)  # it takes a while: the files come together, or not at all
-            auditing.write_files(found, folder, keep=decisions)
-            page = atomic_write(folder / "audit.html", text)
+            auditing.write_files(found, folder, keep=decisions, page=render(found.findings, pictures=drawn))
             if write_clean is not None:
                 auditing.write_clean(samples, found, write_clean, link=link)
     if as_json:
@@ -163,7 +164,7 @@ def audit(
         print_json({"settings": raw["settings"], **raw["summary"]})
     else:
         listed = [] if write_clean is None else _written(write_clean, samples)
-        print_lines([*_lines(found), *listed, f"open {page}"])
+        print_lines([*_lines(found), *listed, f"open {folder / 'audit.html'}"])
 
 
 def _model(fingerprint: str) -> nn.Module | str | None:
@@ -224,6 +225,17 @@ def _beside(data: str) -> Path:
     """`audit-DATA` here, or beside the data where here is in it."""
     folder = Path(f"audit-{Path(data).absolute().name[:NAME] or 'data'}")
     return Path(os.path.relpath(Path(data).resolve().parent / folder)) if _inside(folder, data) else folder
+
+
+def _check_apart(clean: Path, others: Mapping[str, Path]) -> None:
+    """Refuse a cleaned set that would hold other files: it is a new folder, filled whole or not at all."""
+    for option, other in others.items():
+        if clean.resolve() == other.resolve() and option == "--out":
+            raise ConfigError(f"--write-clean {clean}: is where the audit goes; name another folder")
+        if other.resolve().is_relative_to(clean.resolve()):
+            raise ConfigError(f"{option} {other}: lies in the new folder of --write-clean {clean}; name another place")
+        if option == "--out" and clean.resolve().is_relative_to(other.resolve()):
+            raise ConfigError(f"--write-clean {clean}: lies in {option} {other}, where the audit goes; name another")
 
 
 def _inside(folder: Path, data: str) -> bool:

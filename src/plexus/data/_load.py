@@ -110,7 +110,7 @@ def load(
     pool, classes = labels[rows["train"]], len(samples.classes)
     carved = [split for split in ("val", "test") if split not in given]
     groups = _groups(samples)
-    told = () if groups is None else (_told(groups, rows),)
+    told = () if groups is None else (samples.groups_told,)
     in_pool = None if groups is None else groups[rows["train"]]
     require(pool, samples.classes, ["train", *carved], samples.where, in_pool)
 
@@ -190,14 +190,6 @@ def _groups(samples: SampleSet) -> Indices | None:
     if not number:
         return None
     return np.array([len(number) + i if group is None else number[group] for i, group in enumerate(named)])
-
-
-def _told(groups: Indices, given: Mapping[str, Indices]) -> str:
-    """Say that groups stay together, and which cannot: splits that the data brings are kept as they are."""
-    count = np.unique(np.concatenate([np.unique(groups[at]) for at in given.values()]), return_counts=True)[1]
-    torn = int((count > 1).sum())
-    text = f"{len(count):,} groups"
-    return f"{text}, {torn:,} of them in several of the data's own splits" if torn else f"{text}, each in one split"
 
 
 def _given_splits(samples: SampleSet) -> dict[str, Indices]:

@@ -247,6 +247,24 @@ class SampleSet:
         return tuple(split for split in ("train", "val", "test") if split in named)
 
     @property
+    def torn_groups(self) -> tuple[str, ...]:
+        """The groups that are in several of the splits that the data brings; what is in none is for training."""
+        splits: dict[str, set[str]] = {}
+        for sample in self.samples:
+            if sample.group is not None:
+                splits.setdefault(sample.group, set()).add(sample.split or "train")
+        return tuple(group for group, held in splits.items() if len(held) > 1)
+
+    @property
+    def groups_told(self) -> str:
+        """One line for people: the number of groups, and of those that the data's own splits tear."""
+        named = [sample.group for sample in self.samples]
+        text = counted_as(len(set(named) - {None}) + named.count(None), "group")  # an image without is one by itself
+        if torn := self.torn_groups:
+            return f"{text}, {len(torn):,} of them in several of the data's own splits (first: {printable(torn[0])})"
+        return f"{text}, each in one split"
+
+    @property
     def summary(self) -> str:
         """One line for people: what was read as what, and what was left out."""
         labels = Counter(sample.label for sample in self.samples if sample.label is not None)

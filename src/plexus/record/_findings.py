@@ -42,7 +42,6 @@ class AuditRecord(Record):
         threshold: Number = None
         threshold_from: str = ""
         doubt: str = ""
-        false_positive_rate: Number = None
         false_pairs: Number = None
         kinds: list[str] = []
         scope: str = ""
@@ -142,6 +141,7 @@ class AuditRecord(Record):
         exact: int = 0
         contradictions: dict[str, int] = {}
         leaks: int = 0
+        torn_groups: Count = None
         clusters: int = 0
         flagged: int = 0
         unreadable: int = 0

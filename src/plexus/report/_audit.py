@@ -149,9 +149,6 @@ def _chosen(used: AuditRecord.Settings) -> str:
         text = "chosen from the data, from how near mirror images of other images come."
     elif used.false_pairs:
         text = f"chosen from the data, from how near images come at random: {few} unrelated pairs would be as near."
-    elif used.false_positive_rate:
-        one = count(1 / used.false_positive_rate)
-        text = f"chosen from the data: about one unrelated pair in {one} comes as near."
     else:
         text = "chosen from the data."
     if not registered or not used.false_pairs:
@@ -184,7 +181,11 @@ def _tiles(record: AuditRecord) -> list[tuple[str, str, str]]:
             f"{sure}{_some(found.exact)} exact" if found.pairs else "",
         ),
         (sum(found.contradictions.values()), "contradictory", kinds),
-        (found.leaks, "leaks between splits", ""),
+        (
+            found.leaks,
+            "leaks between splits",
+            f"and {plural(found.torn_groups, 'group')} in several" if found.torn_groups else "",
+        ),
         (found.clusters, "clusters", f"{count(found.flagged)} flagged" if found.flagged else ""),
         *_label_tile(record),
         (found.unreadable, "unreadable", ""),

@@ -62,7 +62,9 @@ class SegmentTask(Task[SegmentConfig]):
         )  # fmt: skip
         self.found = samples.summary
         self.names = [sample.name for sample in samples.samples]
+        torn = [samples.groups_told] if samples.torn_groups else []
         samples, self.notes = _for_training(samples, config)
+        self.notes += torn
         if config.folds is not None:
             fold = assigned([s.name for s in samples.samples], self.names, config.folds, config.cv)
             samples = samples.take(np.flatnonzero(fold >= 0).tolist())
