@@ -183,6 +183,10 @@ def test_decisions_are_remembered_by_the_names_of_the_set() -> None:
     other = make_audit()
     other["images"][3]["name"] = "another.png"
     assert key(other) not in keys
+    (old,) = keys
+    for fingerprint in ("sha256:0", "sha256:1"):  # that of the files, where it is known
+        other["data"]["fingerprint"] = fingerprint
+        assert key(other) == fingerprint != old
     assert embedded(render(hostile_audit()))["file"] == "img-src-x-onerror--window-pwned-1-decisions.json"
 
 

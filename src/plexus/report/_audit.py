@@ -250,6 +250,7 @@ def _reviewed(record: AuditRecord, shown: Shown) -> dict[str, Any]:
     ]
     first = sum(pair.contradiction is not None or pair.leak is not None for pair, _ in shown)
     return {
+        "name": record.data.name,
         "key": _key(record),
         "file": _file(record),
         "images": [_image(record.images[i]) for i in order],
@@ -264,7 +265,9 @@ def _image(image: AuditRecord.Image) -> dict[str, Any]:
 
 
 def _key(record: AuditRecord) -> str:
-    """The same for every audit of the same names, so that decisions outlive a second audit."""
+    """The same for every audit of the same images, so that decisions outlive a second audit."""
+    if record.data.fingerprint:
+        return record.data.fingerprint
     names = [record.data.name, *sorted(image.name for image in record.images)]
     return hashlib.sha256(json.dumps(names).encode()).hexdigest()[:16]
 
