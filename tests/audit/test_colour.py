@@ -72,7 +72,7 @@ def test_a_patch_in_another_colour_is_seen_where_all_else_is_grey() -> None:
         for image in images:
             image[40:70, 60:100] = colour
         lit.append(images)
-    assert both(*lit)["wrong"] == 0
+    assert both(lit[0], lit[1])["wrong"] == 0
     assert both(lit[0], [np.clip(i.astype(int) + 5, 0, 255).astype(np.uint8) for i in lit[0]])["wrong"] == COUNT
 
 
