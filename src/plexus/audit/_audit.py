@@ -195,6 +195,7 @@ def audit(
             fingerprint=_fingerprint(kind, model),
             threshold=round(near.threshold, 6),
             threshold_from=near.threshold_from,
+            doubt=near.doubt,
             false_pairs=false_pairs,
             kinds=list(kinds or usual_kinds(len(samples))) if prints.registered else ["same"],
             scope=scope,
