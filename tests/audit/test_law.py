@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn.datasets import load_digits
 
 from plexus.audit import audit, fingerprint, near_duplicates
 from plexus.cli import main
@@ -60,12 +61,16 @@ def test_copies_of_photographs_among_drawings_stay_sure() -> None:
     assert near.doubt == "drawings"
 
 
-def test_a_few_copies_of_drawings_are_sure() -> None:
-    """Circles in the middle of nothing, of sizes that no small step joins."""
-    y, x = np.ogrid[:128, :128]
-    images = [np.where((y - 64) ** 2 + (x - 64) ** 2 < (6 + 4 * k) ** 2, 200, 20).astype(np.uint8) for k in range(12)]
-    near = near_duplicates(fingerprint([*images, images[3] + np.uint8(9)]), kinds=("same",))
-    assert near.doubt == ""
+def test_pairs_that_a_second_law_gives_up_are_told_of() -> None:
+    digits = (load_digits().images * 15).astype(np.uint8)
+    chosen = np.random.default_rng(0).permutation(len(digits))[:100]
+    near = near_duplicates(fingerprint([digits[i] for i in chosen]))
+    assert near.doubt == "likeness"
+    assert sum(note.startswith("images of this set look alike by chance: most pairs") for note in near.notes) == 1
+    near = near_duplicates(fingerprint(rectangles(400)))
+    assert len(near) > 5000
+    assert not (near.sure & ~near.exact).any()
+    assert near.doubt in ("likeness", "drawings")
 
 
 @pytest.mark.parametrize("count", [301, 500])

@@ -139,13 +139,16 @@ def judged(
     else:
         expected = np.where(same, 0.0, np.nan)
     limit, sure, source = _limits(scores, expected, threshold, false_pairs, chance)
+    doubt = ""
     if chance is None and law is None:  # a distance that nothing of this set speaks for makes no pair sure
-        sure = same
+        sure, doubt = same, "unknown"
     if law is not None:  # what is listed is as in a larger set, but what is sure must be so by this law, too
         often = np.where(same, 0.0, law.expected(scores.astype(np.float64)))
-        sure &= often <= false_pairs
+        doubtful = sure & (often > false_pairs)
+        if doubtful.sum() > max(false_pairs, FALSE_SHARE * sure.sum()):
+            doubt = "likeness"
+        sure &= ~doubtful
         expected = np.fmax(expected, often)
-    doubt = "unknown" if chance is None and law is None else ""
     drawn = ~same & _drawn(fingerprints, found, sure & ~same, scene)
     if drawn.any():
         sure, expected, doubt = sure & ~drawn, np.where(drawn, np.nan, expected), "drawings"
@@ -197,6 +200,11 @@ def told(verdict: Judged) -> list[str]:
     if verdict.doubt == "unknown":
         notes.append(
             "too few pairs of images come near by chance to say which are sure: only exact copies are called so"
+        )
+    if verdict.doubt == "likeness":
+        notes.append(
+            "images of this set look alike by chance: most pairs that are listed and not sure come no nearer than "
+            "mirror images of others do"
         )
     if verdict.doubt == "drawings":
         notes.append(

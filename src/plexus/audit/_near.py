@@ -85,7 +85,8 @@ class NearDuplicates:
         unlisted: for each of these the number of its pairs that are not listed.
         compared: pairs that were looked at: aligned, in each pose that was tried; or vectors that were compared.
         doubt: where the law of chance does not say which pairs are sure, but for exact copies: ``drawings``, of which
-            so many come near that few can be copies; ``unknown``, where no pairs came near by chance; else empty.
+            so many come near that few can be copies; ``unknown``, where no pairs came near by chance. And ``likeness``,
+            where it says that most pairs that are listed come no nearer than mirror images of others do; else empty.
 
     Example:
         >>> from plexus.audit import fingerprint

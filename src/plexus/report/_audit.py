@@ -159,12 +159,14 @@ def _chosen(used: AuditRecord.Settings) -> str:
             "of chance does not fit them, and of their pairs only exact copies are sure. Look at the others. Of the "
         )
         text += "other"
-    elif used.doubt:
+    elif used.doubt == "unknown":
         return f"{text} How near images come by chance is not known: only exact copies are sure."
     else:
         text += " Of the"
     text += f" sure pairs, {few} at most would be there by chance; only sure pairs are called contradictory, or leaks, "
     text += "and only these are cleaned."
+    if used.doubt == "likeness":
+        return f"{text} Most pairs that are listed and not sure come no nearer than mirror images do, by chance."
     listed = used.threshold_from == "data" and not used.doubt
     return text + (" Pairs that are listed and not sure may be 2 % false." if listed else "")
 
