@@ -24,6 +24,7 @@ from plexus.record import (
     read_file,
     read_record,
     record_of,
+    write_together,
 )  # fmt: skip
 
 ROOT = Path(__file__).parents[1]
@@ -141,6 +142,34 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: p
     with pytest.raises(KeyboardInterrupt):
         atomic_write(path, "new")
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a", "old")]
+
+
+def held(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
+
+
+def test_files_that_belong_together_are_all_new_or_all_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_together(tmp_path, {"a": "1", "b": "1", "c": "1"})
+    write_together(tmp_path, {"a": "2", "c": None})
+    old = {"a": "2", "b": "1"}
+    assert held(tmp_path) == old
+    (tmp_path / "d").mkdir()
+    for last in ({"d": "3"}, {"d": None}):
+        with pytest.raises(RunError, match="d: cannot write: Is a directory; take this folder away, or name another"):
+            write_together(tmp_path, {"a": "3", "b": None, "new": "3", **last})
+        assert held(tmp_path) == old
+    sync, calls = os.fsync, []
+
+    def full(file: int) -> None:
+        calls.append(file)
+        if len(calls) == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(TrainingError, match="e: the disk is full"):
+        write_together(tmp_path, {"a": "3", "b": "3", "e": "3"})
+    assert held(tmp_path) == old
 
 
 def test_a_missing_folder_is_a_users_mistake(tmp_path: Path) -> None:

@@ -346,6 +346,21 @@ def test_a_probe_of_a_run_takes_the_images_it_was_tested_on(run: plexus.Run) -> 
         plexus.probe(run.folder, progress=False)
 
 
+def test_a_probe_of_a_run_scales_16_bit_images_as_its_training(tmp_path: Path) -> None:
+    images, labels = bars(60)
+    places = {(bits, shades): tmp_path / f"{bits}-{shades}" for bits in (8, 12) for shades in (60, 255)}
+    for (bits, shades), folder in places.items():
+        for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+            grey = (image * shades).round()
+            stored = grey.astype(np.uint8) if bits == 8 else (grey * 4095 / 255).round().astype(np.uint16)
+            (folder / f"{label}").mkdir(parents=True, exist_ok=True)
+            Image.fromarray(stored).save(folder / f"{label}" / f"{i}.png")
+    run = plexus.fit(places[12, 255], out=tmp_path / "run", **OPTIONS | {"epochs": 1})
+    assert run.record.data.white == 4095
+    dark = {bits: plexus.probe(run, places[bits, 60], step=90, progress=False).record.models[0] for bits in (8, 12)}
+    assert dark[12].curve == dark[8].curve
+
+
 def test_the_rotation_of_arrays_is_that_of_tensors() -> None:
     from plexus.robustness import rotation
 

@@ -510,8 +510,7 @@ class Run:
                     f"these images reach {memory.top:g}, those of the training were on the scale 0..255: bring them to "
                     "it, or the answers mean nothing", stacklevel=3,
                 )  # fmt: skip
-        samples.white.value = self.record.data.white or _WIDEST  # of 16-bit files: as in the training
-        return samples
+        return samples.scaled(self.record.data.white or _WIDEST)
 
 
 def _own_labels(images: Any) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from plexus.audit import (
     Audit,
@@ -23,7 +25,7 @@ from plexus.audit import (
     write_clean,
     write_files,
 )  # fmt: skip
-from plexus.data import SampleSet, open_samples
+from plexus.data import SampleSet, in_memory, open_samples
 from plexus.errors import ConfigError, DataError, RunError
 from plexus.record import AuditRecord
 from tests.audit.speckle import scene, view
@@ -275,6 +277,19 @@ def test_pictures_are_of_images_in_pairs(found: Audit, samples: SampleSet) -> No
     assert all(str(p["mask"]).startswith("data:image/png;base64,") for p in made.values())
     few = pictures(samples, found.findings, most=3)
     assert set(few) == {found.findings.pairs[0].a, found.findings.pairs[0].b}
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "drawn"), [(4, (64, 48), (64, 48)), (4, (512, 256), (256, 128)), (720, (200, 100), (160, 80))]
+)
+def test_pictures_are_no_larger_than_images_and_smaller_where_there_are_many(
+    count: int, size: tuple[int, int], drawn: tuple[int, int]
+) -> None:
+    samples = in_memory(np.full((count, *size), 90, np.uint8)).samples
+    made = pictures(samples, AuditRecord(pairs=[AuditRecord.Pair(a=i, b=i + 1) for i in range(0, count, 2)]))
+    assert len(made) == count
+    file = Image.open(io.BytesIO(base64.b64decode(str(made[1]["image"]).partition(",")[2])))
+    assert file.size == drawn[::-1]
 
 
 def test_too_few_parts_for_the_folds_are_told_and_the_audit_goes_on(samples: SampleSet) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import functools
+import inspect
 import io
 import json
 import math
@@ -50,6 +53,16 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 def test_all_verbs_are_walked() -> None:
     assert {("fit",), ("doctor",), ("segment", "submit"), ("study", "list"), ("represent", "vary")} <= set(VERBS)
+
+
+def test_every_declared_option_is_read_by_its_verb() -> None:
+    for verb in VERBS:
+        if (made := functools.reduce(App.__getitem__, verb, app).default_command) is None:  # a verb of verbs
+            continue
+        (body,) = ast.parse(inspect.getsource(made)).body
+        assert isinstance(body, ast.FunctionDef)
+        read = {node.id for line in body.body for node in ast.walk(line) if isinstance(node, ast.Name)}
+        assert {*inspect.signature(made).parameters} <= read, verb
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)

@@ -32,7 +32,7 @@ def make_audit(pairs: int = 12, *, name: str = "scans", **parts: Any) -> dict[st
             "splits": {"train": 2 * pairs, "test": 8}, "masks": True, "notes": ["3 masks of 0 and 1 were scaled"],
         },
         "settings": {
-            "fingerprint": "thumbnail", "threshold": 0.1234, "threshold_from": "data", "false_positive_rate": 1e-5,
+            "fingerprint": "thumbnail", "threshold": 0.1234, "threshold_from": "data",
             "scope": "all", "min_dice": 0.5,
         },
         "calibration": {

@@ -24,11 +24,27 @@ def test_the_counts_are_told(made: str) -> None:
     assert (
         "Searched across all images with the fingerprint thumbnail. A pair counts as near up to a distance of" in text
     )
-    assert "0.1234, chosen from the data: about one unrelated pair in 100,000 comes as near." in text
+    assert "0.1234, chosen from the data." in text
     assert "would keep 23 images and drop 9; nothing was deleted" in text
     for word in ("plexus audit scans", "14 March 2026", "seed 3", "broken-7.png", "every pixel is 0", "12 s"):
         assert word in text
     assert "3 masks of 0 and 1 were scaled" in text
+
+
+def test_groups_that_given_splits_tear_are_told() -> None:
+    findings = make_audit(calibration=None)
+    assert "in several" not in said(render(findings))
+    findings["summary"] |= {"torn_groups": 6}
+    assert "leaks between splits 2 and 6 groups in several" in said(render(findings))
+
+
+def test_ties_that_only_names_decided_are_told() -> None:
+    findings = make_audit(calibration=None)
+    assert "contradict a near-duplicate" not in said(render(findings))  # of an earlier version, which did not count
+    findings["summary"] |= {"contradicting": 5, "ties": 0}
+    assert "Of those 5 contradict a near-duplicate, or are copies of one that does." in said(render(findings))
+    findings["summary"] |= {"ties": 3}
+    assert "copies of one that does; 3 of them were ties that only the names decided." in said(render(findings))
 
 
 def test_a_set_without_near_duplicates_says_so() -> None:
@@ -43,7 +59,7 @@ def test_a_set_without_near_duplicates_says_so() -> None:
 
 def test_a_threshold_that_was_given_is_told_as_such() -> None:
     findings = make_audit(calibration=None)
-    findings["settings"] |= {"threshold_from": "given", "false_positive_rate": None, "scope": "group"}
+    findings["settings"] |= {"threshold_from": "given", "scope": "group"}
     text = said(render(findings))
     assert "Searched within each group" in text
     assert "a threshold that was given" in text
@@ -51,7 +67,7 @@ def test_a_threshold_that_was_given_is_told_as_such() -> None:
 
 def test_likeness_is_told_as_likeness() -> None:
     findings = make_audit()
-    findings["settings"] |= {"fingerprint": "embedding net-1", "false_pairs": 1.0, "false_positive_rate": None}
+    findings["settings"] |= {"fingerprint": "embedding net-1", "false_pairs": 1.0}
     text = said(render(findings))
     assert "12 pairs of like images among" in text
     assert "Likeness is not a copy: look at the pairs. Only exact copies are called contradictory" in text

@@ -53,3 +53,15 @@ def read_record(path: Path) -> dict[str, Any]:
     """The parts of a record as they stand in the file."""
     parts: dict[str, Any] = json.loads(path.read_text())
     return parts
+
+
+def write_wide(folder: Path, shades: int, bits: int, count: int = 12) -> Path:
+    """NAME.png and NAME_mask.png, from black to `shades` of 255; the same greys in 8 bits and in 12 of 16."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(count):
+        pixels, mask = disc(i, present=i % 4 != 3)
+        grey = (pixels.astype(float) * shades / 255).round()
+        stored = grey.astype(np.uint8) if bits == 8 else (grey * 4095 / 255).round().astype(np.uint16)
+        Image.fromarray(stored).save(folder / f"p{i}.png")
+        Image.fromarray(mask.astype(np.uint8) * 255).save(folder / f"p{i}_mask.png")
+    return folder

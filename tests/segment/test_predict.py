@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from plexus.errors import ConfigError, DataError, RunError
-from plexus.segment import evaluate, predict, submit
+from plexus.segment import evaluate, predict, submit, train
 from plexus.segment.measure import gated
 from plexus.segment.prediction import open_finished, to_png
 from plexus.segment.rle import decode, encode
-from tests.segment.discs import disc, read_record, write_discs
+from tests.segment.discs import disc, read_record, small, write_discs, write_wide
 
 
 def mask_of(path: Path) -> np.ndarray:
@@ -227,3 +227,17 @@ def test_a_damaged_record_is_told(crossed: Path, tmp_path: Path, change: dict[st
     with pytest.raises(RunError, match=rf"record\.json: broken: .*{said}.*; train anew"):
         predict(run, [run], tmp_path / "masks")
     assert not (tmp_path / "masks").exists()
+
+
+def test_16_bit_images_are_scaled_as_in_the_training(tmp_path: Path) -> None:
+    """By themselves images of few shades would be scaled as 10 bits; alone or together, they are 12 bits of greys."""
+    run = train(small(write_wide(tmp_path / "data", 255, 12)), run=tmp_path / "run")
+    assert read_record(run / "record.json")["data"]["white"] == 4095
+    found: dict[int, tuple[Any, ...]] = {}
+    for bits in (8, 12):
+        dark = write_wide(tmp_path / f"{bits}", 60, bits)
+        figures = evaluate(run, dark, out=tmp_path / f"{bits}-figures")
+        out = predict(run, [dark / "p5.png"], tmp_path / f"{bits}-masks", gate="none")
+        drawn = (out / "presence.csv").read_text(), mask_of(out / "p5_mask.png").tolist()
+        found[bits] = figures["images"], figures["results"], *drawn
+    assert found[12] == found[8]

@@ -14,7 +14,7 @@ from plexus.audit._cleaned_set import check_clean, write_clean
 from plexus.audit._clusters import Cluster, clusters
 from plexus.audit._contradictions import Contradiction, Labels, contradictions, read_labels
 from plexus.audit._decisions import read_decisions
-from plexus.audit._files import write_files
+from plexus.audit._files import FILES, write_files
 from plexus.audit._fingerprint import Fingerprints, Problem, fingerprint
 from plexus.audit._folds import Folds, deal, folds
 from plexus.audit._near import NearDuplicates, near_duplicates
@@ -25,6 +25,7 @@ from plexus.audit._suspects import Predict, Predictions, Suspect, suspects
 from plexus.audit._threshold import Calibration, Tail, estimate_threshold, tail
 
 __all__ = [
+    "FILES",
     "KINDS",
     "Audit",
     "Calibration",

@@ -170,7 +170,8 @@ def audit(
     contradictory, overlaps = compare_labels(samples, near, min_dice=min_dice, labels=labels)
     parts = clusters(prints, near)
     cleaned = clean(prints, near, contradictory, labels, decisions, {s.image for s in suspected})
-    notes = [*samples.notes, *near.notes, *notes]
+    torn = [samples.groups_told] if samples.has_groups and samples.splits else []
+    notes = [*samples.notes, *torn, *near.notes, *notes]
     dealt = None
     try:
         gone = [s.name for s, keep in zip(samples.samples, cleaned.keep, strict=True) if not keep]
@@ -196,6 +197,7 @@ def audit(
             kinds=list(kinds or usual_kinds(len(samples))) if prints.registered else ["same"],
             scope=scope,
             min_dice=min_dice,
+            ignore=samples.ignore,
             labels=origin,
         ),
         calibration=AuditRecord.Calibration(
@@ -216,7 +218,7 @@ def audit(
             for i, c in enumerate(parts)
         ],
         problems=[AuditRecord.Problem(name=p.name, kind=p.kind, text=p.text) for p in problems],
-        summary=_summary(near, pairs, parts, problems, cleaned, suspected if origin else None),
+        summary=_summary(samples, near, pairs, parts, problems, cleaned, suspected if origin else None),
         seconds={name: round(value, 3) for name, value in seconds.items()},
     )
     return Audit(findings, dealt, cleaned)
@@ -329,6 +331,7 @@ def _pairs(
 
 
 def _summary(
+    samples: SampleSet,
     near: NearDuplicates,
     pairs: Sequence[AuditRecord.Pair],
     parts: Sequence[Cluster],
@@ -346,12 +349,15 @@ def _summary(
         exact=sum(pair.exact for pair in pairs),
         contradictions={kind: kinds[kind] for kind in ("class", "presence", "overlap")},
         leaks=sum(pair.leak is not None for pair in pairs),
+        torn_groups=len(samples.torn_groups) if samples.has_groups and samples.splits else None,
         clusters=len(parts),
         flagged=sum(c.flagged for c in parts),
         unreadable=sum(p.kind in ("unreadable", "mask") for p in problems),
         degenerate=sum(p.kind in ("constant", "zero") for p in problems),
         kept=kept,
         dropped=len(cleaned.keep) - kept,
+        contradicting=len(cleaned.contradicting),
+        ties=len(cleaned.ties),
         suspects=None if suspected is None else len(suspected),
         relabelled=sum(label is not None for label in cleaned.labels),
     )

@@ -27,6 +27,8 @@ class Cleaned:
         keep: of every image.
         why: a few words for those that go, else None.
         labels: the new class of those that stay and were given one by a decision, else None; empty for none.
+        contradicting: indices of those that go because they contradict a near-duplicate, and of their exact copies.
+        ties: of these the ones that only their names decided on.
 
     Example:
         >>> cleaned = Cleaned((True, False), (None, "copy of a.png"))
@@ -37,6 +39,8 @@ class Cleaned:
     keep: tuple[bool, ...]
     why: tuple[str | None, ...]
     labels: tuple[str | None, ...] = ()
+    contradicting: tuple[int, ...] = ()
+    ties: tuple[int, ...] = ()
 
 
 class Rule:
@@ -73,6 +77,11 @@ class Rule:
         self.scenes = [[j for i in rows.tolist() for j in self.group.get(i, [i])] for rows in near.scenes]
         self.near = near
         self.apart: set[int] = set()
+        self.wrong: set[tuple[int, int]] = set()
+        self.weight = [1] * len(self.names)  # how many exact copies say what an image says
+        self.stands: dict[int, list[int]] = {}  # image -> its copies that went for it
+        self.against: dict[int, Sequence[int]] = {}  # image that goes for a contradiction -> what it contradicts
+        self.ties: set[int] = set()
 
     def stays(self, i: int) -> bool:
         return self.why[i] is None
@@ -115,59 +124,65 @@ class Rule:
         return (None not in (one, two) and one != two) or {here, there} == {True, False}
 
     def leaks(self) -> None:
-        """Of two near-duplicates in different splits the one in the earlier split goes: sure pairs, nearest first.
+        """Of two near-duplicates in different splits the one in the earlier split goes.
 
-        Then those that are so close to being sure that they may be in the set that is left.
+        First all that is near a test image, so that nothing goes for the sake of a validation image that goes itself;
+        of each split sure pairs, nearest first, and then those that are so close to being sure that they may be in the
+        set that is left.
         """
-        for rows in [*self.copies, *self.scenes]:
-            self._leak(rows, rows)
         near = self.near
+        sides = [(rows, rows) for rows in [*self.copies, *self.scenes]]
         sure = zip(near.a[near.sure].tolist(), near.b[near.sure].tolist(), strict=True)
         for a, b in [*sure, *map(tuple, near.margin.tolist())]:
             one, two = self.group.get(a), self.group.get(b)
             if one is None or one is not two:
-                self._leak(one or [a], two or [b])
+                sides.append((one or [a], two or [b]))
+        for split in sorted(ORDER, key=lambda split: -ORDER[split]):
+            for one, two in sides:
+                self._leak(one, two, split)
+                self._leak(two, one, split)
 
-    def _leak(self, one: list[int], two: list[int]) -> None:
-        """All that stays on either side and has its like in a later split on the other side goes."""
-        if len({self.splits[i] for side in (one, two) for i in side}) == 1:
+    def _leak(self, here: list[int], there: list[int], split: str) -> None:
+        """All of an earlier split on this side goes where the other side has its like in the split."""
+        like = next((j for j in there if self.splits[j] == split and self.stays(j)), None)
+        if like is None:
             return
-        for here, there in ((one, two), (two, one)):
-            known = [j for j in there if self.stays(j) and self.splits[j] in ORDER]
-            if not known:
-                continue
-            latest = max(known, key=lambda j: ORDER[str(self.splits[j])])
-            split = self.splits[latest]
-            for i in here:
-                pair = leak(self.splits[i], split)
-                if pair and pair[1] == split and self.stays(i) and self.may_go(i):
-                    self.why[i] = f"leak: near-duplicate of {self.names[latest]} in {split}"
+        for i in here:
+            pair = leak(self.splits[i], split)
+            if pair and pair[1] == split and self.stays(i) and self.may_go(i):
+                self.why[i] = f"leak: near-duplicate of {self.names[like]} in {split}"
 
     def exact(self, contradictory: Sequence[Contradiction]) -> None:
-        """Of exact copies with equal labels the first by name stays."""
-        near, wrong = self.near, {c.pair for c in contradictory}
-        pairs = [p for p in np.flatnonzero(near.exact).tolist() if p not in wrong and int(near.a[p]) not in self.group]
-        alive = [p for p in pairs if self.stays(int(near.a[p])) and self.stays(int(near.b[p]))]
-        for rows in members(components(len(self.names), near.a[alive], near.b[alive])):
-            first = min(rows.tolist(), key=lambda i: (self.may_go(i), self.names[i]))
-            for i in rows.tolist():
-                if i != first and self.may_go(i):
-                    self.why[i] = f"copy of {self.names[first]}"
-        self.apart = {i for c in contradictory if c.kind == "overlap" and c.a in self.group for i in (c.a, c.b)}
-        self.apart -= {rows[0] for rows in self.copies}  # their masks lie elsewhere than that of the first
-        for group in self.copies:
+        """Of exact copies that do not contradict each other one stays, and stands for the others.
+
+        That is one that must not go, one with a label before one without, the first by name.
+        """
+        near = self.near
+        self.wrong = {(min(c.a, c.b), max(c.a, c.b)) for c in contradictory}
+        both = {i for c in contradictory if c.kind == "overlap" and self._one_group(c.a, c.b) for i in (c.a, c.b)}
+        self.apart = both - {rows[0] for rows in self.copies}  # their masks lie elsewhere than that of the first
+        pairs = [p for p in np.flatnonzero(near.exact).tolist() if int(near.a[p]) not in self.group]
+        few = [rows.tolist() for rows in members(components(len(self.names), near.a[pairs], near.b[pairs]))]
+        for group in [*self.copies, *few]:
             stay: list[int] = []
             alive = [i for i in group if self.stays(i)]
-            for i in sorted(alive, key=lambda i: (self.may_go(i), self.said[i][0] is None, self.names[i])):
+            for i in sorted(alive, key=lambda i: (self.may_go(i), self.said[i].count(None), self.names[i])):
                 first = next((j for j in stay if not self._apart(i, j)), i)
                 if first == i:
                     stay.append(i)
                 elif self.may_go(i):
                     self.why[i] = f"copy of {self.names[first]}"
+                    self.stands.setdefault(first, []).append(i)
+                    self.weight[first] += self.said[i] == self.said[first]
+
+    def _one_group(self, i: int, j: int) -> bool:
+        """True for two images of one large group of copies."""
+        return i in self.group and self.group[i] is self.group.get(j)
 
     def _apart(self, i: int, j: int) -> bool:
-        """True where two images of a large group of copies contradict each other."""
-        return self.differ(i, j) or (i in self.apart) != (j in self.apart)
+        """True where two exact copies contradict each other."""
+        listed = (min(i, j), max(i, j)) in self.wrong
+        return listed or self.differ(i, j) or (i in self.apart) != (j in self.apart)
 
     def _among_copies(self) -> Iterator[tuple[int, int]]:
         """Contradictions that are not listed: among large groups of copies, and of these with others."""
@@ -184,7 +199,7 @@ class Rule:
             yield from ((i, j) for i in here if self.may_go(i) for j in there if self.differ(i, j))
             yield from ((i, j) for j in there if self.may_go(j) for i in here if self.differ(i, j))
 
-    def within_scenes(self) -> None:
+    def within_scenes(self, suspected: Collection[int]) -> None:
         """Among nearly equal images, too, the one with most contradictions goes, again and again.
 
         All with one label contradict as many others, so that they go one after the other.
@@ -192,18 +207,24 @@ class Rule:
         for rows in self.scenes:
             while True:
                 alive = [i for i in rows if self.stays(i)]
-                often, last = Counter(self.said[i] for i in alive), dict[Said, str]()
+                often, doubted, last = Counter[Said](), Counter[Said](), dict[Said, str]()
                 for i in alive:
+                    often[self.said[i]] += self.weight[i]
+                    doubted[self.said[i]] += self._doubted(i, suspected)
                     if self.may_go(i):
                         last[self.said[i]] = max(self.names[i], last.get(self.said[i], ""))
-                against = {one: sum(n for two, n in often.items() if self._against(one, two)) for one in last}
-                worst = max(last, key=lambda one: (against[one], one[1] is False, last[one]), default=None)
-                if worst is None or not against[worst]:
+                faults = {
+                    one: (sum(n for two, n in often.items() if self._against(one, two)), doubted[one], one[1] is False)
+                    for one in last
+                }
+                worst = max(last, key=lambda one: (*faults[one], last[one]), default=None)
+                if worst is None or not faults[worst][0]:
                     break
-                other = next(i for i in alive if self._against(worst, self.said[i]))
+                tie = any(faults[one] == faults[worst] for one in last if self._against(worst, one))
+                others = [i for i in alive if self._against(worst, self.said[i])]
                 for i in alive:
                     if self.said[i] == worst and self.may_go(i):
-                        self.why[i] = f"contradicts {self.names[other]}"
+                        self._contradicts(i, others, tie)
 
     def contradictions(
         self, contradictory: Sequence[Contradiction], labels: Labels, suspected: Collection[int]
@@ -215,16 +236,40 @@ class Rule:
         for a, b in open_pairs:
             partners.setdefault(a, set()).add(b)
             partners.setdefault(b, set()).add(a)
-        count = Counter({i: len(others) for i, others in partners.items()})
+        count = Counter({i: sum(self.weight[j] for j in others) for i, others in partners.items()})
         rank = {i: k for k, i in enumerate(sorted(count, key=lambda i: self.names[i]))}
+
+        def faults(i: int) -> tuple[int, bool, bool]:
+            return count[i], self._doubted(i, suspected) > 0, labels.present[i] is False
+
         while candidates := [i for i, n in count.items() if n and self.may_go(i)]:
-            worst = max(candidates, key=lambda i: (count[i], i in suspected, labels.present[i] is False, rank[i]))
+            worst = max(candidates, key=lambda i: (*faults(i), rank[i]))
             others = sorted(partners.pop(worst), key=lambda i: rank[i])
-            self.why[worst] = f"contradicts {self.names[others[0]]}"
+            self._contradicts(worst, others, any(self.may_go(j) and faults(j) == faults(worst) for j in others))
             del count[worst]
             for other in others:
                 partners[other].discard(worst)
-                count[other] -= 1
+                count[other] -= self.weight[worst]
+
+    def _doubted(self, i: int, suspected: Collection[int]) -> int:
+        """Count likely wrong labels among an image and the copies that it stands for."""
+        return sum(j in suspected for j in (i, *self.stands.get(i, ())))
+
+    def _contradicts(self, i: int, others: Sequence[int], tie: bool) -> None:
+        """An image goes, and so have the copies that it stands for; why is said once it is known which others stay."""
+        self.why[i] = "contradicts"
+        self.against[i] = others
+        if tie:
+            self.ties |= {i, *self.stands.get(i, ())}
+
+    def reasons(self) -> list[int]:
+        """Say of images that go for a contradiction, and of their copies, which others say so; return them all."""
+        for i, others in self.against.items():
+            other = self.names[next((j for j in others if self.stays(j)), others[0])]
+            self.why[i] = f"contradicts {other}"
+            for j in self.stands.get(i, ()):
+                self.why[j] = f"copy of {self.names[i]}, which contradicts {other}"
+        return sorted({j for i in self.against for j in (i, *self.stands.get(i, ()))})
 
 
 def clean(
@@ -237,15 +282,18 @@ def clean(
 ) -> Cleaned:
     """Decide for every image whether it stays; nothing is deleted.
 
-    1. Images that cannot be read, or are constant, and those whose mask cannot be read, go.
-    2. Of sure near-duplicates in different splits the one in train goes, before the one in val; test images always
-       stay. Pairs that come to four times the false pairs allowed count here: a second audit finds no leak.
-    3. Of exact copies with equal labels the first by name stays.
-    4. The image with most contradictions goes (of several: one whose label is likely wrong, one with an empty mask,
-       then the later name), and so on until no contradictory pair is left, or only pairs of test images. A whole
-       cluster never goes.
+    1. Images that cannot be read, or are constant, and those whose mask cannot be read, go, test images among them.
+    2. Of sure near-duplicates in different splits the one in the earlier split goes: first what is near a test image,
+       then what in train is near a val image that is left. Pairs that come to four times the false pairs allowed count
+       here: a second audit finds no leak.
+    3. Of exact copies that do not contradict each other one stays: the first by name, with a label before without.
+    4. The image with most contradictions goes, and so on until no contradictory pair is left, or only pairs of test
+       images. An image counts as often as it has exact copies with its label, those of 3 included, so that of copies
+       with different labels the label of most stays. Of several images: one whose label is likely wrong, one with an
+       empty mask, then the later name. A whole cluster never goes.
 
-    Decisions of a person come before 2 to 4. Of more than 8 exact copies all that the rule says holds for each, whether
+    Of test images only 1 and decisions take any. Decisions of a person come before 2 to 4, and keep a constant image;
+    none keeps what cannot be read. Of more than 8 exact copies all that the rule says holds for each, whether
     a pair of them is listed or not; a new class counts for those that had the same, and where classes contradict each
     other, dropping one drops those of its class. Of more than 32 nearly equal images 2 and 4 hold for each, too.
 
@@ -259,7 +307,7 @@ def clean(
         suspected: images whose label is likely wrong, see `suspects`.
 
     Returns:
-        The images that stay, their new classes, and why the others go.
+        The images that stay, their new classes, why the others go, and which only the names decided on.
 
     Example:
         >>> from plexus.audit import fingerprint, near_duplicates
@@ -273,10 +321,12 @@ def clean(
     rule.decisions()
     rule.leaks()
     rule.exact(contradictory)
-    rule.within_scenes()
+    rule.within_scenes(suspected)
     rule.contradictions(contradictory, labels, suspected)
+    contradicting = rule.reasons()
     given = tuple(label if rule.stays(i) else None for i, label in enumerate(rule.labels))
-    return Cleaned(tuple(why is None for why in rule.why), tuple(rule.why), given)
+    keep = tuple(why is None for why in rule.why)
+    return Cleaned(keep, tuple(rule.why), given, tuple(contradicting), tuple(sorted(rule.ties)))
 
 
 def leak(one: str | None, two: str | None) -> list[str] | None:

@@ -12,19 +12,25 @@ from typing import Any
 from plexus.audit._audit import Audit
 from plexus.audit._suspects import new_label
 from plexus.errors import RunError
-from plexus.record import AuditRecord, atomic_write, spreadsheet_cell
+from plexus.record import AuditRecord, spreadsheet_cell, write_together
+
+FILES = ("findings.json", "pairs.csv", "folds.json", "labels.csv", "audit.html")
+"""Of an audit, in its folder."""
 
 
-def write_files(done: Audit, folder: str | Path, *, keep: str | Path | None = None) -> Path:
+def write_files(done: Audit, folder: str | Path, *, keep: str | Path | None = None, page: str | None = None) -> Path:
     """Write `findings.json`, `pairs.csv`, and, where there are any, `folds.json` and `labels.csv`; return the folder.
+
+    They come together, or not at all.
 
     Args:
         done: of `audit`.
         folder: is made where it is not there.
         keep: a file that stays, even where it would lie there from an earlier audit: decisions filled in.
+        page: of `plexus.report.render`, for `audit.html`.
 
     Raises:
-        RunError: the folder cannot be made, or not be written.
+        RunError: the folder cannot be made, or one of the files not be written.
         TrainingError: the disk is full.
 
     Example:
@@ -37,19 +43,18 @@ def write_files(done: Audit, folder: str | Path, *, keep: str | Path | None = No
         ['findings.json', 'pairs.csv']
     """
     folder = make_folder(folder)
-    done.findings.write(folder / "findings.json")
-    atomic_write(folder / "pairs.csv", _pairs_csv(done.findings))
     found, dealt = done.findings, done.folds
-    texts = {
-        "folds.json": None if dealt is None else json.dumps(dealt.to_dict(), ensure_ascii=False, indent=1),
-        "labels.csv": _labels_csv(found) if found.settings.labels else None,
-    }
-    for name, text in texts.items():
-        if text is None:
-            if keep is None or Path(keep).absolute() != (folder / name).absolute():
-                (folder / name).unlink(missing_ok=True)  # of an earlier audit
-        else:
-            atomic_write(folder / name, text)
+    texts = (
+        found.to_json(),
+        _pairs_csv(found),
+        None if dealt is None else json.dumps(dealt.to_dict(), ensure_ascii=False, indent=1),
+        _labels_csv(found) if found.settings.labels else None,
+        page,
+    )
+    mine = () if keep is None else (Path(keep).absolute(),)
+    stay = {name for name in FILES if (folder / name).absolute() in mine} | ({"audit.html"} if page is None else set())
+    files = dict(zip(FILES, texts, strict=True))
+    write_together(folder, {name: text for name, text in files.items() if text is not None or name not in stay})
     return folder
 
 

@@ -11,9 +11,9 @@ from plexus.data import SampleSet, data_uri
 from plexus.errors import DataError
 from plexus.record import AuditRecord
 
-SIDE = 256
-"""Longer side in pixels, of larger images and of the outlines of masks."""
-MOST = 4000
+SIDES = {700: 256, 1800: 160, 4000: 112}
+"""Up to how many pictures -> longer side in pixels, of larger images and of outlines: some 15 MB of photographs."""
+MOST = max(SIDES)
 """Images of the first pairs; a page with more would be too heavy to open."""
 COLOUR = (255, 196, 0, 255)
 
@@ -28,7 +28,8 @@ def pictures(
     Args:
         samples: the set.
         findings: of its audit.
-        most: images at most: of contradictory pairs and leaks, then of doubtful labels, then of other pairs.
+        most: images at most: of contradictory pairs and leaks, then of doubtful labels, then of other pairs; the more
+            there are, the smaller they are drawn, see `SIDES`.
         progress: show a bar where stderr is a terminal.
 
     Returns:
@@ -53,28 +54,28 @@ def pictures(
     first = sum(pair.contradiction is not None or pair.leak is not None for pair in shown)
     pairs = [(pair.a, pair.b) for pair in shown]
     for a, b in [*pairs[:first], *named, *pairs[first:]]:
-        both = {a: None, b: None}
-        if len(wanted | both) > most:
+        if len(wanted) + len({a, b} - wanted.keys()) > most:
             break
-        wanted |= both
+        wanted |= {a: None, b: None}
+    side = next((side for count, side in SIDES.items() if len(wanted) <= count), min(SIDES.values()))
     drawn: dict[int, Picture] = {}
     with pool(None) as threads, bar("drawing pictures", len(wanted), progress) as step:
-        for i, picture in zip(wanted, threads.map(lambda i: _picture(samples, i), wanted), strict=True):
+        for i, picture in zip(wanted, threads.map(lambda i: _picture(samples, i, side), wanted), strict=True):
             if picture is not None:
                 drawn[i] = picture
             step(1)
     return drawn
 
 
-def _picture(samples: SampleSet, i: int) -> Picture | None:
+def _picture(samples: SampleSet, i: int, side: int) -> Picture | None:
     try:
         pixels = samples.pixels(i)
     except DataError:
         return None
     image = Image.fromarray(np.ascontiguousarray(pixels))
-    small = max(image.size) < SIDE  # stays as it is, and the browser enlarges it: a quarter of the bytes
-    image.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)
-    scale = SIDE / max(image.size)
+    small = max(image.size) < side  # stays as it is, and the browser enlarges it: a quarter of the bytes
+    image.thumbnail((side, side), Image.Resampling.BILINEAR)
+    scale = side / max(image.size)
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     try:
         mask = samples.mask(i)

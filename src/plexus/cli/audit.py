@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +20,8 @@ from plexus.progress import STARTING, current, whole
 if TYPE_CHECKING:
     from torch import nn
 
-    from plexus.audit import Predict
+    from plexus.audit import Audit, Predict
+    from plexus.data import SampleSet
     from plexus.record import AuditRecord
 
 SEARCH = partial(in_panel, Group("Comparison", sort_key=2))
@@ -116,8 +118,8 @@ def audit(
     for option, place in places.items():
         if _inside(place, data):
             raise RunError(f"{place}: lies in the data, and would be read as data next time; name another by {option}")
-    if write_clean is not None and write_clean.absolute() == folder.absolute():
-        raise ConfigError(f"--write-clean {write_clean}: is where the audit goes; name another folder")
+    if write_clean is not None:
+        _check_apart(write_clean, {"--out": folder} | ({"--cache": cache} if cache is not None else {}))
     if labels is not None and decisions is not None and decisions.absolute() == (folder / "labels.csv").absolute():
         raise ConfigError(f"--decisions {decisions}: would be written anew; leave --labels out, or name another --out")
     judge = {} if labels is None else {"judging labels": JUDGING["cv" if labels == "cv" else "run"]}
@@ -126,13 +128,16 @@ def audit(
         with shown.part(OPENING):
             from plexus import audit as auditing
             from plexus.data import open_samples
-            from plexus.record import atomic_write, check_place
+            from plexus.record import check_place
             from plexus.report import render
 
             samples = open_samples(
-                data, group_from=group_from, label=label, mask_suffix=mask_suffix, missing_mask=missing_mask
-            )
+                data, group_from=group_from, label=label, mask_suffix=mask_suffix, missing_mask=missing_mask,
+                ignore=ignore,
+            )  # fmt: skip
             check_place(folder, folder=True)
+            for name in auditing.FILES:
+                check_place(folder / name)
             if cache is not None:
                 check_place(auditing.cache_folder(cache), folder=True, remedy="name another place with --cache")
             if write_clean is not None:
@@ -151,17 +156,15 @@ def audit(
             samples, found.findings, progress=True
         )  # first: files of two audits never lie together
         with shown.part("writing the page"):
-            text = render(found.findings, pictures=drawn)  # it takes a while: the files come together, or not at all
-            auditing.write_files(found, folder, keep=decisions)
-            page = atomic_write(folder / "audit.html", text)
+            auditing.write_files(found, folder, keep=decisions, page=render(found.findings, pictures=drawn))
             if write_clean is not None:
                 auditing.write_clean(samples, found, write_clean, link=link)
     if as_json:
         raw = found.findings.to_dict()
         print_json({"settings": raw["settings"], **raw["summary"]})
     else:
-        listed = [] if write_clean is None else _written(write_clean)
-        print_lines([*_lines(found.findings), *listed, f"open {page}"])
+        listed = [] if write_clean is None else _written(write_clean, samples)
+        print_lines([*_lines(found), *listed, f"open {folder / 'audit.html'}"])
 
 
 def _model(fingerprint: str) -> nn.Module | str | None:
@@ -204,11 +207,18 @@ def _training() -> ModuleType:
     return plexus.training
 
 
-def _written(folder: Path) -> list[str]:
+def _written(folder: Path, samples: SampleSet) -> list[str]:
+    """Say what is in the cleaned set, and how to train on it: a table cannot say how its masks are to be read."""
     lines = [f"what to keep: {folder / 'keep.txt'}"]
-    if (table := folder / "clean.csv").is_file():
-        return [*lines, f"to train on it: plexus fit {shlex.quote(str(table))}"]
-    return [*lines, "no clean.csv: the images are rows of a table, not files"]
+    if not (table := folder / "clean.csv").is_file():
+        return [*lines, "no clean.csv: the images are rows of a table, not files"]
+    name = shlex.quote(str(table))
+    verbs = [f"plexus fit {name}"] if samples.has_labels else []
+    if samples.has_masks:
+        empty = " --missing-mask empty" if any(sample.mask == "" for sample in samples.samples) else ""
+        ignored = f" --ignore {samples.ignore}" if samples.ignore is not None else ""
+        verbs.append(f"plexus segment train {name}{empty}{ignored}")
+    return [*lines, *(f"to train on it: {verb}" for verb in verbs)] if verbs else [*lines, f"as a table: {table}"]
 
 
 def _beside(data: str) -> Path:
@@ -217,12 +227,24 @@ def _beside(data: str) -> Path:
     return Path(os.path.relpath(Path(data).resolve().parent / folder)) if _inside(folder, data) else folder
 
 
+def _check_apart(clean: Path, others: Mapping[str, Path]) -> None:
+    """Refuse a cleaned set that would hold other files: it is a new folder, filled whole or not at all."""
+    for option, other in others.items():
+        if clean.resolve() == other.resolve() and option == "--out":
+            raise ConfigError(f"--write-clean {clean}: is where the audit goes; name another folder")
+        if other.resolve().is_relative_to(clean.resolve()):
+            raise ConfigError(f"{option} {other}: lies in the new folder of --write-clean {clean}; name another place")
+        if option == "--out" and clean.resolve().is_relative_to(other.resolve()):
+            raise ConfigError(f"--write-clean {clean}: lies in {option} {other}, where the audit goes; name another")
+
+
 def _inside(folder: Path, data: str) -> bool:
     return Path(data).is_dir() and folder.resolve().is_relative_to(Path(data).resolve())
 
 
-def _lines(found: AuditRecord) -> list[str]:
+def _lines(done: Audit) -> list[str]:
     """The summary in words."""
+    found = done.findings
     data, settings, summary = found.data, found.settings, found.summary
     like = settings.fingerprint.startswith("embedding")
     lines = [
@@ -235,15 +257,13 @@ def _lines(found: AuditRecord) -> list[str]:
         if summary.dropped
         else "the cleaning rule keeps all",
     ]
-    if undone := {i for i, image in enumerate(found.images) if (image.why or "").startswith("contradicts ")}:
+    if undone := set(done.cleaned.contradicting):
         wrong = len(undone & {suspect.image for suspect in found.suspects})
-        told = f"; {wrong} of them have a likely wrong label" if wrong else ""
+        told = [f"{wrong} of them have a likely wrong label"] if wrong else []
+        told += [f"{summary.ties} of them were ties that only the names decided"] if summary.ties else []
         if len(undone) > wrong:
-            told += (
-                f"{', of the others' if wrong else ';'} which of two is right the rule cannot know: decide on the page"
-            )
-            told += ", and give --decisions"
-        lines.append(f"dropped for contradicting a near-duplicate: {len(undone)}{told}")
+            told.append("which of two is right the rule cannot know: decide on the page, and give --decisions")
+        lines.append("; ".join([f"dropped for contradicting a near-duplicate: {len(undone)}", *told]))
     problems = found.problems
     lines += [f"unusable: {printable(p.name)}: {p.text}" for p in problems[:SHOWN]]
     if len(problems) > SHOWN:

@@ -45,10 +45,13 @@ def probe(
         raise ConfigError("name a model and data: plexus probe RUN|MODEL... DATA")
     *models, data = names
     folder = out if out is not None else _folder(models, data)
-    from plexus.record import atomic_write, check_place
+    from plexus.record import check_place, write_together
     from plexus.report import render, rotation_lines
 
     check_place(folder, folder=True)
+    figures, page = folder / "rotation.json", folder / "rotation.html"
+    for place in (figures, page):
+        check_place(place)
     with whole(weights={"turning images": 1}) as shown:
         with shown.part(STARTING):
             from plexus.robustness import probe_models
@@ -57,15 +60,14 @@ def probe(
             mean=mean, std=std, batch_size=batch_size, command=command(), progress=True,
         )  # fmt: skip
         with shown.part("writing the page"):
-            text = render(record)  # it takes a while: both files come together, or none
+            text = render(record)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
             raise RunError(f"{folder}: cannot create the folder: {error.strerror}; name another with --out") from None
-        record.write(folder / "rotation.json")
-        page = atomic_write(folder / "rotation.html", text)
+        write_together(folder, {figures.name: record.to_json(), page.name: text})
     if as_json:
         print_json(_figures(record))
     else:

@@ -271,7 +271,8 @@ def _write(file: Any, pixels: NDArray[np.uint8]) -> None:
 
 def _key(samples: SampleSet, rows: Indices, options: tuple[Any, ...]) -> str:
     """Name a set by its files, as far as that can be told without reading them, and by what is made of them."""
-    digest = hashlib.sha256(json.dumps([_FORMAT, options, len(samples)]).encode())
+    white = () if samples.white.given is None else (samples.white.given,)
+    digest = hashlib.sha256(json.dumps([_FORMAT, options, len(samples), *white]).encode())
     digest.update(np.asarray(rows, "<i8").tobytes())
     for i, (sample, source) in enumerate(zip(samples.samples, samples.images, strict=True)):
         digest.update(f"{sample.name}\0".encode(errors="surrogateescape"))

@@ -40,6 +40,7 @@ def load(
     unlabelled: bool = False,
     fit: Fit | Literal["auto"] = "squash",
     cache: str | Path | None = None,
+    white: int | None = None,
 ) -> ImageData:
     """Load images with class labels, split into training, validation and test images.
 
@@ -70,6 +71,7 @@ def load(
         cache: a folder for the decoded images, which are then mapped rather than held in memory, and found again by
             the next reading; ``none`` for memory. By default a set that takes more than a quarter of the free memory
             goes to ``~/.cache/plexus/images``.
+        white: of 16-bit images, as in the training of the run that they are for; by default that of the set.
 
     Returns:
         The three splits; images uint8 (N, C, H, W) on the scale 0..255.
@@ -86,7 +88,7 @@ def load(
     _check_arguments(shape, seed, {"val": val, "test": test}, limit)
     asked = _Asked(shape, channels, fit, cache, skip_unreadable)
     if unlabelled and not isinstance(spec, SampleSet) and Path(spec).is_dir():
-        samples = open_samples(spec, masks=False)
+        samples = open_samples(spec, masks=False).scaled(white)
         if not samples.has_labels:
             if group_from is not None:
                 raise DataError("--group-from needs classes: images without are split one by one; leave it out")
@@ -99,7 +101,7 @@ def load(
 
     if group_from is not None and isinstance(spec, SampleSet):
         raise DataError("--group-from reads names of files; images in memory have none")
-    samples = spec if isinstance(spec, SampleSet) else open_labelled(spec, label, group_from)
+    samples = (spec if isinstance(spec, SampleSet) else open_labelled(spec, label, group_from)).scaled(white)
     if not all(sample.label is not None for sample in samples.samples):
         raise DataError(f"{samples.where}: no labels: give one class per image")
     labels, rows = _labels(samples), _given_splits(samples)
@@ -108,7 +110,7 @@ def load(
     pool, classes = labels[rows["train"]], len(samples.classes)
     carved = [split for split in ("val", "test") if split not in given]
     groups = _groups(samples)
-    told = () if groups is None else (_told(groups, rows),)
+    told = () if groups is None else (samples.groups_told,)
     in_pool = None if groups is None else groups[rows["train"]]
     require(pool, samples.classes, ["train", *carved], samples.where, in_pool)
 
@@ -188,14 +190,6 @@ def _groups(samples: SampleSet) -> Indices | None:
     if not number:
         return None
     return np.array([len(number) + i if group is None else number[group] for i, group in enumerate(named)])
-
-
-def _told(groups: Indices, given: Mapping[str, Indices]) -> str:
-    """Say that groups stay together, and which cannot: splits that the data brings are kept as they are."""
-    count = np.unique(np.concatenate([np.unique(groups[at]) for at in given.values()]), return_counts=True)[1]
-    torn = int((count > 1).sum())
-    text = f"{len(count):,} groups"
-    return f"{text}, {torn:,} of them in several of the data's own splits" if torn else f"{text}, each in one split"
 
 
 def _given_splits(samples: SampleSet) -> dict[str, Indices]:

@@ -19,7 +19,7 @@ from torch import Tensor
 from plexus.data._decode import Pixels, UnreadableError, decode, quiet
 from plexus.data._open import open_samples
 from plexus.data._pixels import Fit, Size, stack, to_shape
-from plexus.data._samples import Sample, SampleSet, White
+from plexus.data._samples import Sample, SampleSet
 from plexus.data._split import Indices
 from plexus.errors import ConfigError, DataError, printable
 from plexus.progress import bar
@@ -105,8 +105,7 @@ def read_batches(
             samples, prefix = spec, ""
         else:
             samples, prefix = open_samples(spec, masks=False), "" if Path(spec).is_file() else f"{spec}/"
-        if white is not None:
-            samples = replace(samples, white=White(value=white))
+        samples = samples.scaled(white)
         with samples.telling():
             for start in range(0, len(samples), batch_size):
                 rows = np.arange(start, min(start + batch_size, len(samples)))

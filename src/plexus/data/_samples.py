@@ -108,12 +108,12 @@ class White:
     Args:
         images: the place of each image.
         remarks: gets a line where white is not 65535.
-        value: where it is known already.
+        value: where it is known already, as that of a run's training is.
     """
 
     def __init__(self, images: Sequence[Source] = (), remarks: Remarks | None = None, value: int | None = None) -> None:
         self._images, self._remarks, self._lock = tuple(images), remarks, threading.Lock()
-        self.value = value
+        self.value = self.given = value
 
     def __call__(self) -> int:
         """Return it; read all 16-bit images where that was not done yet."""
@@ -275,6 +275,24 @@ class SampleSet:
         """The splits that images are in, train first."""
         named = {sample.split for sample in self.samples}
         return tuple(split for split in ("train", "val", "test") if split in named)
+
+    @property
+    def torn_groups(self) -> tuple[str, ...]:
+        """The groups that are in several of the splits that the data brings; what is in none is for training."""
+        splits: dict[str, set[str]] = {}
+        for sample in self.samples:
+            if sample.group is not None:
+                splits.setdefault(sample.group, set()).add(sample.split or "train")
+        return tuple(group for group, held in splits.items() if len(held) > 1)
+
+    @property
+    def groups_told(self) -> str:
+        """One line for people: the number of groups, and of those that the data's own splits tear."""
+        named = [sample.group for sample in self.samples]
+        text = counted_as(len(set(named) - {None}) + named.count(None), "group")  # an image without is one by itself
+        if torn := self.torn_groups:
+            return f"{text}, {len(torn):,} of them in several of the data's own splits (first: {printable(torn[0])})"
+        return f"{text}, each in one split"
 
     @property
     def summary(self) -> str:
@@ -449,6 +467,10 @@ class SampleSet:
             images=tuple(self.images[i] for i in at),
             masks=tuple(self.masks[i] for i in at),
         )
+
+    def scaled(self, white: int | None) -> SampleSet:
+        """Return the set with the white of its 16-bit images as in a training; None leaves it the set's own."""
+        return self if white is None else replace(self, white=White(value=white))
 
     def _header(self, i: int) -> tuple[int, int, bool]:
         source = _opened(self.images[i])

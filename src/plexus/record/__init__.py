@@ -10,16 +10,13 @@ from plexus.errors import RunError
 from plexus.record._base import (
     FORMAT,
     Record,
-    atomic_write,
-    check_place,
     digest,
-    open_file,
     plain,
-    read_file,
     read_json,
     spreadsheet_cell,
     to_json,
 )
+from plexus.record._files import atomic_write, check_place, open_file, read_file, write_together
 from plexus.record._findings import AuditRecord, ClaimsRecord, RobustnessRecord, StudyRecord, TrialRecord
 from plexus.record._origin import cores, machine, versions
 from plexus.record._runs import FitRecord, RepresentRecord, SegmentRecord
@@ -28,7 +25,7 @@ __all__ = [
     "FORMAT", "KINDS", "AuditRecord", "ClaimsRecord", "FitRecord", "Record", "RepresentRecord", "RobustnessRecord",
     "SegmentRecord", "StudyRecord", "TrialRecord", "atomic_write", "check_place", "cores", "digest", "machine",
     "open_file", "plain", "read_file", "read_json", "read_record", "record_of", "spreadsheet_cell", "to_json",
-    "versions",
+    "versions", "write_together",
 ]  # fmt: skip
 
 KINDS: dict[str, type[Record]] = {

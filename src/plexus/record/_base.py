@@ -1,24 +1,19 @@
-"""The base of all records: parts with types, checked where they are read, in files that are never half there."""
+"""The base of all records: parts with types, checked where they are read."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import fcntl
 import hashlib
 import json
 import math
-import os
 import re
-import secrets
-import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from plexus.errors import PlexusError, RunError, TrainingError
+from plexus.errors import PlexusError, RunError
+from plexus.record._files import MOST, atomic_write, read_file
 
 FORMAT = 1
 """Of the JSON that a record is written as."""
@@ -244,56 +239,6 @@ def read_json(
         raise error(f"{path}: not a {kind}: the file is not JSON, or it was cut short; {remedy}") from None
 
 
-MOST = 2**30
-"""Bytes that a file of options, decisions or records has at most; a larger one was named by mistake."""
-
-
-def read_file(path: str | Path, most: int | None = None) -> bytes:
-    """Return the content of a regular file; a pipe would be waited for, a device such as /dev/zero has no end.
-
-    Args:
-        path: of a file.
-        most: bytes it may have.
-
-    Raises:
-        OSError: it cannot be read, is something else than a regular file, or larger; `strerror` says so.
-
-    Example:
-        >>> read_file("/dev/zero")
-        Traceback (most recent call last):
-        OSError: [Errno 22] a device, not a regular file: '/dev/zero'
-    """
-    with open_file(path) as file:
-        if most is not None and os.fstat(file.fileno()).st_size > most:
-            raise OSError(errno.EFBIG, f"larger than {most:,} bytes, too large for such a file", os.fspath(path))
-        return file.read()
-
-
-def open_file(path: str | Path) -> BinaryIO:
-    """Open a regular file for reading; see `read_file`.
-
-    Args:
-        path: of a file.
-
-    Raises:
-        OSError: it cannot be opened, or is something else than a regular file.
-
-    Example:
-        >>> open_file("/")
-        Traceback (most recent call last):
-        IsADirectoryError: [Errno 21] Is a directory: '/'
-    """
-    _refuse_devices(path)  # first: to open a device may do something to it
-    return open(path, "rb")
-
-
-def _refuse_devices(path: str | Path) -> None:
-    mode = os.stat(path).st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        kind = "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
-        raise OSError(errno.EINVAL, f"{kind}, not a regular file", os.fspath(path))
-
-
 def to_json(parts: Mapping[str, Any]) -> str:
     """Return an object as JSON text, one part a line and one list entry a line; NaN and infinity become null.
 
@@ -377,120 +322,3 @@ def digest(*contents: bytes) -> str:
     for content in contents:
         total.update(len(content).to_bytes(8, "little") + content)
     return f"sha256:{total.hexdigest()}"
-
-
-def atomic_write(path: str | Path, content: bytes | str) -> Path:
-    """Write a file so that a reader, or a run killed at any moment, sees the old content or the new, never a part.
-
-    Args:
-        path: the file; its folder must exist.
-        content: text is written as UTF-8.
-
-    Returns:
-        The path.
-
-    Raises:
-        TrainingError: the disk is full; the old file is untouched.
-        RunError: the folder is missing or may not be written, or a pipe or device is there, such as /dev/null.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     atomic_write(f"{folder}/record.json", "{}").read_text()
-        '{}'
-    """
-    path = Path(path)
-    try:
-        if path.exists():  # a file renamed to /dev/null, which root may do, would take its place for everyone
-            _refuse_devices(path)
-        _replace(path, content.encode() if isinstance(content, str) else content)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise TrainingError(f"{path}: the disk is full; make room, then go on; a run with --resume RUN") from error
-        remedies = {
-            errno.EINVAL: "name another file",
-            errno.ENOENT: "its folder is not there: make it, or see what took it away",
-        }
-        remedy = remedies.get(error.errno or 0, "choose a folder you may write to")
-        raise RunError(f"{path}: cannot write: {error.strerror}; {remedy}") from error
-    return path
-
-
-def check_place(path: str | Path, *, folder: bool = False, remedy: str = "name another place with --out") -> None:
-    """Refuse a place where nothing can be written, before anything is computed for it; nothing is made there.
-
-    Args:
-        path: of a file to write, or of a folder to fill; its parents need not be there.
-        folder: it is one.
-        remedy: for the message.
-
-    Raises:
-        RunError: a file is where a folder should be, or the other way round, or nothing may be written there.
-
-    Example:
-        >>> check_place("nowhere/new.csv")
-        >>> check_place(__file__, folder=True)
-        Traceback (most recent call last):
-        plexus.errors.RunError: ..._base.py: is a file; name another place with --out
-    """
-    whole = Path(path).absolute()
-    if not folder and whole.is_dir():
-        raise RunError(f"{path}: is a folder; {remedy}")
-    if folder and whole.is_symlink() and not whole.exists():
-        raise RunError(f"{path}: is a link that leads nowhere; {remedy}")
-    above = next(place for place in (*([whole] if folder else []), *whole.parents) if place.exists())
-    if not above.is_dir():
-        raise RunError(f"{path}: {'is' if above == whole else f'{above} is'} a file; {remedy}")
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise RunError(f"{path}: {above} may not be written; {remedy}")
-
-
-def _lock(file: int) -> bool:
-    """Mark a file as one that a living process writes; False where another holds it, or the disk has no locks."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def _sweep(path: Path) -> None:
-    """Take away what killed processes were about to put in the file's place."""
-    name = re.compile(re.escape(f".{path.name}.") + r"[0-9a-f]{8}\.tmp")
-    try:
-        with os.scandir(path.parent) as entries:
-            lefts = [entry.path for entry in entries if name.fullmatch(entry.name)]
-    except OSError:
-        return  # writing will say why
-    for left in lefts:
-        with contextlib.suppress(OSError), open(left, "rb") as file:
-            if _lock(file.fileno()):
-                os.unlink(left)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Temporary file in the same folder, flushed to the disk, then renamed over the target."""
-    _sweep(path)
-    try:
-        _put(path, data)
-    except FileNotFoundError:  # another's sweep took it in the moment before its lock; or the folder is gone
-        _put(path, data)
-
-
-def _put(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            _lock(file.fileno())
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())  # before the rename, else a power cut may leave the new name with no content
-            temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the rename itself is in the folder
-    finally:
-        os.close(folder)

@@ -41,11 +41,11 @@ class AuditRecord(Record):
         fingerprint: str = ""
         threshold: Number = None
         threshold_from: str = ""
-        false_positive_rate: Number = None
         false_pairs: Number = None
         kinds: list[str] = []
         scope: str = ""
         min_dice: Number = None
+        ignore: Count = None
         labels: str = ""
 
     class Calibration(Part):
@@ -140,12 +140,15 @@ class AuditRecord(Record):
         exact: int = 0
         contradictions: dict[str, int] = {}
         leaks: int = 0
+        torn_groups: Count = None
         clusters: int = 0
         flagged: int = 0
         unreadable: int = 0
         degenerate: int = 0
         kept: int = 0
         dropped: int = 0
+        contradicting: Count = None
+        ties: Count = None
         suspects: Count = None
         relabelled: int = 0
 

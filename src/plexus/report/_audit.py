@@ -127,9 +127,6 @@ def _lede(record: AuditRecord) -> str:
         text += f"Of the sure pairs, {decimal(used.false_pairs, 1)} at most would be there by chance; only these are "
         text += "called contradictory, or leaks, and only these are cleaned. Pairs that are listed and not sure "
         text += "may be 2 % false."
-    elif used.false_positive_rate:
-        one = count(1 / used.false_positive_rate)
-        text += f"chosen from the data: about one unrelated pair in {one} comes as near."
     else:
         text += "chosen from the data."
     if _likeness(record):
@@ -143,6 +140,9 @@ def _lede(record: AuditRecord) -> str:
     if found.kept or found.dropped:
         kept = plural(found.kept, "image")
         text += f" The cleaning rule would keep {kept} and drop {count(found.dropped)}; nothing was deleted."
+    if found.contradicting:
+        text += f" Of those {count(found.contradicting)} contradict a near-duplicate, or are copies of one that does"
+        text += f"; {count(found.ties)} of them were ties that only the names decided." if found.ties else "."
     return text
 
 
@@ -158,7 +158,11 @@ def _tiles(record: AuditRecord) -> list[tuple[str, str, str]]:
             f"{sure}{_some(found.exact)} exact" if found.pairs else "",
         ),
         (sum(found.contradictions.values()), "contradictory", kinds),
-        (found.leaks, "leaks between splits", ""),
+        (
+            found.leaks,
+            "leaks between splits",
+            f"and {plural(found.torn_groups, 'group')} in several" if found.torn_groups else "",
+        ),
         (found.clusters, "clusters", f"{count(found.flagged)} flagged" if found.flagged else ""),
         *_label_tile(record),
         (found.unreadable, "unreadable", ""),

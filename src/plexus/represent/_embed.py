@@ -17,7 +17,7 @@ from plexus.data import data_uri, read_batches
 from plexus.errors import ConfigError, DataError, PlexusWarning, RunError
 from plexus.models import Autoencoder
 from plexus.record import atomic_write, check_place, digest
-from plexus.represent.space import encode, nearest, open_model
+from plexus.represent.space import encode, nearest, open_model, white_of
 from plexus.represent.variation import grid, small
 
 _MODEL = b"plexus.model"
@@ -54,11 +54,13 @@ def embed(
     if path.exists() or path.is_symlink():
         raise RunError(f"{path}: exists and is not overwritten; name another file with --out")
     check_place(path)
-    model, _, _ = open_model(run)
+    model, _, record = open_model(run)
     paths: list[str] = []
     labels: list[str | None] = []
     parts: list[Floats] = []
-    for samples, pixels in read_batches(images, model.in_shape, skip_unreadable=skip_unreadable):
+    for samples, pixels in read_batches(
+        images, model.in_shape, skip_unreadable=skip_unreadable, white=white_of(record)
+    ):
         paths += [sample.name for sample in samples]
         labels += [sample.label for sample in samples]
         parts.append(encode(model, pixels))
@@ -109,10 +111,11 @@ def search(
     """
     if most < 1:
         raise ConfigError(f"most={most} must be at least 1")
-    model, space, _ = open_model(run)
+    model, space, record = open_model(run)
+    white = white_of(record)
     if not Path(query).is_file():
         raise ConfigError(f"{query}: no such file; name one image")
-    asked = next(read_batches([query], model.in_shape))[1][:1]
+    asked = next(read_batches([query], model.in_shape, white=white))[1][:1]
     direction = space.direction(encode(model, asked))
     nearest_images: list[tuple[float, str, str | None, Any]] = []
     seen = 0
@@ -122,7 +125,7 @@ def search(
         rows, values = nearest(direction, space.direction(z), most)
         nearest_images = [(float(v), paths[i], labels[i], None) for i, v in zip(rows[0], values[0], strict=True)]
     else:
-        for samples, pixels in read_batches(data, model.in_shape, skip_unreadable=skip_unreadable):
+        for samples, pixels in read_batches(data, model.in_shape, skip_unreadable=skip_unreadable, white=white):
             seen += len(samples)
             rows, values = nearest(direction, space.direction(encode(model, pixels)), most)
             nearest_images += [(float(v), samples[i].name, samples[i].label, pixels[i])

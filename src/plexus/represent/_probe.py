@@ -12,7 +12,7 @@ from plexus.errors import ConfigError
 from plexus.progress import bar, current
 from plexus.represent._config import RepresentConfig
 from plexus.represent._train import finished, open_run, resume, train
-from plexus.represent.space import add_to_record, open_model, scores, turning
+from plexus.represent.space import add_to_record, open_model, scores, turning, white_of
 
 
 def probe(
@@ -58,7 +58,7 @@ def probe(
     wanted = _siblings(config, dims, balances)
     images = load(
         data, size=(model.in_shape[1], model.in_shape[2]), seed=config.seed, val=config.val, test=config.test,
-        label=label,
+        label=label, white=white_of(record),
     )  # fmt: skip
     if images.in_shape != model.in_shape:
         colours = {1: "grey", 3: "colour"}

@@ -62,6 +62,7 @@ class RepresentTask(Task[RepresentConfig]):
             "labelled": 0 if config.labels == "none" else self.images.labelled,
             "skipped": list(data.skipped),
             "notes": list(data.notes),
+            "white": data.white,
         }
         return {"data": facts, "epochs": []}
 

@@ -15,7 +15,7 @@ from scipy import stats
 from plexus.data import load
 from plexus.errors import ConfigError, DataError
 from plexus.progress import current
-from plexus.represent.space import Space, add_to_record, digests, encode, open_model
+from plexus.represent.space import Space, add_to_record, digests, encode, open_model, white_of
 
 Floats = NDArray[np.float64]
 _KEPT = 8  # results that the page shows, the newest
@@ -70,7 +70,7 @@ def fewshot(
     folder = Path(run)
     model, space, record = open_model(folder, writes=True)
     channels, height, width = model.in_shape
-    images_of = load(data, size=(height, width), channels=channels, label=label)
+    images_of = load(data, size=(height, width), channels=channels, label=label, white=white_of(record))
     names = _held_out(record["data"]["classes"], images_of.classes, classes, ways, str(data))
     parts = [images_of.test] if "test" in images_of.given else [images_of.train, images_of.val, images_of.test]
     images = {

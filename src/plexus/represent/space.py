@@ -33,6 +33,12 @@ MOST = 10_000
 TURNS = tuple(range(0, 360, 15))
 
 
+def white_of(record: Mapping[str, Any]) -> int | None:
+    """The value that is white in 16-bit images, as in a run's training; None where there were none."""
+    white: int | None = record["data"].get("white")
+    return white
+
+
 def add_to_record(run: Path, name: str, value: Callable[[Any], Any]) -> dict[str, Any]:
     """Write what a verb has found into the run's record.
 

@@ -17,7 +17,7 @@ from plexus.data import data_uri, read_batches
 from plexus.errors import ConfigError, RunError
 from plexus.models import Autoencoder
 from plexus.record import atomic_write, check_place
-from plexus.represent.space import Space, add_to_record, encode, open_model
+from plexus.represent.space import Space, add_to_record, encode, open_model, white_of
 
 Floats = NDArray[np.float64]
 _KEPT = 12  # variations that the page shows, the newest
@@ -139,12 +139,13 @@ def vary(
     if path.suffix.lower() not in _FORMATS:
         raise ConfigError(f"{path}: a picture is written as .png, .jpg or .webp; name such a file")
     check_place(path)
-    model, space, _ = open_model(folder, writes=True)
-    first = _single(image, model)
+    model, space, record = open_model(folder, writes=True)
+    white = white_of(record)
+    first = _single(image, model, white)
     z = encode(model, first)[0]
     rows, kind = [], "directions"
     if to is not None:
-        other = _single(to, model)
+        other = _single(to, model, white)
         line = interpolation(model, z, encode(model, other)[0], steps=steps)
         rows.append(torch.cat([first, line, other]))
         kind = "interpolation"
@@ -159,10 +160,10 @@ def vary(
     return path
 
 
-def _single(image: str | Path, model: Autoencoder) -> Tensor:
+def _single(image: str | Path, model: Autoencoder, white: int | None) -> Tensor:
     if not Path(image).is_file():
         raise ConfigError(f"{image}: no such file; name one image")
-    parts = [pixels for _, pixels in read_batches([image], model.in_shape)]
+    parts = [pixels for _, pixels in read_batches([image], model.in_shape, white=white)]
     if len(parts) != 1 or len(parts[0]) != 1:
         raise ConfigError(f"{image}: holds several images; name a single image file")
     return parts[0]

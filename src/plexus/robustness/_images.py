@@ -125,32 +125,33 @@ def _shape(opened: Sequence[Opened], size: int | None) -> tuple[int, int, int] |
 def _load(
     opened: Sequence[Opened], spec: str, shape: tuple[int, int, int] | None, size: int | None, seed: int
 ) -> ImageData:
-    configs = [each.config for each in opened if each.config is not None]
+    runs = [(each.config, each.white) for each in opened if each.config is not None]
     options: dict[str, Any] = {"size": size} if shape is None else {"size": shape[1:], "channels": shape[0]}
 
-    def split(config: Any) -> ImageData:
-        label = config.label if str(Path(spec).absolute()) == config.data or spec == config.data else None
+    def split(config: Any, white: int | None) -> ImageData:
+        own = str(Path(spec).absolute()) == config.data or spec == config.data
         return load(
-            spec, seed=config.seed, val=config.val, test=config.test, limit=config.limit, label=label,
-            skip_unreadable=config.skip_unreadable, fit=getattr(config, "fit", None) or "auto",
-            cache=getattr(config, "cache", None), **options,
+            spec, seed=config.seed, val=config.val, test=config.test, limit=config.limit,
+            label=config.label if own else None, skip_unreadable=config.skip_unreadable,
+            fit=getattr(config, "fit", None) or "auto", cache=getattr(config, "cache", None),
+            white=None if own else white, **options,
         )  # fmt: skip
 
-    if not configs:
+    if not runs:
         return load(spec, seed=seed, **options)
-    first = split(configs[0])
-    splits = {(c.seed, c.val, c.test, c.limit): c for c in configs}
+    first = split(*runs[0])
+    splits = {(c.seed, c.val, c.test, c.limit, white): (c, white) for c, white in runs}
     for other in list(splits.values())[1:]:
-        if not _same(split(other).test, first.test):
+        if not _same(split(*other).test, first.test):
             raise ConfigError(
-                f"{spec}: the runs were tested on different images (their seeds or splits differ); probe them one at a "
-                "time, or on data with a test split of its own"
+                f"{spec}: the runs were tested on different images (their seeds, splits or 16-bit images differ); "
+                "probe them one at a time, or on data with a test split of its own"
             )
     return first
 
 
 def _same(a: Split, b: Split) -> bool:
-    return a.names == b.names and torch.equal(a.labels, b.labels)
+    return a.names == b.names and torch.equal(a.labels, b.labels) and torch.equal(a.images, b.images)
 
 
 def _times(shape: Sequence[int]) -> str:

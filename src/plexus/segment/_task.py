@@ -62,7 +62,9 @@ class SegmentTask(Task[SegmentConfig]):
         )  # fmt: skip
         self.found = samples.summary
         self.names = [sample.name for sample in samples.samples]
+        torn = [samples.groups_told] if samples.torn_groups else []
         samples, self.notes = _for_training(samples, config)
+        self.notes += torn
         if config.folds is not None:
             fold = assigned([s.name for s in samples.samples], self.names, config.folds, config.cv)
             samples = samples.take(np.flatnonzero(fold >= 0).tolist())
@@ -100,6 +102,7 @@ class SegmentTask(Task[SegmentConfig]):
             "notes": [*pairs.source.notes, *self.notes],
             "trained_size": [float(np.median([size[axis] for size in pairs.sizes])) for axis in (0, 1)],
             "channels": int(pairs.images.shape[1]),
+            "white": pairs.source.white.value,
         }
         return {"data": facts, "folds": []}
 

@@ -81,7 +81,7 @@ def evaluate(
         data, masks=True, group_from=group_from or config.group_from, mask_suffix=mask_suffix or config.mask_suffix,
         missing_mask=missing_mask or config.missing_mask,  # type: ignore[arg-type]
         ignore=config.ignore if ignore is None else ignore,
-    )  # fmt: skip
+    ).scaled(opened.white)  # fmt: skip
     notes = []
     test = [i for i, sample in enumerate(source.samples) if sample.split == "test"]
     if test and len(test) < len(source):
@@ -111,6 +111,7 @@ def evaluate(
             "present": int(pairs.present.sum()),
             "groups": len({g for g in pairs.groups if g is not None}) or None,
             "size": list(config.shape),
+            "white": source.white.value,
             "skipped": list(pairs.skipped),
             "notes": [*source.notes, *notes],
         },

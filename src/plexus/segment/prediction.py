@@ -47,6 +47,12 @@ class Run:
     record: dict[str, Any]
     nets: list[Segmenter]
 
+    @property
+    def white(self) -> int | None:
+        """The value of 16-bit images that is white, as in the training; None where there were none."""
+        white: int | None = self.record["data"].get("white")
+        return white
+
     def gate(self, kind: str | None) -> Gate:
         """The run's own gate, or the one of another kind that it keeps.
 
@@ -125,7 +131,7 @@ def answer_images(
         DataError: an image that cannot be read, or two of the same name.
     """
     rule = run.gate(gate)
-    sets = [open_samples(spec, masks=False) for spec in images]
+    sets = [open_samples(spec, masks=False).scaled(run.white) for spec in images]
     names = [name for source in sets for name in short_names(source)]
     if twice := next((name for name, times in Counter(names).items() if times > 1), None):
         raise DataError(f"{twice}: two images have this name, and one result would replace the other; rename one")

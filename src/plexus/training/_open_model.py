@@ -31,6 +31,7 @@ class Opened:
         config: of the run, where it is one.
         fingerprint: of the run's data.
         figures: of the run's result: parameters and the like.
+        white: of the 16-bit images that the run was trained on, where there were any.
 
     Example:
         >>> Opened("flat", "flat", nn.Flatten()).classes is None
@@ -45,6 +46,7 @@ class Opened:
     config: FitConfig | None = None
     fingerprint: str = ""
     figures: FitRecord.Result | None = None
+    white: int | None = None
 
 
 class Scaled(nn.Module):
@@ -146,6 +148,7 @@ def _run_model(folder: Path, spec: str, config: FitConfig, record: FitRecord) ->
         config,
         facts.fingerprint,
         next((row for row in record.results if row.name == "final"), None),
+        facts.white,
     )
 
 

@@ -87,10 +87,7 @@ def _read(
     images: Sequence[str | Path], record: FitRecord, *, skip_unreadable: bool, progress: bool
 ) -> Iterator[tuple[dict[str, Any], NDArray[np.uint8] | None]]:
     """Entries with the pixels of every image, decoded as the training images were."""
-    sets = [(spec, open_samples(spec, masks=False)) for spec in images]
-    for _, samples in sets:
-        if record.data.white is not None:  # 16-bit images are scaled as those of the training
-            samples.white.value = record.data.white
+    sets = [(spec, open_samples(spec, masks=False).scaled(record.data.white)) for spec in images]
     with bar("classifying", sum(len(samples) for _, samples in sets), progress) as step:
         for spec, samples in sets:
             with samples.telling():
