@@ -1,4 +1,4 @@
-"""What was done to images and masks when they were read, where that is worth telling, and of how many."""
+"""Treatments of images and masks as they are read, where that is worth telling, and their numbers."""
 
 from __future__ import annotations
 
