@@ -16,6 +16,7 @@ import numpy as np
 import plexus
 from plexus.audit._clean import Cleaned, clean, leak
 from plexus.audit._clusters import Cluster, clusters
+from plexus.audit._colour import told_apart
 from plexus.audit._contradictions import MIN_DICE, Contradiction, Labels, check_dice, compare_labels, read_labels
 from plexus.audit._decisions import Decisions, check_class
 from plexus.audit._fingerprint import Fingerprints, Problem, fingerprint
@@ -161,6 +162,7 @@ def audit(
         prints, threshold=threshold, false_pairs=false_pairs, kinds=kinds, scope=scope, search=search,
         seed=seed, progress=progress,
     )  # fmt: skip
+    near = told_apart(samples, prints, near, cache=cache, workers=workers, progress=progress)
     given = dict(decisions or {})
     original, samples = samples, relabelled(samples, given | spread(given, prints, near.copies))
     start = time.monotonic()
