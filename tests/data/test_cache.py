@@ -141,7 +141,17 @@ def test_what_is_told_of_images_is_told_again_from_the_cache(tmp_path: Path) -> 
         "1 image of 16 bits keeps fewer than 16 grey levels, as 4095 is white in all (first: b/wide 500.png)",
     )
     told = [load(root, cache=tmp_path / "cache").notes for _ in range(2)]
-    assert [notes[: len(memory)] for notes in told] == [memory, memory]
+    bad = root / "b" / "wide 500.png"  # in the last block: the others are whole when the reading stops
+    whole = bad.read_bytes()
+    times = bad.stat()
+    bad.write_bytes(bytes(len(whole)))
+    os.utime(bad, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(DataError, match="wide 500"):
+        load(root, cache=tmp_path / "stopped")
+    bad.write_bytes(whole)
+    os.utime(bad, ns=(times.st_atime_ns, times.st_mtime_ns))
+    told.append(load(root, cache=tmp_path / "stopped").notes)
+    assert [notes[: len(memory)] for notes in told] == [memory] * 3
 
 
 def test_unreadable_images_are_left_out_and_told(tmp_path: Path) -> None:
