@@ -144,6 +144,10 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: p
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a", "old")]
 
 
+def fail(*_: object, **__: object) -> None:
+    raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+
 def held(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
 
@@ -158,6 +162,20 @@ def test_files_that_belong_together_are_all_new_or_all_old(tmp_path: Path, monke
         with pytest.raises(RunError, match="d: cannot write: Is a directory; take this folder away, or name another"):
             write_together(tmp_path, {"a": "3", "b": None, "new": "3", **last})
         assert held(tmp_path) == old
+    rename = Path.replace
+
+    def refuse(self: Path, to: Path) -> Path:
+        if to.name == "z" and not to.exists():
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        return rename(self, to)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", refuse)
+        for link in (os.link, fail):
+            patch.setattr(os, "link", link)
+            with pytest.raises(RunError, match="z: cannot write: Operation not permitted"):
+                write_together(tmp_path, {"a": "3", "b": None, "new": "3", "z": "3"})
+            assert held(tmp_path) == old
     sync, calls = os.fsync, []
 
     def full(file: int) -> None:

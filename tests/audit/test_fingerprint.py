@@ -20,13 +20,13 @@ def test_a_second_run_decodes_nothing(wrong: Path, tmp_path: Path, monkeypatch: 
     samples = open_samples(wrong)
     first, masks = fingerprint(samples, cache=tmp_path), read_labels(samples, cache=tmp_path)
     decoded: list[int] = []
-    pixels, mask = type(samples).pixels, type(samples).mask
+    look, mask = type(samples).look, type(samples).mask
 
     def counted(self: object, i: int) -> object:
         decoded.append(i)
-        return pixels(self, i)  # type: ignore[arg-type]
+        return look(self, i)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(type(samples), "pixels", counted)
+    monkeypatch.setattr(type(samples), "look", counted)
     monkeypatch.setattr(type(samples), "mask", lambda self, i: decoded.append(-1) or mask(self, i))  # type: ignore[func-returns-value]
     again = fingerprint(samples, cache=tmp_path)
     assert len(decoded) == 1  # only the one that cannot be read is tried again

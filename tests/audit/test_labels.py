@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 from plexus.audit import Predictions, audit, read_decisions, suspects, write_clean, write_files
 from plexus.data import SampleSet, in_memory, load, open_samples
 from plexus.errors import DataError
+from plexus.report import render
 from tests.audit.speckle import save, scene, view
+from tests.report.pages import embedded
 
 CLASSES = ("cat", "dog", "eel")
 
@@ -167,6 +170,35 @@ def test_a_relabelled_image_contradicts_nothing_and_trains_with_its_new_class(pe
     )
     again = audit(open_samples(folder / "clean.csv")).findings
     assert (again.summary.contradictions["class"], again.summary.dropped) == (0, 0)
+
+
+def test_decisions_on_other_images_of_the_same_names_are_told_once(pets: Path, tmp_path: Path) -> None:
+    samples = open_samples(pets)
+    first = audit(samples).findings
+    page = embedded(render(first))
+    assert (page["name"], page["key"]) == ("pets", first.data.fingerprint)
+
+    def notes(folder: Path, **more: str) -> list[str]:
+        """Of the set, with decisions whose file says so much of where they were made."""
+        raw = {"format": 1, "kind": "audit-decisions", "decisions": {"cat/0.png": "drop"}}
+        (tmp_path / "d.json").write_text(json.dumps(raw | more))
+        here = open_samples(folder)
+        done = audit(here, decisions=read_decisions(tmp_path / "d.json", here))
+        assert not done.cleaned.keep[0]  # names agree
+        return [note for note in done.findings.data.notes if "decisions" in note]
+
+    made = {"data": page["name"], "key": page["key"]}
+    assert notes(pets, **made) == notes(pets) == []
+    assert notes(Path(shutil.copytree(pets, tmp_path / "moved")), **made) == []  # contents count, not the place
+    other = Path(shutil.copytree(pets, tmp_path / "other"))
+    save(other / "cat" / "2.png", view(scene(99)))
+    (note,) = notes(other, **made)
+    assert note.startswith(
+        f"{tmp_path / 'd.json'}: these decisions were made on other images, pets ({page['key'][:15]})"
+    )
+    assert "are applied by name to other (sha256:" in note
+    assert notes(other) == []  # a file that does not say where, as earlier pages wrote
+    assert notes(other, data="pets", key="0123456789abcdef") == []  # of a record that knew names only
 
 
 def test_a_link_never_takes_the_name_of_another(pets: Path, tmp_path: Path) -> None:

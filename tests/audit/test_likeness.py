@@ -33,7 +33,7 @@ def prints_of(vectors: np.ndarray) -> Fingerprints:
     digests[:, :8] = np.arange(n, dtype=np.int64).view(np.uint8).reshape(n, 8)
     none = (None,) * n
     return Fingerprints(
-        "embedding", tuple(map(str, range(n))), vectors, digests, np.arange(n), np.ones((n, 2), np.int64),
+        "embedding", tuple(map(str, range(n))), vectors, digests, digests[:, :16], np.ones((n, 2), np.int64),
         np.ones(n, bool), (), none, none,
     )  # fmt: skip
 

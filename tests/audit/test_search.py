@@ -25,7 +25,7 @@ def prints(vectors: F32, groups: NDArray[np.int64] | None = None) -> Fingerprint
     digests = np.arange(8 * n, dtype=np.int32).view(np.uint8).reshape(n, 32)  # no two files are the same
     names = tuple(None if g < 0 else f"g{g}" for g in groups.tolist()) if groups is not None else (None,) * n
     return Fingerprints(
-        "blockhist", tuple(map(str, range(n))), vectors, digests, np.arange(n), np.ones((n, 2), np.int64),
+        "blockhist", tuple(map(str, range(n))), vectors, digests, digests[:, :16], np.ones((n, 2), np.int64),
         np.ones(n, bool), groups=names,
     )  # fmt: skip
 

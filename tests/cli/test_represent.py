@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
 from plexus.cli import main
 from plexus.represent import RepresentConfig
@@ -76,7 +77,16 @@ def test_from_images_to_a_page_and_back(
     assert left("represent", "embed", "z", "digits") == 0
     assert left("represent", "embed", "z", "digits") == 2  # nothing is overwritten
     assert left("represent", "fewshot", "z", "digits", "--json") == 2  # one class is left
+    frames = [Image.new("L", (8, 8), level) for level in (9, 90)]
+    frames[0].save("a.gif", save_all=True, append_images=frames[1:])
     capsys.readouterr()
+    for arguments in (
+        ("embed", "z", "a.gif", "--out", "a.parquet"),
+        ("search", "z", "a.gif", "digits"),
+        ("vary", "z", "a.gif"),
+    ):
+        assert left("represent", *arguments) == 0
+        assert "note    1 file holds several frames: the first is read (first: a.gif)\n" in capsys.readouterr().err
     assert left("represent", "probe", "z", "digits", "--json") == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["dim"] == 4

@@ -125,6 +125,35 @@ def test_a_reading_that_was_stopped_goes_on(damage: str, tmp_path: Path, decoded
     assert same(mapped, load(root, cache="none"))
 
 
+def test_what_is_told_of_images_is_told_again_from_the_cache(tmp_path: Path) -> None:
+    root = photos(tmp_path / "d", 600, side=8, colour=lambda i: False)
+    rng = np.random.default_rng(1)
+    for i in (3, 500):
+        (root / "b" / f"wide {i}.png").write_bytes(
+            png(rng.integers(0, 4000 if i == 3 else 50, (8, 8)).astype(np.uint16))
+        )
+        frames = [Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8)) for _ in range(2)]
+        frames[0].save(root / "a" / f"frames {i}.gif", save_all=True, append_images=frames[1:])
+    memory = load(root, cache="none").notes
+    assert memory == (
+        "16-bit images hold values up to 3922: scaled as 12 bits",
+        "2 files hold several frames: the first is read (first: a/frames 3.gif)",
+        "1 image of 16 bits keeps fewer than 16 grey levels, as 4095 is white in all (first: b/wide 500.png)",
+    )
+    told = [load(root, cache=tmp_path / "cache").notes for _ in range(2)]
+    bad = root / "b" / "wide 500.png"  # in the last block: the others are whole when the reading stops
+    whole = bad.read_bytes()
+    times = bad.stat()
+    bad.write_bytes(bytes(len(whole)))
+    os.utime(bad, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(DataError, match="wide 500"):
+        load(root, cache=tmp_path / "stopped")
+    bad.write_bytes(whole)
+    os.utime(bad, ns=(times.st_atime_ns, times.st_mtime_ns))
+    told.append(load(root, cache=tmp_path / "stopped").notes)
+    assert [notes[: len(memory)] for notes in told] == [memory] * 3
+
+
 def test_unreadable_images_are_left_out_and_told(tmp_path: Path) -> None:
     root = photos(tmp_path / "d", 600, side=4)
     for i in (0, 300, 599):

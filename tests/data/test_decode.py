@@ -75,6 +75,10 @@ RED, GREEN, GREY = [255, 0, 0], [0, 255, 0], [90, 90, 90]
         (image_of("RGBA", (255, 0, 0, 255), (0, 255, 0, 0)), "RGB", [RED, [255, 255, 255]]),
         (image_of("RGBA", (255, 0, 0, 128), (0, 0, 0, 51)), "RGB", [[255, 127, 127], [204, 204, 204]]),
         (image_of("LA", (9, 255), (9, 0)), "L", [9, 255]),
+        (image_of("LA", (255, 255), (9, 0)), "L", [255, 0]),  # nothing is to be seen on white
+        (image_of("RGBA", (255, 255, 255, 51), (0, 9, 0, 0)), "L", [51, 0]),
+        (image_of("LA", (255, 255), (255, 255)), "L", [255, 255]),
+        (image_of("LA", (0, 0), (9, 0)), "L", [255, 255]),
     ],
 )
 def test_colours_grey_and_alpha(image: Image.Image, mode: str, expected: list[Any]) -> None:
@@ -110,6 +114,25 @@ def test_the_first_frame_of_an_animation() -> None:
     for kind in ("GIF", "PNG", "TIFF"):
         first = pixels(encoded(frames[0], kind, save_all=True, append_images=frames[1:]))
         assert first == ("RGB", [[RED, RED], [RED, RED]])
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "TIFF", "WEBP", "MPO"])
+def test_that_only_the_first_frame_is_read_is_told(kind: str, tmp_path: Path) -> None:
+    frames = [Image.fromarray(grey(k, 16, 16)) for k in (0, 40, 80)]
+    suffix = "jpg" if kind == "MPO" else kind.lower()
+    for name in ("b", "a"):
+        content = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+        (tmp_path / f"{name}.{suffix}").write_bytes(content)
+    (tmp_path / f"one.{suffix}").write_bytes(encoded(frames[0], "JPEG" if kind == "MPO" else kind))
+    samples = open_samples(tmp_path)
+    for i in range(3):
+        samples.pixels(i)
+    assert samples.notes == (f"2 files hold several frames: the first is read (first: a.{suffix})",)
+
+
+def test_a_white_drawing_on_a_transparent_16_bit_value_is_seen_on_black() -> None:
+    drawing = np.array([[0, 65535, 65535, 0]], np.uint16)
+    assert pixels(encoded(Image.fromarray(drawing), transparency=0)) == ("L", [[0, 255, 255, 0]])
 
 
 def test_the_first_picture_of_a_stereo_pair() -> None:
@@ -148,7 +171,10 @@ def test_16_bit_files_are_scaled_by_the_bits_they_use_alike_over_a_set(
         np.testing.assert_array_equal(samples.pixels(i).ravel(), expected)
     assert samples.pixels(2).tolist() == [[255] * 4] * 3
     stated = () if bits == 16 else (f"16-bit images hold values up to {highest}: scaled as {bits} bits",)
-    assert samples.notes == stated
+    poor = (
+        f"1 image of 16 bits keeps fewer than 16 grey levels, as {white} is white in all (first: dark.{kind.lower()})"
+    )
+    assert samples.notes == (*stated, *([poor] if bits > 8 else []))
     alone = np.asarray(decode(tmp_path / f"bright.{kind.lower()}")).ravel()
     np.testing.assert_array_equal(alone, samples.pixels(0).ravel())
 

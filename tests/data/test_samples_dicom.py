@@ -188,3 +188,22 @@ def test_padding_is_no_part_of_the_range(tmp_path: Path) -> None:
     pixels = np.array([[0, 1000, 1100, 1200, 65000, 65000]], np.uint16)
     found = open_samples(write(tmp_path / "a.dcm", pixels, PixelPaddingValue=65000))
     assert found.pixels(0).tolist()[0][:4] == [0, 212, 234, 255]
+
+
+def test_several_frames_are_told_and_values_beyond_the_window_make_no_copy(tmp_path: Path) -> None:
+    from plexus.audit import fingerprint, near_duplicates
+
+    wide = np.tile(RAMP.astype(np.uint16), (8, 8))
+    other = wide.copy()
+    other[0, 0] = 5  # darker than the window shows
+    window: dict[str, Any] = {"WindowCenter": 150, "WindowWidth": 100}
+    for name, values in (("a", wide), ("b", other), ("c", wide)):
+        write(tmp_path / f"{name}.dcm", values, **window)
+    both = np.concatenate([wide, other])
+    write(tmp_path / "d.dcm", both, NumberOfFrames=2, Rows=len(wide), **window)
+    samples = open_samples(tmp_path)
+    near = near_duplicates(fingerprint(samples))
+    pairs = {(int(a), int(b)): bool(same) for a, b, same in zip(near.a, near.b, near.exact, strict=True)}
+    assert {pair for pair, same in pairs.items() if same} == {(0, 2)}
+    np.testing.assert_array_equal(samples.pixels(0), samples.pixels(3))
+    assert samples.notes == ("1 file holds several frames: the first is read (first: d.dcm)",)

@@ -92,7 +92,7 @@ def test_soft_greys_are_cut_at_half_of_white_and_told(top: int, tmp_path: Path) 
     values = np.array([[0, 1, half], [half + 1, top - 1, top]], np.uint8 if top == 255 else np.uint16)
     mask, notes = mask_of(tmp_path, png(values), (2, 3))
     assert mask.tolist() == [[False] * 3, [True] * 3]
-    assert notes == ("1 masks with soft greys: half of white and more is inside (first: a.png)",)
+    assert notes == ("1 mask with soft greys: half of white and more is inside (first: a.png)",)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_a_mask_that_exif_does_not_turn_beside_an_image_that_it_turns(orientatio
     else:
         np.testing.assert_array_equal(samples.mask(0), INSIDE)
         assert samples.notes == (
-            "1 masks with no EXIF beside an image that EXIF turns: taken as drawn on the turned image (first: a.png)",
+            "1 mask with no EXIF beside an image that EXIF turns: taken as drawn on the turned image (first: a.png)",
         )
 
 

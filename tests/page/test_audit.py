@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from plexus.report import write
+from plexus.report import render, write
 from tests.page.conftest import Opener, brightness
 from tests.report.findings import make_audit, make_pictures
+from tests.report.pages import embedded
 from tests.report.records import HOSTILE
 
 pytestmark = pytest.mark.page
@@ -178,7 +179,8 @@ def test_decisions_are_saved_and_loaded_again(opened: Opener, page: Page, tmp_pa
     assert waiting.value.suggested_filename == "scans-decisions.json"
     saved = json.loads(Path(waiting.value.path()).read_text(encoding="utf-8"))
     decisions = {names[0]: "drop", names[1]: "drop", names[2]: "keep", names[3]: "unsure"}
-    assert saved == {"format": 1, "kind": "audit-decisions", "decisions": decisions}
+    own = {"data": "scans", "key": embedded(render(make_audit()))["key"]}
+    assert saved == {"format": 1, "kind": "audit-decisions", **own, "decisions": decisions}
     page.once("dialog", lambda dialog: dialog.accept())
     page.locator("#clear").click()
     expect(page.locator("#decisions")).to_have_text("Nothing decided yet.")
@@ -187,6 +189,10 @@ def test_decisions_are_saved_and_loaded_again(opened: Opener, page: Page, tmp_pa
     page.locator("#load").set_input_files(other)
     expect(page.locator("#decisions")).to_contain_text("Loaded 5 decisions, 1 of them on images of no pair here.")
     assert (pressed(page, "a"), pressed(page, "b")) == (["keep"], ["unsure"])
+    other.write_text(json.dumps(saved | {"data": "nerves", "key": "sha256:0"}))
+    page.locator("#load").set_input_files(other)
+    told = "Loaded 4 decisions, made on other images (nerves) than those of scans."
+    expect(page.locator("#decisions")).to_contain_text(told)
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,42 @@ def test_a_threshold_that_was_given_is_told_as_such() -> None:
     assert "a threshold that was given" in text
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, "chosen from the data, from how near mirror images of other images come. Of the sure pairs, 1.0 at most"),
+        (
+            {"threshold_from": "default"},
+            "too few pairs of images to learn one from. Of the sure pairs, 1.0 at most would",
+        ),
+        (
+            {"threshold_from": "default", "doubt": "unknown"},
+            "is not known: only exact copies are sure. The cleaning rule",
+        ),
+        (
+            {"doubt": "drawings"},
+            "law of chance does not fit them, and of their pairs only exact copies are sure. Look at",
+        ),
+        ({"doubt": "likeness"}, "Most pairs that are listed and not sure come no nearer than mirror images do, by"),
+        (
+            {"threshold_from": "given", "doubt": "drawings"},
+            "a threshold that was given. Many images that come near show",
+        ),
+        ({"fingerprint": "blockhist"}, "from how near images come at random: 1.0 unrelated pairs would be as near."),
+        ({"fingerprint": "blockhist", "threshold_from": "default"}, "to learn one from. The cleaning rule"),
+    ],
+)
+def test_the_page_says_which_threshold_was_used_and_what_is_sure(settings: dict[str, str], told: str) -> None:
+    findings = make_audit()
+    findings["settings"] |= {"false_pairs": 1.0} | settings
+    text = said(render(findings))
+    assert told in text
+    assert ("may be 2 % false" in text) is (settings == {})
+    assert ("mirror images of other images come" in text) is (
+        settings in ({}, {"doubt": "drawings"}, {"doubt": "likeness"})
+    )
+
+
 def test_likeness_is_told_as_likeness() -> None:
     findings = make_audit()
     findings["settings"] |= {"fingerprint": "embedding net-1", "false_pairs": 1.0}
@@ -150,6 +186,10 @@ def test_decisions_are_remembered_by_the_names_of_the_set() -> None:
     other = make_audit()
     other["images"][3]["name"] = "another.png"
     assert key(other) not in keys
+    (old,) = keys
+    for fingerprint in ("sha256:0", "sha256:1"):  # that of the files, where it is known
+        other["data"]["fingerprint"] = fingerprint
+        assert key(other) == fingerprint != old
     assert embedded(render(hostile_audit()))["file"] == "img-src-x-onerror--window-pwned-1-decisions.json"
 
 

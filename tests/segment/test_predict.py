@@ -51,6 +51,14 @@ def test_masks_have_the_images_own_size(crossed: Path, tmp_path: Path) -> None:
         assert 0 <= float(row["presence"]) <= 1
 
 
+def test_that_only_first_frames_are_read_is_told(crossed: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    frames = [Image.fromarray(disc(50 + i, present=True, side=32)[0]) for i in range(2)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    predict(crossed, [tmp_path / "a.gif"], tmp_path / "masks", tell=told.append)
+    assert told[1:] == ["1 file holds several frames: the first is read (first: a.gif)"]
+
+
 def test_the_mean_of_the_nets_answers(crossed: Path, tmp_path: Path) -> None:
     images = bare(tmp_path / "new", {"a.png": 32})
     run = open_finished(crossed)

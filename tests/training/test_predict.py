@@ -72,6 +72,16 @@ def test_a_folder_is_answered_as_its_files_one_by_one(place: Path) -> None:
         assert list(ours["probabilities"].values()) == pytest.approx(list(theirs["probabilities"].values()), abs=1e-6)
 
 
+def test_that_only_first_frames_are_read_is_told(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo(20).save(tmp_path / "a.gif", save_all=True, append_images=[photo(230)])
+    with pytest.raises(SystemExit) as done:
+        main(["predict", str(place / "run"), str(tmp_path / "a.gif")])
+    assert done.value.code == 0
+    assert "note    1 file holds several frames: the first is read (first: a.gif)\n" in capsys.readouterr().err
+
+
 def unlike(run: Path, images: Sequence[Path]) -> dict[str, list[str]]:
     return {Path(entry["image"]).name: entry["unlike"] for entry in predict(run, images)}
 

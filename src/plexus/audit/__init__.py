@@ -13,7 +13,7 @@ from plexus.audit._clean import Cleaned, clean
 from plexus.audit._cleaned_set import check_clean, write_clean
 from plexus.audit._clusters import Cluster, clusters
 from plexus.audit._contradictions import Contradiction, Labels, contradictions, read_labels
-from plexus.audit._decisions import read_decisions
+from plexus.audit._decisions import Decisions, read_decisions
 from plexus.audit._files import FILES, write_files
 from plexus.audit._fingerprint import Fingerprints, Problem, fingerprint
 from plexus.audit._folds import Folds, deal, folds
@@ -32,6 +32,7 @@ __all__ = [
     "Cleaned",
     "Cluster",
     "Contradiction",
+    "Decisions",
     "Fingerprints",
     "Folds",
     "Labels",

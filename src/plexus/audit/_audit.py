@@ -16,8 +16,9 @@ import numpy as np
 import plexus
 from plexus.audit._clean import Cleaned, clean, leak
 from plexus.audit._clusters import Cluster, clusters
+from plexus.audit._colour import told_apart
 from plexus.audit._contradictions import MIN_DICE, Contradiction, Labels, check_dice, compare_labels, read_labels
-from plexus.audit._decisions import check_class
+from plexus.audit._decisions import Decisions, check_class
 from plexus.audit._fingerprint import Fingerprints, Problem, fingerprint
 from plexus.audit._folds import Folds, check_folds, folds
 from plexus.audit._near import NearDuplicates, check, near_duplicates, usual_kinds
@@ -37,7 +38,7 @@ from plexus.audit._threshold import FALSE_PAIRS
 from plexus.data import SampleSet, samples_of
 from plexus.errors import DataError
 from plexus.progress import current
-from plexus.record import AuditRecord
+from plexus.record import AuditRecord, digest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -161,6 +162,7 @@ def audit(
         prints, threshold=threshold, false_pairs=false_pairs, kinds=kinds, scope=scope, search=search,
         seed=seed, progress=progress,
     )  # fmt: skip
+    near = told_apart(samples, prints, near, cache=cache, workers=workers, progress=progress)
     given = dict(decisions or {})
     original, samples = samples, relabelled(samples, given | spread(given, prints, near.copies))
     start = time.monotonic()
@@ -171,13 +173,15 @@ def audit(
     parts = clusters(prints, near)
     cleaned = clean(prints, near, contradictory, labels, decisions, {s.image for s in suspected})
     torn = [samples.groups_told] if samples.has_groups and samples.splits else []
-    notes = [*samples.notes, *torn, *near.notes, *notes]
+    data = _data(samples, prints, [*samples.notes, *torn, *near.notes, *notes])
+    if isinstance(decisions, Decisions) and (remark := decisions.remark(data.name, data.fingerprint)):
+        data.notes.insert(0, remark)
     dealt = None
     try:
         gone = [s.name for s, keep in zip(samples.samples, cleaned.keep, strict=True) if not keep]
         dealt = folds(samples, near, k, seed, dropped=gone, labels=labels)
     except DataError as error:
-        notes.append(f"no folds were made: {error}")
+        data.notes.append(f"no folds were made: {error}")
     seconds |= {**prints.seconds, **near.seconds, "rest": time.monotonic() - start}
     unreadable = {p.name for p in prints.problems if p.kind == "unreadable"}  # nor can their masks be judged
     problems = [*prints.problems, *(p for p in labels.problems if p.name not in unreadable)]
@@ -188,11 +192,12 @@ def audit(
         seed=seed,
         finished=True,
         versions={"plexus": plexus.__version__, "python": platform.python_version(), "numpy": np.__version__},
-        data=_data(samples, notes),
+        data=data,
         settings=AuditRecord.Settings(
             fingerprint=_fingerprint(kind, model),
             threshold=round(near.threshold, 6),
             threshold_from=near.threshold_from,
+            doubt=near.doubt,
             false_pairs=false_pairs,
             kinds=list(kinds or usual_kinds(len(samples))) if prints.registered else ["same"],
             scope=scope,
@@ -259,10 +264,13 @@ def _suspect(suspect: Suspect) -> AuditRecord.Suspect:
     return AuditRecord.Suspect(**{k: round(v, 6) if k in figures else v for k, v in vars(suspect).items()})
 
 
-def _data(samples: SampleSet, notes: Sequence[str]) -> AuditRecord.Data:
+def _data(samples: SampleSet, prints: Fingerprints, notes: Sequence[str]) -> AuditRecord.Data:
     splits = Counter(s.split for s in samples.samples)
+    names = [name.encode(errors="backslashreplace") for name in prints.names]
+    files = sorted(zip(names, (own.tobytes() for own in prints.digests), strict=True))
     return AuditRecord.Data(
         name=samples.name,
+        fingerprint=digest(*(part for file in files for part in file)),
         layout=samples.layout,
         images=len(samples),
         classes=list(samples.classes),

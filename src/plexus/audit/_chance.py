@@ -12,58 +12,76 @@ from plexus.audit._align import score
 from plexus.audit._equal import equal
 from plexus.audit._fingerprint import Fingerprints
 from plexus.audit._poses import F64, IDENTITY, LOOSE, MIRROR, UPSIDE_DOWN, Finder, Pose
-from plexus.audit._reduced import F32, I64, Copies
+from plexus.audit._reduced import F32, I64, Copies, detailed
 from plexus.audit._registration import Scored, tiled
 from plexus.audit._scenes import NEARLY
-from plexus.audit._threshold import FALSE_SHARE, WIDEST, Tail, default_threshold, tail_of_few
+from plexus.audit._threshold import FALSE_SHARE, FEW, WIDEST, Tail, default_threshold, tail_of_few
 
 MIRRORED, ENOUGH, MOST = 2_000, 2_000, 20_000
 """Images whose mirror images are compared with all others; fewest and most of these pairs that are scored."""
 COPIES, CONTAMINATED = 0.9, 0.02
 """The score of a mirror image that is a copy, and the share of such that is too many for scores of chance."""
 SMALL = 300
-"""Images up to which all pairs of images and mirror images are scored."""
+"""Images up to which all pairs of images and mirror images are scored, where few are alike."""
+ALIKE = LOOSE, 0.45, 0.3
+RARE = {True: (-1.0,), False: (0.2, 0.1)}
+"""Likenesses of the pairs that are scored, until they are enough; then, in small sets and in others, of unlike ones."""
+BARE = 0.3
+"""Share of an image with detail below which it is a drawing: even areas and a few edges, which a map lays on others."""
+SHARE, SOME = 0.1, 12
+"""Drawings in sure pairs, as a share of all and in number, from which on that is not for copies alone."""
+NARROW = 0.1
+"""A threshold below this passes by copies that were cropped, written on or compressed much."""
 UNMET = 100.0
 """A scene's pairs must be so many times surer: the law of chance is known only after the search."""
 
 
-def mirrored(fingerprints: Fingerprints, finder: Finder, seed: int) -> tuple[F64, float]:
-    """Scores of images against mirror images of others, the most alike, and for how many pairs each one stands.
+@dataclass(frozen=True, eq=False)
+class Met:
+    """Scores of unrelated pairs, for how many pairs each one stands, and whether so few are alike that all count."""
+
+    scores: F64
+    scale: float
+    rare: bool
+
+
+def mirrored(fingerprints: Fingerprints, finder: Finder, seed: int) -> Met:
+    """Scores of images against mirror images of others, the most alike.
 
     Mirrored left to right, as unrelated scenes are alike in their upper and lower halves. Where so many images of the
     set are mirror images of others that they would pass for chance, upside down.
     """
-    scores, scale = _chance(fingerprints, finder, MIRROR, seed)
-    copies = int((scores >= COPIES).sum())
-    if copies > CONTAMINATED * len(scores):
-        others, its_scale = _chance(fingerprints, finder, UPSIDE_DOWN, seed)
-        if 4 * int((others >= COPIES).sum()) < copies:
-            return others, its_scale
-    return scores, scale
+    met = _chance(fingerprints, finder, MIRROR, seed)
+    copies = int((met.scores >= COPIES).sum())
+    if copies > CONTAMINATED * len(met.scores):
+        others = _chance(fingerprints, finder, UPSIDE_DOWN, seed)
+        if 4 * int((others.scores >= COPIES).sum()) < copies:
+            return others
+    return met
 
 
-def law_of_few(fingerprints: Fingerprints, finder: Finder, unrelated: F64, scale: float, seed: int) -> Tail | None:
-    """The law by which pairs of a small set are sure.
+def law_of_few(fingerprints: Fingerprints, finder: Finder, unrelated: Met, seed: int) -> Tail | None:
+    """The law by which pairs are sure in a small set, and in one where few images are like mirror images of others.
 
     By mirror images left to right and upside down: copies that are mirrored one way are not chance the other way, while
     what resembles its like, as digits do, does so in both.
     """
-    if int(fingerprints.usable.sum()) > SMALL:
+    if int(fingerprints.usable.sum()) > SMALL and not (unrelated.rare and len(unrelated.scores) >= FEW):
         return None
-    laws = tail_of_few(unrelated, scale), tail_of_few(*_chance(fingerprints, finder, UPSIDE_DOWN, seed))
+    other = _chance(fingerprints, finder, UPSIDE_DOWN, seed)
+    laws = [tail_of_few(met.scores, met.scale) for met in (unrelated, other)]
     return min((law for law in laws if law is not None), key=lambda law: law.score(1.0), default=None)
 
 
-def _chance(fingerprints: Fingerprints, finder: Finder, pose: Pose, seed: int) -> tuple[F64, float]:
-    """Scores of images against others in a pose, the most alike, and for how many pairs each one stands."""
+def _chance(fingerprints: Fingerprints, finder: Finder, pose: Pose, seed: int) -> Met:
+    """Scores of images against others in a pose, the most alike."""
     usable = np.flatnonzero(fingerprints.usable)
     rows = np.sort(np.random.default_rng(seed).permutation(usable)[:MIRRORED])
     asked = finder.posed(pose, rows)
     whole = len(usable) <= MIRRORED
     a, b = np.zeros(0, np.int64), np.zeros(0, np.int64)
-    for least in (LOOSE, 0.45, 0.3, -1.0):
-        if least < 0 and len(usable) > SMALL:
-            break
+    least = LOOSE
+    for least in (*ALIKE, *RARE[len(usable) <= SMALL]):
         parts = [np.zeros((2, 0), np.int64)]
         for i in range(0, len(finder.vectors), 4096):
             one, k = np.nonzero(finder.vectors[i : i + 4096] @ asked.T >= least)
@@ -78,7 +96,8 @@ def _chance(fingerprints: Fingerprints, finder: Finder, pose: Pose, seed: int) -
     if len(a) > MOST:
         chosen = np.sort(np.random.default_rng(seed).permutation(len(a))[:MOST])
         a, b, scale = a[chosen], b[chosen], scale * len(a) / MOST
-    return score(fingerprints.copies, fingerprints.copies, a, b, tiled(pose, len(a)))[0].astype(np.float64), scale
+    scores = score(fingerprints.copies, fingerprints.copies, a, b, tiled(pose, len(a)))[0].astype(np.float64)
+    return Met(scores, scale, least not in ALIKE)
 
 
 def _of_all_kinds(chance: Tail, scores: F32) -> Tail:
@@ -91,7 +110,7 @@ def _of_all_kinds(chance: Tail, scores: F32) -> Tail:
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Scores of pairs, and what the law of chance makes of them."""
+    """Scores of pairs, what the law of chance makes of them, and where it gives no answer: see `NearDuplicates`."""
 
     scores: F32
     same: NDArray[np.bool_]
@@ -99,6 +118,7 @@ class Judged:
     sure: NDArray[np.bool_]
     limit: float
     source: str
+    doubt: str
 
 
 def judged(
@@ -108,6 +128,7 @@ def judged(
     law: Tail | None,
     threshold: float | None,
     false_pairs: float,
+    scene: I64,
 ) -> Judged:
     """Say of each pair how many unrelated ones come as near by chance, and which pairs are sure."""
     same = equal(fingerprints, found.a, found.b)
@@ -118,11 +139,42 @@ def judged(
     else:
         expected = np.where(same, 0.0, np.nan)
     limit, sure, source = _limits(scores, expected, threshold, false_pairs, chance)
+    doubt = ""
+    if chance is None and law is None:  # a distance that nothing of this set speaks for makes no pair sure
+        sure, doubt = same, "unknown"
     if law is not None:  # what is listed is as in a larger set, but what is sure must be so by this law, too
         often = np.where(same, 0.0, law.expected(scores.astype(np.float64)))
-        sure &= often <= false_pairs
+        doubtful = sure & (often > false_pairs)
+        if doubtful.sum() > max(false_pairs, FALSE_SHARE * sure.sum()):
+            doubt = "likeness"
+        sure &= ~doubtful
         expected = np.fmax(expected, often)
-    return Judged(scores, same, expected, sure, limit, source)
+    drawn = ~same & _drawn(fingerprints, found, sure & ~same, scene)
+    if drawn.any():
+        sure, expected, doubt = sure & ~drawn, np.where(drawn, np.nan, expected), "drawings"
+    return Judged(scores, same, expected, sure, limit, source, doubt)
+
+
+def _drawn(fingerprints: Fingerprints, found: Scored, sure: NDArray[np.bool_], scene: I64) -> NDArray[np.bool_]:
+    """Pairs of drawings, where so many look sure that they are not copies alone; else none.
+
+    An affine map lays one rectangle on another, and no mirror image says how often: where all lie to the left, none
+    comes near. Scenes count for nothing here: frames of a still camera are alike in whatever they show.
+    """
+    single = sure & ((scene[found.a] != scene[found.b]) | (scene[found.a] < 0))
+    within = np.unique(np.concatenate([found.a[single], found.b[single]]))
+    none = np.zeros(len(sure), bool)
+    if len(within) < SOME:
+        return none
+    bare = np.zeros(len(fingerprints), bool)
+    bare[within] = detailed(fingerprints.copies.rows[within]) < BARE
+    pairs = single & bare[found.a] & bare[found.b]
+    count = len(np.unique(np.concatenate([found.a[pairs], found.b[pairs]])))
+    if count < SOME:
+        return none
+    usable = np.flatnonzero(fingerprints.usable)
+    bare[usable] = detailed(fingerprints.copies.rows[usable]) < BARE
+    return bare[found.a] & bare[found.b] if count > SHARE * int(bare.sum()) else none
 
 
 def _limits(
@@ -140,6 +192,32 @@ def _limits(
     listed = np.flatnonzero(order <= np.maximum(false_pairs, FALSE_SHARE * np.arange(1, len(order) + 1)))
     allowed = max(false_pairs, float(order[listed[-1]]) if len(listed) else 0.0)
     return min(1 - chance.score(allowed), WIDEST), sure, "data"
+
+
+def told(verdict: Judged) -> list[str]:
+    """Say in words what the law of chance cannot."""
+    notes = []
+    if verdict.doubt == "unknown":
+        notes.append(
+            "too few pairs of images come near by chance to say which are sure: only exact copies are called so"
+        )
+    if verdict.doubt == "likeness":
+        notes.append(
+            "images of this set look alike by chance: most pairs that are listed and not sure come no nearer than "
+            "mirror images of others do"
+        )
+    if verdict.doubt == "drawings":
+        notes.append(
+            "many of these images come near that show even areas and a few edges, as drawings of simple shapes do: "
+            "the law of chance does not fit them, and of their pairs only exact copies are called sure; look at the "
+            "others and decide on the page"
+        )
+    if verdict.source == "data" and verdict.limit < NARROW:
+        notes.append(
+            f"images of this set look alike by chance: pairs are listed up to a distance of {verdict.limit:.2g} only, "
+            "and copies that were changed may lie beyond"
+        )
+    return notes
 
 
 def certain(

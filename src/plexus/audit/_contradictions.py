@@ -88,9 +88,10 @@ def read_labels(
     n = len(samples)
     if not samples.has_masks:
         return Labels((None,) * n, (None,) * n, ())
-    cached = Cache(cache, "mask-1").open()
+    cached = Cache(cache, "mask-2").open()
     digests = np.zeros((n, 32), np.uint8)
     areas: list[float | None] = [None] * n
+    told = np.zeros(n, np.int64)
     texts = [""] * n
 
     def one(i: int) -> bool:
@@ -100,8 +101,10 @@ def read_labels(
             key = b"" if content is None else _key(samples, i, content)
             if key and (entry := cached.get(key)) is not None:
                 areas[i] = float(entry["area"])
+                samples.tell_of_mask(i, int(entry["told"]))
                 return False
             mask = samples.mask(i)
+            told[i] = samples.told_of_mask(i)
         except DataError as error:
             texts[i] = one_line(error)
             return False
@@ -117,7 +120,7 @@ def read_labels(
             for i, new in enumerate(threads.map(one, range(start, min(start + SHARD, n))), start):
                 fresh += [i] if new else []
                 step(1)
-            cached.put(digests[fresh], {"area": np.array([areas[i] for i in fresh], np.float64)})
+            cached.put(digests[fresh], {"area": np.array([areas[i] for i in fresh], np.float64), "told": told[fresh]})
     problems = [Problem(samples.samples[i].name, "mask", text) for i, text in enumerate(texts) if text]
     return Labels(tuple(None if area is None else area > 0 for area in areas), tuple(areas), tuple(problems))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from plexus.audit._suspects import RELABEL, new_label
@@ -16,7 +16,44 @@ WORDS = ("keep", "drop", "unsure", "relabel")
 _REMEDY = "save the decisions from audit.html"
 
 
-def read_decisions(path: str | Path, samples: SampleSet) -> dict[str, str]:
+class Decisions(dict[str, str]):
+    """Decisions by the name of the image, and what is known of the set that they were made on.
+
+    Args:
+        decisions: ``keep``, ``drop``, ``unsure`` or ``relabel:CLASS`` by name.
+        file: that they were read from.
+        data: the name of that set.
+        key: its fingerprint, of the names and contents of its images; empty where the file does not say.
+
+    Example:
+        >>> made = Decisions({"a.png": "keep"}, file="mine.json", data="scans", key="sha256:00")
+        >>> made["a.png"], made.remark("scans", "sha256:00")
+        ('keep', '')
+    """
+
+    def __init__(
+        self, decisions: Mapping[str, str] | None = None, *, file: str = "", data: str = "", key: str = ""
+    ) -> None:
+        super().__init__(decisions or {})
+        self.file, self.data, self.key = file, data, key
+
+    def remark(self, data: str, key: str) -> str:
+        """Say in one line that they were made on other images than these; empty where that is not known.
+
+        Args:
+            data: the name of the set that they are applied to.
+            key: its fingerprint.
+        """
+        if not self.key or self.key == key:
+            return ""
+        made, here = (f"{printable(name)} ({text[:15]})" for name, text in ((self.data, self.key), (data, key)))
+        return (
+            f"{printable(self.file)}: these decisions were made on other images, {made}, and are applied by name to "
+            f"{here}: look at what they drop"
+        )
+
+
+def read_decisions(path: str | Path, samples: SampleSet) -> Decisions:
     """Read the decisions that the page saved, or those in a table.
 
     Args:
@@ -26,7 +63,7 @@ def read_decisions(path: str | Path, samples: SampleSet) -> dict[str, str]:
         samples: the set that they were made on.
 
     Returns:
-        ``keep``, ``drop``, ``unsure`` or ``relabel:CLASS`` by name.
+        ``keep``, ``drop``, ``unsure`` or ``relabel:CLASS`` by name; `audit` notes where they were made on other images.
 
     Raises:
         DataError: no such file, another format, a name that is not in the data, or a class that is not.
@@ -44,7 +81,7 @@ def read_decisions(path: str | Path, samples: SampleSet) -> dict[str, str]:
     """
     names = {sample.name for sample in samples.samples}
     csv_file = str(path).lower().endswith(".csv")
-    decisions = _from_table(Path(path), names) if csv_file else _from_json(path)
+    decisions = Decisions(_from_table(Path(path), names)) if csv_file else _from_json(path)
     for name, decision in decisions.items():
         label = new_label(decision)
         if decision not in WORDS[:3] and not label:
@@ -67,14 +104,16 @@ def check_class(label: str, samples: SampleSet, where: str) -> None:
         raise DataError(f"{where}: no class {printable(label)[:60]!r} in {samples.where}; its classes: {classes}")
 
 
-def _from_json(path: str | Path) -> dict[str, str]:
+def _from_json(path: str | Path) -> Decisions:
     raw = read_json(path, f"{_REMEDY} again", kind="decisions file", missing=_REMEDY, error=DataError)
     decisions = raw.get("decisions") if isinstance(raw, dict) else None
     if not isinstance(decisions, dict) or raw.get("kind") != "audit-decisions" or raw.get("format") != 1:
         raise DataError(f"{path}: not a decisions file; {_REMEDY}")
     if strange := next((name for name, word in decisions.items() if not isinstance(word, str)), None):
         raise DataError(f"{path}: {printable(strange)}: {decisions[strange]!r:.60} is no decision; {_REMEDY} again")
-    return decisions
+    data, key = (text if isinstance(text := raw.get(part), str) else "" for part in ("data", "key"))
+    # the page of an older record knows names only
+    return Decisions(decisions, file=str(path), data=data, key=key if key.startswith("sha256:") else "")
 
 
 def _from_table(path: Path, names: Collection[str]) -> dict[str, str]:

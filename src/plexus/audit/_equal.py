@@ -22,19 +22,24 @@ SEVERAL = "several splits"
 ORDER = {"train": 0, "val": 1, "test": 2}
 PLACE = {**ORDER, SEVERAL: len(ORDER)}
 """Split -> its place: what stands for several is of the last."""
-ROUNDS = 64
-"""Images whose vectors are compared with all that might be their copies."""
 
 
 def equal(fingerprints: Fingerprints, a: I64, b: I64) -> NDArray[np.bool_]:
     """The same file, or the same pixels in another one."""
-    same = (fingerprints.digests[a] == fingerprints.digests[b]).all(1)
-    checks, sizes, rows = fingerprints.checks, fingerprints.sizes, fingerprints.rows
-    doubtful = np.flatnonzero(~same & (checks[a] == checks[b]) & (sizes[a] == sizes[b]).all(1))
-    for p, i, j in zip(doubtful, a[doubtful], b[doubtful], strict=True):  # a network's rows are not equal to the bit
-        same[p] = np.allclose(rows[i], rows[j], rtol=1e-3, atol=1e-3 * float(np.abs(rows[i]).max()))
-    found: NDArray[np.bool_] = same
-    return found
+    same: NDArray[np.bool_] = (fingerprints.digests[a] == fingerprints.digests[b]).all(1)
+    same |= (fingerprints.checks[a] == fingerprints.checks[b]).all(1)
+    return same
+
+
+def copies(fingerprints: Fingerprints, rows: I64, apart: I64 | None = None) -> Iterator[I64]:
+    """Groups of exact copies among some images, of those of one number `apart` where that is given."""
+    if not len(rows):
+        return
+    key = fingerprints.checks[rows].view(np.int64)
+    key = key if apart is None else np.column_stack([key, apart])
+    _, inverse, counts = np.unique(key, axis=0, return_inverse=True, return_counts=True)
+    order = np.argsort(inverse.ravel(), kind="stable")
+    yield from (rows[part] for part in np.split(order, np.cumsum(counts)[:-1]) if len(part) > 1)
 
 
 def large_groups(fingerprints: Fingerprints, within: I64 | None = None) -> tuple[I64, ...]:
@@ -47,37 +52,8 @@ def large_groups(fingerprints: Fingerprints, within: I64 | None = None) -> tuple
         within: numbers of groups that no pair crosses, -1 for images without any pair; None: all are compared.
     """
     rows = np.flatnonzero(fingerprints.usable if within is None else fingerprints.usable & (within >= 0))
-    apart = np.zeros(len(rows), np.int64) if within is None else within[rows]
-    key = np.column_stack([fingerprints.checks[rows], fingerprints.sizes[rows], apart])
-    found = [part for some in _parts(rows, key) for part in _split(fingerprints, some)]
+    found = [part for part in copies(fingerprints, rows, None if within is None else within[rows]) if len(part) > MANY]
     return tuple(hub_first(fingerprints, part) for part in sorted(found, key=lambda part: int(part[0])))
-
-
-def _parts(rows: I64, key: NDArray[np.generic]) -> Iterator[I64]:
-    """Rows with equal keys, where there are many."""
-    if not len(rows):
-        return
-    _, inverse, counts = np.unique(key, axis=0, return_inverse=True, return_counts=True)
-    order = np.argsort(inverse.ravel(), kind="stable")
-    for part in np.split(order, np.cumsum(counts)[:-1]):
-        if len(part) > MANY:
-            yield rows[part]
-
-
-def _split(fingerprints: Fingerprints, rows: I64) -> Iterator[I64]:
-    """Those of some images with equal sums of pixels that are equal indeed, where there are many."""
-    if fingerprints.registered:
-        number: dict[bytes, int] = {}
-        same_copy = [number.setdefault(copy.tobytes(), len(number)) for copy in fingerprints.rows[rows]]
-        yield from _parts(rows, np.array(same_copy)[:, None])
-        return
-    for _ in range(ROUNDS):
-        if len(rows) <= MANY:
-            return
-        same = equal(fingerprints, np.full(len(rows), rows[0]), rows)
-        if same.sum() > MANY:
-            yield rows[same]
-        rows = rows[~same]
 
 
 def hub_first(fingerprints: Fingerprints, rows: I64, rank: I64 | None = None) -> I64:

@@ -16,7 +16,7 @@ from plexus.audit._kinds import KINDS, method_of
 from plexus.audit._poses import IDENTITY, inverse
 from plexus.audit._reduced import F32, I64, U8, Copies, coarse, unit_vectors
 from plexus.audit._scan import CONSTANT, READ, UNREADABLE, ZERO, Images, scan
-from plexus.data import SampleSet
+from plexus.data import Look, SampleSet
 from plexus.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ class Fingerprints:
         names: of the images, unique.
         rows: reduced copies (N, 72, 96) for thumbnails, else float32 vectors (N, D) as they were computed.
         digests: of the files' bytes, (N, 32).
-        checks: of the pixels, (N,); equal images have equal ones.
+        checks: digests of the pixels, (N, 16): only equal images have equal ones; of a file of several frames, of its
+            bytes.
         sizes: rows and columns of the images, (N, 2); 0 where unreadable.
         usable: which images are compared: those that could be read and are not constant, (N,).
         problems: what is wrong with the others.
@@ -73,7 +74,7 @@ class Fingerprints:
     names: tuple[str, ...]
     rows: NDArray[Any]
     digests: U8
-    checks: I64
+    checks: U8
     sizes: I64
     usable: NDArray[np.bool_]
     problems: tuple[Problem, ...] = ()
@@ -154,6 +155,8 @@ def fingerprint(
 ) -> Fingerprints:
     """Read every image once and keep what near-duplicates are found by.
 
+    Images are taken by themselves: 16-bit values are stretched to full contrast, whatever else is in the set.
+
     Args:
         images: a set that `plexus.data.open_samples` gave, or arrays (H, W) or (H, W, 3), 0..255.
         kind: ``thumbnail``: a reduced copy, compared in a band of its spectrum after registration, so that gain,
@@ -221,5 +224,8 @@ class _Arrays:
     def content(self, i: int) -> bytes:
         return repr(self.arrays[i].shape).encode() + self.arrays[i].tobytes()
 
-    def pixels(self, i: int) -> U8:
-        return self.arrays[i]
+    def look(self, i: int) -> Look:
+        return Look(self.arrays[i])
+
+    def tell(self, facts: I64) -> None:
+        """Arrays are as they are: there is nothing to tell."""

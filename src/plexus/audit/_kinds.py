@@ -164,7 +164,7 @@ def _usual_size(images: Images) -> tuple[int, int]:
     sizes: Counter[tuple[int, int]] = Counter()
     for i in np.unique(np.linspace(0, len(images) - 1, 50).astype(int)).tolist() if len(images) else []:
         try:
-            height, width = images.pixels(i).shape[:2]
+            height, width = images.look(i).pixels.shape[:2]
         except DataError:
             continue
         sizes[height, width] += 1

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plexus.audit._chance import Judged, certain, judged, law_of_few, mirrored
+from plexus.audit._chance import told as told_of_chance
 from plexus.audit._equal import ORDER, PLACE, equal, large_groups, told, without_copies
 from plexus.audit._fingerprint import Fingerprints
 from plexus.audit._likeness import likeness
@@ -83,6 +84,9 @@ class NearDuplicates:
             the others.
         unlisted: for each of these the number of its pairs that are not listed.
         compared: pairs that were looked at: aligned, in each pose that was tried; or vectors that were compared.
+        doubt: where the law of chance does not say which pairs are sure, but for exact copies: ``drawings``, of which
+            so many come near that few can be copies; ``unknown``, where no pairs came near by chance. And ``likeness``,
+            where it says that most pairs that are listed come no nearer than mirror images of others do; else empty.
 
     Example:
         >>> from plexus.audit import fingerprint
@@ -114,6 +118,7 @@ class NearDuplicates:
     scenes: tuple[I64, ...] = ()
     unlisted: tuple[int, ...] = ()
     compared: int = 0
+    doubt: str = ""
 
     def __len__(self) -> int:
         return len(self.a)
@@ -223,16 +228,17 @@ def _registered(
     """Near-duplicates of thumbnails, by registration in every pose."""
     start = time.monotonic()
     finder = Finder(fingerprints.copies.squares, fingerprints.usable)
-    unrelated, scale = mirrored(fingerprints, finder, seed)
-    chance = tail(unrelated, scale)
-    law = law_of_few(fingerprints, finder, unrelated, scale, seed)
+    met = mirrored(fingerprints, finder, seed)
+    chance = tail(met.scores, met.scale)
+    law = law_of_few(fingerprints, finder, met, seed)
     calibrated = time.monotonic()
     sure_of = certain(fingerprints.copies, chance, law, threshold, false_pairs)
     search = registered(fingerprints, finder, searched_kinds, within, neighbours, progress, sure_of)
-    verdict = judged(fingerprints, search.pairs, chance, law, threshold, false_pairs)
+    scene = search.scenes.numbered(len(fingerprints))
+    verdict = judged(fingerprints, search.pairs, chance, law, threshold, false_pairs, scene)
     if not _all_sure(search, verdict):  # the law turned out stricter than it looked: no image stands for others
         search = registered(fingerprints, finder, searched_kinds, within, neighbours, progress, None)
-        verdict = judged(fingerprints, search.pairs, chance, law, threshold, false_pairs)
+        verdict = judged(fingerprints, search.pairs, chance, law, threshold, false_pairs, scene * 0 - 1)
     searched = time.monotonic()
     found, groups = search.pairs, search.scenes.groups
     scores, same, expected, sure = verdict.scores, verdict.same, verdict.expected, verdict.sure
@@ -249,13 +255,14 @@ def _registered(
     return NearDuplicates(
         fingerprints.names, found.a[near], found.b[near], distance[near], fingerprints.shifts(found.b[near], maps),
         same[near], limit, source, false_pairs, "all" if within is None else "group",
-        histogram(1 - unrelated, 1 - scores.astype(np.float64), limit),
+        histogram(1 - met.scores, 1 - scores.astype(np.float64), limit),
         (*told_of_scenes(groups, left, search.compared),
+         *told_of_chance(verdict),
          *_notes(source, limit, _alike(fingerprints, len(near) + sum(left)), search.truncated, neighbours, 1.0)),
         {"calibration": calibrated - start, "search": searched - calibrated},
         expected[near], sure[near], tuple(KINDS[k] for k in found.kinds[near].tolist()), maps,
         np.stack([found.a[further], found.b[further]], 1), scenes=groups, unlisted=tuple(left),
-        compared=search.compared,
+        compared=search.compared, doubt=verdict.doubt,
     )  # fmt: skip
 
 

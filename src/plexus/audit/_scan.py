@@ -1,4 +1,4 @@
-"""Reading all images once, in threads: hashes, checks, and rows of a fingerprint, kept by the hash of the files' bytes.
+"""Reading all images once, in threads: digests, and rows of a fingerprint, kept by the hash of the files' bytes.
 
 A second run, or one that goes on after an interruption, need not decode what the cache holds.
 """
@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from plexus.data import Look
 from plexus.errors import ConfigError, DataError
 from plexus.progress import bar
 from plexus.record import atomic_write, cores
@@ -32,6 +33,8 @@ READ, UNREADABLE, CONSTANT, ZERO = range(4)
 TEXT = 200
 """Characters of an error that the cache keeps."""
 DIGEST = "digest"
+CHECK, FACTS = 16, 8
+"""Bytes of a digest of pixels, and whole numbers that say what there is to tell of an image."""
 
 
 class Images(Protocol):
@@ -42,8 +45,11 @@ class Images(Protocol):
     def content(self, i: int) -> bytes:
         """The file's bytes."""
 
-    def pixels(self, i: int) -> NDArray[np.uint8]:
-        """(H, W) or (H, W, 3); `DataError` where it cannot be read."""
+    def look(self, i: int) -> Look:
+        """The image by itself; `DataError` where it cannot be read."""
+
+    def tell(self, facts: NDArray[np.int64]) -> None:
+        """Note what is worth telling, of all images, (N, 8)."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,7 @@ class Scan:
 
     rows: Rows
     digests: NDArray[np.uint8]
-    checks: NDArray[np.int64]
+    checks: NDArray[np.uint8]
     sizes: NDArray[np.int64]
     states: NDArray[np.int64]
     texts: list[str]
@@ -82,12 +88,13 @@ def scan(images: Images, method: Method, *, cache: Path | None, workers: int | N
     out = Scan(
         np.zeros((n, *method.shape), method.dtype),
         np.zeros((n, 32), np.uint8),
-        np.zeros(n, np.int64),
+        np.zeros((n, CHECK), np.uint8),
         np.zeros((n, 2), np.int64),
         np.full(n, UNREADABLE),
         [""] * n,
     )
-    cached = Cache(cache if method.name is not None else None, f"{method.name}-1").open()
+    facts = np.zeros((n, FACTS), np.int64)
+    cached = Cache(cache if method.name is not None else None, f"{method.name}-2").open()
 
     def one(i: int) -> Rows | None:
         """The prepared image, or None where all is known."""
@@ -98,15 +105,15 @@ def scan(images: Images, method: Method, *, cache: Path | None, workers: int | N
             out.digests[i] = np.frombuffer(digest, np.uint8)
             if (entry := cached.get(digest)) is not None and entry["row"].shape == method.shape:
                 out.rows[i], out.checks[i], out.sizes[i] = entry["row"], entry["check"], entry["size"]
-                out.states[i], out.texts[i] = entry["state"], str(entry["text"])
+                out.states[i], out.texts[i], facts[i] = entry["state"], str(entry["text"]), entry["facts"]
                 return None
-            pixels = images.pixels(i)
+            look = images.look(i)
         except DataError as error:
             out.texts[i] = one_line(error)
             return None
-        out.checks[i], out.sizes[i] = _checksum(pixels), pixels.shape[:2]
-        low, high = int(pixels.min()), int(pixels.max())
-        out.states[i] = READ if low < high else CONSTANT if high else ZERO
+        pixels, facts[i] = look.pixels, look.facts
+        out.checks[i], out.sizes[i] = np.frombuffer(_check(look, digest), np.uint8), pixels.shape[:2]
+        out.states[i] = READ if not look.is_constant else CONSTANT if pixels.any() else ZERO
         return method.prepare(pixels)
 
     with pool(workers) as threads, bar("reading images", n, progress) as step:
@@ -125,7 +132,9 @@ def scan(images: Images, method: Method, *, cache: Path | None, workers: int | N
             if fresh:
                 texts = np.array([out.texts[i][:TEXT] for i in fresh], dtype=f"U{TEXT}")
                 parts = {"row": out.rows, "check": out.checks, "size": out.sizes, "state": out.states}
+                parts |= {"facts": facts}
                 cached.put(out.digests[fresh], {**{k: v[fresh] for k, v in parts.items()}, "text": texts})
+    images.tell(facts)  # the same, whether it was decoded now or is in the cache
     return out
 
 
@@ -143,12 +152,20 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _checksum(pixels: NDArray[np.uint8]) -> np.int64:
-    """The sum of the pixels, eight at a time: equal images have equal ones, and it costs next to nothing."""
-    flat = np.ascontiguousarray(pixels).ravel()
-    whole = len(flat) // 8 * 8
-    with np.errstate(over="ignore"):
-        return flat[:whole].view(np.int64).sum() + np.int64(flat[whole:].sum())
+def _check(look: Look, digest: bytes) -> bytes:
+    """A digest of what an image shows: of its shape and its pixels, or 16-bit values; of several frames, of the file.
+
+    Only the first frame is decoded, and the others may differ.
+    """
+    if look.has_frames:
+        return digest[:CHECK]
+    parts = [look.pixels] if look.values is None else [look.values]
+    if look.values is not None and not look.is_wide:
+        parts.append(look.pixels)  # of the same values DICOM files may show different windows
+    whole = hashlib.sha256(repr([(part.shape, part.dtype.str) for part in parts]).encode())
+    for part in parts:
+        whole.update(np.ascontiguousarray(part).data)
+    return whole.digest()[:CHECK]
 
 
 def cache_folder(given: str | Path | None = None) -> Path:

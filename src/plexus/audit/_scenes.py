@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plexus.audit._equal import equal, hub_first
+from plexus.audit._equal import copies, hub_first
 from plexus.audit._fingerprint import Fingerprints
 from plexus.audit._reduced import F32, I64
 
@@ -114,16 +113,9 @@ def _looked_at(fingerprints: Fingerprints, rows: I64) -> list[I64]:
         for split in sorted({*splits.tolist()} - {splits[0]}):
             own = hub_first(fingerprints, np.sort(rows[splits == split]))
             found.append(np.stack([np.full(len(own) - 1, own[0]), own[1:]]))
-    key = np.column_stack([fingerprints.checks[rows], fingerprints.sizes[rows]])
-    _, same = np.unique(key, axis=0, return_inverse=True)
-    order = np.argsort(same.ravel(), kind="stable")
-    ends = [0, *(np.flatnonzero(np.diff(same.ravel()[order])) + 1).tolist(), len(rows)]
-    for begin, end in pairwise(ends):
-        if end - begin > 1:
-            some = rows[order[begin:end]]
-            i, j = np.triu_indices(len(some), 1)
-            copies = equal(fingerprints, some[i], some[j])
-            found.append(np.stack([some[i][copies], some[j][copies]]))
+    for some in copies(fingerprints, rows):
+        i, j = np.triu_indices(len(some), 1)
+        found.append(np.stack([some[i], some[j]]))
     return found
 
 

@@ -28,6 +28,7 @@ from plexus.cli._options import (
 )
 from plexus.cli._show import fewshot_table, print_json, probe_table
 from plexus.errors import one_line
+from plexus.progress import whole
 from plexus.report import write_run
 from plexus.represent import RepresentConfig
 
@@ -82,7 +83,9 @@ def embed(
         Image files, folders of them, tables, `digits`, or hub ids.
     """
     named(images, f"plexus represent embed {run} IMAGES")
-    print(one_line(str(plexus.represent.embed(run, images, out, skip_unreadable=skip_unreadable))))
+    with whole():
+        file = plexus.represent.embed(run, images, out, skip_unreadable=skip_unreadable)
+    print(one_line(str(file)))
 
 
 @represent.command
@@ -109,7 +112,8 @@ def search(
         Image files, folders of them, tables, `digits`, or hub ids; or the parquet file that `embed` made of them.
     """
     named(data, f"plexus represent search {run} {query} DATA")
-    answer = plexus.represent.search(run, query, data, most=most, skip_unreadable=skip_unreadable)
+    with whole():
+        answer = plexus.represent.search(run, query, data, most=most, skip_unreadable=skip_unreadable)
     if as_json:
         print_json({k: v for k, v in answer.items() if k != "picture"})
         return
@@ -140,7 +144,8 @@ def vary(
     image
         An image file.
     """
-    page = plexus.represent.vary(run, image, to=to, directions=directions, steps=steps, reach=reach, out=out)
+    with whole():
+        page = plexus.represent.vary(run, image, to=to, directions=directions, steps=steps, reach=reach, out=out)
     print(one_line(str(page)))
     write_run(run)
 
@@ -173,9 +178,11 @@ def fewshot(
     data
         Images with classes; those that the run was trained on are never drawn.
     """
-    record = plexus.represent.fewshot(
-        run, data, ways=ways, shots=shots, episodes=episodes, queries=queries, classes=classes, seed=seed, label=label
-    )
+    with whole():
+        record = plexus.represent.fewshot(
+            run, data, ways=ways, shots=shots, episodes=episodes, queries=queries, classes=classes, seed=seed,
+            label=label,
+        )  # fmt: skip
     page = write_run(run)[1]
     if as_json:
         print_json(record)
@@ -209,7 +216,8 @@ def probe(
     data
         Images with classes.
     """
-    rows = plexus.represent.probe(run, data, dims=dim, balances=balance, label=label, progress=True)
+    with whole():
+        rows = plexus.represent.probe(run, data, dims=dim, balances=balance, label=label, progress=True)
     page = write_run(run)[1]
     if as_json:
         print_json(rows)

@@ -16,7 +16,7 @@ from plexus.data._decode import UnreadableError, decode
 from plexus.data._memory import Memory, channels_first, in_memory, is_place, samples_of
 from plexus.data._open import open_samples
 from plexus.data._pixels import COLOURLESS, data_uri, resize_image, resize_mask, stack, to_shape
-from plexus.data._samples import Sample, SampleSet
+from plexus.data._samples import Look, Sample, SampleSet
 
 if TYPE_CHECKING:
     from plexus.data._arrays import ImageData, Split, pixel_statistics
@@ -39,7 +39,7 @@ __getattr__, _, __all__ = attach(
     },
 )
 __all__ += [
-    "COLOURLESS", "Memory", "Sample", "SampleSet", "UnreadableError", "channels_first", "data_uri", "decode",
+    "COLOURLESS", "Look", "Memory", "Sample", "SampleSet", "UnreadableError", "channels_first", "data_uri", "decode",
     "in_memory", "is_place", "open_samples", "resize_image", "resize_mask", "samples_of", "stack", "to_shape",
 ]  # fmt: skip
 

@@ -16,7 +16,7 @@ import mmap
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -36,7 +36,7 @@ from plexus.record import atomic_write
 
 SHARE = 0.25
 """A set that takes more of the free memory than this is kept in a file."""
-_FORMAT = 1
+_FORMAT = 2
 _BLOCK = 256  # images that are written, and checked, at once
 _KEPT = 3  # other sets that stay in the folder, the latest used
 
@@ -79,6 +79,7 @@ class Mapped:
         path: of the file.
         reused: it was there and whole.
         white: of its 16-bit images, where there are any.
+        remarks: what was noted when they were decoded.
     """
 
     images: Tensor
@@ -87,6 +88,7 @@ class Mapped:
     path: Path
     reused: bool
     white: int | None = None
+    remarks: tuple[Mapping[str, Any], ...] = ()
 
     def take(self, at: Indices) -> Tensor:
         """Return some of all images, mapped too: see `gather`."""
@@ -126,8 +128,10 @@ def read_mapped(
         with _alone(folder / f"{key}.lock"):
             if (whole := _whole(folder, key)) is not None:
                 samples.white.value = samples.white.value or whole.white
+                for remarks in whole.remarks:
+                    samples.remarks.again(remarks)
                 return whole
-            writer = _Writer(folder, key, channels)
+            writer = _Writer(folder, key, channels, samples)
             done = writer.resume()
             for row, outcome in read_each(
                 samples, rows[done:], size, channels, fit=fit, skip_unreadable=skip_unreadable, memory=2**63 - 1
@@ -143,8 +147,8 @@ def read_mapped(
 class _Writer:
     """Writes images one after the other, and after every block what it was."""
 
-    def __init__(self, folder: Path, key: str, channels: int | None) -> None:
-        self.folder, self.key = folder, key
+    def __init__(self, folder: Path, key: str, channels: int | None, samples: SampleSet) -> None:
+        self.folder, self.key, self.samples = folder, key, samples
         self.channels: int = channels or 1
         self.fixed = channels is not None
         self.part, self.log = folder / f"{key}.part", folder / f"{key}.blocks"
@@ -163,6 +167,8 @@ class _Writer:
                 if hashlib.sha256(file.read(count)).hexdigest() != block["sha256"]:
                     break
                 self.blocks.append(block)
+        for block in self.blocks:
+            self.samples.remarks.again(block["remarks"])
         if self.blocks:
             self.shape = tuple(self.blocks[0]["shape"][1:])
             self.channels = self.shape[0]
@@ -190,7 +196,9 @@ class _Writer:
         if self.images and self.shape and self.images[0].shape[:2] != self.shape[1:]:
             self.images = []  # of several sizes, which is an error in the end
             return
+        names = [self.samples.samples[row].name for row in self.rows]
         block: dict[str, Any] = {"rows": self.rows, "skipped": self.skipped}
+        block["remarks"] = self.samples.remarks.kept(names)
         pixels = (
             stack(self.images, self.channels) if self.images else np.empty((0, *(self.shape or (1, 1, 1))), np.uint8)
         )
@@ -244,7 +252,8 @@ def _whole(folder: Path, key: str, *, check: bool = True) -> Mapped | None:
         os.utime(index)  # used now: see `_tidy`
     kept = np.array([row for block in blocks for row in block["rows"]], np.int64)
     skipped = tuple(line for block in blocks for line in block["skipped"])
-    return Mapped(images, kept, skipped, path, reused=check, white=facts["white"])
+    remarks = tuple(block["remarks"] for block in blocks)
+    return Mapped(images, kept, skipped, path, check, facts["white"], remarks)
 
 
 def _map(file: BinaryIO | Any, shape: tuple[int, ...]) -> Tensor:

@@ -6,7 +6,7 @@ import importlib.util
 import io
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from plexus.data._dicom import read_dicom, size_of_dicom
+from plexus.data._remarks import FRAMES, MASK_FRAMES, ON_BLACK, SOFT, Treatment
+from plexus.data._wide import I64, WIDEST, ToTable, by_itself, counted, is_wide, scaled
 from plexus.errors import ConfigError, DataError
 from plexus.record import open_file
 
@@ -27,11 +29,7 @@ SUFFIXES = frozenset(
     for suffix in kinds.split()
 )
 MAX_PIXELS = 89_478_485  # 256 MiB of RGB, where Pillow starts to warn of decompression bombs
-SOFT = "soft greys: half of white and more is inside"
-WHITES = (255, 1023, 4095, 16383, 65535)
-WIDEST = WHITES[-1]
 _NARROW = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".gif", ".webp"))  # never more than 8 bits
-TURNED = "no EXIF beside an image that EXIF turns: taken as drawn on the turned image"
 _ORIENTATION = 0x0112
 _FIXED = "save it with 0 outside and 255 inside"
 
@@ -81,8 +79,8 @@ def decode(source: str | Path | bytes, *, white: int | None = None) -> Image.Ima
     becomes 0..255, and nothing is clipped: white is 255, 1023, 4095, 16383 or 65535, whichever the image needs, as
     cameras leave upper bits empty (a set of images has one white for all, see `SampleSet`); palettes, 1-bit, CMYK and
     other colour spaces are converted (without colour profiles); transparent images are laid on white, as a page shows
-    them, because the colours hidden under full transparency are arbitrary. An image whose red, green and blue agree
-    everywhere is grey.
+    them, because the colours hidden under full transparency are arbitrary, or on black where nothing is to be seen on
+    white. An image whose red, green and blue agree everywhere is grey.
     Of a DICOM file (``.dcm``) the first frame is taken: colour becomes RGB; grey goes through the file's rescale and
     window, or without a window its darkest and brightest values become 0 and 255, unless it has 8 bits, which are kept.
 
@@ -106,21 +104,40 @@ def decode(source: str | Path | bytes, *, white: int | None = None) -> Image.Ima
         require_pydicom(str(source))
     with quiet():
         try:
-            return read(source, white)
+            return read(source, by_itself if white is None else lambda _: scaled(white)).image
         except UnreadableError as error:
             raise DataError(f"{'image' if isinstance(source, bytes) else source}: {error}") from error
 
 
-def read(source: str | Path | bytes, white: int | Callable[[], int] | None = None) -> Image.Image:
+class Reading(NamedTuple):
+    """An image as it was read.
+
+    Args:
+        image: of mode "L" or "RGB".
+        values: as they are in the file, where pixels alone do not tell them: of 16-bit images, -1 where they are
+            transparent, and of DICOM files.
+        counts: of a 16-bit image the number of pixels of each value, from 0 to the highest.
+        treatments: how it was read, where that is worth telling.
+    """
+
+    image: Image.Image
+    values: NDArray[Any] | None = None
+    counts: I64 | None = None
+    treatments: tuple[Treatment, ...] = ()
+
+
+def read(source: str | Path | bytes, to_table: ToTable = by_itself) -> Reading:
     """Do what `decode` does; raise `UnreadableError` without a name. Call it under `quiet`.
 
-    `white` may be a function, which is asked where an image has 16 bits.
+    `to_table` says which grey the values of a 16-bit image become.
     """
     if is_dicom(source):
         with _reading_dicom():
-            return read_dicom(str(source))
-    with _upright(source) as (image, _):
-        return _normalized(image, white)
+            image, values, several = read_dicom(str(source))
+            return Reading(image, values, treatments=(FRAMES,) if several else ())
+    with _upright(source) as (image, _, several):
+        reading = _normalized(image, to_table)
+        return reading._replace(treatments=(FRAMES, *reading.treatments)) if several else reading
 
 
 LABELS = 32
@@ -135,11 +152,6 @@ def highest(source: str | Path | bytes) -> int:
         if not is_wide(image):
             return 0
         return int(np.asarray(image).max())
-
-
-def white_of(value: int) -> int:
-    """Return the white of 8, 10, 12, 14 or 16 bits that a value needs."""
-    return next((white for white in WHITES if value <= white), WIDEST)
 
 
 def header(source: str | Path | bytes) -> tuple[int, int, bool]:
@@ -163,13 +175,13 @@ class Drawn(NamedTuple):
     Args:
         inside: (H, W), true inside.
         ignored: (H, W), true where pixels say neither inside nor outside; None where no value is to be ignored.
-        treatment: how it was read, where that is worth telling.
+        treatments: how it was read, where that is worth telling.
         turned: True where EXIF turned it.
     """
 
     inside: Mask
     ignored: Mask | None
-    treatment: str | None
+    treatments: tuple[Treatment, ...]
     turned: bool
 
 
@@ -184,21 +196,22 @@ def read_mask(source: Path | bytes, ignore: int | None = None) -> Drawn:
         source: the file.
         ignore: a value, or an index of a palette, that says neither inside nor outside.
     """
-    with _upright(source) as (image, turned):
+    with _upright(source) as (image, turned, several):
+        told = (MASK_FRAMES,) if several else ()
         if ignore is not None:
             values = np.asarray(image) if image.mode == "P" else _values(image)
             ignored: Mask = values == ignore
             if image.mode == "P":
-                return Drawn((values > 0) & ~ignored, ignored, None, turned)
-            inside, treatment = _from_values(values[~ignored]) if not ignored.all() else (np.zeros(0, bool), None)
+                return Drawn((values > 0) & ~ignored, ignored, told, turned)
+            inside, soft = _from_values(values[~ignored]) if not ignored.all() else (np.zeros(0, bool), ())
             whole = np.zeros(values.shape, bool)
             whole[~ignored] = inside
-            return Drawn(whole, ignored, treatment, turned)
+            return Drawn(whole, ignored, told + soft, turned)
         if image.mode == "P" and "transparency" not in image.info:
-            inside, treatment = _from_palette(image)
+            inside, soft = _from_palette(image)
         else:
-            inside, treatment = _from_values(_values(image))
-        return Drawn(inside, None, treatment, turned)
+            inside, soft = _from_values(_values(image))
+        return Drawn(inside, None, told + soft, turned)
 
 
 def is_dicom(source: str | Path | bytes) -> bool:
@@ -213,14 +226,20 @@ def require_pydicom(where: str) -> None:
 
 
 @contextmanager
-def _upright(source: str | Path | bytes) -> Iterator[tuple[Image.Image, bool]]:
-    """Load an image and turn it as EXIF says, which is True where it says anything; `_telling` what goes wrong."""
+def _upright(source: str | Path | bytes) -> Iterator[tuple[Image.Image, bool, bool]]:
+    """Load an image and turn it as EXIF says; True where it says anything, and where there are more frames.
+
+    `_telling` what goes wrong.
+    """
     with _telling(), _open(source) as image:
+        several = False
+        with suppress(Exception):  # frames that are cut off: the first may be whole
+            several = bool(getattr(image, "is_animated", False))
         turned = _orientation(image) > 1  # before loading: Pillow then turns a TIFF itself, and forgets the tag
         image.load()
         with suppress(Exception):  # damaged EXIF: viewers too show such an image as it lies
             ImageOps.exif_transpose(image, in_place=True)
-        yield image, turned
+        yield image, turned, several
 
 
 @contextmanager
@@ -265,45 +284,68 @@ def _orientation(image: Image.Image) -> int:
     return 1
 
 
-def is_wide(image: Image.Image) -> bool:
-    """Return True for a Pillow image of whole numbers with more than 8 bits."""
-    return image.mode == "I" or image.mode.startswith("I;16")
+def opaque(image: Image.Image) -> tuple[Image.Image, bool]:
+    """Lay an image on white where it is transparent, or on black, which is True, where white would leave it constant.
 
-
-def opaque(image: Image.Image) -> Image.Image:
-    """Lay an image on white where it has transparent pixels."""
+    Drawings in white, such as icons, are seen on black alone.
+    """
     if not image.has_transparency_data:
-        return image
+        return image, False
     rgba = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    laid = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    if is_constant(np.asarray(laid)):
+        black = Image.alpha_composite(Image.new("RGBA", rgba.size, "black"), rgba)
+        if not is_constant(np.asarray(black)):
+            return black, True
+    return laid, False
 
 
-def _normalized(image: Image.Image, white: int | Callable[[], int] | None) -> Image.Image:
+def is_constant(pixels: NDArray[Any]) -> bool:
+    """Return True where all pixels (H, W) or (H, W, C) are equal; of most images the first row tells that they are not.
+
+    Rows are taken in parts, each twice as large as the one before.
+    """
+    start, count = 0, 1
+    while start < len(pixels):
+        if (pixels[start : start + count] != pixels[0, 0]).any():
+            return False
+        start, count = start + count, 2 * count
+    return True
+
+
+def _normalized(image: Image.Image, to_table: ToTable) -> Reading:
     if image.mode == "F":
         raise UnreadableError("float pixels have no fixed range: save it with 8 or 16 bits a channel")
     if is_wide(image):
-        return Image.fromarray(_from_16_bits(image, white() if callable(white) else white))
-    image = opaque(image)
+        return _from_16_bits(image, to_table)
+    image, on_black = opaque(image)
+    treatments = (ON_BLACK,) if on_black else ()
     if image.mode in ("1", "L"):
-        return image.convert("L")
+        return Reading(image.convert("L"), treatments=treatments)
     rgb = image.convert("RGB")
     pixels = np.asarray(rgb)
     grey = np.array_equal(pixels[..., 0], pixels[..., 1]) and np.array_equal(pixels[..., 0], pixels[..., 2])
-    return rgb.convert("L") if grey else rgb
+    return Reading(rgb.convert("L") if grey else rgb, treatments=treatments)
 
 
-def _from_16_bits(image: Image.Image, white: int | None) -> Pixels:
-    values = np.asarray(image).astype(np.int64)
+def _from_16_bits(image: Image.Image, to_table: ToTable) -> Reading:
+    values = np.asarray(image)
     if values.min() < 0 or values.max() > WIDEST:
         raise UnreadableError("pixel values outside 0..65535: save it with 8 or 16 bits a channel")
+    values = values.astype(np.uint16)
     clear = image.info.get("transparency")
-    if isinstance(clear, int):
-        values[values == clear] = 0  # so that it does not count for white
-    limit = white or (white_of(int(values.max())) if values.any() else WIDEST)
-    grey = np.minimum((2 * 255 * values + limit) // (2 * limit), 255)
-    if isinstance(clear, int):
-        grey[np.asarray(image) == clear] = 255
-    return grey.astype(np.uint8)
+    if not isinstance(clear, int):
+        counts = counted(values)
+        return Reading(Image.fromarray(to_table(counts)[values]), values, counts)
+    hidden = values == clear
+    values[hidden] = 0  # so that it does not count for white
+    counts = counted(values)
+    own, grey = by_itself(counts)[values], to_table(counts)[values]
+    on_black = is_constant(np.where(hidden, 255, own)) and not is_constant(own)  # by the file alone
+    if not on_black:
+        grey[hidden] = 255
+    values = np.where(hidden, np.int32(-1), values)
+    return Reading(Image.fromarray(grey), values, counts, (ON_BLACK,) if on_black else ())
 
 
 @contextmanager
@@ -330,14 +372,14 @@ def _values(image: Image.Image) -> NDArray[Any]:
     return pixels[..., 0]
 
 
-def _from_palette(image: Image.Image) -> tuple[Mask, str | None]:
+def _from_palette(image: Image.Image) -> tuple[Mask, tuple[Treatment, ...]]:
     """Take every index but 0, unless a palette of greys makes something else than black of 0."""
     first = (image.getpalette("RGB") or [0, 0, 0])[:3]
     if any(first):
         return _from_values(_values(image.convert("RGB")))
     indices = np.asarray(image)
     _refuse_ignored(np.unique(indices))
-    return indices > 0, None
+    return indices > 0, ()
 
 
 def _refuse_ignored(kinds: NDArray[Any]) -> None:
@@ -347,9 +389,9 @@ def _refuse_ignored(kinds: NDArray[Any]) -> None:
         raise UnreadableError(f"mask values {shown} are labels with one to be ignored: {_FIXED}, or pass --ignore 255")
 
 
-def _from_values(values: NDArray[Any]) -> tuple[Mask, str | None]:
+def _from_values(values: NDArray[Any]) -> tuple[Mask, tuple[Treatment, ...]]:
     if values.dtype == np.bool_:
-        return np.asarray(values, bool), None
+        return np.asarray(values, bool), ()
     # counting is several times as fast as sorting, and most masks have 8 bits
     kinds = (
         np.flatnonzero(np.bincount(values.ravel(), minlength=256)) if values.dtype == np.uint8 else np.unique(values)
@@ -358,11 +400,11 @@ def _from_values(values: NDArray[Any]) -> tuple[Mask, str | None]:
     if not np.isfinite([low, high]).all() or low < 0:
         raise UnreadableError(f"mask values from {low:g} to {high:g}: {_FIXED}")
     if len(kinds) == 1 or (len(kinds) == 2 and low == 0):
-        return values > 0, None
+        return values > 0, ()
     if values.dtype == np.uint8:
         _refuse_ignored(kinds)
     white = 1 if values.dtype.kind == "f" and high <= 1 else 255 if high <= 255 else 65535
     if high > white or 2 * high <= white:
         shown = ", ".join(str(value) for value in kinds[:4]) + (" ..." if len(kinds) > 4 else "")
         raise UnreadableError(f"mask values {shown} are neither two nor greys up to white: {_FIXED}")
-    return 2 * values.astype(np.float64) > white, SOFT
+    return 2 * values.astype(np.float64) > white, (SOFT,)

@@ -11,8 +11,10 @@ from PIL import Image
 from plexus.record import open_file
 
 
-def read_dicom(path: str) -> Image.Image:
+def read_dicom(path: str) -> tuple[Image.Image, NDArray[Any], bool]:
     """Read the first frame of a DICOM file as 8-bit grey or colour; call it where pydicom is installed.
+
+    With it come the stored values, and True where the file holds more frames.
 
     A palette gives its colours. Grey goes through the modality's rescale or table, then through the window or the table
     of values of interest. Without these the darkest and brightest values become 0 and 255 (padding aside), but 8 bits
@@ -31,10 +33,10 @@ def read_dicom(path: str) -> Image.Image:
         dataset = pydicom.dcmread(file)
     frame = pixel_array(dataset, index=0)  # YBR becomes RGB
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
-        return Image.fromarray(_palette(frame, dataset))
-    if frame.ndim == 3:
-        return Image.fromarray(np.ascontiguousarray(_to_8_bits(frame, dataset)))
-    return Image.fromarray(_grey(frame, dataset))
+        pixels = _palette(frame, dataset)
+    else:
+        pixels = np.ascontiguousarray(_to_8_bits(frame, dataset)) if frame.ndim == 3 else _grey(frame, dataset)
+    return Image.fromarray(pixels), frame, (_number(dataset, "NumberOfFrames") or 1) > 1
 
 
 def size_of_dicom(path: str) -> tuple[int, int]:

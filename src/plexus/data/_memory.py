@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from plexus.data._decode import is_dicom, is_wide, opaque, require_pydicom
+from plexus.data._decode import is_dicom, opaque, require_pydicom
 from plexus.data._open import open_samples
-from plexus.data._samples import Entry, Remarks, Sample, SampleSet, Source, White
+from plexus.data._remarks import Remarks
+from plexus.data._samples import Entry, Sample, SampleSet, Source, White
 from plexus.data._table import find_columns, table_entries
+from plexus.data._wide import is_wide
 from plexus.errors import DataError, short
 
 Scale = tuple[float, float]
@@ -249,7 +251,7 @@ def _image(image: Any) -> Any:
     if isinstance(image, Image.Image):
         if is_wide(image) or image.mode == "F":  # Pillow would clip them at 255: they are scaled as arrays are
             return np.asarray(image)
-        return np.asarray(image if image.mode == "L" else opaque(image).convert("RGB"))
+        return np.asarray(image if image.mode == "L" else opaque(image)[0].convert("RGB"))
     array = _array(image)
     if array is None or array.dtype.kind not in "buif" or array.ndim not in (2, 3):
         raise DataError(f"{short(image)} is no image: give an array (H, W), (H, W, 3) or (3, H, W), or a path")

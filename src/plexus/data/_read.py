@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -98,22 +98,22 @@ def read_batches(
     """
     if not specs:
         raise ConfigError("name at least one image, folder or data set")
-    channels, *size = in_shape
+    channels, height, width = in_shape
+    how: dict[str, Any] = {"skip_unreadable": skip_unreadable, "progress": False, "fit": fit}
     for spec in specs:
         if isinstance(spec, SampleSet):
             samples, prefix = spec, ""
         else:
             samples, prefix = open_samples(spec, masks=False), "" if Path(spec).is_file() else f"{spec}/"
         samples = samples.scaled(white)
-        for start in range(0, len(samples), batch_size):
-            rows = np.arange(start, min(start + batch_size, len(samples)))
-            pixels, kept, _ = read_all(
-                samples, rows, (size[0], size[1]), channels, skip_unreadable=skip_unreadable, progress=False, fit=fit
-            )
-            if pixels:
-                named = (samples.samples[i] for i in kept.tolist())
-                batch = tuple(replace(sample, name=f"{prefix}{sample.name}") for sample in named)
-                yield batch, torch.from_numpy(stack(pixels, channels))
+        with samples.telling():
+            for start in range(0, len(samples), batch_size):
+                rows = np.arange(start, min(start + batch_size, len(samples)))
+                pixels, kept, _ = read_all(samples, rows, (height, width), channels, **how)
+                if pixels:
+                    named = (samples.samples[i] for i in kept.tolist())
+                    batch = tuple(replace(sample, name=f"{prefix}{sample.name}") for sample in named)
+                    yield batch, torch.from_numpy(stack(pixels, channels))
 
 
 def read_all(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,21 +13,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from plexus.data._decode import (
-    TURNED,
-    WIDEST,
     Drawn,
     Mask,
     Pixels,
     UnreadableError,
     header,
     highest,
+    is_constant,
     quiet,
     read,
     read_mask,
-    white_of,
 )
 from plexus.data._pixels import Fit, resize_image, to_pixels
+from plexus.data._remarks import FRAMES, OF_IMAGES, OF_MASKS, TURNED, Remarks, few_levels, from_bits, to_bits
+from plexus.data._wide import WHITES, WIDEST, depth, is_poor, levels, scaled, stretched, white_of
 from plexus.errors import printable
+from plexus.progress import current
 from plexus.record import read_file
 
 
@@ -98,38 +99,6 @@ class Entry(NamedTuple):
     mask: Masked | None = None
 
 
-class Remarks:
-    """Treatments worth telling, gathered while images are read; threads may add at once."""
-
-    def __init__(self, stated: Sequence[str] = ()) -> None:
-        self._stated = tuple(stated)
-        self._names: dict[str, set[str]] = {}
-        self._lock = threading.Lock()
-
-    def add(self, treatment: str, name: str) -> None:
-        """Note that an image was treated so."""
-        with self._lock:
-            self._names.setdefault(treatment, set()).add(name)
-
-    def state(self, line: str) -> None:
-        """Note a treatment of all images, once."""
-        with self._lock:
-            self._stated = tuple(dict.fromkeys((*self._stated, line)))
-
-    def lines(self) -> tuple[str, ...]:
-        """Return one line for each treatment, with its count and its first image."""
-        with self._lock:
-            counts = [(treatment, len(names), min(names)) for treatment, names in sorted(self._names.items())]
-        return (
-            *self._stated,
-            *(f"{count} masks with {what} (first: {printable(name)})" for what, count, name in counts),
-        )
-
-    def __reduce__(self) -> tuple[type[Remarks], tuple[tuple[str, ...]]]:
-        """Pickle without the lock: a copy in another process tells what it finds itself."""
-        return Remarks, (self._stated,)
-
-
 class White:
     """The value that is white in the 16-bit images of a set: the largest of 8, 10, 12, 14 or 16 bits that they need.
 
@@ -150,17 +119,25 @@ class White:
         """Return it; read all 16-bit images where that was not done yet."""
         with self._lock:
             if self.value is None:
-                highest, white = 0, 255
+                highest = 0
                 for source in self._images:
-                    if (highest := max(highest, _highest(source))) > white:
-                        white = white_of(highest)
-                    if white == WIDEST:
+                    if white_of(highest := max(highest, _highest(source))) == WIDEST:
                         break
-                self.value = white if highest else WIDEST
-                if self._remarks is not None and self.value != WIDEST:
-                    bits = self.value.bit_length()
-                    self._remarks.state(f"16-bit images hold values up to {highest}: scaled as {bits} bits")
+                self._set(highest)
+            assert self.value is not None
             return self.value
+
+    def learn(self, highest: int) -> None:
+        """Take it from the highest value of all images, where it is not known yet; 0: none has 16 bits."""
+        with self._lock:
+            if self.value is None and highest:
+                self._set(highest)
+
+    def _set(self, highest: int) -> None:
+        self.value = white_of(highest) if highest else WIDEST
+        if self._remarks is not None and self.value != WIDEST:
+            bits = self.value.bit_length()
+            self._remarks.state(f"16-bit images hold values up to {highest}: scaled as {bits} bits")
 
     def __reduce__(self) -> tuple[type[White], tuple[tuple[Source, ...], None, int | None]]:
         """Pickle without the lock."""
@@ -174,6 +151,39 @@ def _highest(source: Source) -> int:
     with quiet(), suppress(UnreadableError, OSError):
         return highest(_opened(source))  # type: ignore[arg-type]
     return 0
+
+
+class Look(NamedTuple):
+    """An image looked at by itself, whatever else is in its set; made by `SampleSet.look`.
+
+    Args:
+        pixels: uint8, (H, W) or (H, W, 3); 16-bit values stretched so that they are constant only where the values are.
+        values: as they are in the file, where pixels alone do not tell them, or None.
+        facts: 8 whole numbers that `SampleSet.tell` takes: how it was read, and how deep its values are.
+
+    Example:
+        >>> Look(np.full((4, 4, 3), (255, 0, 0), np.uint8)).is_constant, Look(np.eye(4, dtype=np.uint8)).is_constant
+        (True, False)
+    """
+
+    pixels: Pixels
+    values: np.ndarray[Any, Any] | None = None
+    facts: tuple[int, ...] = (0,) * 8
+
+    @property
+    def is_constant(self) -> bool:
+        """True where all pixels are equal, also in colour."""
+        return is_constant(self.pixels)
+
+    @property
+    def is_wide(self) -> bool:
+        """True where the values have 16 bits and tell the pixels."""
+        return self.facts[2] > 0
+
+    @property
+    def has_frames(self) -> bool:
+        """True where the file holds more frames than this one."""
+        return FRAMES in from_bits(self.facts[0], OF_IMAGES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,6 +234,26 @@ class SampleSet:
     def notes(self) -> tuple[str, ...]:
         """Stated treatments and files left aside, one line each; reading masks may add to them."""
         return self.remarks.lines()
+
+    @contextmanager
+    def telling(self, tell: Callable[[str], None] | None = None) -> Iterator[None]:
+        """Tell at the end what is noted while images are read inside, for verbs that show no notes of a record.
+
+        Args:
+            tell: called with each line; by default the progress that is under way says it.
+        """
+        before = self.notes
+        try:
+            yield
+        except GeneratorExit:  # of a reader that was asked for its first images only
+            self._tell_since(before, tell)
+            raise
+        self._tell_since(before, tell)
+
+    def _tell_since(self, before: tuple[str, ...], tell: Callable[[str], None] | None) -> None:
+        for line in self.notes:
+            if line not in before:
+                (tell or current().say)(line if tell else f"note    {line}")
 
     @property
     def has_labels(self) -> bool:
@@ -286,7 +316,7 @@ class SampleSet:
         return f"{self.where}/{name}" if len(self.samples) > 1 or not self.where.endswith(name) else self.where
 
     def content(self, i: int) -> bytes:
-        """Return the bytes of an image's file.
+        """Return the bytes of an image's file; of an array its shape and its pixels.
 
         Raises:
             UnreadableError: no such file, or no data.
@@ -311,7 +341,47 @@ class SampleSet:
         if isinstance(source, np.ndarray):
             return resize_image(source, size, channels, fit)
         with quiet():
-            return to_pixels(read(source, self.white), size, channels, fit)
+            reading = read(source, lambda _: scaled(self.white()))
+        for treatment in reading.treatments:
+            self.remarks.add(treatment, self.samples[i].name)
+        if (counts := reading.counts) is not None:
+            white = self.white()
+            if is_poor(levels(counts, white), int(np.count_nonzero(counts))):
+                self.remarks.add(few_levels(white), self.samples[i].name)
+        return to_pixels(reading.image, size, channels, fit)
+
+    def look(self, i: int) -> Look:
+        """Decode an image by itself, at its own size, as audits do: what comes depends on its file alone.
+
+        Args:
+            i: which image.
+
+        Raises:
+            UnreadableError: why it cannot be read, without its name.
+        """
+        source = _opened(self.images[i])
+        if isinstance(source, np.ndarray):
+            return Look(source)
+        with quiet():
+            reading = read(source, stretched)
+        deep = (0,) * 7 if reading.counts is None else depth(reading.counts)
+        return Look(np.asarray(reading.image), reading.values, (to_bits(reading.treatments, OF_IMAGES), *deep))
+
+    def tell(self, facts: Sequence[Sequence[int]] | np.ndarray[Any, Any]) -> None:
+        """Note what `pixels` would note, from what `look` found now or at an earlier time.
+
+        Args:
+            facts: of all images, (N, 8).
+        """
+        rows = np.asarray(facts, np.int64).reshape(-1, 8)
+        self.white.learn(int(rows[:, 1].max(initial=0)))
+        white = self.white.value
+        for i in np.flatnonzero(rows.any(1)).tolist():
+            name = self.samples[i].name
+            for treatment in from_bits(int(rows[i, 0]), OF_IMAGES):
+                self.remarks.add(treatment, name)
+            if white in WHITES and is_poor(int(rows[i, 3 + WHITES.index(white)]), int(rows[i, 2])):
+                self.remarks.add(few_levels(white), name)
 
     def mask_content(self, i: int) -> bytes | None:
         """Return the bytes of a mask's file; empty where an absent mask counts as empty, None where none is declared.
@@ -352,6 +422,15 @@ class SampleSet:
         seen = [part.ignored for part in read if part.ignored is not None and part.ignored.any()]
         return inside, np.logical_or.reduce(seen) & ~inside if seen else None
 
+    def told_of_mask(self, i: int) -> int:
+        """Return what was noted of a mask when it was read, as one number for `tell_of_mask`."""
+        return to_bits(self.remarks.of(self.samples[i].name), OF_MASKS)
+
+    def tell_of_mask(self, i: int, told: int) -> None:
+        """Note what was noted of a mask when it was read at an earlier time."""
+        for treatment in from_bits(told, OF_MASKS):
+            self.remarks.add(treatment, self.samples[i].name)
+
     def _part(self, i: int, source: Source, name: str) -> Drawn:
         """One mask of an image."""
         sample = self.samples[i]
@@ -367,9 +446,8 @@ class SampleSet:
             if image_turned and not turned and list(mask.shape) == size[::-1]:
                 problem += ", which EXIF turns and the mask not: save both upright and without EXIF"
             raise UnreadableError(problem)
-        for remark in (read.treatment, TURNED if image_turned and not turned else None):
-            if remark is not None:
-                self.remarks.add(remark, sample.name)
+        for treatment in (*read.treatments, *([TURNED] if image_turned and not turned else [])):
+            self.remarks.add(treatment, sample.name)
         return read
 
     def size(self, i: int) -> tuple[int, int]:
@@ -436,7 +514,7 @@ def _file(source: Source) -> Path | bytes:
 def _content(source: Source) -> bytes:
     opened = _opened(source)
     if isinstance(opened, np.ndarray):
-        return opened.tobytes()
+        return repr(opened.shape).encode() + opened.tobytes()
     if isinstance(opened, bytes):
         return opened
     try:

@@ -8,6 +8,7 @@ import fcntl
 import os
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -93,7 +94,8 @@ def atomic_write(path: str | Path, content: bytes | str) -> Path:
 def write_together(folder: str | Path, files: Mapping[str, bytes | str | None]) -> None:
     """Write files of a folder that belong together: none takes its place before all are written; see `atomic_write`.
 
-    Only a process killed in the moment of the last step leaves some old and some new.
+    Where one of them is refused its place, the old ones are put back; only a process killed in that moment leaves some
+    old and some new.
 
     Args:
         folder: must exist.
@@ -177,11 +179,15 @@ def _replace(files: Mapping[Path, bytes | str | None]) -> None:
                 _sweep(at)
                 data = content.encode() if isinstance(content, str) else content
                 ready.append((at, None if data is None else held.enter_context(_written(at, data))))
-            for at, temporary in ready:
-                if temporary is None:
-                    at.unlink(missing_ok=True)
-                else:
-                    temporary.replace(at)
+            with contextlib.ExitStack() as undo:  # of several, those in place go back where a later one is refused
+                for at, temporary in ready:
+                    if len(ready) > 1:
+                        undo.callback(_restore, at, held.enter_context(_kept(at)))
+                    if temporary is None:
+                        at.unlink(missing_ok=True)
+                    else:
+                        temporary.replace(at)
+                undo.pop_all()
         for folder in {path.parent for path in files}:
             _flush(folder)
     except OSError as error:
@@ -220,12 +226,41 @@ def _written(path: Path, data: bytes) -> Iterator[Path]:
 
 def _locked(path: Path) -> tuple[Path, BinaryIO]:
     while True:
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        temporary = _hidden(path)
         file = temporary.open("xb")
         _lock(file.fileno())
         if temporary.exists():  # else another's sweep took it in the moment before its lock
             return temporary, file
         file.close()
+
+
+@contextlib.contextmanager
+def _kept(path: Path) -> Iterator[Path | None]:
+    """The old file under a second name, or None where there is none."""
+    if not os.path.lexists(path):
+        yield None
+        return
+    old = _hidden(path)
+    try:
+        try:
+            os.link(path, old, follow_symlinks=False)
+        except OSError:  # a disk without links, or somebody else's file
+            shutil.copy2(path, old, follow_symlinks=False)
+        yield old
+    finally:
+        old.unlink(missing_ok=True)
+
+
+def _restore(path: Path, old: Path | None) -> None:
+    with contextlib.suppress(OSError):
+        if old is None:
+            path.unlink(missing_ok=True)
+        else:
+            old.replace(path)
+
+
+def _hidden(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
 def _flush(folder: Path) -> None:

@@ -41,6 +41,7 @@ class AuditRecord(Record):
         fingerprint: str = ""
         threshold: Number = None
         threshold_from: str = ""
+        doubt: str = ""
         false_pairs: Number = None
         kinds: list[str] = []
         scope: str = ""

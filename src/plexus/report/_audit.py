@@ -118,17 +118,7 @@ def _lede(record: AuditRecord) -> str:
     where = "within each group" if used.scope == "group" else "across all images"
     text = f"Searched {where} with the fingerprint {used.fingerprint}. A pair counts as near up to a distance of "
     text += f"{decimal(used.threshold, 4)}, "
-    if used.threshold_from == "given":
-        text += "a threshold that was given."
-    elif used.false_pairs and _likeness(record):
-        text += f"up to where {decimal(used.false_pairs, 1)} would be expected by chance, as the set's other pairs go. "
-    elif used.false_pairs:
-        text += "chosen from the data, from how near mirror images of other images come. "
-        text += f"Of the sure pairs, {decimal(used.false_pairs, 1)} at most would be there by chance; only these are "
-        text += "called contradictory, or leaks, and only these are cleaned. Pairs that are listed and not sure "
-        text += "may be 2 % false."
-    else:
-        text += "chosen from the data."
+    text += _chosen(used)
     if _likeness(record):
         text = text.rstrip() + " Likeness is not a copy: look at the pairs. Only exact copies are called "
         text += "contradictory, or leaks, and only these are cleaned; all like images stay in one fold."
@@ -144,6 +134,41 @@ def _lede(record: AuditRecord) -> str:
         text += f" Of those {count(found.contradicting)} contradict a near-duplicate, or are copies of one that does"
         text += f"; {count(found.ties)} of them were ties that only the names decided." if found.ties else "."
     return text
+
+
+def _chosen(used: AuditRecord.Settings) -> str:
+    """Tell where the threshold comes from, and which pairs are sure."""
+    few, registered = decimal(used.false_pairs, 1), used.fingerprint == "thumbnail"
+    if used.threshold_from == "given":
+        text = "a threshold that was given."
+    elif used.threshold_from == "default":
+        text = "the usual threshold, as there are too few pairs of images to learn one from."
+    elif used.false_pairs and used.fingerprint.startswith("embedding"):
+        text = f"up to where {few} would be expected by chance, as the set's other pairs go."
+    elif used.false_pairs and registered:
+        text = "chosen from the data, from how near mirror images of other images come."
+    elif used.false_pairs:
+        text = f"chosen from the data, from how near images come at random: {few} unrelated pairs would be as near."
+    else:
+        text = "chosen from the data."
+    if not registered or not used.false_pairs:
+        return text
+    if used.doubt == "drawings":
+        text += " Many images that come near show even areas and a few edges, as drawings of simple shapes do: the law "
+        text += (
+            "of chance does not fit them, and of their pairs only exact copies are sure. Look at the others. Of the "
+        )
+        text += "other"
+    elif used.doubt == "unknown":
+        return f"{text} How near images come by chance is not known: only exact copies are sure."
+    else:
+        text += " Of the"
+    text += f" sure pairs, {few} at most would be there by chance; only sure pairs are called contradictory, or leaks, "
+    text += "and only these are cleaned."
+    if used.doubt == "likeness":
+        return f"{text} Most pairs that are listed and not sure come no nearer than mirror images do, by chance."
+    listed = used.threshold_from == "data" and not used.doubt
+    return text + (" Pairs that are listed and not sure may be 2 % false." if listed else "")
 
 
 def _tiles(record: AuditRecord) -> list[tuple[str, str, str]]:
@@ -227,6 +252,7 @@ def _reviewed(record: AuditRecord, shown: Shown) -> dict[str, Any]:
     ]
     first = sum(pair.contradiction is not None or pair.leak is not None for pair, _ in shown)
     return {
+        "name": record.data.name,
         "key": _key(record),
         "file": _file(record),
         "images": [_image(record.images[i]) for i in order],
@@ -241,7 +267,9 @@ def _image(image: AuditRecord.Image) -> dict[str, Any]:
 
 
 def _key(record: AuditRecord) -> str:
-    """The same for every audit of the same names, so that decisions outlive a second audit."""
+    """The same for every audit of the same images, so that decisions outlive a second audit."""
+    if record.data.fingerprint:
+        return record.data.fingerprint
     names = [record.data.name, *sorted(image.name for image in record.images)]
     return hashlib.sha256(json.dumps(names).encode()).hexdigest()[:16]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from plexus.data import load
 from plexus.errors import ConfigError
-from plexus.progress import bar
+from plexus.progress import bar, current
 from plexus.represent._config import RepresentConfig
 from plexus.represent._train import finished, open_run, resume, train
 from plexus.represent.space import add_to_record, open_model, scores, turning, white_of
@@ -63,6 +63,7 @@ def probe(
     if images.in_shape != model.in_shape:
         colours = {1: "grey", 3: "colour"}
         raise ConfigError(f"{data}: its images are {colours[images.in_shape[0]]}, those of the run are not")
+    current().say(f"data    {images.summary}")
     trained = [name for name in images.classes if name in record["data"]["classes"]]
     if 2 <= len(trained) < len(images.classes):
         images = images.only(trained)

@@ -14,6 +14,7 @@ from scipy import stats
 
 from plexus.data import load
 from plexus.errors import ConfigError, DataError
+from plexus.progress import current
 from plexus.represent.space import Space, add_to_record, digests, encode, open_model, white_of
 
 Floats = NDArray[np.float64]
@@ -77,6 +78,7 @@ def fewshot(
         for name in names
     }
     _check(images, shots + queries, space, str(data))
+    current().say(f"data    {images_of.summary}")
     z = {name: encode(model, torch.from_numpy(pixels)) for name, pixels in images.items()}
     pixels = {name: x.reshape(len(x), -1) / 255.0 for name, x in images.items()}
     heads = score_episodes(

@@ -138,23 +138,24 @@ def answer_images(
     names_left = iter(names)
     for source in sets:
         tell(source.summary)
-        for first in range(0, len(source), _AT_ONCE):
-            rows = list(range(first, min(first + _AT_ONCE, len(source))))
-            read = _decoded(source, rows)
-            use = []
-            for row, pixels in zip(rows, read, strict=True):
-                name = next(names_left)
-                if isinstance(pixels, str):
-                    problem = f"{source.samples[row].name}: {pixels}"
-                    if not skip_unreadable:
-                        raise DataError(f"{problem}: mend it, or leave such images out with --skip-unreadable")
-                    tell(f"left out {problem}")
-                else:
-                    use.append((name, pixels))
-            answers = run.answer([pixels for _, pixels in use], flips=flips, window=window) if use else []
-            for (name, pixels), (small, logit) in zip(use, answers, strict=True):
-                mask, _ = gated(rule, small, enlarge(small, (pixels.shape[0], pixels.shape[1])), logit)
-                yield Answered(name, mask, float(rule.presence(np.array([logit], np.float32), small[None])[0]))
+        with source.telling(tell):
+            for first in range(0, len(source), _AT_ONCE):
+                rows = list(range(first, min(first + _AT_ONCE, len(source))))
+                read = _decoded(source, rows)
+                use = []
+                for row, pixels in zip(rows, read, strict=True):
+                    name = next(names_left)
+                    if isinstance(pixels, str):
+                        problem = f"{source.samples[row].name}: {pixels}"
+                        if not skip_unreadable:
+                            raise DataError(f"{problem}: mend it, or leave such images out with --skip-unreadable")
+                        tell(f"left out {problem}")
+                    else:
+                        use.append((name, pixels))
+                answers = run.answer([pixels for _, pixels in use], flips=flips, window=window) if use else []
+                for (name, pixels), (small, logit) in zip(use, answers, strict=True):
+                    mask, _ = gated(rule, small, enlarge(small, (pixels.shape[0], pixels.shape[1])), logit)
+                    yield Answered(name, mask, float(rule.presence(np.array([logit], np.float32), small[None])[0]))
 
 
 def short_names(source: SampleSet) -> list[str]:

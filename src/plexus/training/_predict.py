@@ -90,15 +90,16 @@ def _read(
     sets = [(spec, open_samples(spec, masks=False).scaled(record.data.white)) for spec in images]
     with bar("classifying", sum(len(samples) for _, samples in sets), progress) as step:
         for spec, samples in sets:
-            for i, sample in enumerate(samples.samples):
-                name = str(spec) if Path(spec).is_file() and len(samples) == 1 else str(Path(spec) / sample.name)
-                try:
-                    yield {"image": name}, samples.pixels(i)
-                except UnreadableError as error:
-                    if not skip_unreadable:
-                        raise DataError(f"{printable(name)}: {error}: replace it or leave it out") from None
-                    yield {"image": name, "error": str(error)}, None
-                step()
+            with samples.telling():
+                for i, sample in enumerate(samples.samples):
+                    name = str(spec) if Path(spec).is_file() and len(samples) == 1 else str(Path(spec) / sample.name)
+                    try:
+                        yield {"image": name}, samples.pixels(i)
+                    except UnreadableError as error:
+                        if not skip_unreadable:
+                            raise DataError(f"{printable(name)}: {error}: replace it or leave it out") from None
+                        yield {"image": name, "error": str(error)}, None
+                    step()
 
 
 def _unlike(pixels: NDArray[np.uint8], shape: Sequence[int], original: Sequence[float], *, grey: bool) -> list[str]:

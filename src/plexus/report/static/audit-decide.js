@@ -97,7 +97,7 @@ function save(asTable) {
   const sorted = [...decisions].sort(([a], [b]) => (a < b ? -1 : 1));
   const rows = sorted.map(([name, word]) => [name, classOf(word), classOf(word) === "relabel" ? word.slice(RELABEL.length) : ""]);
   const table = [["name", "decision", "label"], ...rows].map((row) => `${row.map(cell).join(",")}\r\n`).join("");
-  const text = asTable ? table : `${JSON.stringify({ format: 1, kind: "audit-decisions", decisions: Object.fromEntries(sorted) }, null, 1)}\n`;
+  const text = asTable ? table : `${JSON.stringify({ format: 1, kind: "audit-decisions", data: data.name, key: data.key, decisions: Object.fromEntries(sorted) }, null, 1)}\n`;
   const name = asTable ? data.file.replace(/\.json$/, ".csv") : data.file;
   const link = make("a", { download: name, href: URL.createObjectURL(new Blob([text], { type: asTable ? "text/csv" : "application/json" })) });
   link.click();
@@ -118,5 +118,7 @@ async function load(file) {
   changed();
   const here = new Set(images.map((image) => image.name));
   const other = given.filter(([name]) => !here.has(name)).length;
-  return tell(`Loaded ${plural(given.length, "decision")}${other ? `, ${whole(other)} of them on images of no pair here` : ""}.`);
+  const foreign = typeof found.key === "string" && found.key !== data.key; // the names agree, the images may not
+  const made = foreign ? `, made on other images (${found.data}) than those of ${data.name}` : "";
+  return tell(`Loaded ${plural(given.length, "decision")}${made}${other ? `, ${whole(other)} of them on images of no pair here` : ""}.`);
 }
