@@ -190,7 +190,7 @@ def made_of(rows: NDArray[Any], kind: str = "thumbnail") -> Fingerprints:
     digests = np.zeros((n, 32), np.uint8)
     digests[:, :8] = np.arange(n, dtype=np.int64).view(np.uint8).reshape(n, 8)
     return Fingerprints(
-        kind, tuple(map(str, range(n))), rows, digests, np.arange(n), np.full((n, 2), (HIGH, WIDE)),
+        kind, tuple(map(str, range(n))), rows, digests, digests[:, :16].copy(), np.full((n, 2), (HIGH, WIDE)),
         np.ones(n, bool), (), (None,) * n, (None,) * n,
     )  # fmt: skip
 
