@@ -36,7 +36,8 @@ def test_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
     assert one.data.counts["train"] % 2 == 0
     assert [e.epoch for e in one.epochs] == [e.epoch for e in two.epochs] == [0, 1, 2, 3]
     assert one.epochs[0].train_loss - one.epochs[-1].train_loss > 0.1  # it learns: equality says something
+    # sums are taken in another order, and what that changes grows from step to step, on some processors to 3e-4
     for ours, theirs in zip(one.epochs, two.epochs, strict=True):
-        assert theirs.train_loss == pytest.approx(ours.train_loss, abs=1e-4)
-        assert theirs.val_loss == pytest.approx(ours.val_loss, abs=1e-4)
+        assert theirs.train_loss == pytest.approx(ours.train_loss, abs=1e-3)
+        assert theirs.val_loss == pytest.approx(ours.val_loss, abs=1e-3)
     assert [e.kept for e in two.edges] == [e.kept for e in one.edges]

@@ -153,9 +153,7 @@ def rot_backend(x: Tensor, weight: Tensor, *, reduce: Reduction = "max", groups:
             "CPU, or on a GPU with Triton, can have it; use auto or bank; got "
             f"reduce={reduce!r}, kernels {tuple(weight.shape[2:])}, groups={groups}, {x.dtype} on {x.device}"
         )
-    # what is exported is to run where there is no plexus, and so without its operator
-    exported = torch.onnx.is_in_onnx_export() or torch.compiler.is_exporting()
-    return "taps" if able and wanted != "bank" and not exported else "bank"
+    return "taps" if able and wanted != "bank" and not torch.onnx.is_in_onnx_export() else "bank"
 
 
 def _transformed() -> bool:

@@ -313,6 +313,8 @@ def export_program(net: nn.Module, path: Path, in_shape: Sequence[int]) -> None:
         255 * torch.rand(3, *in_shape, generator=torch.Generator().manual_seed(0)),
     )
     program = torch.export.export(net, (torch.zeros(2, *in_shape),), dynamic_shapes=(images,))
+    if own := {n.target for n in program.graph.nodes if getattr(n.target, "namespace", "") == "plexus"}:
+        program = program.run_decompositions(torch._decomp.get_decompositions(own))  # it is to load without plexus
     content = io.BytesIO()
     torch.export.save(program, content)
     content.seek(0)
