@@ -314,7 +314,7 @@ def export_program(net: nn.Module, path: Path, in_shape: Sequence[int]) -> None:
     )
     program = torch.export.export(net, (torch.zeros(2, *in_shape),), dynamic_shapes=(images,))
     if own := {n.target for n in program.graph.nodes if getattr(n.target, "namespace", "") == "plexus"}:
-        program = program.run_decompositions(torch._decomp.get_decompositions(own))  # it is to load without plexus
+        program = program.run_decompositions(torch._decomp.get_decompositions([*own]))  # it is to load without plexus
     content = io.BytesIO()
     torch.export.save(program, content)
     content.seek(0)
