@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from plexus.experiments import speed
+from plexus.experiments import Job, Study, speed
 from plexus.experiments.statistics import Difference, mean_of, paired
 
 Summary = Mapping[str, Any]
@@ -13,6 +14,27 @@ Summary = Mapping[str, Any]
 SPEED = "% of the epochs"
 BEST = "best_val_accuracy"
 """Highest validation accuracy over the epochs: what the notes report, who chose by what they reported."""
+
+
+def again(
+    study: Study, names: Sequence[str], trial: Callable[[Job], dict[str, Any]],
+    *, name: str, question: str, seeds: int, quick: int = 1,
+) -> Study:  # fmt: skip
+    """Return a study of some variants of another one on seeds from 100 on, which that one never read.
+
+    Args:
+        study: the other one.
+        names: of the variants, the baseline first.
+        trial: in the module that says what is asked.
+        name, question: of the new study.
+        seeds: at `standard` and `full`.
+        quick: seeds at `quick`.
+    """
+    scales = {at: replace(s, seeds=quick if at == "quick" else seeds, first=100) for at, s in study.scales.items()}
+    return replace(
+        study, name=name, question=question, baseline=names[0], variants=tuple(map(study.variant, names)),
+        scales=scales, trial=trial,
+    )  # fmt: skip
 
 
 def entry(study: Summary, name: str) -> Mapping[str, Any]:

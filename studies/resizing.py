@@ -15,12 +15,12 @@ Cost: 70 seconds a training on one core at `standard`, 160 trainings; `quick` 4 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
-from plexus.experiments import Job, Study
+from plexus.experiments import Job
 
 from . import merging
+from .evidence import again
 
 
 def trial(job: Job) -> dict[str, Any]:
@@ -28,14 +28,7 @@ def trial(job: Job) -> dict[str, Any]:
     return merging.trial(job)
 
 
-STUDY: Study = replace(
-    merging.STUDY,
-    name="resizing",
-    question="Does it matter how connections resize their sources?",
-    variants=tuple(merging.STUDY.variant(name) for name in ("default", "nearest", "bilinear", "bicubic")),
-    scales={
-        name: replace(scale, seeds=1 if name == "quick" else 40, first=100)
-        for name, scale in merging.STUDY.scales.items()
-    },
-    trial=trial,
-)
+STUDY = again(
+    merging.STUDY, ("default", "nearest", "bilinear", "bicubic"), trial,
+    name="resizing", question="Does it matter how connections resize their sources?", seeds=40,
+)  # fmt: skip

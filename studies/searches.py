@@ -15,12 +15,12 @@ Cost: 3 seconds a trial on one core at `standard`, 99 trials; `quick` 2 seconds.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
-from plexus.experiments import Job, Study
+from plexus.experiments import Job
 
 from . import search
+from .evidence import again
 
 
 def trial(job: Job) -> dict[str, Any]:
@@ -28,15 +28,7 @@ def trial(job: Job) -> dict[str, Any]:
     return search.trial(job)
 
 
-STUDY: Study = replace(
-    search.STUDY,
-    name="searches",
-    question="Where does the wiring that gates choose stand in the ranking of all 315?",
-    baseline="gradient",
-    variants=(search.STUDY.variant("gradient"),),
-    scales={
-        name: replace(scale, seeds=1 if name == "quick" else 99, first=100)
-        for name, scale in search.STUDY.scales.items()
-    },
-    trial=trial,
-)
+STUDY = again(
+    search.STUDY, ("gradient",), trial,
+    name="searches", question="Where does the wiring that gates choose stand in the ranking of all 315?", seeds=99,
+)  # fmt: skip

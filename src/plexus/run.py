@@ -21,7 +21,7 @@ from plexus import report
 from plexus.data import Memory, SampleSet, in_memory, is_place, open_samples
 from plexus.errors import ConfigError, DataError, RunError, short
 from plexus.progress import whole
-from plexus.record import FitRecord
+from plexus.record import FitRecord, write_together
 from plexus.results import Probe, Results
 from plexus.training import MEMORY, FitConfig, declared, open_run, reprune
 from plexus.training import finished as is_finished
@@ -210,8 +210,7 @@ def probe(
     found = Probe(record)
     if out is not None:
         Path(out).mkdir(parents=True, exist_ok=True)
-        record.write(Path(out) / "rotation.json")
-        found.report(Path(out) / "rotation.html")
+        write_together(out, {"rotation.json": record.to_json(), "rotation.html": report.render(record)})
     return found
 
 

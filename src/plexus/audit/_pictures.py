@@ -12,7 +12,10 @@ from plexus.errors import DataError
 from plexus.record import AuditRecord
 
 SIDES = {700: 256, 1800: 160, 4000: 112}
-"""Up to how many pictures -> longer side in pixels, of larger images and of outlines: some 15 MB of photographs."""
+"""Up to how many pictures -> longer side in pixels, of larger images and of outlines.
+
+Of scans of 384 pixels that is 7 to 12 MB, of colour frames about twice as much.
+"""
 MOST = max(SIDES)
 """Images of the first pairs; a page with more would be too heavy to open."""
 COLOUR = (255, 196, 0, 255)

@@ -80,10 +80,8 @@ def _choose_groups(
     counts = np.zeros((len(rows), classes), np.int64)
     np.add.at(counts, (of, labels), 1)
     share = apportion(counts.sum(0).tolist(), total, low=low, spare=spare)
-    got, left = (
-        np.zeros(classes, np.int64),
-        (counts > 0).sum(0),
-    )  # images chosen, and groups that are not, of each class
+    got = np.zeros(classes, np.int64)  # images chosen, of each class
+    left = (counts > 0).sum(0)  # groups of each class that are not chosen
     chosen = np.zeros(len(rows), bool)
     order = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(int(stage),))).permutation(len(rows))
     for least in (False, True):  # first what brings the shares nearer, then one group of a class that has none
