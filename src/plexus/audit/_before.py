@@ -1,4 +1,4 @@
-"""What images that lie on each other show before the ground they share: the frames of a fixed camera, say."""
+"""Differences of images that lie on each other from the ground they share: what stands before a fixed camera, say."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PART = 512
 
 @dataclass(frozen=True, eq=False)
 class Before:
-    """What images of a group show before their common ground.
+    """Details of images of a group, and where something stands before their common ground.
 
     Args:
         details: of each image that shows something, on the ground of the first of the group, (M, 48 * 48).
@@ -42,7 +42,7 @@ class Before:
     place: I64
 
     def agreement(self, a: I64, b: I64) -> F64:
-        """How images agree where something stands before the ground in either, -1..1.
+        """Return how images agree where something stands before the ground in either, -1..1.
 
         Args:
             a, b: indices into `details`.
