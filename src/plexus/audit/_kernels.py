@@ -46,12 +46,13 @@ def close_sketches(asked, known, first, start, most, own, symmetric, rows, colum
         begin = first + i + 1 if symmetric else 0
         for block in range(begin, n, BLOCK):
             stop, fewest = min(BLOCK, n - block), np.uint64(256)
+            # parts that are counted from 0: an index that might be below it would need wrapping, and no vector does
+            one, two = known[0, block : block + stop], known[1, block : block + stop]
+            three, four = known[2, block : block + stop], known[3, block : block + stop]
             for k in range(stop):  # two loops: the first has no branch, and runs on vectors
-                j = block + k
                 bits[k] = (
-                    _popcount(known[0, j] ^ a0) + _popcount(known[1, j] ^ a1) + _popcount(known[2, j] ^ a2)
-                    + _popcount(known[3, j] ^ a3)
-                )  # fmt: skip
+                    _popcount(one[k] ^ a0) + _popcount(two[k] ^ a1) + _popcount(three[k] ^ a2) + _popcount(four[k] ^ a3)
+                )
                 fewest = min(fewest, bits[k])
             if fewest > most:
                 continue
