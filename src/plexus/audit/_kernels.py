@@ -65,6 +65,16 @@ def close_sketches(asked, known, first, start, most, own, symmetric, rows, colum
 
 
 @compiled(fastmath=True)
+def alike(one, two, a, b, least, out):
+    """Write for each pair whether the product of its vectors, one[a] and two[b], is at least so large."""
+    for t in range(len(a)):
+        x, y, product = one[a[t]], two[b[t]], np.float32(0)
+        for d in range(len(x)):
+            product += x[d] * y[d]
+        out[t] = product >= least
+
+
+@compiled(fastmath=True)
 def _sampled(image, v, u):
     """Sample an image between its pixels, bilinearly, and its derivatives by row and column.
 
