@@ -58,10 +58,11 @@ class _Near:
         """The pairs that are left of some images."""
         return np.unique(self._pair[self.edges(images)[0]])
 
-    def around(self, hub: int) -> tuple[I64, F64]:
+    def around(self, hub: int) -> tuple[I64, F64, int]:
         """Images that an image is near, those that these are near and so on, as long as they lie in its place.
 
-        The image itself is the first, then come those that it is near; and the maps from it into each.
+        The image itself is the first, then come those that it is near. Further the maps from it into each, and the
+        number of the first and those near it.
         """
         known, members, maps = np.array([hub]), [np.array([hub])], [np.array([IDENTITY.map], np.float64)]
         while len(members[-1]):
@@ -72,7 +73,7 @@ class _Near:
             known = np.concatenate([known, images])
             members.append(images)
             maps.append(into[new[first]])
-        return known, np.concatenate(maps)
+        return known, np.concatenate(maps), sum(map(len, members[:2]))
 
     def take(self, pairs: I64) -> None:
         """Take pairs away."""
@@ -101,8 +102,8 @@ def told_apart(rows: U8, found: Scored, verdict: Judged, false_pairs: float) -> 
     place = np.full(len(rows), -2, np.int64)
     while near.degree.max(initial=0) >= GROUP - 1:
         hub = int(near.degree.argmax())
-        members, maps = near.around(hub)
-        seen = before(rows[members], maps, 1 + int(near.degree[hub]))
+        members, maps, first = near.around(hub)
+        seen = before(rows[members], maps, first)
         place[members] = seen.place
         pairs = near.pairs(members)
         one, two = place[near.a[pairs]], place[near.b[pairs]]
