@@ -350,7 +350,7 @@ FIGURES: list[tuple[str, str, str, float | None, bool]] = [
     ("5,635 images 420x580: seconds", "memory/5635", "seconds", None, False),
     *(
         (f"{n:,} fingerprints: {what}", f"scale/{n}", part, target if n == 100_000 else None, low)
-        for n in (10_000, 30_000, 100_000)
+        for n in (10_000, 30_000, 100_000, 250_000)
         for what, part, target, low in (
             ("seconds", "seconds", 300, False),
             ("peak memory, GB", "bytes", 2e9, False),
