@@ -81,6 +81,10 @@ def test_a_threshold_that_was_given_is_told_as_such() -> None:
             {"doubt": "drawings"},
             "law of chance does not fit them, and of their pairs only exact copies are sure. Look at",
         ),
+        (
+            {"doubt": "ground"},
+            "Pairs that share their ground alone, as images of a fixed camera do, are listed and not",
+        ),
         ({"doubt": "likeness"}, "Most pairs that are listed and not sure come no nearer than mirror images do, by"),
         (
             {"threshold_from": "given", "doubt": "drawings"},
@@ -97,7 +101,7 @@ def test_the_page_says_which_threshold_was_used_and_what_is_sure(settings: dict[
     assert told in text
     assert ("may be 2 % false" in text) is (settings == {})
     assert ("mirror images of other images come" in text) is (
-        settings in ({}, {"doubt": "drawings"}, {"doubt": "likeness"})
+        settings in ({}, {"doubt": "drawings"}, {"doubt": "ground"}, {"doubt": "likeness"})
     )
 
 

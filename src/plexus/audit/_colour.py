@@ -15,6 +15,7 @@ from plexus.audit._near import NearDuplicates
 from plexus.audit._poses import F64, IDENTITY
 from plexus.audit._reduced import F32, I64, U8
 from plexus.audit._scan import SHARD, Cache, bar, pool
+from plexus.audit._scenes import without
 from plexus.data import SampleSet
 from plexus.errors import DataError, plural
 
@@ -63,15 +64,8 @@ def told_apart(
     note = f"{plural(int(other.sum()), 'pair')} of images that differ in their colours are not sure: look at them"
     return replace(
         near, sure=near.sure & ~other, expected=np.where(other, np.nan, near.expected), notes=(*near.notes, note),
-        scenes=tuple(_without(rows, near.a[other], near.b[other]) for rows in near.scenes),
+        scenes=without(near.scenes, near.a[other], near.b[other]),
     )  # fmt: skip
-
-
-def _without(scene: I64, a: I64, b: I64) -> I64:
-    """A scene without the images that differ in colour from the one that stands for it."""
-    hub = int(scene[0])
-    apart = {*b[a == hub].tolist(), *a[b == hub].tolist()}
-    return np.array([i for i in scene.tolist() if i not in apart], np.int64)
 
 
 def _chroma(

@@ -15,6 +15,7 @@ from plexus.audit._chance import Judged, certain, judged, law_of_few, mirrored
 from plexus.audit._chance import told as told_of_chance
 from plexus.audit._equal import ORDER, PLACE, equal, large_groups, told, without_copies
 from plexus.audit._fingerprint import Fingerprints
+from plexus.audit._ground import told_apart
 from plexus.audit._likeness import likeness
 from plexus.audit._poses import (
     F64,
@@ -27,7 +28,7 @@ from plexus.audit._reduced import F32, I64
 from plexus.audit._registration import Search, registered
 from plexus.audit._scan import bar
 from plexus.audit._scenes import told as told_of_scenes
-from plexus.audit._scenes import unlisted
+from plexus.audit._scenes import unlisted, without
 from plexus.audit._search import Candidates, approximate, exact, grouped, has_faiss, require_faiss
 from plexus.audit._threshold import (
     FALSE_PAIRS,
@@ -85,8 +86,9 @@ class NearDuplicates:
         unlisted: for each of these the number of its pairs that are not listed.
         compared: pairs that were looked at: aligned, in each pose that was tried; or vectors that were compared.
         doubt: where the law of chance does not say which pairs are sure, but for exact copies: ``drawings``, of which
-            so many come near that few can be copies; ``unknown``, where no pairs came near by chance. And ``likeness``,
-            where it says that most pairs that are listed come no nearer than mirror images of others do; else empty.
+            so many come near that few can be copies; ``unknown``, where no pairs came near by chance; ``ground``, of
+            which some share their ground alone, as images of a fixed camera do. And ``likeness``, where it says that
+            most pairs that are listed come no nearer than mirror images of others do; else empty.
 
     Example:
         >>> from plexus.audit import fingerprint
@@ -141,9 +143,12 @@ def near_duplicates(
     Thumbnails: sketches find candidates, in every pose that was asked for; these are aligned, and their detail is
     compared. Mirror images of others are as like an image as unrelated images are: their scores tell how many pairs
     of this set come as near by chance. A pair is sure where that is `false_pairs` at most, and listed up to 2 % of
-    what is found. Histograms: cosines, with a threshold from random pairs, see `estimate_threshold`. Embeddings:
-    cosines; the threshold, at most .4, is where as many pairs are expected as `false_pairs`, by the law that the
-    set's pairs follow; only exact copies are sure, as likeness is not a copy.
+    what is found. Where twelve images or more lie on each other and several show something before the ground they
+    share, pairs are sure only if they show the same there.
+
+    Histograms: cosines, with a threshold from random pairs, see `estimate_threshold`. Embeddings: cosines; the
+    threshold, at most .4, is where as many pairs are expected as `false_pairs`, by the law that the set's pairs
+    follow; only exact copies are sure, as likeness is not a copy.
 
     Of more than 8 exact copies one stands for all: it is searched, and each of the others is a pair with it alone. Of
     more than 32 images that all are nearly equal to one of them, as the frames of a still camera are, each is compared
@@ -239,8 +244,10 @@ def _registered(
     if not _all_sure(search, verdict):  # the law turned out stricter than it looked: no image stands for others
         search = registered(fingerprints, finder, searched_kinds, within, neighbours, progress, None)
         verdict = judged(fingerprints, search.pairs, chance, law, threshold, false_pairs, scene * 0 - 1)
+    found = search.pairs
+    verdict, shared = told_apart(fingerprints.copies.rows, found, verdict, false_pairs)
+    groups = without(search.scenes.groups, found.a[~verdict.sure], found.b[~verdict.sure])
     searched = time.monotonic()
-    found, groups = search.pairs, search.scenes.groups
     scores, same, expected, sure = verdict.scores, verdict.same, verdict.expected, verdict.sure
     limit, source = verdict.limit, verdict.source
     distance = np.where(same, 0, 1 - scores).astype(np.float32)
@@ -257,7 +264,7 @@ def _registered(
         same[near], limit, source, false_pairs, "all" if within is None else "group",
         histogram(1 - met.scores, 1 - scores.astype(np.float64), limit),
         (*told_of_scenes(groups, left, search.compared),
-         *told_of_chance(verdict),
+         *shared, *told_of_chance(verdict),
          *_notes(source, limit, _alike(fingerprints, len(near) + sum(left)), search.truncated, neighbours, 1.0)),
         {"calibration": calibrated - start, "search": searched - calibrated},
         expected[near], sure[near], tuple(KINDS[k] for k in found.kinds[near].tolist()), maps,

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plexus.audit._align import score
+from plexus.audit._before import agreeing
 from plexus.audit._equal import SEVERAL
 from plexus.audit._fingerprint import Fingerprints
 from plexus.audit._poses import F64, IDENTITY, KINDS, Finder, Found, Pose, composed, inverse, poses
-from plexus.audit._reduced import F32, I64
+from plexus.audit._reduced import F32, I64, Copies
 from plexus.audit._scan import bar
-from plexus.audit._scenes import NONE, Scenes, scenes
+from plexus.audit._scenes import NONE, Scenes, once, scenes
 
 GOOD = 0.85
 """A pair with this score is not tried in further poses."""
@@ -71,12 +72,15 @@ def registered(
             if pose is IDENTITY and certain is not None:
                 scene = scenes(fingerprints, finder.plain, met.a, met.b, certain)
                 number = scene.numbered(n)
+                more = [_agreeing(copies, rows) for rows in scene.groups]
                 if len(scene.a):
-                    scores, maps = score(copies, copies, scene.a, scene.b, tiled(pose, len(scene.a)))
-                    parts.append(_kept(scene.a, scene.b, scores, maps, pose.kind))
+                    a, b = once(np.concatenate([[scene.a, scene.b], *more], 1))
+                    scores, maps = score(copies, copies, a, b, tiled(pose, len(a)))
+                    parts.append(_kept(a, b, scores, maps, pose.kind))
+                    compared += len(a)
             met = _unknown(_apart(met, met.b, number), good, n)
-            found, more = _fewer(fingerprints, met, neighbours)
-            truncated, compared = max(truncated, more), compared + len(found.a)
+            found, further = _fewer(fingerprints, met, neighbours)
+            truncated, compared = max(truncated, further), compared + len(found.a)
             scores, maps = score(copies, copies, found.a, found.b, found.poses)
             parts.append(_kept(found.a, found.b, scores, maps, found.kind))
             good = np.union1d(good, (parts[-1].a * n + parts[-1].b)[parts[-1].scores >= GOOD])
@@ -89,7 +93,13 @@ def registered(
             inside = np.ones(len(b), bool) if within is None else (within[found.a] == within[b]) & (within[b] >= 0)
             maps = composed(maps, outer[found.b])
             parts.append(_kept(found.a[inside], b[inside], scores[inside], maps[inside], found.kind))
-    return Search(_best(parts, n), truncated, compared + len(scene.a), scene)
+    return Search(_best(parts, n), truncated, compared, scene)
+
+
+def _agreeing(copies: Copies, rows: I64) -> I64:
+    """Pairs of a scene, (2, P), that show the same before its ground, where anything stands there."""
+    hub = np.full(len(rows), rows[0])
+    return rows[agreeing(copies.rows[rows], score(copies, copies, hub, rows, tiled(IDENTITY, len(rows)))[1]).T]
 
 
 def tiled(pose: Pose, count: int) -> F64:

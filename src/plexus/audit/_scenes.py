@@ -92,9 +92,13 @@ def scenes(
         degree[rows] = -1
     groups.sort(key=lambda rows: int(rows.min()))
     pairs = [np.zeros((2, 0), np.int64), *(part for rows in groups for part in _looked_at(fingerprints, rows))]
-    first, second = np.concatenate(pairs, 1)
-    both = np.unique(np.stack([np.minimum(first, second), np.maximum(first, second)], 1), axis=0)
-    return Scenes(tuple(groups), both[:, 0], both[:, 1])
+    return Scenes(tuple(groups), *once(np.concatenate(pairs, 1)))
+
+
+def once(pairs: I64) -> tuple[I64, I64]:
+    """Pairs (2, P) as two columns, the smaller index first, each once."""
+    both = np.unique(np.sort(pairs, 0), axis=1)
+    return both[0], both[1]
 
 
 def _alike(vectors: F32, a: I64, b: I64) -> NDArray[np.bool_]:
@@ -117,6 +121,15 @@ def _looked_at(fingerprints: Fingerprints, rows: I64) -> list[I64]:
         i, j = np.triu_indices(len(some), 1)
         found.append(np.stack([some[i], some[j]]))
     return found
+
+
+def without(groups: Sequence[I64], a: I64, b: I64) -> tuple[I64, ...]:
+    """Scenes without the images that are, by the pairs given, not what stands for theirs."""
+    kept = []
+    for rows in groups:
+        hub = int(rows[0])
+        kept.append(rows[~np.isin(rows, np.concatenate([b[a == hub], a[b == hub]]))])
+    return tuple(rows for rows in kept if len(rows) > 1)
 
 
 def unlisted(groups: Sequence[I64], a: I64, b: I64) -> list[int]:

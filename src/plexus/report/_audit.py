@@ -165,6 +165,8 @@ def _chosen(used: AuditRecord.Settings) -> str:
         text += " Of the"
     text += f" sure pairs, {few} at most would be there by chance; only sure pairs are called contradictory, or leaks, "
     text += "and only these are cleaned."
+    if used.doubt == "ground":
+        return f"{text} Pairs that share their ground alone, as images of a fixed camera do, are listed and not sure."
     if used.doubt == "likeness":
         return f"{text} Most pairs that are listed and not sure come no nearer than mirror images do, by chance."
     listed = used.threshold_from == "data" and not used.doubt
