@@ -96,7 +96,9 @@ def evaluate(
     )  # fmt: skip
     pairs = _seen(folder, pairs, unseen, notes, tell)
     answers = _answers(opened, pairs, flips=flips, window=window)
-    parts = figures(answers, pairs, {each: [g] * len(pairs) for each, g in gates.items()}, kind, seed=config.seed)
+    parts = figures(
+        answers, pairs, {each: [g] * len(pairs) for each, g in gates.items()}, kind, seed=config.seed, notes=notes
+    )
     record = {
         "format": FORMAT,
         "kind": SEGMENT.name,
