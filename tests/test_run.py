@@ -207,6 +207,10 @@ def test_pruning_gives_a_smaller_run(run: plexus.Run, tmp_path: Path) -> None:
     assert before is not None
     assert after is not None
     assert after < before
+    was, now = run.results["final"], pruned.results["before"]
+    assert (now.label, now.accuracy, now.ci, now.parameters) == ("before pruning", was.accuracy, was.ci, was.parameters)
+    assert now.latency_ms is not None
+    assert pruned.results[1] is now
     assert len(pruned.predict(bars(5)[0])) == 5
 
 
@@ -359,6 +363,30 @@ def test_a_probe_of_a_run_scales_16_bit_images_as_its_training(tmp_path: Path) -
     assert run.record.data.white == 4095
     dark = {bits: plexus.probe(run, places[bits, 60], step=90, progress=False).record.models[0] for bits in (8, 12)}
     assert dark[12].curve == dark[8].curve
+
+
+def test_a_probe_of_a_run_sees_images_in_memory_as_predict_does(run: plexus.Run, tmp_path: Path) -> None:
+    images, labels = bars(40, seed=3)
+    for dark in (images, images / 4, images[labels == 7] / 2):  # 0..1, as the training; the last reach a half
+        truth = labels[: len(dark)]
+        found = plexus.probe([run, run.folder], dark, truth, step=90, mask=None, progress=False).record.models
+        sure = run.predict_proba(dark)[np.arange(len(dark)), (truth == 7).astype(int)]
+        for model in found:
+            assert model.curve.summary.groups["upright"].probability == pytest.approx(sure.mean(), abs=1e-5)
+    other = plexus.fit(images * 40, labels, out=tmp_path / "other", **OPTIONS | {"epochs": 1})
+    with pytest.raises(ConfigError, match=r"on different scales \(bars 0\.\.1, other 0.*40\): probe them one"):
+        plexus.probe([run, other], images, labels, progress=False)
+
+
+def test_a_probe_warns_of_images_on_another_scale_than_files_and_fits_them_as_predict(tmp_path: Path) -> None:
+    run = plexus.fit("digits", limit=60, epochs=1, width=8, progress=False, size=8, fit="crop", out=tmp_path / "run")
+    images, labels = load_digits().images[:20], load_digits().target[:20]  # 0..16
+    with pytest.warns(UserWarning, match=r"reach 16, those of the training were on the scale 0\.\.255"):
+        plexus.probe(run, images, labels, step=90, progress=False)
+    wide = np.pad(255 / 16 * images, ((0, 0), (0, 0), (0, 8)))
+    sure = run.predict_proba(wide)[np.arange(20), labels].mean()
+    found = plexus.probe(run, wide, labels, step=90, mask=None, progress=False).record.models[0]
+    assert found.curve.summary.groups["upright"].probability == pytest.approx(sure, abs=1e-5)
 
 
 def test_the_rotation_of_arrays_is_that_of_tensors() -> None:

@@ -172,7 +172,8 @@ def probe(
     Args:
         models: a `Run`, a run folder, an ``.onnx`` file, ``FILE.py:function``, a torch module, or a list of these.
         data: ``digits``, a folder or a hub id, whose test images are used; or images in memory as `fit` takes them, on
-            the scale that a module takes, which are all used; by default those that the first run was tested on.
+            the scale of the run's training or that a module takes, which are all used; by default those that the first
+            run was tested on.
         labels: one class per image, where data does not bring them; for a module, the number of its logit.
         out: a folder for `rotation.json` and the page `rotation.html`; nothing is written without one.
         progress: show a bar where stderr is a terminal.
@@ -198,7 +199,7 @@ def probe(
         raise ConfigError(f"probe: {short(strange)} is no model; give a Run, a run folder, a file or a torch module")
     if data is None:
         data = _tested_on(several[0])
-    images = data if is_place(data) or isinstance(data, Memory) else _labelled(in_memory(data, labels))
+    images = data if is_place(data) or isinstance(data, Memory) else _to_turn(several, data, labels)
     try:
         record = probe_models(given, images, progress=progress, command="plexus.probe(...)", **options)
     except TypeError as error:
@@ -214,15 +215,31 @@ def probe(
     return found
 
 
+def _as_run(model: Any) -> Run | None:
+    """The run that a model is of; None for files and modules."""
+    if isinstance(model, Run):
+        return model
+    return load(model) if isinstance(model, str | Path) and Path(model).is_dir() else None
+
+
+def _to_turn(models: Sequence[Any], data: Any, labels: Any) -> Memory:
+    """Images in memory on the scale of the runs' training, as `Run.predict` takes them; of none, on their own."""
+    runs = [run for model in models if (run := _as_run(model)) is not None]
+    scales = {run.scale: run for run in runs}
+    if len(scales) > 1:
+        usual = ", ".join(f"{run.folder.name} {_ends(scale)}" for scale, run in scales.items())
+        raise ConfigError(f"probe: the runs were trained on different scales ({usual}): probe them one at a time")
+    return _labelled(runs[0]._memory(data, labels) if runs else in_memory(data, labels))
+
+
+def _ends(scale: tuple[float, float] | None) -> str:
+    low, high = scale or (0, 255)
+    return f"{low:g}..{high:g}"
+
+
 def _tested_on(model: Any) -> Any:
     """The data of a run, for a probe that names none."""
-    run = (
-        model
-        if isinstance(model, Run)
-        else load(model)
-        if isinstance(model, str | Path) and Path(model).is_dir()
-        else None
-    )
+    run = _as_run(model)
     if run is None:
         raise ConfigError("probe: name the images, too: plexus.probe(model, images, labels)")
     if run.config.data != MEMORY:
@@ -499,17 +516,18 @@ class Run:
         return black + images / 255 * (white - black)
 
     def _samples(self, images: Any) -> SampleSet:
-        if is_place(images):
-            samples = open_samples(images, masks=False)
-        else:
-            memory = in_memory(images, scale=self.scale, trained=True, in_shape=self.in_shape)
-            samples = memory.samples
-            if self.config.data != MEMORY and 0 < memory.top <= DARK:  # the training was on files
-                warnings.warn(
-                    f"these images reach {memory.top:g}, those of the training were on the scale 0..255: bring them to "
-                    "it, or the answers mean nothing", stacklevel=3,
-                )  # fmt: skip
+        samples = open_samples(images, masks=False) if is_place(images) else self._memory(images).samples
         return samples.scaled(self.record.data.white or _WIDEST)
+
+    def _memory(self, images: Any, labels: Any = None) -> Memory:
+        """Take images in memory on the scale of the training, and warn where they most likely are on another."""
+        memory = in_memory(images, labels, scale=self.scale, trained=True, in_shape=self.in_shape)
+        if self.config.data != MEMORY and 0 < memory.top <= DARK:  # the training was on files
+            warnings.warn(
+                f"these images reach {memory.top:g}, those of the training were on the scale 0..255: bring them to it, "
+                "or the answers mean nothing", stacklevel=4,
+            )  # fmt: skip
+        return memory
 
 
 def _own_labels(images: Any) -> list[str]:

@@ -57,7 +57,8 @@ def test_squares(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
 def test_shields(capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(said(capsys, "shields", "1", "1", "5", "--json"))
     assert (found["damage"], found["pairs"], found["optimal_pairs"]) == (6, [[2, 3], [3, 2]], 2)
-    assert "1 less" in said(capsys, "shields", "1", "2", "5")
+    told = said(capsys, "shields", "1", "2", "5")
+    assert "  3 shields, 1 warrior\nfloor(M/2G): 2 shields, 1 warrior, damage 2, 1 less" in told
     assert "does not buy one of each" in said(capsys, "shields", "3", "3", "5")
     assert "and 1 more" in said(capsys, "shields", "1", "1", "5", "--show", "1")
     assert said(capsys, "shields", "--losses", "1").startswith("G=2 W=1 M=3: best 1 by ((1, 1),)")

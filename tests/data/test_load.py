@@ -407,7 +407,7 @@ def test_batches_from_anywhere_take_the_shape_of_a_model(tmp_path: Path) -> None
         assert [s.name for s, _ in rows[3:7]] == [
             f"{folder}/b/000.png",
             f"{folder}/b/001.png",
-            "001.png",
+            f"{folder}/b/001.png",
             "digits/row 0",
         ]
         assert [s.label for s, _ in rows[3:7]] == ["b", "b", None, "0"]

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from plexus.errors import ConfigError, RunError, TrainingError
-from plexus.experiments import Progress, Scale, Study, Variant, failures, records, run, stale
+from plexus.experiments import Job, Progress, Scale, Study, Variant, failures, records, run, stale
 from tests.experiments.toy import STUDY, toy
 
 GOOD, BAD = Variant("none", {"gain": 0}), Variant("bad", {"gain": 0, "fault": "raise"})
@@ -73,6 +73,22 @@ def test_a_record_says_what_it_is_and_holds_plain_values(tmp_path: Path) -> None
     assert record["metrics"]["test_accuracy"] == pytest.approx(81 + sum(record["metrics"]["drawn"]), abs=1e-12)
     assert record["versions"]["torch"].startswith(torch.__version__.partition("+")[0])
     assert str(tmp_path) not in text
+
+
+def test_a_trial_may_return_arrays_and_tensors(tmp_path: Path) -> None:
+    def trial(job: Job) -> dict[str, Any]:
+        curve = torch.tensor([1.0, 0.5, float("nan")], requires_grad=True)
+        return {
+            "test_accuracy": np.float32(50),
+            "train_loss": np.array([2.0, 1.0]),
+            "val_loss": curve,
+            "grid": np.eye(2),
+        }
+
+    run(replace(STUDY, trial=trial), scale="quick", seeds=1, results=tmp_path)
+    found = {"train_loss": [2.0, 1.0], "val_loss": [1.0, 0.5, None], "grid": [[1.0, 0.0], [0.0, 1.0]]}
+    for record in records(tmp_path, STUDY, "quick"):
+        assert record.metrics == {"test_accuracy": 50.0} | found
 
 
 def test_paired_seeds_give_every_variant_the_same_randomness(tmp_path: Path) -> None:

@@ -272,9 +272,10 @@ def test_copies_and_files_carry_everything(merge: str) -> None:
     assert torch.equal(other(x), net(x))
 
 
-@pytest.mark.parametrize("merge", ["sum", "concat"])
+@pytest.mark.parametrize("merge", ["sum", "max", "concat", "squeeze", "mix"])
 def test_it_exports_whole(merge: str) -> None:
-    net = supernet(merge=merge).eval()
+    share: dict[str, Any] = {"share": 4} if merge == "mix" else {}
+    net = supernet(merge=merge, **share).eval()
     batch = torch.export.Dim("batch", min=1, max=64)
     program = torch.export.export(net, (images(net),), dynamic_shapes={"x": {0: batch}})
     x = images(net, count=5, seed=9)

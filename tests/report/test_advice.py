@@ -126,6 +126,22 @@ def test_a_finding_says_its_figures_and_a_remedy(case: str) -> None:
     assert next_steps(record)[0].replace("\u202f", " ").partition("`")[0] in shown
 
 
+def test_what_pruning_cost_comes_first_and_alone() -> None:
+    before = {"name": "before", "accuracy": 0.95, "ci": [0.935, 0.962]}
+    worse = {"accuracy": 0.4, "ci": [0.37, 0.43], "train_accuracy": 0.41}
+    (step,) = next_steps(run(final=worse, controls=[before]), plain=True)
+    assert step == (
+        "Pruning cost 55.0 points (95.0 % of the test images right before, 40.0 % now): take a larger budget "
+        "(`--keep 0.7`), or let a fit cut to this one while it learns (`plexus fit photos --keep 0.5 --epochs 24`)."
+    )
+    config = {"keep": None, "max_params": 1_500_000, "epochs": 60}
+    (step,) = next_steps(run(final=worse, controls=[before], config=config))
+    assert "(`--max-params 3000000`)" in step
+    assert step.endswith("(`plexus fit photos --max-params 1500000 --epochs 60`).")
+    as_good = {"accuracy": 0.945, "ci": [0.93, 0.957]}
+    assert next_steps(run(final=as_good, controls=[before])) == next_steps(run(final=as_good))
+
+
 def test_other_runs_do_not_find_the_same() -> None:
     """Each case is found in its own run alone, but for those that go together."""
     together = {"rising fast": {"rising"}, "never": {"weakest"}}

@@ -35,6 +35,9 @@ def test_the_verdict_is_one_sentence_with_names_and_effects(made: str) -> None:
     listed = ", ".join(f"{name} (+{effect:.1f})" for name, effect in effects.items())
     assert f"Against baseline ({SUMMARY['variants'][0]['mean']:.1f}): higher: {listed}." in said(made)
     assert "20 of 20 trials" in said(made)
+    more = said(page(STUDY, make_records(STUDY, seeds=7)))  # than the scale has
+    assert "28 trials" in more
+    assert "of 20 trials" not in more
     assert f"lower: norm_conv ({MINUS}" in said(page(STUDY, make_records(STUDY, effect=-2.0)))
     assert "nothing to compare yet" in said(page(STUDY, [], "standard"))
 

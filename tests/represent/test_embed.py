@@ -50,6 +50,28 @@ def test_images_files_and_sets_go_into_one_table(trained: Path, shapes: Path, tm
     assert rows[0]["path"].startswith("digits/")
 
 
+def test_each_path_leads_to_its_image(trained: Path, shapes: Path, tmp_path: Path) -> None:
+    files = [shapes / "bar" / "03.png", shapes / "disc" / "03.png"]
+    manifest = tmp_path / "list.csv"
+    manifest.write_text("path\n" + "\n".join(f"{shapes}/{name}/01.png" for name in ("bar", "disc")))
+    embed(trained, [*files, manifest, f"{shapes}/tee/"], tmp_path / "z.parquet")
+    paths = pq.read_table(tmp_path / "z.parquet").column("path").to_pylist()
+    assert paths[:2] == list(map(str, files))
+    assert "//" not in "".join(paths)
+    assert all(Path(path).is_file() for path in paths)
+    assert len(set(paths)) == len(paths)
+    assert search(trained, files[0], files)["found"][0]["path"] == str(files[0])
+
+
+def test_one_place_may_be_given_alone(trained: Path, shapes: Path, tmp_path: Path) -> None:
+    for place in (shapes / "bar", f"{shapes}/bar"):
+        table = embed(trained, place, tmp_path / f"{type(place).__name__}.parquet")
+        assert pq.read_table(table).equals(pq.read_table(embed(trained, [place], table.with_suffix(".pq"))))
+        whole = search(trained, shapes / "bar" / "00.png", place)
+        assert whole == search(trained, shapes / "bar" / "00.png", [place])
+        assert search(trained, shapes / "bar" / "00.png", table)["images"] == whole["images"]
+
+
 def test_colours_and_sizes_are_made_to_fit(trained: Path, tmp_path: Path) -> None:
     grey = shape("disc", 3)
     Image.fromarray(grey).save(tmp_path / "grey.png")

@@ -86,16 +86,31 @@ def test_a_picture_of_the_way_to_another_image(three: Path, shapes: Path, tmp_pa
     assert np.array_equal(row[0], np.asarray(Image.open(first)))
     assert np.array_equal(row[-1], np.asarray(Image.open(other)))
     entry = read_record(three / "record.json")["variations"][0]
-    assert entry | {"kind": "interpolation", "image": "02.png", "to": "03.png", "steps": 3} == entry
+    assert entry | {"kind": "interpolation", "image": "bar/02.png", "to": "tee/03.png", "steps": 3} == entry
     assert entry["picture"].startswith("data:image/png;base64,")
     assert vary(three, first, to=other).name == "02-03.png"
+
+
+def test_no_picture_takes_the_place_of_another(three: Path, shapes: Path, tmp_path: Path) -> None:
+    images = [shapes / name / "02.png" for name in ("bar", "tee", "disc")]
+    made = [vary(three, image, steps=3) for image in images]
+    assert [path.name for path in made] == ["02.png", "02-2.png", "02-3.png"]
+    assert len({path.read_bytes() for path in made}) == 3
+    assert [vary(three, image, steps=3) for image in images] == made  # the same again is the same file
+    shown = [entry["image"] for entry in read_record(three / "record.json")["variations"]]
+    assert shown[:3] == ["disc/02.png", "tee/02.png", "bar/02.png"]
+    kept = tmp_path / "mine.png"
+    kept.write_bytes(b"mine")
+    with pytest.raises(RunError, match=r"mine\.png: exists and is not overwritten; name another file with --out"):
+        vary(three, images[0], out=kept)
+    assert kept.read_bytes() == b"mine"
 
 
 def test_the_record_keeps_the_newest(three: Path, shapes: Path) -> None:
     for i in range(14):
         vary(three, shapes / "bar" / f"{i:02}.png", directions=1, steps=3)
     names = [entry["image"] for entry in read_record(three / "record.json")["variations"]]
-    assert names == [f"{i:02}.png" for i in range(13, 1, -1)]
+    assert names == [f"bar/{i:02}.png" for i in range(13, 1, -1)]
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".webp", ".PNG"])

@@ -1,6 +1,7 @@
 """The gate: its rule is the best there is for known chances, and what it learns comes from the images it is shown."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy.special import expit, logit
 from plexus.errors import ConfigError
 from plexus.metrics import dice, dice_summary
 from plexus.segment.gate import Gate, best_cut, calibrate, choose_gate, dice_line, evidence, promise
+from plexus.segment.measure import Measured, outdone
 
 
 def world(n: int, seed: int, *, scale: float = 1.0, shift: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -218,3 +220,20 @@ def test_what_cannot_choose_is_refused() -> None:
 def test_what_no_gate_says_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="expected a kind and finite numbers"):
         Gate.from_dict(Gate().to_dict() | change)
+
+
+def test_a_gate_that_another_beats_on_the_same_images_is_told() -> None:
+    def gate(scores: Sequence[float]) -> Measured:
+        nothing = np.zeros(len(scores))
+        return Measured(np.array(scores), nothing > 0, nothing, nothing, nothing > 0, nothing)
+
+    none, expected = [0.9, 0.8] * 10, [0.9, 0.4] * 10
+    told = outdone({"none": gate(none), "expected": gate(expected)}, "expected", [None] * 20, seed=0)
+    assert told is not None
+    assert told.startswith("the gate none scores 0.200 more Dice than expected (0.")
+    assert told.endswith("the gate that was chosen: --gate none of predict, evaluate and submit uses it")
+    assert outdone({"none": gate(none), "expected": gate(expected)}, "none", [None] * 20, seed=0) is None
+    once = gate([0.9, 0.4, *none[2:]])  # by one image alone: chance may do that
+    assert outdone({"none": gate(none), "expected": once}, "expected", [None] * 20, seed=0) is None
+    few = [str(i % 9) for i in range(20)]  # patients
+    assert outdone({"none": gate(none), "expected": gate(expected)}, "expected", few, seed=0) is None

@@ -95,6 +95,17 @@ def test_one_name_for_two_images(crossed: Path, tmp_path: Path) -> None:
         predict(crossed, [images / "a.png", images / "a.bmp"], tmp_path / "masks")
 
 
+def test_one_place_may_be_given_alone(crossed: Path, tmp_path: Path) -> None:
+    images = bare(tmp_path / "new", {"a.png": 32, "b.png": 40})
+    listed = {path.name: path.read_bytes() for path in predict(crossed, [images], tmp_path / "listed").iterdir()}
+    lengths = submit(crossed, [images], tmp_path / "listed.csv").read_text()
+    places: tuple[str | Path, ...] = (images, str(images))
+    for i, place in enumerate(places):
+        alone = predict(crossed, place, tmp_path / f"{i}")
+        assert {path.name: path.read_bytes() for path in alone.iterdir()} == listed
+        assert submit(crossed, place, tmp_path / f"{i}.csv").read_text() == lengths
+
+
 def test_an_unfinished_run_is_told(crossed: Path, tmp_path: Path) -> None:
     images = bare(tmp_path / "new", {"a.png": 32})
     for name in ("config.yaml", "record.json"):
@@ -134,6 +145,17 @@ def test_other_data_is_measured(crossed: Path, tmp_path: Path) -> None:
     assert [line["fold"] for line in record["images"]] == [None] * 6
     assert record["gates"] == read_record(crossed / "record.json")["gates"]
     assert told == []
+
+
+def test_groups_of_the_run_may_be_left_out(crossed: Path, tmp_path: Path) -> None:
+    other = write_discs(tmp_path / "other", 6, first=40)
+    with pytest.raises(DataError) as told:
+        evaluate(crossed, other, out=tmp_path / "out", group_from=r"ward\d+")
+    assert str(told.value).endswith(": mend the pattern, or give '' for no groups")
+    assert r"--group-from ward\d+ matches no file name" in str(told.value)
+    record = evaluate(crossed, other, out=tmp_path / "out", group_from="")
+    assert [line["group"] for line in record["images"]] == [None] * 6
+    assert (record["data"]["groups"], record["config"]["group_from"]) == (None, "")
 
 
 def test_figures_and_page_come_together_or_not_at_all(crossed: Path, tmp_path: Path) -> None:

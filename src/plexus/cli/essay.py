@@ -15,7 +15,7 @@ from cyclopts import App, Parameter
 
 from plexus.cli._options import DATA, OUTPUT, Json, Seed
 from plexus.cli._show import print_json
-from plexus.errors import ConfigError, one_line
+from plexus.errors import ConfigError, one_line, plural
 from plexus.essays import EssayError
 
 F = TypeVar("F", bound=Callable[..., None])
@@ -158,13 +158,17 @@ def shields(
     lines = ["most damage 0: the money does not buy one of each"]
     if army.damage:
         lines = [f"most damage {army.damage}, in {ways} way{'s' * (ways > 1)}"]
-        lines += [f"  {x} shields, {y} warriors" for x, y in army.pairs[:show]]
+        lines += [f"  {_army(x, y)}" for x, y in army.pairs[:show]]
         lines += [f"  and {ways - show} more; see --show"] if ways > show else []
-    rule = f"floor(M/2G): {army.rule[0]} shields, {army.rule[1]} warriors, damage {army.rule_damage}"
+    rule = f"floor(M/2G): {_army(*army.rule)}, damage {army.rule_damage}"
     lines.append(f"{rule}, {lost} less" if lost else f"{rule}, as good")
 
     raw = asdict(army) | {"optimal_pairs": ways, "pairs": army.pairs[:show]}
     _answer(raw, lines, as_json, picture, lambda pictures: pictures.shields(g, w, m, army))
+
+
+def _army(shields: int, warriors: int) -> str:
+    return f"{plural(shields, 'shield')}, {plural(warriors, 'warrior')}"
 
 
 @_command

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from lazy_loader import attach
 
 from plexus.data._decode import UnreadableError, decode
-from plexus.data._memory import Memory, channels_first, in_memory, is_place, samples_of
+from plexus.data._memory import Memory, channels_first, in_memory, is_place, places, samples_of
 from plexus.data._open import open_samples
 from plexus.data._pixels import COLOURLESS, data_uri, resize_image, resize_mask, stack, to_shape
 from plexus.data._samples import Look, Sample, SampleSet
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from plexus.data._augment import Augmentation, augment, augment_pair, warp
     from plexus.data._batches import EpochSampler, loader
     from plexus.data._load import load
-    from plexus.data._read import read_batches, read_image
+    from plexus.data._read import located, read_batches, read_image
     from plexus.data._segmentation import SegmentationDataset, load_segmentation
 
 # What needs torch is loaded when it is first used: an audit needs none.
@@ -34,13 +34,13 @@ __getattr__, _, __all__ = attach(
         "_augment": ["Augmentation", "augment", "augment_pair", "warp"],
         "_batches": ["EpochSampler", "loader"],
         "_load": ["load"],
-        "_read": ["read_batches", "read_image"],
+        "_read": ["located", "read_batches", "read_image"],
         "_segmentation": ["SegmentationDataset", "load_segmentation"],
     },
 )
 __all__ += [
     "COLOURLESS", "Look", "Memory", "Sample", "SampleSet", "UnreadableError", "channels_first", "data_uri", "decode",
-    "in_memory", "is_place", "open_samples", "resize_image", "resize_mask", "samples_of", "stack", "to_shape",
+    "in_memory", "is_place", "open_samples", "places", "resize_image", "resize_mask", "samples_of", "stack", "to_shape",
 ]  # fmt: skip
 
 

@@ -69,6 +69,19 @@ def is_place(data: Any) -> bool:
     return isinstance(data, str | Path)
 
 
+def places(data: Any) -> list[Any]:
+    """Return places as a list, where one may be given alone.
+
+    Args:
+        data: a place as for `is_place`, or several.
+
+    Example:
+        >>> places("photos"), places(["cat.png", "dog.png"])
+        (['photos'], ['cat.png', 'dog.png'])
+    """
+    return [data] if is_place(data) else list(data)
+
+
 def samples_of(data: Any, labels: Any = None) -> SampleSet:
     """Return whatever holds images as a set of samples.
 

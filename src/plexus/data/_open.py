@@ -44,7 +44,7 @@ def open_samples(
     Args:
         spec: ``digits``, a folder, a CSV or parquet file, an image, or a hub id such as ``uoft-cs/cifar10``.
         group_from: a regular expression searched for in each file name (in the whole path below the folder where it
-            holds a slash); its first group, or all it matches, names the image's group.
+            holds a slash); its first group, or all it matches, names the image's group. An empty one makes no groups.
         label: the column of the classes, in a table.
         mask_suffix: what the name of a mask adds to that of its image.
         masks: True where every image must have one, False to leave them aside, None to take what there is.
@@ -224,6 +224,8 @@ def _with_groups(
     entries: Sequence[Entry], where: str, layout: str, pattern: str | None, notes: list[str]
 ) -> list[Entry]:
     names = [entry.sample.name for entry in entries]
+    if pattern == "":
+        return list(entries)
     if pattern is None:
         matches = [_KAGGLE.fullmatch(PurePosixPath(name).stem) for name in names] if layout == "pairs" else [None]
         if not all(matches):
@@ -240,7 +242,8 @@ def _with_groups(
         if len(strangers) == len(entries):
             first = printable(names[0])
             raise DataError(
-                f"{where}: --group-from {pattern!r} matches no file name, such as {first}: mend the pattern"
+                f"{where}: --group-from {printable(pattern)} matches no file name, such as {first}: mend the pattern, "
+                "or give '' for no groups"
             )
         if strangers:
             notes.append(f"{counted(strangers, 'image')} with no group: --group-from does not match the name")

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from plexus.data._decode import Pixels, UnreadableError, decode, quiet
+from plexus.data._memory import places
 from plexus.data._open import open_samples
 from plexus.data._pixels import Fit, Size, stack, to_shape
 from plexus.data._samples import Sample, SampleSet
@@ -64,8 +65,28 @@ def read_image(path: str | Path, in_shape: Sequence[int], *, fit: Fit = "squash"
     return torch.from_numpy(to_shape(np.asarray(decode(path, white=white)), in_shape, fit))
 
 
+def located(spec: str | Path, samples: SampleSet, sample: Sample) -> str:
+    """Return where an image of a place is, as the user reaches it: the path of a file, or a row of a table.
+
+    Args:
+        spec: the place, as it was named.
+        samples: the set that was found there.
+        sample: one of its images.
+
+    Example:
+        >>> from plexus.data import open_samples
+        >>> digits = open_samples("digits")
+        >>> located("digits", digits, digits.samples[3])
+        'digits/row 3'
+    """
+    place = Path(spec)
+    if place.is_file() and samples.layout != "parquet":  # one image, or a manifest, which names files beside itself
+        place = place.parent
+    return str(place / sample.name)
+
+
 def read_batches(
-    specs: Sequence[str | Path | SampleSet],
+    specs: str | Path | Sequence[str | Path | SampleSet],
     in_shape: Sequence[int],
     *,
     batch_size: int = 256,
@@ -76,8 +97,8 @@ def read_batches(
     """Read every image of some files, folders, tables or data sets into a model's shape, a batch at a time.
 
     Args:
-        specs: image files, folders of them, CSV or parquet tables, ``digits``, hub ids, or sets of samples: see
-            `open_samples`.
+        specs: an image file, folder of images, CSV or parquet table, ``digits``, hub id, or several of these, or of
+            sets of samples: see `open_samples`.
         in_shape: channels (1 or 3), rows, columns.
         batch_size: images in a batch, at most.
         skip_unreadable: leave out images that cannot be read.
@@ -85,7 +106,7 @@ def read_batches(
         white: of 16-bit images, as in the training data; by default that of each set.
 
     Returns:
-        Batches of samples, their names preceded by the folder or data set, and pixels: uint8, (N, C, H, W).
+        Batches of samples, their names as `located` says, but in sets of samples, and pixels: uint8, (N, C, H, W).
 
     Raises:
         DataError: nothing there, or an image that cannot be read.
@@ -96,23 +117,21 @@ def read_batches(
         >>> samples[0].name, samples[0].label, images.shape
         ('digits/row 0', '0', torch.Size([4, 3, 8, 8]))
     """
+    specs = places(specs)
     if not specs:
         raise ConfigError("name at least one image, folder or data set")
     channels, height, width = in_shape
     how: dict[str, Any] = {"skip_unreadable": skip_unreadable, "progress": False, "fit": fit}
     for spec in specs:
-        if isinstance(spec, SampleSet):
-            samples, prefix = spec, ""
-        else:
-            samples, prefix = open_samples(spec, masks=False), "" if Path(spec).is_file() else f"{spec}/"
-        samples = samples.scaled(white)
+        own = isinstance(spec, SampleSet)
+        samples = (spec if isinstance(spec, SampleSet) else open_samples(spec, masks=False)).scaled(white)
         with samples.telling():
             for start in range(0, len(samples), batch_size):
                 rows = np.arange(start, min(start + batch_size, len(samples)))
                 pixels, kept, _ = read_all(samples, rows, (height, width), channels, **how)
                 if pixels:
                     named = (samples.samples[i] for i in kept.tolist())
-                    batch = tuple(replace(sample, name=f"{prefix}{sample.name}") for sample in named)
+                    batch = tuple(named if own else (replace(s, name=located(spec, samples, s)) for s in named))
                     yield batch, torch.from_numpy(stack(pixels, channels))
 
 

@@ -141,7 +141,9 @@ def _in_tiles(weight: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 def _check(sources: Sequence[Tensor], weight: Tensor, mask: Tensor) -> None:
     """Refuse what the loops, which work on addresses, must never see."""
     shapes = [tuple(x.shape) for x in sources]
-    if len({(len(s), s[0], *s[2:]) for s in shapes}) != 1 or not 3 <= len(shapes[0]) <= 5:
+    ends = [(*s[:1], *s[2:]) for s in shapes]
+    # compared, not hashed: while a program is exported, the number of images is a symbol
+    if not shapes or any(end != ends[0] for end in ends) or not 3 <= len(shapes[0]) <= 5:
         raise ConfigError(f"mix: expected sources of one batch and spatial size, (N, C, *spatial) each, got {shapes}")
     total = sum(s[1] for s in shapes)
     if weight.dim() != 2 or mask.dim() != 2 or weight.shape[1] != total or mask.shape[1] != total:

@@ -259,7 +259,7 @@ def to_json(parts: Mapping[str, Any]) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return the same value in JSON's own types; scalars of numpy and torch give their number, NaN and infinity None.
+    """Return the same value in JSON's own types: arrays and tensors as their numbers, NaN and infinity as None.
 
     Args:
         value: anything; what JSON has no type for, such as a path, becomes text.
@@ -268,6 +268,8 @@ def plain(value: Any) -> Any:
         >>> plain({"size": (1, 2), "rate": float("inf"), "file": Path("a")})
         {'size': [1, 2], 'rate': None, 'file': 'a'}
     """
+    if hasattr(value, "tolist"):
+        value = value.tolist()
     value = _scalar(value)
     if isinstance(value, Part):
         parts = {name: plain(part) for name, part in value}  # what was never set, nor filled in place, is not written

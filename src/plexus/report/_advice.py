@@ -9,7 +9,7 @@ from statistics import fmean
 from plexus.record import FitRecord
 from plexus.report._fit_charts import phase_of
 from plexus.report._fit_classes import Recognition, never_right, quoted, recognitions
-from plexus.report._formatting import MINUS, THIN, count, decimal, duration, percent, plural, points, times
+from plexus.report._formatting import PLAIN, count, decimal, duration, percent, plural, points, times
 
 FEW = 20
 """Training images of a class, below which it can hardly be learned."""
@@ -21,8 +21,8 @@ SAME_TIME = 1.15
 """Two times that are further apart are not the same, however they were to be."""
 KNOWN = 0.03
 """Half an interval of the accuracy, above which the test images are few."""
-PLAIN = str.maketrans({THIN: " ", MINUS: "-", "\u2013": "-", "\u00d7": "x", "\u201c": "'", "\u201d": "'"})
-"""Letters that a terminal may not have, and what stands for them."""
+BUDGETS = ("keep", "max_params", "max_macs", "max_ms", "max_kb", "fan_in")
+"""Options of which one says how much of a net is left."""
 Finding = Callable[[FitRecord, FitRecord.Result], str | None]
 
 
@@ -46,7 +46,7 @@ def next_steps(record: FitRecord, *, plain: bool = False) -> list[str]:
     final = record.result("final")
     if final is None:
         return ["No net was tested in this run, so its figures say nothing yet."]
-    if early := _unlearned(record, final):
+    if early := _pruned(record, final) or _unlearned(record, final):
         return [early.translate(PLAIN) if plain else early]
     steps = [text for find in FINDINGS if (text := find(record, final)) is not None] or [_nothing(record)]
     return [step.translate(PLAIN) for step in steps] if plain else steps
@@ -61,6 +61,21 @@ def _unlearned(record: FitRecord, final: FitRecord.Result) -> str | None:
         f"Only {percent(final.train_accuracy)} of the training images themselves are right after "
         f"{plural(epochs, 'epoch')}: the net has hardly begun to learn, so nothing else can be told; {USUAL} are usual "
         f"(`plexus fit --epochs {USUAL}`)."
+    )
+
+
+def _pruned(record: FitRecord, final: FitRecord.Result) -> str | None:
+    """Accuracy that cutting a trained net further has cost: whatever else is wrong with this net comes of that."""
+    before = record.result("before")
+    ends = difference(final, before) if before is not None else None
+    if before is None or ends is None or ends[1] >= 0:
+        return None
+    cost = points((before.accuracy or 0.0) - (final.accuracy or 0.0)).lstrip("+")
+    epochs = max(USUAL, int(record.config.get("epochs") or 0))
+    return (
+        f"Pruning cost {cost} ({percent(before.accuracy)} of the test images right before, {percent(final.accuracy)} "
+        f"now): take a larger budget ({_larger(record)}), or let a fit cut to this one while it learns "
+        f"(`plexus fit {_images(record)} {_budget(record)} --epochs {epochs}`)."
     )
 
 
@@ -209,10 +224,18 @@ def _cutting(record: FitRecord, final: FitRecord.Result) -> str | None:
     return f"{text}: a larger budget ({_larger(record)}) keeps more." if text else None
 
 
+def _budget(record: FitRecord) -> str:
+    """The option that says how much of the net was left."""
+    for name in BUDGETS:
+        if (value := record.config.get(name)) is not None:
+            return f"--{name.replace('_', '-')} {value}"
+    return "--keep"
+
+
 def _larger(record: FitRecord) -> str:
     """The option that gives the net more room than it had."""
     config = record.config
-    for name in ("max_params", "max_macs", "max_ms", "max_kb", "fan_in"):
+    for name in BUDGETS[1:]:
         if config.get(name) is not None:
             return f"`--{name.replace('_', '-')} {2 * config[name]}`"
     keep = config.get("keep") or record.plan.channels

@@ -14,6 +14,8 @@ THIN = "\u202f"  # narrow no-break space, between a number and its unit
 MINUS = "\u2212"
 NONE = "\u2013"  # stands where nothing was measured
 Interval = Sequence[float | None] | None
+PLAIN = str.maketrans({THIN: " ", MINUS: "-", "\u2013": "-", "\u00d7": "x", "\u201c": "'", "\u201d": "'"})
+"""Letters that a terminal may not have, and what stands for them."""
 
 
 def percent(fraction: float | None) -> str:

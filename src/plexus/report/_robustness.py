@@ -31,7 +31,7 @@ from plexus.report._charts import to_svg as drawn
 from plexus.report._formatting import (
     MINUS,
     NONE,
-    THIN,
+    PLAIN,
     count,
     decimal,
     duration,
@@ -108,7 +108,8 @@ def rotation_lines(record: RobustnessRecord | Mapping[str, Any]) -> list[str]:
             ends = "..".join(f"{100 * end:.1f}" for end in whole.ci or ())
             figures = f"{percent(whole.accuracy):>9}{ends:>15}{percent(whole.same):>11}"
             lines.append(f"{name:<{wide}}  {'0, no mask':<13}{figures}")
-    return [*lines, *(printable(text.replace(THIN, " ")) for text in masking(found))]
+    lines = [line.translate(PLAIN) for line in lines]
+    return [*lines, *(printable(text.translate(PLAIN)) for text in masking(found))]
 
 
 def _model(record: RobustnessRecord, i: int, model: RobustnessRecord.Model) -> dict[str, Any]:

@@ -33,11 +33,13 @@ def sections(record: StudyRecord) -> dict[str, Any]:
     few = shown if len(shown) <= ROWS else []
     turned, gates, wirings = list(_turned(few)), list(_moved(few)), list(_wirings(few))
     rankings, where = _rankings(record), _places(record)
-    expected = f"{record.trials} of {record.expected} trials" if record.expected else plural(record.trials, "trial")
+    trials = plural(record.trials, "trial")
+    if record.expected and record.trials <= record.expected:  # a run may be given more seeds than the scale has
+        trials = f"{record.trials} of {plural(record.expected, 'trial')}"
     return {
         "headline": where or _headline(record),
         "lede": _lede(record),
-        "masthead": (record.study, record.scale, expected),
+        "masthead": (record.study, record.scale, trials),
         "skip": ("numbers", "the numbers"),
         "variants": few,
         "rows": [_row(each.variant) for each in few],

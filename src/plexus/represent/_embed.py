@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from plexus.data import data_uri, read_batches
+from plexus.data import data_uri, places, read_batches
 from plexus.errors import ConfigError, DataError, PlexusWarning, RunError
 from plexus.models import Autoencoder
 from plexus.record import atomic_write, check_place, digest
@@ -28,13 +28,13 @@ _TABLES = (".parquet", ".pq")
 
 
 def embed(
-    run: str | Path, images: Sequence[str | Path], out: str | Path, *, skip_unreadable: bool = False
+    run: str | Path, images: str | Path | Sequence[str | Path], out: str | Path, *, skip_unreadable: bool = False
 ) -> Path:  # fmt: skip
-    """Writes Z of every image as parquet: `path`, `z` (float32, d numbers), and `label` where it is known.
+    """Write Z of every image as parquet: `path`, `z` (float32, d numbers), and `label` where it is known.
 
     Args:
         run: a finished run of `plexus represent train`.
-        images: image files, folders, tables, `digits` or hub ids.
+        images: an image file, folder, table, `digits` or hub id, or several.
         out: the file to make; what is there is never overwritten.
         skip_unreadable: leave out images that cannot be read.
 
@@ -65,7 +65,7 @@ def embed(
         labels += [sample.label for sample in samples]
         parts.append(encode(model, pixels))
     if not parts:
-        raise DataError(f"{images[0]}: no image can be read: name other images")
+        raise DataError(f"{places(images)[0]}: no image can be read: name other images")
     values = pa.array(np.concatenate(parts).astype(np.float32).ravel())
     plain = [text.encode(errors="backslashreplace").decode() for text in paths]  # file names need not be UTF-8
     columns: dict[str, Any] = {"path": plain, "z": pa.FixedSizeListArray.from_arrays(values, model.dim)}
@@ -79,7 +79,12 @@ def embed(
 
 
 def search(
-    run: str | Path, query: str | Path, data: Sequence[str | Path], *, most: int = 10, skip_unreadable: bool = False
+    run: str | Path,
+    query: str | Path,
+    data: str | Path | Sequence[str | Path],
+    *,
+    most: int = 10,
+    skip_unreadable: bool = False,
 ) -> dict[str, Any]:
     r"""The images whose Z lies nearest to that of another.
 
@@ -90,7 +95,7 @@ def search(
     Args:
         run: a finished run of `plexus represent train`.
         query: an image file.
-        data: image files, folders, tables, `digits` or hub ids; or one parquet file that `embed` made of them.
+        data: an image file, folder, table, `digits` or hub id, or several; or the parquet file that `embed` made.
         most: how many to name.
         skip_unreadable: leave out images that cannot be read.
 
@@ -119,6 +124,7 @@ def search(
     direction = space.direction(encode(model, asked))
     nearest_images: list[tuple[float, str, str | None, Any]] = []
     seen = 0
+    data = places(data)
     if len(data) == 1 and (table := _table(Path(data[0]), model)) is not None:
         paths, labels, z = table
         seen = len(paths)

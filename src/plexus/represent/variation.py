@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import Tensor
 from plexus.data import data_uri, read_batches
 from plexus.errors import ConfigError, RunError
 from plexus.models import Autoencoder
-from plexus.record import atomic_write, check_place
+from plexus.record import atomic_write, check_place, read_file
 from plexus.represent.space import Space, add_to_record, encode, open_model, white_of
 
 Floats = NDArray[np.float64]
@@ -116,14 +117,15 @@ def vary(
         directions: how many, those that change images most.
         steps: images of a row; odd, so that the image itself stands in the middle.
         reach: deviations of Z to either side.
-        out: the picture to write; by default RUN/vary/NAME.png.
+        out: the picture to write, where none is yet; by default RUN/vary/NAME.png, or NAME-2.png and so on where
+            another picture has that name.
 
     Returns:
         The picture: a row per direction, or one row from image to image; the image as it is stands first.
 
     Raises:
         ConfigError: numbers out of range, or a place that is no single image.
-        RunError: a run that has not finished, or a picture that cannot be written.
+        RunError: a run that has not finished, or a picture that is there already or cannot be written.
 
     Example:
         >>> vary("nowhere", "seven.png", to="one.png")
@@ -138,6 +140,8 @@ def vary(
     path = Path(out) if out is not None else folder / "vary" / f"{stem}.png"
     if path.suffix.lower() not in _FORMATS:
         raise ConfigError(f"{path}: a picture is written as .png, .jpg or .webp; name such a file")
+    if out is not None and (path.exists() or path.is_symlink()):
+        raise RunError(f"{path}: exists and is not overwritten; name another file with --out")
     check_place(path)
     model, space, record = open_model(folder, writes=True)
     white = white_of(record)
@@ -152,9 +156,8 @@ def vary(
     else:
         for k in range(min(directions, len(space.axes))):
             rows.append(torch.cat([first, traversal(model, space, z, k, steps=steps, reach=reach)]))
-    picture = grid(rows, gap=2, side=56)
-    _write(picture, path)
-    entry: dict[str, Any] = {"kind": kind, "image": Path(image).name, "to": Path(to).name if to else None}
+    path = _write(grid(rows, gap=2, side=56), path)
+    entry: dict[str, Any] = {"kind": kind, "image": _named(image), "to": _named(to) if to else None}
     entry |= {"steps": steps, "reach": reach, "picture": data_uri(grid(rows))}
     add_to_record(folder, "variations", lambda before: [entry, *(before or [])][:_KEPT])
     return path
@@ -169,11 +172,19 @@ def _single(image: str | Path, model: Autoencoder, white: int | None) -> Tensor:
     return parts[0]
 
 
-def _write(picture: Any, path: Path) -> None:
+def _named(image: str | Path) -> str:
+    """The name with its folder: images of two classes often have one name."""
+    return "/".join(Path(image).absolute().parts[-2:])
+
+
+def _write(picture: Image.Image, path: Path) -> Path:
+    """Write the picture under its name, or beside other pictures of that name, and return where."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{path}: cannot write there: {error.strerror}; name another file with --out") from None
     file = io.BytesIO()
     picture.save(file, _FORMATS[path.suffix.lower()])
-    atomic_write(path, file.getvalue())
+    others = (path.with_stem(f"{path.stem}-{i}") for i in count(2))
+    free = next(p for p in chain([path], others) if not p.exists() or read_file(p) == file.getvalue())
+    return atomic_write(free, file.getvalue())

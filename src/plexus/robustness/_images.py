@@ -88,7 +88,8 @@ def _all_of(
     if shape is None:
         first = samples.pixels(0)
         shape = (3 if first.ndim == 3 else 1, *((size, size) if size is not None else first.shape[:2]))
-    images = torch.cat([pixels for _, pixels in read_batches([samples], shape)])
+    fit, white = next(((each.fit, each.white) for each in opened if each.config is not None), ("squash", None))
+    images = torch.cat([pixels for _, pixels in read_batches([samples], shape, fit=fit, white=white)])
     classes = next((each.classes for each in opened if each.classes is not None), None)
     if classes is None and memory.numbers:  # a module knows classes by their number alone
         with torch.inference_mode():

@@ -28,6 +28,7 @@ from plexus.segment.measure import (
     kinds_with,
     measure,
     one_group,
+    outdone,
     shown,
     summary,
     worst,
@@ -147,7 +148,10 @@ class SegmentTask(Task[SegmentConfig]):
         kinds = kinds_with(config.gate)
         gates = {kind: gates_for(kind, answers, pairs, seed=config.seed) for kind in kinds}
         chosen = next(k for k in kinds if k == config.gate or (k == "0.5" and config.gate not in kinds))
-        record |= figures(answers, pairs, {kind: each for kind, (_, each) in gates.items()}, chosen, seed=config.seed)
+        record |= figures(
+            answers, pairs, {kind: each for kind, (_, each) in gates.items()}, chosen, seed=config.seed,
+            notes=record["data"]["notes"],
+        )  # fmt: skip
         record["gate"] = gates[chosen][0].to_dict()
         record["gates"] = {kind: whole.to_dict() for kind, (whole, _) in gates.items()}
         record["measured_on"] = "out-of-fold images" if self.crossed else "validation images"
@@ -257,8 +261,9 @@ class SegmentTask(Task[SegmentConfig]):
 
 
 def figures(
-    answers: Answers, pairs: SegmentationDataset, gates: dict[str, Sequence[Gate]], chosen: str, *, seed: int
-) -> dict[str, Any]:
+    answers: Answers, pairs: SegmentationDataset, gates: dict[str, Sequence[Gate]], chosen: str, *, seed: int,
+    notes: list[str],
+) -> dict[str, Any]:  # fmt: skip
     """The parts of a record that say how good the masks are.
 
     Args:
@@ -267,8 +272,11 @@ def figures(
         gates: kind -> the gate of each image.
         chosen: the kind whose masks are described one by one.
         seed: of the intervals.
+        notes: what is worth telling is appended.
     """
     measured = measure(answers, pairs, gates)
+    if behind := outdone(measured, chosen, pairs.groups, seed=seed):
+        notes.append(behind)
     lines = entries(measured[chosen], pairs, answers.fold)
     masks = {}
     for i in worst(lines):

@@ -43,7 +43,7 @@ def evaluate(
     page: Callable[[dict[str, Any]], str] | None = None,
     tell: Told = lambda line: None,
 ) -> dict[str, Any]:
-    """Measure a run on other images with masks, and writes `evaluation.json`; gates stay as the run chose them.
+    """Measure a run on other images with masks, and write `evaluation.json`; gates stay as the run chose them.
 
     Args:
         run: a finished run; the mean of its nets answers.
@@ -52,7 +52,8 @@ def evaluate(
         gate: whose masks are described one by one; by default the run's own.
         flips, window, skip_unreadable: see `predict`.
         unseen: leave out images that are among those of the run.
-        group_from, mask_suffix, missing_mask, ignore: see `SegmentConfig`; by default as in the run.
+        group_from, mask_suffix, missing_mask, ignore: see `SegmentConfig`; by default as in the run. An empty
+            `group_from` makes no groups.
         command: the command line that reproduces it.
         page: makes `report.html` of the record, so that both are there or none; see `plexus.report.render`.
         tell: called with a line for whatever makes the figures doubtful.
@@ -77,8 +78,10 @@ def evaluate(
     kind = opened.record["chosen"] if gate is None else gate
     kinds = dict.fromkeys([*KINDS, opened.record["chosen"], kind])
     gates = {each: opened.gate(each) for each in kinds}
+    pattern = config.group_from if group_from is None else group_from
     source = open_samples(
-        data, masks=True, group_from=group_from or config.group_from, mask_suffix=mask_suffix or config.mask_suffix,
+        data, masks=True, group_from=pattern,
+        mask_suffix=config.mask_suffix if mask_suffix is None else mask_suffix,
         missing_mask=missing_mask or config.missing_mask,  # type: ignore[arg-type]
         ignore=config.ignore if ignore is None else ignore,
     ).scaled(opened.white)  # fmt: skip
@@ -93,7 +96,9 @@ def evaluate(
     )  # fmt: skip
     pairs = _seen(folder, pairs, unseen, notes, tell)
     answers = _answers(opened, pairs, flips=flips, window=window)
-    parts = figures(answers, pairs, {each: [g] * len(pairs) for each, g in gates.items()}, kind, seed=config.seed)
+    parts = figures(
+        answers, pairs, {each: [g] * len(pairs) for each, g in gates.items()}, kind, seed=config.seed, notes=notes
+    )
     record = {
         "format": FORMAT,
         "kind": SEGMENT.name,
@@ -101,7 +106,7 @@ def evaluate(
         "command": command,
         "seed": config.seed,
         "finished": True,
-        "config": asdict(config) | {"gate": kind, "flips": flips, "window": window},
+        "config": asdict(config) | {"gate": kind, "flips": flips, "window": window, "group_from": pattern},
         "versions": versions("torch", "lightning"),
         "machine": opened.record["machine"],
         "data": {

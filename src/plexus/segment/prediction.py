@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from plexus.data import SampleSet, UnreadableError, open_samples, to_shape
+from plexus.data import SampleSet, UnreadableError, open_samples, places, to_shape
 from plexus.errors import DataError, RunError
 from plexus.record import atomic_write, check_place, spreadsheet_cell
 from plexus.segment._config import SegmentConfig, read_gate
@@ -122,8 +122,8 @@ class Answered:
 
 
 def answer_images(
-    run: Run, images: Sequence[str | Path], *, gate: str | None, flips: bool, window: bool, skip_unreadable: bool,
-    tell: Told,
+    run: Run, images: str | Path | Sequence[str | Path], *, gate: str | None, flips: bool, window: bool,
+    skip_unreadable: bool, tell: Told,
 ) -> Iterator[Answered]:  # fmt: skip
     """Masks of images, one after the other.
 
@@ -131,7 +131,7 @@ def answer_images(
         DataError: an image that cannot be read, or two of the same name.
     """
     rule = run.gate(gate)
-    sets = [open_samples(spec, masks=False).scaled(run.white) for spec in images]
+    sets = [open_samples(spec, masks=False).scaled(run.white) for spec in places(images)]
     names = [name for source in sets for name in short_names(source)]
     if twice := next((name for name, times in Counter(names).items() if times > 1), None):
         raise DataError(f"{twice}: two images have this name, and one result would replace the other; rename one")
@@ -187,7 +187,7 @@ def _decoded(source: SampleSet, rows: Sequence[int]) -> list[NDArray[np.uint8] |
 
 def predict(
     run: str | Path,
-    images: Sequence[str | Path],
+    images: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
     gate: str | None = None,
@@ -202,7 +202,7 @@ def predict(
 
     Args:
         run: a finished run; the mean of its nets answers.
-        images: image files, or folders of them.
+        images: an image file or a folder of them, or several.
         out: the folder to make; it is there whole or not at all.
         gate: none | expected | a probability; by default the run's own.
         flips: average over the left-right mirror image, too.
@@ -249,7 +249,7 @@ def to_png(mask: NDArray[np.bool_]) -> bytes:
 
 def submit(
     run: str | Path,
-    images: Sequence[str | Path],
+    images: str | Path | Sequence[str | Path],
     out: str | Path = "submission.csv",
     *,
     gate: str | None = None,
@@ -261,7 +261,7 @@ def submit(
 
     Args:
         run: a finished run; the mean of its nets answers.
-        images: image files, or folders of them; where all names are numbers, `img` is the number.
+        images: an image file or a folder of them, or several; where all names are numbers, `img` is the number.
         out: the file to write.
         gate, flips, window, tell: see `predict`.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plexus.errors import ConfigError, DataError, RunError, short
-from plexus.record import FitRecord
+from plexus.record import FitRecord, to_json
 from plexus.training import engine
 from plexus.training._config import BUDGETS, LITE, MEMORY, STACK, FitConfig
 from plexus.training._options import declared, read_yaml
@@ -220,7 +220,7 @@ def reprune(
     folder = f"{source.absolute().name}-{name.replace('_', '-')}-{value:g}"
 
     def fill(folder: Path) -> None:
-        _copy(source, folder)
+        _copy(source, record, folder)
 
     return engine.start(
         FIT, config, run=source.absolute().with_name(folder) if run is None else run, command=command, listen=listen,
@@ -261,9 +261,12 @@ def _done(folder: Path, phase: str) -> bool:
     return (folder / "checkpoints" / phase / "history.json").is_file()
 
 
-def _copy(source: Path, folder: Path) -> None:
+def _copy(source: Path, record: FitRecord, folder: Path) -> None:
     """Take over the training as a start; the history comes last, as it says that the rest is there."""
     to = folder / "checkpoints" / "start"
     to.mkdir(parents=True, exist_ok=True)
+    if (final := record.result("final")) is not None and (source / "model.onnx").is_file():
+        write_checked(to / "final.json", to_json(final.model_dump()).encode())
+        write_checked(to / "model.onnx", (source / "model.onnx").read_bytes())
     for name in ("weights.safetensors", "history.json"):
         write_checked(to / name, read_checked(source / "checkpoints" / "fit" / name))

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import onnxruntime
 import torch
@@ -32,6 +33,7 @@ class Opened:
         fingerprint: of the run's data.
         figures: of the run's result: parameters and the like.
         white: of the 16-bit images that the run was trained on, where there were any.
+        fit: what a run makes of images of another aspect ratio: letterbox | crop | squash.
 
     Example:
         >>> Opened("flat", "flat", nn.Flatten()).classes is None
@@ -47,6 +49,7 @@ class Opened:
     fingerprint: str = ""
     figures: FitRecord.Result | None = None
     white: int | None = None
+    fit: Literal["letterbox", "crop", "squash"] = "squash"
 
 
 class Scaled(nn.Module):
@@ -149,6 +152,7 @@ def _run_model(folder: Path, spec: str, config: FitConfig, record: FitRecord) ->
         facts.fingerprint,
         next((row for row in record.results if row.name == "final"), None),
         facts.white,
+        facts.fit or "squash",
     )
 
 

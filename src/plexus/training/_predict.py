@@ -11,7 +11,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from plexus.data import COLOURLESS, UnreadableError, open_samples, to_shape
+from plexus.data import COLOURLESS, UnreadableError, located, open_samples, places, to_shape
 from plexus.errors import ConfigError, DataError, RunError, printable
 from plexus.progress import bar
 from plexus.record import FitRecord
@@ -22,7 +22,7 @@ _BATCH = 64
 
 
 def predict(
-    run: str | Path, images: Sequence[str | Path], *, skip_unreadable: bool = False, progress: bool = False
+    run: str | Path, images: str | Path | Sequence[str | Path], *, skip_unreadable: bool = False, progress: bool = False
 ) -> list[dict[str, Any]]:
     """The most likely class of each image, by the run's ONNX model.
 
@@ -51,6 +51,7 @@ def predict(
     """
     folder = Path(run)
     record, session = FitRecord.read(folder / "record.json"), session_of(folder)
+    images = places(images)
     if not images:
         raise ConfigError("name at least one image or folder")
     about, shape = session.get_modelmeta().custom_metadata_map, tuple(record.data.in_shape)
@@ -92,7 +93,7 @@ def _read(
         for spec, samples in sets:
             with samples.telling():
                 for i, sample in enumerate(samples.samples):
-                    name = str(spec) if Path(spec).is_file() and len(samples) == 1 else str(Path(spec) / sample.name)
+                    name = located(spec, samples, sample)
                     try:
                         yield {"image": name}, samples.pixels(i)
                     except UnreadableError as error:

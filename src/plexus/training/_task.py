@@ -34,7 +34,7 @@ from plexus.training.engine import Task
 from plexus.training.evaluation import SHARES, Trained, costs, evaluate, take_turns, tested
 from plexus.training.export import CALIBRATED, export, export_int8, onnx_logits, to_onnx
 from plexus.training.nets import Nets
-from plexus.training.run_folder import is_rank_zero
+from plexus.training.run_folder import is_rank_zero, read_checked
 from plexus.wiring import edge_costs, importance, parameters, prune, random_maps, random_wiring, trace, write_wiring
 
 GATE_LR = (0.05, 0.01)
@@ -336,8 +336,10 @@ class FitTask(Task[FitConfig]):
         write_wiring(Wiring(nets.kept.nodes, kept, nets.kept.maps), self.folder / "wiring.json")
         if self.teacher is not None:
             self.record["results"].insert(-1, self._taught_by(self.teacher))
+        if before := self._before():
+            self.record["results"].insert(1, before)
         current().step(1, "writing the models")
-        for row in self.record["results"]:
+        for row in (row for row in self.record["results"] if row["name"] != "before"):
             row["train_seconds"] = self.loop.spent.get("fit" if row["name"] == "final" else row["name"])
         facts = export(nets.final, self.normalize, self.folder, data.in_shape, data.classes)
         model = (self.folder / "model.onnx").read_bytes()
@@ -352,6 +354,14 @@ class FitTask(Task[FitConfig]):
         )  # computed again where they are asked for
         if "model.py" in facts:
             self.record["machine"]["model.py"] = facts["model.py"]
+
+    def _before(self) -> dict[str, Any] | None:
+        """The row of the net that this one was cut from, on the same test images; its time is measured anew."""
+        place = self.folder / "checkpoints" / "start"
+        if not (place / "final.json").is_file():
+            return None
+        row: dict[str, Any] = json.loads(read_checked(place / "final.json"))
+        return row | {"name": "before", "label": "before pruning", "onnx": read_checked(place / "model.onnx")}
 
     def _taught_by(self, teacher: Teacher) -> dict[str, Any]:
         """The row of the teacher, on the same test images; what it costs, where that is known."""
