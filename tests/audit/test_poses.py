@@ -29,6 +29,11 @@ def sure(images: list[NDArray[np.uint8]], kind: str) -> set[tuple[int, int]]:
     return {(int(a), int(b)) for a, b in zip(near.a[near.sure], near.b[near.sure], strict=True)}
 
 
+def listed(images: list[NDArray[np.uint8]], threshold: float) -> set[tuple[int, int]]:
+    near = near_duplicates(fingerprint(images), threshold=threshold, kinds=("same",))
+    return {(int(a), int(b)) for a, b in zip(near.a, near.b, strict=True)}
+
+
 def test_mirror_images_that_a_fifth_of_the_set_is_made_of_are_sure() -> None:
     images = speckle(400)
     found = sure([*images, *(image[:, ::-1].copy() for image in images[:100])], "mirrored")
@@ -43,6 +48,47 @@ def test_a_tilt_is_found_to_either_side_in_images_that_are_not_square(degrees: i
     truth = {(i, 80 + i) for i in range(30)}
     assert len(found & truth) >= 28
     assert found <= truth
+
+
+def part(image: NDArray[np.uint8], high: float, wide: float, down: float = 0, right: float = 0) -> NDArray[np.uint8]:
+    """A part of an image at the size of the whole: its share of both sides, and how far off the middle it lies."""
+    rows, columns = image.shape
+    around = 24  # mirrored, so that no part has an even rim
+    top, left = around + rows * (0.5 + down - high / 2), around + columns * (0.5 + right - wide / 2)
+    box = (left, top, left + columns * wide, top + rows * high)
+    padded = Image.fromarray(np.pad(image, around, mode="reflect"))
+    return np.asarray(padded.transform((columns, rows), Image.Transform.EXTENT, box, Image.Resampling.BICUBIC))
+
+
+@pytest.mark.parametrize("along", [0, 1])
+def test_what_is_cut_along_one_side_alone_is_found(along: int) -> None:
+    images, random = speckle(60), np.random.default_rng(1)
+    kept = np.ones((30, 2))
+    kept[:, along] = random.uniform(0.8, 1, 30)
+    copies = [part(image, high, wide) for image, (high, wide) in zip(images, kept, strict=False)]
+    assert listed([*images, *copies], 0.4) == {(i, 60 + i) for i in range(30)}
+    near = near_duplicates(fingerprint([*images, *copies]), threshold=0.4)
+    named = {int(a): kind for a, kind in zip(near.a, near.kinds, strict=True)}
+    # a crop where the kind is searched; of one that is hardly smaller than the whole either may be said
+    assert {named[i] for i in range(30) if kept[i].min() < 0.93} == {"cropped"}
+    assert {named[i] for i in range(30) if kept[i].min() > 0.97} == {"same"}
+
+
+def test_shifts_by_up_to_a_fourteenth_of_a_side_are_found() -> None:
+    images, random = speckle(60), np.random.default_rng(2)
+    copies = [part(image, 1, 1, *random.uniform(-0.07, 0.07, 2)) for image in images[:30]]
+    assert listed([*images, *copies], 0.4) == {(i, 60 + i) for i in range(30)}
+
+
+@pytest.mark.parametrize("count", [5, 6, 7])
+def test_pairs_are_found_in_sets_of_every_size(count: int) -> None:
+    """Images are compared four at a time; what remains of them counts as much."""
+    images, random = speckle(count), np.random.default_rng(3)
+    noisy = [np.clip(i + random.normal(0, 9, i.shape), 0, 255).astype(np.uint8) for i in images[::-1]]
+    for copies, kinds in ((noisy, ("same",)), ([i[:, ::-1].copy() for i in noisy], ("mirrored",))):
+        near = near_duplicates(fingerprint([*images, *copies]), kinds=kinds, threshold=0.3)
+        found = {(int(a), int(b)) for a, b in zip(near.a, near.b, strict=True)}
+        assert found == {(i, 2 * count - 1 - i) for i in range(count)}
 
 
 def test_a_pair_is_found_alone_as_among_others() -> None:

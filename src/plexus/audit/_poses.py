@@ -33,13 +33,15 @@ from plexus.errors import ConfigError
 F64 = NDArray[np.float64]
 KINDS = ("same", "mirrored", "turned", "cropped", "bordered", "tilted")
 """Kinds of copies that are searched."""
-LOOSE, POSED = 0.6, 0.7
-"""Least correlation of vectors, for images as they are and for those in another pose, found by then nearly fitting."""
+LOOSE, NEAR, POSED = 0.6, 0.65, 0.7
+"""Least correlation of vectors: of images as they are, shifted or stretched a little, and in other poses."""
 SAME = 0.95
 """Least correlation of vectors that were not centred: the frames of one scene, where most images show it."""
 TILT = math.radians(5)
 MOVED = 0.05
-"""Half-sides between the shifts that are tried, a fortieth of a side: up to twice as much is found."""
+"""Half-sides by which a first guess is moved, a fortieth of a side."""
+SHIFTED, STRETCHED = 0.1, 0.82
+"""Half-sides between the shifts that are searched, and the share of one side that may fill the other image's."""
 FEW = 50
 """Images that do not count in the mean that is taken off: with few in a set it is nearly none."""
 ROWS, BUFFER = 512, 1 << 20
@@ -74,8 +76,9 @@ def poses(kinds: tuple[str, ...], aspect: float = 1.0) -> list[Pose]:
     """
     found = [IDENTITY] if "same" in kinds else []
     if "same" in kinds:
-        shifts = ((MOVED, 0.0), (0.0, MOVED), (MOVED, MOVED), (MOVED, -MOVED))
+        shifts = ((SHIFTED, 0.0), (0.0, SHIFTED), (SHIFTED, SHIFTED), (SHIFTED, -SHIFTED))
         found += [Pose("same", (down, 1, 0, right, 0, 1)) for down, right in shifts]
+        found += [Pose("same", (0, STRETCHED, 0, 0, 0, 1)), Pose("same", (0, 1, 0, 0, 0, STRETCHED))]
     if "mirrored" in kinds:
         found += [
             MIRROR,
@@ -133,12 +136,13 @@ class Finder:
         # of few images the mean is mostly the images themselves: taken off whole, two copies alone would be opposites
         self.mean: F32 = raw.sum(0) / (usable.sum(dtype=np.float32) + FEW)
         self.vectors = centred(raw, self.mean)
+        self.bits = sketches(self.vectors)
         self.plain = raw
 
     def search(self, pose: Pose, step: Callable[[int], None]) -> Found:
         """The pairs of one pose; `step` is called with the number of images done."""
         vectors = self.vectors if pose is IDENTITY else self.posed(pose)
-        least = LOOSE if pose is IDENTITY else POSED
+        least = LOOSE if pose is IDENTITY else NEAR if pose.kind == IDENTITY.kind else POSED
         a, b = self._close(self.vectors, vectors, least, pose.symmetric, step)
         if pose is IDENTITY:
             one, two = self._close(self.plain, self.plain, SAME, True, None)
@@ -220,8 +224,8 @@ class Finder:
     ) -> tuple[I64, I64]:
         from plexus.audit._kernels import close_sketches
 
-        bits = np.ascontiguousarray(sketches(known).T)
-        other, most = sketches(asked), np.uint64(min(differing(least), BITS))
+        one, other = (self.bits if vectors is self.vectors else sketches(vectors) for vectors in (known, asked))
+        bits, most = np.ascontiguousarray(one.T), np.uint64(min(differing(least), BITS))
         n = len(known)
         size = max(BUFFER, n)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from plexus.audit._scenes import NONE, Scenes, once, scenes
 
 GOOD = 0.85
 """A pair with this score is not tried in further poses."""
+ENLARGED = 0.05
+"""More than this that one image shows larger than the other, along either side, makes a crop of it."""
 SCORED = 0.5
 """Candidates of a lower score are forgotten: no threshold goes so far."""
 
@@ -93,7 +95,8 @@ def registered(
             inside = np.ones(len(b), bool) if within is None else (within[found.a] == within[b]) & (within[b] >= 0)
             maps = composed(maps, outer[found.b])
             parts.append(_kept(found.a[inside], b[inside], scores[inside], maps[inside], found.kind))
-    return Search(_best(parts, n), truncated, compared, scene)
+    pairs = _best(parts, n)
+    return Search(_cropped(pairs) if "cropped" in kinds else pairs, truncated, compared, scene)
 
 
 def _agreeing(copies: Copies, rows: I64) -> I64:
@@ -165,3 +168,10 @@ def _best(parts: Sequence[Scored], n: int) -> Scored:
     key = a[order] * n + b[order]
     first = order[np.flatnonzero(np.diff(key, prepend=-1))]
     return Scored(a[first], b[first], scores[first], maps[first], kinds[first])
+
+
+def _cropped(pairs: Scored) -> Scored:
+    """The pairs, named as crops where the pose in which they were found is none, but the map shows that one is."""
+    larger = np.abs(pairs.maps[:, [1, 5]] - 1).max(1) > ENLARGED
+    crop = (pairs.kinds == KINDS.index("same")) & larger
+    return replace(pairs, kinds=np.where(crop, KINDS.index("cropped"), pairs.kinds))
