@@ -15,8 +15,9 @@ SAMPLED = 200
 STANDS, TIMES, SPREAD = 0.4, 4.0, 1.5
 """Squared difference from the ground, blurred by so many cells of 48, from which on something stands before it: two
 unrelated textures differ by 1.6. And how many times that of most images there, which is noise, it must be."""
-LEAST = 8
-"""Cells of 2,304 in which something stands before the ground, at least: fewer are specks, and count as nothing."""
+LEAST = 24
+"""Cells of 2,304 in which something stands before the ground, at least: fewer are specks, as compression and borders
+leave them, and count as nothing."""
 MOST = 0.7
 """Share of its cells in which an image may differ from a ground that it shares."""
 CELLS = 4.0
@@ -92,7 +93,7 @@ def evenly(count: int, most: int) -> I64:
 
 
 def _laid(rows: U8, maps: F64) -> F32:
-    """Details of images, laid on the first of their group: (N, 48, 48), NaN outside."""
+    """Details of images, laid on the first of their group: (N, 48, 48), NaN outside and on even borders."""
     from plexus.audit._kernels import warp
 
     details = fine(rows)[1]
@@ -101,7 +102,7 @@ def _laid(rows: U8, maps: F64) -> F32:
     out, down, right, inside = *np.empty((3, side, side)), np.empty((side, side), np.bool_)
     for image, pose, to in zip(details, maps, laid, strict=True):
         warp(image, pose, out, down, right, inside)
-        to[:] = np.where(inside, out, np.nan)
+        to[:] = np.where(inside & (out != 0), out, np.nan)
     return laid
 
 

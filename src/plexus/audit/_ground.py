@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
 
 from plexus.audit._before import MAY_AGREE, PART, Before, before, evenly
 from plexus.audit._chance import Judged
@@ -20,7 +21,7 @@ from plexus.audit._threshold import tail
 from plexus.errors import plural
 
 GROUP, APART = 12, 4
-"""Least images near one that begin a group, and least of the group that show something before the ground they share."""
+"""Least images near one that begin a group, and least number of different things before the ground they share."""
 AT = 0.15
 """Half-sides by which two images of a ground may be moved, at most; and as much turned, squeezed or cropped."""
 AGREES = 0.9
@@ -57,10 +58,11 @@ class _Near:
         """The pairs that are left of some images."""
         return np.unique(self._pair[self.edges(images)[0]])
 
-    def around(self, hub: int) -> tuple[I64, F64]:
+    def around(self, hub: int) -> tuple[I64, F64, int]:
         """Images that an image is near, those that these are near and so on, as long as they lie in its place.
 
-        The image itself is the first, then come those that it is near; and the maps from it into each.
+        The image itself is the first, then come those that it is near. Further the maps from it into each, and the
+        number of the first and those near it.
         """
         known, members, maps = np.array([hub]), [np.array([hub])], [np.array([IDENTITY.map], np.float64)]
         while len(members[-1]):
@@ -71,7 +73,7 @@ class _Near:
             known = np.concatenate([known, images])
             members.append(images)
             maps.append(into[new[first]])
-        return known, np.concatenate(maps)
+        return known, np.concatenate(maps), sum(map(len, members[:2]))
 
     def take(self, pairs: I64) -> None:
         """Take pairs away."""
@@ -100,15 +102,15 @@ def told_apart(rows: U8, found: Scored, verdict: Judged, false_pairs: float) -> 
     place = np.full(len(rows), -2, np.int64)
     while near.degree.max(initial=0) >= GROUP - 1:
         hub = int(near.degree.argmax())
-        members, maps = near.around(hub)
-        seen = before(rows[members], maps, 1 + int(near.degree[hub]))
+        members, maps, first = near.around(hub)
+        seen = before(rows[members], maps, first)
         place[members] = seen.place
         pairs = near.pairs(members)
         one, two = place[near.a[pairs]], place[near.b[pairs]]
         within = (one > -2) & (two > -2)
         place[members] = -2
         near.take(np.union1d(near.pairs(np.array([hub])), pairs[within]))
-        if len(seen.details) < APART:
+        if _things(seen) < APART:
             continue
         apart = pairs[within][_apart(seen, one[within], two[within], false_pairs)]
         other[asked[apart]] = True
@@ -121,6 +123,12 @@ def told_apart(rows: U8, found: Scored, verdict: Judged, false_pairs: float) -> 
     )
     expected = np.where(other, np.nan, verdict.expected)
     return replace(verdict, sure=verdict.sure & ~other, expected=expected, doubt=verdict.doubt or "ground"), [note]
+
+
+def _things(seen: Before) -> int:
+    """Count the different things before a ground: versions of one image may show a text, or another part of it."""
+    some = evenly(len(seen.details), PART)
+    return int(connected_components(seen.agreement(some, some) >= MAY_AGREE, directed=False)[0]) if len(some) else 0
 
 
 def _apart(seen: Before, one: I64, two: I64, false_pairs: float) -> NDArray[np.bool_]:

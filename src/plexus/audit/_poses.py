@@ -231,7 +231,7 @@ class Finder:
             kept: list[tuple[I64, I64]] = []
             while begin < len(query):
                 count, begin = close_sketches(query, bits, first, begin, most, own, symmetric, rows, columns)
-                kept.append(_true(known, asked, columns[:count], rows[:count], least))
+                kept.append(as_alike(known, asked, columns[:count], rows[:count], least))
             a, b = (np.concatenate(side) for side in zip(*kept, strict=True))
             return a, b, len(query)
 
@@ -245,12 +245,12 @@ class Finder:
         return a, b
 
 
-def _true(known: F32, asked: F32, a: I64, b: I64, least: float) -> tuple[I64, I64]:
-    """Those of the pairs whose product is as large as their sketches promise."""
-    right = np.zeros(len(a), bool)
-    for i in range(0, len(a), 8192):
-        part = slice(i, i + 8192)
-        right[part] = np.einsum("pd,pd->p", known[a[part]], asked[b[part]]) >= least
+def as_alike(known: F32, asked: F32, a: I64, b: I64, least: float) -> tuple[I64, I64]:
+    """Those of the pairs of known and asked vectors whose product is at least so large."""
+    from plexus.audit._kernels import alike
+
+    right = np.empty(len(a), bool)
+    alike(known, asked, a, b, np.float32(least), right)
     return a[right].copy(), b[right].copy()
 
 

@@ -129,14 +129,15 @@ def unit_vectors(squares: F32) -> F32:
     length = np.sqrt((coefficients**2).sum(1, keepdims=True))
     # a flat image is nothing but rounding: less than a hundredth of a grey level
     flat = length < 0.01 / NOISE * COARSE
-    return np.where(flat, 0, coefficients / np.where(flat, 1, length)).astype(np.float32)
+    # one image's numbers side by side, as pairs of images are compared
+    return np.where(flat, 0, coefficients / np.where(flat, 1, length)).astype(np.float32, order="C")
 
 
 def centred(vectors: F32, mean: F32) -> F32:
     """Vectors without what all have in common, of norm 1 again; 0 stays 0."""
     moved = np.where(vectors.any(1, keepdims=True), vectors - mean, 0)
     length = np.sqrt((moved**2).sum(1, keepdims=True))
-    unit: F32 = (moved / np.where(length > 0, length, 1)).astype(np.float32)
+    unit: F32 = (moved / np.where(length > 0, length, 1)).astype(np.float32, order="C")
     return unit
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from plexus.audit._equal import copies, hub_first
 from plexus.audit._fingerprint import Fingerprints
+from plexus.audit._poses import as_alike
 from plexus.audit._reduced import F32, I64
 
 MANY = 32
@@ -64,8 +65,7 @@ def scenes(
         a, b: candidates, each pair once.
         certain: True where two images surely are nearly equal.
     """
-    like = _alike(vectors, a, b)
-    a, b = a[like], b[like]
+    a, b = as_alike(vectors, vectors, a, b, SAME)
     degree = np.bincount(np.concatenate([a, b]), minlength=len(fingerprints))
     if degree.max(initial=0) < MANY:
         return NONE
@@ -99,14 +99,6 @@ def once(pairs: I64) -> tuple[I64, I64]:
     """Pairs (2, P) as two columns, the smaller index first, each once."""
     both = np.unique(np.sort(pairs, 0), axis=1)
     return both[0], both[1]
-
-
-def _alike(vectors: F32, a: I64, b: I64) -> NDArray[np.bool_]:
-    like = np.zeros(len(a), bool)
-    for i in range(0, len(a), 8192):
-        part = slice(i, i + 8192)
-        like[part] = np.einsum("pd,pd->p", vectors[a[part]], vectors[b[part]]) >= SAME
-    return like
 
 
 def _looked_at(fingerprints: Fingerprints, rows: I64) -> list[I64]:
