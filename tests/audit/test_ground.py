@@ -99,3 +99,12 @@ def test_nothing_is_dropped_for_a_ground_and_it_is_told(tmp_path: Path, capsys: 
         main(["audit", str(tmp_path / "data"), "--kinds", "same", "--folds", "2", "--out", str(tmp_path / "out")])
     assert not stop.value.code
     assert "of images that share their ground alone are not sure" in capsys.readouterr().out
+
+
+def test_an_even_bar_on_all_frames_is_no_ground() -> None:
+    frames = [taken(scene([904], 0), k) for k in range(16)]
+    for frame in frames:
+        frame[:16] = 7
+    others = [taken(scene(200 + k, 0), k) for k in range(40)]
+    near = near_duplicates(fingerprint([*frames, *others]), kinds=("same",))
+    assert len(pairs(near)) == 16 * 15 / 2

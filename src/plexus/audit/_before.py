@@ -70,6 +70,7 @@ def before(rows: U8, maps: F64, first: int | None = None) -> Before:
     """
     some = evenly(len(rows) if first is None else first, SAMPLED)
     sampled = _laid(rows[some], maps[some])
+    sampled[0, np.isnan(sampled).all(0)] = 0  # an even bar on all of them
     ground = np.nanmedian(sampled, 0)
     usual = np.median(_differences(sampled, ground), 0)
     bar = np.maximum(STANDS, TIMES * usual)
