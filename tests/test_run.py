@@ -342,9 +342,7 @@ def test_a_probe_takes_modules_and_arrays(tmp_path: Path) -> None:
 
 
 def test_a_model_that_gives_probabilities_is_told() -> None:
-    with pytest.warns(
-        UserWarning, match="Sequential: its answers sum to 1, as probabilities do, and are"
-    ):
+    with pytest.warns(UserWarning, match="Sequential: its answers sum to 1, as probabilities do, and are"):
         plexus.probe(nn.Sequential(Middle(), nn.Softmax(1)), *dots(6), step=90, progress=False)
     plexus.probe(nn.Sequential(Middle(), nn.LogSoftmax(1)), *dots(6), step=90, progress=False)  # those are logits
 
