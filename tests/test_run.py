@@ -341,6 +341,12 @@ def test_a_probe_takes_modules_and_arrays(tmp_path: Path) -> None:
         plexus.probe(Middle(), *dots(4), angle=3)
 
 
+def test_a_model_that_gives_probabilities_is_told() -> None:
+    with pytest.warns(UserWarning, match="Sequential: its answers sum to 1, as probabilities do, and are"):
+        plexus.probe(nn.Sequential(Middle(), nn.Softmax(1)), *dots(6), step=90, progress=False)
+    plexus.probe(nn.Sequential(Middle(), nn.LogSoftmax(1)), *dots(6), step=90, progress=False)  # those are logits
+
+
 def test_a_probe_of_a_run_takes_the_images_it_was_tested_on(run: plexus.Run) -> None:
     found = plexus.probe(run, step=90, progress=False)
     assert found.record.data.images == run.record.data.counts["test"]

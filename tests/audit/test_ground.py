@@ -99,3 +99,25 @@ def test_nothing_is_dropped_for_a_ground_and_it_is_told(tmp_path: Path, capsys: 
         main(["audit", str(tmp_path / "data"), "--kinds", "same", "--folds", "2", "--out", str(tmp_path / "out")])
     assert not stop.value.code
     assert "of images that share their ground alone are not sure" in capsys.readouterr().out
+
+
+def test_an_even_bar_on_all_frames_is_no_ground() -> None:
+    frames = [taken(scene([904], 0), k) for k in range(16)]
+    for frame in frames:
+        frame[:16] = 7
+    others = [taken(scene(200 + k, 0), k) for k in range(40)]
+    near = near_duplicates(fingerprint([*frames, *others]), kinds=("same",))
+    assert len(pairs(near)) == 16 * 15 / 2
+
+
+def test_of_what_stays_before_the_ground_one_image_stands_for_the_others() -> None:
+    ground = scene([905], 0)
+    parked = before(ground, 1, size=0.16)
+    passing = {k: before(ground, 50 + k, size=0.16) for k in range(0, 36, 6)}
+    photos = [taken(parked if k % 3 == 2 else passing.get(k, ground), k) for k in range(90)]
+    others = [taken(scene(200 + k, 0), k) for k in range(40)]
+    near = near_duplicates(fingerprint([*photos, *others]), kinds=("same",))
+    cars = [pair for pair in pairs(near) if all(i % 3 == 2 for i in pair)]
+    assert {i for pair in cars for i in pair} == {*range(2, 90, 3)}
+    assert len(cars) < 100  # not 435
+    assert all((a % 3 == 2) == (b % 3 == 2) for a, b in pairs(near))

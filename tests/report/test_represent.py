@@ -73,7 +73,9 @@ def test_charts_tell_both_scores_over_balance_and_size(made: str) -> None:
     labels = marks(chart(made, "Recognition and reconstruction in percent against the size of Z"))
     assert len(labels) == 3 * 3
     assert f"dim 8: 5 nearest in Z 82.5{THIN}%" in labels
-    points = marks(chart(made, "Accuracy of a line on Z in percent against the variance"))
+    against = chart(made, "Accuracy of a line on Z in percent against the variance")
+    assert {"a line on Z, percent right", "variance explained, percent"} <= set(ticks(against))
+    points = marks(against)
     assert points[0] == f"balance 0: line 84.0{THIN}%, variance explained 81.9{THIN}%"
     assert len(points) == len(BALANCES)
     alone = make_represent(3)

@@ -171,5 +171,8 @@ def test_a_model_that_answers_alike_by_chance_is_not_called_steady() -> None:
     groups = record["models"][0]["curve"]["summary"]["groups"]
     groups["upright"]["accuracy"], groups["interpolated"]["agreement"] = 0.1, 1.0
     assert "net is right on 10.0 % of the upright images, which is chance for 10 classes" in said(render(record))
+    groups["interpolated"], groups["exact"]["agreement"] = {}, 1.0  # quarter turns alone
+    assert "which is chance" in said(render(record))
+    assert "which is chance" in rotation_lines(record)[-1]
     groups["upright"]["accuracy"] = 0.5
     assert "which is chance" not in said(render(record))

@@ -223,7 +223,8 @@ def test_the_headline_says_where_nothing_was_found(presence: dict[str, int], pre
     raw = make_segment()
     chosen = raw["results"][raw["chosen"]]
     chosen["presence"] |= presence
-    chosen["dice_present"] = None if present is None else {"mean": present, "n": 45}
+    for row in raw["results"].values():
+        row["dice_present"] = None if present is None else {"mean": present, "n": 45}
     d = chosen["dice"]
     usual = said(render(make_segment()))
     on = re.search(r"Dice [\d.]+ \([\d.]+ to [\d.]+\) over ([^.]*)\.", usual)
@@ -231,3 +232,14 @@ def test_the_headline_says_where_nothing_was_found(presence: dict[str, int], pre
     dice = f"{d['mean']:.3f} ({d['low']:.3f} to {d['high']:.3f})"
     headline = said(render(raw)).partition(": ")[2]
     assert headline.startswith(says.format(dice=dice, on=on[1]))
+
+
+def test_the_headline_says_which_gate_misses_what_another_draws() -> None:
+    raw = make_segment()
+    chosen = raw["results"][raw["chosen"]]
+    chosen["presence"] |= {"positives": 45, "negatives": 15, "false_negatives": 45, "false_positives": 0}
+    chosen["dice_present"] = {"mean": 0.0, "n": 45}
+    raw["results"]["none"]["dice_present"] = {"mean": 0.64, "n": 45}
+    raw["results"]["0.5"]["dice_present"] = {"mean": 0.6, "n": 45}
+    words = "all 45 targets were missed by the gate expected; with none Dice is 0.640 where the target is. Dice"
+    assert words in said(render(raw))

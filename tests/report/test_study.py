@@ -9,7 +9,7 @@ from plexus.experiments import Study, summary
 from plexus.record import TrialRecord
 from plexus.report import render
 from tests.report.findings import make_records, make_search, make_study
-from tests.report.pages import MINUS, Elements, chart, charts, links, marks, said
+from tests.report.pages import MINUS, Elements, chart, charts, links, marks, said, ticks
 
 STUDY = make_study(4)
 RECORDS = make_records(STUDY, extras=True)
@@ -62,6 +62,10 @@ def test_many_variants_get_a_panel_each_and_few_share_one_chart(made: str) -> No
     nine = make_study(9)
     panels = [name for name in charts(page(nine, make_records(nine, seeds=2))) if name.startswith("Training loss over")]
     assert panels == [f"Training loss over the epochs, {v.name}" for v in nine.variants]
+    for drawn in (made, page(nine, make_records(nine, seeds=2))):
+        over = [svg for name, svg in charts(drawn).items() if name.startswith("Training loss over")]
+        assert over
+        assert all("epochs" in ticks(svg) for svg in over)
 
 
 def test_every_figure_has_its_data(made: str) -> None:

@@ -24,6 +24,8 @@ CELLS = 4.0
 """Cells that are added to those compared, as if they disagreed: what is small agrees by chance."""
 MAY_AGREE = 0.6
 """Agreement below which two images do not show the same before their ground."""
+MANY = 8
+"""Other images that show the same before a ground up to which all their pairs are looked at."""
 PART = 512
 
 
@@ -70,6 +72,7 @@ def before(rows: U8, maps: F64, first: int | None = None) -> Before:
     """
     some = evenly(len(rows) if first is None else first, SAMPLED)
     sampled = _laid(rows[some], maps[some])
+    sampled[0, np.isnan(sampled).all(0)] = 0  # an even bar on all of them
     ground = np.nanmedian(sampled, 0)
     usual = np.median(_differences(sampled, ground), 0)
     bar = np.maximum(STANDS, TIMES * usual)
@@ -113,16 +116,24 @@ def _differences(laid: F32, ground: F32) -> F32:
 def agreeing(rows: U8, maps: F64) -> I64:
     """Pairs of a scene's images, (P, 2), that may be copies: both show the same before the ground.
 
+    Of what more than nine show, as something that stays before a camera, one image is in pairs with all others.
+
     Args:
         rows: reduced copies, (N, 72, 96).
         maps: from the first of them into each, (N, 6).
     """
     seen, found = before(rows, maps), [np.zeros((2, 0), np.int64)]
     member = np.flatnonzero(seen.place >= 0)
+    free = np.ones(len(member), bool)
     for start in range(0, len(member), PART):
-        i = np.arange(start, min(start + PART, len(member)))
-        for begin in range(start, len(member), PART):
-            j = np.arange(begin, min(begin + PART, len(member)))
-            one, two = np.nonzero((seen.agreement(i, j) >= MAY_AGREE) & (i[:, None] < j))
-            found.append(np.stack([member[i[one]], member[j[two]]]))
+        block = start + np.flatnonzero(free[start : start + PART])
+        later = np.arange(start, len(member))[free[start:]]
+        parts = [seen.agreement(block, later[k : k + PART]) >= MAY_AGREE for k in range(0, len(later), PART)]
+        for i, agrees in zip(block.tolist(), np.concatenate(parts, 1) if len(block) else (), strict=True):
+            others = later[agrees & free[later] & (later > i)]
+            if not free[i]:
+                continue
+            found.append(np.stack([np.full(len(others), member[i]), member[others]]))
+            if len(others) > MANY:
+                free[others] = False
     return np.concatenate(found, 1).T

@@ -137,7 +137,8 @@ def segment_summary(record: Any, page: Path) -> None:
     found = record.results[record.chosen].presence if record.chosen in record.results else None
     if found and 0 < found.positives == found.false_negatives:
         alone = ": its Dice comes of empty images alone" if found.negatives else ""
-        print(f"plexus: nothing was found, the target was missed wherever it is{alone}", file=sys.stderr)
+        missed = f"the target was missed wherever it is{record.missed_by_gate() or alone}"
+        print(f"plexus: nothing was found, {missed}", file=sys.stderr)
     titles = ("gate", "Dice", "95 %", "if present", "false masks", "missed")  # 80 columns hold all for 9,999 images
     table(titles, rows, f"{len(record.images)} images, {record.measured_on}; ", page)
 

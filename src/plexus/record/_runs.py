@@ -281,6 +281,21 @@ class SegmentRecord(Record):
     calibration: list[Bin] = []
     shown: list[Shown] = []
 
+    def missed_by_gate(self) -> str:
+        """Return which gate draws masks of the target where the chosen one does not, in words; empty where none does.
+
+        Example:
+            >>> def gate(dice):
+            ...     return {"dice_present": {"mean": dice}}
+            >>> SegmentRecord(results={"none": gate(0.7), "expected": gate(0.0)}, chosen="expected").missed_by_gate()
+            ' by the gate expected; with none Dice is 0.700 where the target is'
+        """
+        present = {kind: row.dice_present.mean or 0.0 for kind, row in self.results.items() if row.dice_present}
+        best = max(present, key=lambda kind: present[kind], default="")
+        if not best or present[best] < 0.0005:
+            return ""
+        return f" by the gate {self.chosen}; with {best} Dice is {present[best]:.3f} where the target is"
+
 
 class RepresentRecord(Record):
     """Record of a representation: `record.json` of a run folder of `plexus represent train`.

@@ -224,7 +224,7 @@ def _tradeoff(rows: Sequence[Sibling]) -> Markup:
     across, up = numbers(), numbers()
     base = chart(points).encode(
         alt.X("x:Q", title="variance explained, percent", scale=across[0], axis=across[1]),
-        alt.Y("y:Q", title=None, scale=up[0], axis=up[1]),
+        alt.Y("y:Q", title="a line on Z, percent right", scale=up[0], axis=up[1]),
     )
     line = base.mark_line(aria=False, color=SOFT, strokeWidth=1.2).encode(order="order:Q")
     marks = base.mark_point(filled=True, size=52, opacity=1, color=INK).encode(description="text:N")

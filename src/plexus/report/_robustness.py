@@ -150,7 +150,8 @@ def masking(record: RobustnessRecord) -> list[str]:
     found = []
     for model in record.models:
         whole, upright = model.unmasked, model.curve.summary.groups.get("upright")
-        turned = model.curve.summary.groups.get("interpolated") or model.curve.summary.groups.get("exact")
+        groups = [model.curve.summary.groups.get(key) for key in ("interpolated", "exact")]
+        turned = next((group for group in groups if group is not None and group.agreement is not None), None)
         if upright is not None and turned is not None and _blind(record, upright, turned):
             found.append(
                 f"{model.name} is right on {percent(upright.accuracy)} of the upright images, which is chance for "

@@ -86,18 +86,18 @@ def _headline(record: SegmentRecord) -> str:
     where = record.measured_on or "images"
     on = f"{count(best[3])} {where}" if where in OWN else f"{plural(best[3], 'image')} of {where}"
     dice = f"Dice {decimal(best[0])} ({decimal(best[1])} to {decimal(best[2])}) over {on}"
-    nothing = _nothing(chosen) if chosen else ""
+    nothing = _nothing(record, chosen) if chosen else ""
     alone = " comes of empty images alone" if nothing and chosen and chosen.presence.negatives else ""
     return f"{nothing} {dice}{alone}.".strip()
 
 
-def _nothing(figures: SegmentRecord.Result) -> str:
+def _nothing(record: SegmentRecord, figures: SegmentRecord.Result) -> str:
     """Say that there was nothing to find, or that nothing was found; empty where something was."""
     p = figures.presence
     if not p.positives:
         return "The target was absent everywhere, so nothing is known of how it is found." if p.negatives else ""
     if p.false_negatives == p.positives:
-        return f"Nothing was found: {_all_of(p.positives)} missed."
+        return f"Nothing was found: {_all_of(p.positives)} missed{record.missed_by_gate()}."
     if figures.dice_present is not None and figures.dice_present.mean == 0:
         return f"Nothing was found: no mask touches its target, of {plural(p.positives, 'target')}."
     return ""

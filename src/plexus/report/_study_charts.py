@@ -71,7 +71,7 @@ def together(shown: Sequence[Shown], key: str, name: str, *, log: bool) -> Marku
     rows = [row for each in shown for row in _curve(each, key)]
     if not rows:
         return Markup("")
-    return curves(rows, epochs(max(row["at"] for row in rows)), heights(rows, log=log), name)
+    return curves(rows, epochs(max(row["at"] for row in rows)), heights(rows, log=log), name, title="epochs")
 
 
 def panels(shown: Sequence[Shown], base: str, key: str, name: str, *, log: bool) -> list[tuple[str, Markup]]:
@@ -86,7 +86,8 @@ def panels(shown: Sequence[Shown], base: str, key: str, name: str, *, log: bool)
     for each in shown:
         if rows := [row | {"color": ACCENT, "dashed": False} for row in _curve(each, key)]:
             rows = rows if each.name == base else [*beside, *rows]
-            found.append((each.name, curves(rows, across, up, f"{name}, {each.name}", width=150, height=96)))
+            own = f"{name}, {each.name}"
+            found.append((each.name, curves(rows, across, up, own, title="epochs", width=150, height=96)))
     return found
 
 
@@ -151,7 +152,7 @@ def gates(history: Sequence[Sequence[float]], name: str) -> Markup:
     known = [row["value"] for row in rows]
     across = fixed(0, len(history) - 1, values=[0, len(history) - 1])
     up = alt.Scale(domain=[min([0.0, *known]), max([1.0, *known])]), alt.Axis(tickCount=3, format="~g")
-    return curves(rows, across, up, name, width=150, height=96)
+    return curves(rows, across, up, name, title="epochs", width=150, height=96)
 
 
 def ranking(ranked: Sequence[Mapping[str, Any]], marked: Sequence[Mapping[str, Any]]) -> Markup:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,14 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from plexus.errors import ConfigError, DataError, PlexusError, RunError
+from plexus.errors import ConfigError, DataError, PlexusError, PlexusWarning, RunError
 from plexus.record import FitRecord
 from plexus.training._config import FitConfig
 from plexus.training._fit import open_run
 from plexus.user_code import first_line, split_weights, user_model
+
+SUM = 1e-3
+"""A sum of answers no further from 1 is that of probabilities, in whatever numbers they were computed."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +202,7 @@ def check_classes(each: Opened, name: str, classes: tuple[str, ...]) -> None:
 
 
 def check_logits(each: Opened, pixels: Tensor, classes: int) -> None:
-    """Try one image: a model for other images or classes is told before what takes long.
+    """Try one image: a model for other images or classes is told before what takes long, and warned of a softmax.
 
     Args:
         each: the model.
@@ -224,4 +228,11 @@ def check_logits(each: Opened, pixels: Tensor, classes: int) -> None:
         raise DataError(
             f"{each.source}: gives {answer} for one image; expected {(1, classes)}, one logit for each of the classes "
             "of the data"
+        )
+    if classes > 1 and bool((logits >= 0).all()) and abs(float(logits.sum()) - 1) < SUM:
+        warnings.warn(
+            f"{each.source}: its answers sum to 1, as probabilities do, and are read as logits, so that it seems "
+            "hardly sure of anything: leave its softmax out",
+            PlexusWarning,
+            stacklevel=3,
         )
