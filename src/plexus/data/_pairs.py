@@ -11,7 +11,13 @@ from plexus.errors import DataError, printable
 Files = list[PurePosixPath]
 Paired = list[tuple[PurePosixPath, list[PurePosixPath]]]
 """Images, each with its masks."""
-_IMAGES, _MASKS = ("images", "image"), ("masks", "mask")
+_SIDES = {
+    **dict.fromkeys(("images", "image", "imgs", "img"), ("image", "")),
+    **dict.fromkeys(("masks", "mask", "labels", "label"), ("mask", "")),
+    **{"imagestr": ("image", "train"), "imagests": ("image", "test")},
+    **{"labelstr": ("mask", "train"), "labelsts": ("mask", "test")},
+}
+"""Folders of images and of masks, and the split that the names of nnU-Net's say."""
 
 
 def counted(names: Sequence[object], what: str) -> str:
@@ -54,6 +60,7 @@ def _told(pairs: Paired, notes: list[str]) -> Paired:
 def two_folders(images: Files, suffix: str, where: str, notes: list[str]) -> Paired:
     """Pair the files of a folder images with those of a folder masks by name; empty where there are no such folders."""
     sides: dict[str, dict[str, Files]] = {"image": {}, "mask": {}}
+    images = _labelled(images, notes)
     for file in images:
         side, rest = side_of(file)
         sides.setdefault(side, {}).setdefault("/".join(rest), []).append(file)
@@ -81,12 +88,37 @@ def two_folders(images: Files, suffix: str, where: str, notes: list[str]) -> Pai
     return _told(pairs, notes)
 
 
+def _labelled(files: Files, notes: list[str]) -> Files:
+    """Leave aside what nnU-Net's folders hold that is not read: test images without labels, channels but the first."""
+    split_of = {file: _named(file) for file in files}
+    labelled = {split for side, split in split_of.values() if side == "mask"}
+    further = {f for f in files if split_of[f][1] and re.search(r"_\d{3}[1-9]$", f.stem) and split_of[f][0] == "image"}
+    bare = {f for f in files if split_of[f] == ("image", "test") and "test" not in labelled} - further
+    for aside, what in ((further, "further channels of an image"), (bare, "test images without labels")):
+        if aside and "train" in labelled:
+            notes.append(f"{counted(sorted(aside), 'file')}, {what}: left aside")
+    return [f for f in files if f not in further | bare] if "train" in labelled else files
+
+
+def _named(file: PurePosixPath) -> tuple[str, str]:
+    """Return the side and the split that nnU-Net's folder of a file says, empty where there is none."""
+    return next((_SIDES[part] for part in map(str.lower, file.parent.parts) if part in _SIDES), ("", ""))
+
+
 def side_of(file: PurePosixPath) -> tuple[str, tuple[str, ...]]:
-    """Return ``image`` or ``mask`` by the folder it lies in, and the parts of its name that both have in common."""
+    """Return ``image`` or ``mask`` by the folder it lies in, and the parts of its name that both have in common.
+
+    In imagesTr and imagesTs the name of an image ends in its channel, NAME_0000.
+
+    Example:
+        >>> side_of(PurePosixPath("imagesTr/a_0000.png")), side_of(PurePosixPath("labelsTr/a.png"))
+        (('image', ('train', 'a')), ('mask', ('train', 'a')))
+    """
     for i, part in enumerate(part.lower() for part in file.parent.parts):
-        if part in _IMAGES + _MASKS:
-            rest = (*file.parts[:i], *file.parts[i + 1 : -1], file.stem)
-            return "image" if part in _IMAGES else "mask", rest
+        if part in _SIDES:
+            side, split = _SIDES[part]
+            stem = file.stem.removesuffix("_0000") if split and side == "image" else file.stem
+            return side, (*file.parts[:i], *([split] if split else []), *file.parts[i + 1 : -1], stem)
     return "", (*file.parts[:-1], file.stem)
 
 
