@@ -121,6 +121,28 @@ def test_pairs_in_class_folders_have_both(tmp_path: Path) -> None:
     assert len(found) == 2
 
 
+def test_folders_as_nnunet_has_them(tmp_path: Path) -> None:
+    train = ("imagesTr/a_0000.png", "imagesTr/b_0000.png", "labelsTr/a.png", "labelsTr/b.png")
+    test = ("imagesTs/c_0000.png", "imagesTs/c_0001.png")
+    write(tmp_path, *train, *test)
+    (tmp_path / "dataset.json").write_text("{}")
+    found = open_samples(tmp_path)
+    assert told(found) == {
+        "imagesTr/a_0000.png": (None, "labelsTr/a.png", None, "train"),
+        "imagesTr/b_0000.png": (None, "labelsTr/b.png", None, "train"),
+    }
+    assert "1 file (first: imagesTs/c_0001.png), further channels of an image: left aside" in found.notes
+    assert "1 file (first: imagesTs/c_0000.png), test images without labels: left aside" in found.notes
+    write(tmp_path, "labelsTs/c.png")
+    assert told(open_samples(tmp_path))["imagesTs/c_0000.png"] == (None, "labelsTs/c.png", None, "test")
+
+
+@pytest.mark.parametrize("names", [("img", "label"), ("imgs", "labels"), ("Images", "Masks")])
+def test_other_names_of_two_folders(tmp_path: Path, names: tuple[str, str]) -> None:
+    write(tmp_path, f"{names[0]}/a.png", f"{names[1]}/a.png")
+    assert told(open_samples(tmp_path)) == {f"{names[0]}/a.png": (None, f"{names[1]}/a.png", None, None)}
+
+
 @pytest.mark.parametrize(
     ("images", "masks"),
     [("images/{}", "masks/{}"), ("train/images/{}", "train/masks/{}"), ("images/train/{}", "masks/train/{}")],

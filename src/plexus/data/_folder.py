@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from plexus.data._decode import SUFFIXES
+from plexus.data._pairs import Files, Paired, counted, key_of, masked_by, side_by_side, side_of, two_folders
 from plexus.data._samples import Entry, Joined, Sample
 from plexus.errors import DataError, printable
 
@@ -40,11 +41,7 @@ FOREIGN = frozenset(
 )
 """Suffixes of images that are not read."""
 _HERE = PurePosixPath()
-_IMAGES, _MASKS = ("images", "image"), ("masks", "mask")
 _Sized = TypeVar("_Sized", bound=Sized)
-Files = list[PurePosixPath]
-Paired = list[tuple[PurePosixPath, list[PurePosixPath]]]
-"""Images, each with its masks."""
 Parts = dict[str, list[tuple[str, PurePosixPath]]]
 """For each split the (class, path) of its images, sorted."""
 
@@ -158,12 +155,12 @@ def find_samples(tree: Tree, suffix: str, masks: bool | None, notes: list[str]) 
     With `masks` False classes matter less than taking every image; `notes` gets a line for files left aside.
     """
     images = tree.images("images and masks, class folders, or parquet files")
-    if pairs := _two_folders(images, suffix, tree.where, notes):
-        return "folders", tree.entries(pairs, _splits({image: _side(image)[1] for image, _ in pairs}), {})
+    if pairs := two_folders(images, suffix, tree.where, notes):
+        return "folders", tree.entries(pairs, _splits({image: side_of(image)[1] for image, _ in pairs}), {})
     split_of = _splits({image: image.parts for image in images})
-    keys = {_key(image) for image in images}
-    if any(_masked(image, suffix) in keys for image in images):
-        pairs = _side_by_side(images, suffix, tree.where, notes)
+    keys = {key_of(image) for image in images}
+    if any(masked_by(image, suffix) in keys for image in images):
+        pairs = side_by_side(images, suffix, tree.where, notes)
         return "pairs", tree.entries(pairs, split_of, _folder_labels([image for image, _ in pairs], split_of))
     bare: Paired = [(image, []) for image in images]
     depths = {len(image.parts) - (image in split_of) for image in images}
@@ -248,11 +245,6 @@ def role(name: str) -> str | None:
     return ROLES.get(rest[0]) or ROLES.get(re.sub(r"(set|data|\d{4})$", "", rest[0]))
 
 
-def counted(names: Sequence[object], what: str) -> str:
-    """Return the number of some images or files, and the first of them, for a message."""
-    return f"{len(names)} {what}{'s' if len(names) > 1 else ''} (first: {printable(str(names[0]))})"
-
-
 def _walk(root: Path) -> Iterator[tuple[PurePosixPath, str]]:
     """Yield (path below root, folder | file | aside) for everything; links are followed, not in circles.
 
@@ -331,101 +323,9 @@ def _splits(parts: Mapping[PurePosixPath, Sequence[str]]) -> dict[PurePosixPath,
     return named if len(named) == len(parts) else {}
 
 
-def _side_by_side(images: Files, suffix: str, where: str, notes: list[str]) -> Paired:
-    """Pair NAME.* with NAME<suffix>.*; set aside masks of other kinds (NAME_word.*)."""
-    by_key: dict[str, Files] = {}
-    for image in images:
-        by_key.setdefault(_key(image), []).append(image)
-    of = {key: _masked(files[0], suffix) for key, files in by_key.items()}  # what a file would be the mask of
-    masked = {image for image in of.values() if image is not None and image in by_key}
-    masks = {key for key, image in of.items() if image is not None and key not in masked}
-    others = {
-        key for key in by_key if key not in masks and key not in masked and any(k in by_key for k in _shorter(key))
-    }
-    plain = [key for key in by_key if key not in masks and key not in others]
-    masks_of: dict[str, list[str]] = {key: [] for key in plain}
-    for key in sorted(masks, key=lambda key: (len(key), key)):  # NAME_mask, _mask_2, _mask_10
-        masks_of.get(str(of[key]), []).append(key)
-    for key in (*plain, *(key for keys in masks_of.values() for key in keys)):
-        _one(by_key[key], where)
-    orphans = sorted(masks - {key for keys in masks_of.values() for key in keys})
-    for keys, what in ((orphans, "masks without an image"), (sorted(others), "masks of another kind")):
-        if keys:
-            notes.append(f"{counted([by_key[key][0] for key in keys], 'file')}, {what}: left aside")
-    pairs = [(by_key[key][0], [by_key[mask][0] for mask in masks_of[key]]) for key in plain]
-    return _told(pairs, notes)
-
-
-def _told(pairs: Paired, notes: list[str]) -> Paired:
-    """The same pairs; a note says that images have several masks, which are joined."""
-    if several := [image for image, masks in pairs if len(masks) > 1]:
-        notes.append(f"{counted(sorted(several), 'image')} with several masks: joined")
-    return pairs
-
-
-def _two_folders(images: Files, suffix: str, where: str, notes: list[str]) -> Paired:
-    """Pair the files of a folder images with those of a folder masks by name; empty where there are no such folders."""
-    sides: dict[str, dict[str, Files]] = {"image": {}, "mask": {}}
-    for file in images:
-        side, rest = _side(file)
-        sides.setdefault(side, {}).setdefault("/".join(rest), []).append(file)
-    if not sides["image"] or not sides["mask"]:
-        return []
-    pairs: Paired = []
-    used: set[PurePosixPath] = set()
-    numbered: dict[str, list[str]] = {}  # NAME_mask_1, or NAME_1 where no image is called so
-    for key in sides["mask"]:
-        name = re.fullmatch(rf"(.+?)(?:{re.escape(suffix)}[_-]?|[_-])\d+", key)
-        if name is not None and name[1] in sides["image"] and key not in sides["image"]:
-            numbered.setdefault(name[1], []).append(key)
-    for key, files in sides["image"].items():
-        masks = [*sides["mask"].get(key, []), *(sides["mask"].get(key + suffix, []))]
-        _one(files, where)
-        if masks:
-            _one(masks, where)
-        for other in sorted(numbered.get(key, []), key=lambda other: (len(other), other)):
-            _one(sides["mask"][other], where)
-            masks += sides["mask"][other]
-        pairs.append((files[0], masks))
-        used |= {files[0], *masks}
-    if aside := sorted(set(images) - used):
-        notes.append(f"{counted(aside, 'file')} without an image of their name: left aside")
-    return _told(pairs, notes)
-
-
-def _side(file: PurePosixPath) -> tuple[str, tuple[str, ...]]:
-    """Return ``image`` or ``mask`` by the folder it lies in, and the parts of its name that both have in common."""
-    for i, part in enumerate(part.lower() for part in file.parent.parts):
-        if part in _IMAGES + _MASKS:
-            rest = (*file.parts[:i], *file.parts[i + 1 : -1], file.stem)
-            return "image" if part in _IMAGES else "mask", rest
-    return "", (*file.parts[:-1], file.stem)
-
-
 def _folder_labels(images: Files, split_of: Mapping[PurePosixPath, str]) -> dict[PurePosixPath, str]:
     """Take as classes the folders that paired images lie in, where each lies in one and they are several."""
     at = {image: image.parts[1 if image in split_of else 0 : -1] for image in images}
     several = all(at.values()) and len({parts[0] for parts in at.values()}) > 1
     named_as_splits = all(role(name) for name in {parts[0] if parts else "" for parts in at.values()})
     return {image: parts[0] for image, parts in at.items()} if several and not named_as_splits else {}
-
-
-def _one(files: Files, where: str) -> None:
-    if len(files) > 1:
-        first, second = (printable(str(file)) for file in files[:2])
-        raise DataError(f"{where}: {first} and {second} have one name: rename or remove one of them")
-
-
-def _key(file: PurePosixPath) -> str:
-    return str(file.with_suffix(""))
-
-
-def _masked(file: PurePosixPath, suffix: str) -> str | None:
-    """Return the key of the image that a file would be the mask of, NAME_mask or NAME_mask_1."""
-    name = re.fullmatch(rf"(.+){re.escape(suffix)}(?:[_-]?\d+)?", file.stem)
-    return None if name is None or name[1] == file.stem else _key(file)[: len(name[1]) - len(file.stem)]
-
-
-def _shorter(key: str) -> Iterable[str]:
-    """Yield what a name adds ``_word`` to."""
-    return (key[: match.start()] for match in re.finditer(r"_(?=[^\W\d][^/]*$)", key))
