@@ -3,6 +3,7 @@
 Command: python benchmarks/audit.py PART... [--out FILE] [--work FOLDER]
     planted   recall and precision on 2,000 images 420x580, and time against decoding alone  (4 minutes)
     memory    peak memory of an audit of 5,635 images 420x580, in a process of its own       (6 minutes)
+    photos    the command on CIFAR-10's 60,000 images, without and with a cache              (3 minutes)
     scale     10,000 to 250,000 fingerprints: time and peak memory                          (10 minutes)
     faiss     the approximate search against the exact one, where faiss is installed         (1 minute)
     notes     the notes' fingerprint, as published and as meant, on real ultrasound          (10 seconds)
@@ -20,6 +21,7 @@ two sides of a ratio are taken in turn in one process; every number is kept in F
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
 import statistics
@@ -34,7 +36,7 @@ from typing import Any
 
 import numpy as np
 from audit_brute import brute
-from audit_kinds import embedding, kinds
+from audit_kinds import CIFAR10, embedding, kinds
 from audit_labels import labels_cifar10, labels_cifar10_long, labels_mnist, opening
 from measure import Results
 from numpy.typing import NDArray
@@ -144,6 +146,33 @@ def memory(results: Results, work: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, str(many)], check=True, capture_output=True, text=True)
     peak, seconds, pairs = done.stdout.split()
     results.put("memory/5635", {"bytes": int(peak), "seconds": float(seconds), "pairs": int(pairs)})
+
+
+def photos(results: Results, work: Path) -> None:
+    """The command on CIFAR-10's 60,000 images, with nothing in the cache and then with everything."""
+    if not CIFAR10.is_dir():
+        print(f"{CIFAR10} is not there: put the parquet files of uoft-cs/cifar10 there")
+        return
+    with tempfile.TemporaryDirectory(dir=work) as folder:
+        command = [sys.executable, "-m", "plexus", "audit", str(CIFAR10), "--cache", f"{folder}/cache"]
+        for turn in ("cold", "warm"):
+            start = time.perf_counter()
+            child = subprocess.Popen([*command, "--out", f"{folder}/{turn}"], stdout=subprocess.DEVNULL)
+            _, status, used = os.wait4(child.pid, 0)
+            child.returncode = os.waitstatus_to_exitcode(status)
+            if child.returncode:
+                raise subprocess.CalledProcessError(child.returncode, command)
+            found = json.loads(Path(folder, turn, "findings.json").read_text())
+            results.put(
+                f"photos/{turn}",
+                {
+                    "seconds": time.perf_counter() - start,
+                    "cpu": used.ru_utime + used.ru_stime,
+                    "bytes": used.ru_maxrss * 1024,
+                    "page": Path(folder, turn, "audit.html").stat().st_size,
+                    **{key: found["summary"][key] for key in ("pairs", "sure", "dropped")},
+                },
+            )
 
 
 def scale(results: Results, work: Path) -> None:
@@ -349,6 +378,11 @@ FIGURES: list[tuple[str, str, str, float | None, bool]] = [
     ("5,635 images 420x580: peak memory, GB", "memory/5635", "bytes", 1e9, False),
     ("5,635 images 420x580: seconds", "memory/5635", "seconds", None, False),
     *(
+        (f"CIFAR-10's 60,000, {turn}: {what}", f"photos/{turn}", part, target if turn == "cold" else None, False)
+        for turn in ("cold", "warm")
+        for what, part, target in (("seconds", "seconds", 120), ("processor s", "cpu", None), ("GB", "bytes", 1.2e9))
+    ),
+    *(
         (f"{n:,} fingerprints: {what}", f"scale/{n}", part, target if n == 100_000 else None, low)
         for n in (10_000, 30_000, 100_000, 250_000)
         for what, part, target, low in (
@@ -390,7 +424,7 @@ FIGURES: list[tuple[str, str, str, float | None, bool]] = [
 PARTS = {
     f.__name__: f
     for f in (
-        planted, memory, scale, faiss, notes, labels_mnist, labels_cifar10, labels_cifar10_long, opening, kinds,
+        planted, memory, photos, scale, faiss, notes, labels_mnist, labels_cifar10, labels_cifar10_long, opening, kinds,
         embedding, brute, report,
     )
 }  # fmt: skip

@@ -100,12 +100,42 @@ def _chance(fingerprints: Fingerprints, finder: Finder, pose: Pose, seed: int) -
     return Met(scores, scale, least not in ALIKE)
 
 
-def _of_all_kinds(chance: Tail, scores: F32) -> Tail:
-    """The tail of one pose, for all that were searched: as many more as candidates of a chance score are more."""
+def _as_many(chance: Tail, scores: F32) -> Tail:
+    """The tail of one pose, for the scores of a search: as many more as candidates of a chance score are more."""
     low, high = chance.score(min(chance.count, 300.0)), chance.score(min(chance.count, 300.0) / 4)
     met = int(((scores >= low) & (scores < high)).sum())
     by_one = float(np.diff(chance.expected(np.array([high, low])))[0])
     return Tail(chance.start, chance.rate, chance.count * max(1.0, met / max(by_one, 1.0)))
+
+
+@dataclass(frozen=True, eq=False)
+class Laws:
+    """The laws of pairs as they lie and of those nearer in another pose: half of what may be false is for each.
+
+    The more poses are searched, the more unrelated pairs come near in one of them; what is near as it lies, as most
+    copies are, does not become less sure by that.
+    """
+
+    plain: Tail
+    posed: Tail
+
+    @classmethod
+    def of(cls, chance: Tail, found: Scored, other: NDArray[np.bool_]) -> Laws:
+        """Make those of pairs that were found; `other` are those that are no exact copies."""
+        posed = other & (found.scores > found.plain)
+        return cls(_as_many(chance, found.plain[other]), _as_many(chance, found.scores[posed]))
+
+    def expected(self, found: Scored) -> F64:
+        """Return the number of unrelated pairs that come as near as each, by the law that says less."""
+        plain, posed = (
+            2 * law.expected(scores.astype(np.float64))
+            for law, scores in ((self.plain, found.plain), (self.posed, found.scores))
+        )
+        return np.where(found.plain <= 0, posed, np.where(found.scores > found.plain, np.minimum(plain, posed), plain))
+
+    def score(self, pairs: float) -> float:
+        """Return the score that so many unrelated pairs reach as they lie."""
+        return self.plain.score(pairs / 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +146,7 @@ class Judged:
     same: NDArray[np.bool_]
     expected: F64
     sure: NDArray[np.bool_]
+    listed: NDArray[np.bool_]
     limit: float
     source: str
     doubt: str
@@ -133,12 +164,9 @@ def judged(
     """Say of each pair how many unrelated ones come as near by chance, and which pairs are sure."""
     same = equal(fingerprints, found.a, found.b)
     scores = np.where(same, np.float32(1), found.scores)
-    if chance is not None:
-        chance = _of_all_kinds(chance, scores[~same])
-        expected = np.where(same, 0.0, chance.expected(scores.astype(np.float64)))
-    else:
-        expected = np.where(same, 0.0, np.nan)
-    limit, sure, source = _limits(scores, expected, threshold, false_pairs, chance)
+    laws = None if chance is None else Laws.of(chance, found, ~same)
+    expected = np.where(same, 0.0, np.nan if laws is None else laws.expected(found))
+    limit, listed, sure, source = _limits(scores, expected, threshold, false_pairs, laws)
     doubt = ""
     if chance is None and law is None:  # a distance that nothing of this set speaks for makes no pair sure
         sure, doubt = same, "unknown"
@@ -152,7 +180,7 @@ def judged(
     drawn = ~same & _drawn(fingerprints, found, sure & ~same, scene)
     if drawn.any():
         sure, expected, doubt = sure & ~drawn, np.where(drawn, np.nan, expected), "drawings"
-    return Judged(scores, same, expected, sure, limit, source, doubt)
+    return Judged(scores, same, expected, sure, listed, limit, source, doubt)
 
 
 def _drawn(fingerprints: Fingerprints, found: Scored, sure: NDArray[np.bool_], scene: I64) -> NDArray[np.bool_]:
@@ -178,20 +206,21 @@ def _drawn(fingerprints: Fingerprints, found: Scored, sure: NDArray[np.bool_], s
 
 
 def _limits(
-    scores: F32, expected: F64, threshold: float | None, false_pairs: float, chance: Tail | None
-) -> tuple[float, NDArray[np.bool_], str]:
-    """The largest distance, which pairs are sure, and where the distance comes from."""
+    scores: F32, expected: F64, threshold: float | None, false_pairs: float, laws: Laws | None
+) -> tuple[float, NDArray[np.bool_], NDArray[np.bool_], str]:
+    """The largest distance, which pairs are listed and which are sure, and where the distance comes from."""
     distance = 1 - scores.astype(np.float64)
-    if chance is None:
+    if laws is None:
         limit = default_threshold("thumbnail") if threshold is None else threshold
-        return limit, distance <= limit, "default" if threshold is None else "given"
+        return limit, distance <= limit, distance <= limit, "default" if threshold is None else "given"
     sure = (expected <= false_pairs) & (distance <= WIDEST)
     if threshold is not None:
-        return threshold, sure, "given"
+        return threshold, distance <= threshold, sure, "given"
     order = np.sort(expected)
-    listed = np.flatnonzero(order <= np.maximum(false_pairs, FALSE_SHARE * np.arange(1, len(order) + 1)))
-    allowed = max(false_pairs, float(order[listed[-1]]) if len(listed) else 0.0)
-    return min(1 - chance.score(allowed), WIDEST), sure, "data"
+    within = np.flatnonzero(order <= np.maximum(false_pairs, FALSE_SHARE * np.arange(1, len(order) + 1)))
+    allowed = max(false_pairs, float(order[within[-1]]) if len(within) else 0.0)
+    listed = (expected <= allowed) & (distance <= WIDEST)
+    return min(1 - laws.score(allowed), WIDEST), listed, sure, "data"
 
 
 def told(verdict: Judged) -> list[str]:

@@ -251,7 +251,7 @@ def _registered(
     scores, same, expected, sure = verdict.scores, verdict.same, verdict.expected, verdict.sure
     limit, source = verdict.limit, verdict.source
     distance = np.where(same, 0, 1 - scores).astype(np.float32)
-    near = np.flatnonzero(distance <= limit)
+    near = np.flatnonzero(verdict.listed)
     near = near[np.lexsort((found.b[near], found.a[near], distance[near]))]
     splits = np.array([PLACE.get(str(split), -1) for split in fingerprints.splits])
     one, two = splits[found.a], splits[found.b]

@@ -157,8 +157,17 @@ def differing(correlation: float) -> int:
     return math.ceil(BITS * p + SLACK * math.sqrt(BITS * p * (1 - p)))
 
 
-def content(copies: U8) -> tuple[I64, F32]:
+def content(copies: U8, batch: int = 2048) -> tuple[I64, F32]:
     """Copies with an even border or bars, and the rectangles within: indices, and top, bottom, left, right (M, 4)."""
+    found: list[tuple[I64, F32]] = [(np.zeros(0, np.int64), np.zeros((0, 4), np.float32))]
+    for start in range(0, len(copies), batch):
+        bordered, rectangle = _content(copies[start : start + batch])
+        found.append((bordered + start, rectangle))
+    indices, rectangles = zip(*found, strict=True)
+    return np.concatenate(indices), np.concatenate(rectangles)
+
+
+def _content(copies: U8) -> tuple[I64, F32]:
     values = copies.astype(np.int16)
     edges = [_even(values, axis, end) for axis in (1, 2) for end in (False, True)]
     # the filter of the reduction lets the first line within show through the border, and the border through that line

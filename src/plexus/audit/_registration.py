@@ -27,13 +27,17 @@ SCORED = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """Pairs a < b, each once, with their scores, the maps from a into b, and their kinds as numbers."""
+    """Pairs a < b, each once, with their scores, the maps from a into b, and their kinds as numbers.
+
+    `plain` are the scores that they had as they lie, 0 for pairs that were found in another pose alone.
+    """
 
     a: I64
     b: I64
     scores: F32
     maps: F64
     kinds: I64
+    plain: F32
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,13 +82,13 @@ def registered(
                 if len(scene.a):
                     a, b = once(np.concatenate([[scene.a, scene.b], *more], 1))
                     scores, maps = score(copies, copies, a, b, tiled(pose, len(a)))
-                    parts.append(_kept(a, b, scores, maps, pose.kind))
+                    parts.append(_kept(a, b, scores, maps, pose.kind, True))
                     compared += len(a)
             met = _unknown(_apart(met, met.b, number), good, n)
             found, further = _fewer(fingerprints, met, neighbours)
             truncated, compared = max(truncated, further), compared + len(found.a)
             scores, maps = score(copies, copies, found.a, found.b, found.poses)
-            parts.append(_kept(found.a, found.b, scores, maps, found.kind))
+            parts.append(_kept(found.a, found.b, scores, maps, found.kind, pose is IDENTITY))
             good = np.union1d(good, (parts[-1].a * n + parts[-1].b)[parts[-1].scores >= GOOD])
         if "bordered" in kinds:
             found, contents, whole, outer = finder.bordered(fingerprints.rows, step)
@@ -125,12 +129,13 @@ def _apart(found: Found, b: I64, number: I64) -> Found:
     return _chosen(found, (number[found.a] != number[b]) | (number[b] < 0))
 
 
-def _kept(a: I64, b: I64, scores: F32, maps: F64, kind: str) -> Scored:
+def _kept(a: I64, b: I64, scores: F32, maps: F64, kind: str, as_they_lie: bool = False) -> Scored:
     """Pairs with a score that may count, the smaller index first."""
     kept = scores >= SCORED
     a, b, maps = a[kept], b[kept], maps[kept]
     maps = np.where((a > b)[:, None], inverse(maps), maps)
-    return Scored(np.minimum(a, b), np.maximum(a, b), scores[kept], maps, np.full(len(a), KINDS.index(kind)))
+    plain = scores[kept] * np.float32(as_they_lie)
+    return Scored(np.minimum(a, b), np.maximum(a, b), scores[kept], maps, np.full(len(a), KINDS.index(kind)), plain)
 
 
 def _unknown(found: Found, good: I64, n: int) -> Found:
@@ -160,14 +165,16 @@ def _best(parts: Sequence[Scored], n: int) -> Scored:
     """Of a pair that was found in several poses the one with the highest score."""
     if not parts:
         none = np.zeros(0, np.int64)
-        return Scored(none, none, np.zeros(0, np.float32), np.zeros((0, 6)), none)
-    a, b, scores, maps, kinds = (
-        np.concatenate([getattr(part, name) for part in parts]) for name in ("a", "b", "scores", "maps", "kinds")
+        return Scored(none, none, np.zeros(0, np.float32), np.zeros((0, 6)), none, np.zeros(0, np.float32))
+    a, b, scores, maps, kinds, plain = (
+        np.concatenate([getattr(part, field) for part in parts])
+        for field in ("a", "b", "scores", "maps", "kinds", "plain")
     )
     order = np.lexsort((kinds, -scores, b, a))
-    key = a[order] * n + b[order]
-    first = order[np.flatnonzero(np.diff(key, prepend=-1))]
-    return Scored(a[first], b[first], scores[first], maps[first], kinds[first])
+    begins = np.flatnonzero(np.diff(a[order] * n + b[order], prepend=-1))
+    first = order[begins]
+    plain = np.maximum.reduceat(plain[order], begins) if len(begins) else plain
+    return Scored(a[first], b[first], scores[first], maps[first], kinds[first], plain)
 
 
 def _cropped(pairs: Scored) -> Scored:
