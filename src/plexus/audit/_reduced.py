@@ -119,18 +119,20 @@ def _detail(squares: F32, sigma: float, around: float) -> F32:
     return (detail / (contrast + NOISE)).astype(np.float32)
 
 
-def unit_vectors(squares: F32) -> F32:
+def unit_vectors(squares: F32, batch: int = 8192) -> F32:
     """Cosine coefficients of 3 to 12 half-waves, weighted by frequency, of norm 1: (N, 24, 24) to (N, D).
 
     An image without any detail gives 0.
     """
     basis, weight, inside = _cosines()
-    coefficients = (basis @ squares @ basis.T)[:, inside] * weight[inside]
-    length = np.sqrt((coefficients**2).sum(1, keepdims=True))
-    # a flat image is nothing but rounding: less than a hundredth of a grey level
-    flat = length < 0.01 / NOISE * COARSE
-    # one image's numbers side by side, as pairs of images are compared
-    return np.where(flat, 0, coefficients / np.where(flat, 1, length)).astype(np.float32, order="C")
+    out = np.empty((len(squares), int(inside.sum())), np.float32)  # one image's numbers side by side, to be compared
+    for i in range(0, len(squares), batch):
+        coefficients = (basis @ squares[i : i + batch] @ basis.T)[:, inside] * weight[inside]
+        length = np.sqrt((coefficients**2).sum(1, keepdims=True))
+        # a flat image is nothing but rounding: less than a hundredth of a grey level
+        flat = length < 0.01 / NOISE * COARSE
+        out[i : i + batch] = np.where(flat, 0, coefficients / np.where(flat, 1, length))
+    return out
 
 
 def centred(vectors: F32, mean: F32) -> F32:
@@ -141,13 +143,15 @@ def centred(vectors: F32, mean: F32) -> F32:
     return unit
 
 
-def sketches(vectors: F32) -> U64:
+def sketches(vectors: F32, batch: int = 8192) -> U64:
     """Signs of 256 random projections, (N, D) to (N, 4): the fraction of bits that differ is the angle over pi.
 
     Source: Charikar, "Similarity estimation techniques from rounding algorithms" (2002).
     """
     planes = np.random.default_rng(0).standard_normal((vectors.shape[1], BITS)).astype(np.float32)
-    bits: U64 = np.packbits(vectors @ planes > 0, axis=1).view(np.uint64).reshape(len(vectors), BITS // 64)
+    bits = np.empty((len(vectors), BITS // 64), np.uint64)
+    for i in range(0, len(vectors), batch):
+        bits[i : i + batch] = np.packbits(vectors[i : i + batch] @ planes > 0, axis=1).view(np.uint64)
     return bits
 
 
