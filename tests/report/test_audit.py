@@ -105,6 +105,13 @@ def test_the_page_says_which_threshold_was_used_and_what_is_sure(settings: dict[
     )
 
 
+@pytest.mark.parametrize(("sure", "told"), [(0, ", none of them sure,"), (5, ", 5 of them sure,"), (6, ""), (None, "")])
+def test_the_headline_says_where_few_pairs_are_sure(sure: int | None, told: str) -> None:
+    findings = make_audit()
+    findings["summary"]["sure"] = sure
+    assert f"12 near-duplicate pairs{told} among 32 images: 8 with" in said(render(findings))
+
+
 def test_likeness_is_told_as_likeness() -> None:
     findings = make_audit()
     findings["settings"] |= {"fingerprint": "embedding net-1", "false_pairs": 1.0}

@@ -73,7 +73,8 @@ def _pairs_line(record: AuditRecord) -> str:
         if _likeness(record)
         else plural(found.pairs, "near-duplicate pair")
     )
-    start = f"{what} among {images}: "
+    few = found.sure is not None and 2 * found.sure < found.pairs and not _likeness(record)
+    start = f"{what}{f', {_some(found.sure or 0)} of them sure,' if few else ''} among {images}: "
     wrong = sum(found.contradictions.values())
     exact = f"{_some(found.exact)} exact."
     if not wrong and not found.leaks:
