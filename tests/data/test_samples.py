@@ -2,7 +2,7 @@
 
 import csv
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from datasets import ClassLabel, Features, Image, Value
 
 from plexus.data import SampleSet, UnreadableError, open_samples
+from plexus.data._open import open_labelled
 from plexus.errors import ConfigError, DataError
 from tests.data.images import grey, parquet, png
 
@@ -337,3 +338,16 @@ def test_what_is_no_data_is_refused(tmp_path: Path, spec: str) -> None:
         open_samples(tmp_path / spec)
     with pytest.raises(DataError, match="1 files but no images"):
         open_samples(tmp_path)
+
+
+@pytest.mark.parametrize("find", [open_samples, lambda spec: open_labelled(spec, None)])
+def test_a_folder_called_digits_is_told_from_the_digits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, find: Callable[[str], SampleSet]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert not any("./digits" in note for note in find("digits").notes)
+    write(tmp_path / "digits", "a/1.png", "b/2.png")
+    found = find("digits")
+    assert len(found) == 1797
+    assert "these are the digits that scikit-learn brings: what is called so here is ./digits" in found.notes
+    assert len(find("./digits")) == 2

@@ -70,7 +70,7 @@ def open_samples(
     left_out: list[str] = []
     where, path = printable(str(spec)), _existing(spec)
     if path is None:
-        layout, (entries, classes) = _elsewhere(spec, label, labelled=False)
+        layout, (entries, classes) = _elsewhere(spec, label, notes, labelled=False)
     elif path.is_dir():
         tree = Tree.read(path, where)
         if tree.parquet:
@@ -107,7 +107,7 @@ def open_labelled(spec: str | Path, label: str | None, group_from: str | None = 
     left_out: list[str] = []
     where, path = printable(str(spec)), _existing(spec)
     if path is None:
-        layout, (entries, classes) = _elsewhere(spec, label, labelled=True)
+        layout, (entries, classes) = _elsewhere(spec, label, notes, labelled=True)
     elif path.suffix.lower() in (".csv", ".tsv") and path.is_file():
         layout, (entries, classes) = "manifest", manifest_entries(path, where, label, notes)
         entries = [Entry(replace(sample, mask=None), image) for sample, image, _ in entries]
@@ -143,12 +143,14 @@ def _existing(spec: str | Path) -> Path | None:
         raise DataError(f"{printable(str(spec))[:200]}: no such file or folder ({reason}): check the name") from None
 
 
-def _elsewhere(spec: str | Path, label: str | None, *, labelled: bool) -> tuple[str, Found]:
+def _elsewhere(spec: str | Path, label: str | None, notes: list[str], *, labelled: bool) -> tuple[str, Found]:
     """Open what is no file: the digits, or a data set on the hub."""
     where = printable(str(spec))
     if spec == "digits":
         if label is not None:
             raise DataError("digits: has no columns to choose from: leave --label out")
+        if Path(spec).exists():
+            notes.append("these are the digits that scikit-learn brings: what is called so here is ./digits")
         return "arrays", _digits()
     kind = Path(spec).suffix.lower()
     if kind in (*SUFFIXES, ".csv", ".tsv", ".parquet"):  # never the name of a data set on the hub
