@@ -86,7 +86,7 @@ def test_digits_that_resemble_each_other_are_not_sure_in_small_sets() -> None:
     random = np.random.default_rng(0)
     for n in (40, 100):
         near = near_duplicates(fingerprint([digits[i] for i in random.permutation(len(digits))[:n]]))
-        assert len(near) > 2  # some are listed
+        assert len(near) > (5 if n == 40 else 2)  # some are listed
         assert near.sure.sum() <= 2
         assert (near.expected[~near.sure] > 1).all()
 

@@ -127,11 +127,9 @@ class Laws:
 
     def expected(self, found: Scored) -> F64:
         """Return the number of unrelated pairs that come as near as each, by the law that says less."""
-        plain, posed = (
-            2 * law.expected(scores.astype(np.float64))
-            for law, scores in ((self.plain, found.plain), (self.posed, found.scores))
-        )
-        return np.where(found.plain <= 0, posed, np.where(found.scores > found.plain, np.minimum(plain, posed), plain))
+        plain = 2 * self.plain.expected(found.plain.astype(np.float64))
+        posed = 2 * self.posed.expected(found.scores.astype(np.float64))
+        return np.minimum(np.where(found.plain > 0, plain, np.inf), np.where(found.scores > found.plain, posed, np.inf))
 
     def score(self, pairs: float) -> float:
         """Return the score that so many unrelated pairs reach as they lie."""

@@ -142,7 +142,10 @@ def _moments(a, w, inside):
 
 @compiled(fastmath=True)
 def _moments_at(template, image, pose):
-    """Count and centred sums of a template and an image at an affine map, without keeping what was sampled."""
+    """Count and centred sums of a template and an image at an affine map.
+
+    As `warp` and `_moments` say, in one loop that keeps nothing of what it samples: a third less time for nine guesses.
+    """
     m, side = template.shape[0], image.shape[0]
     half, top = side / 2, side - 1.001
     n, sa, sw, saa, sww, saw = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0

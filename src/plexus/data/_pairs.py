@@ -92,7 +92,9 @@ def _labelled(files: Files, notes: list[str]) -> Files:
     """Leave aside what nnU-Net's folders hold that is not read: test images without labels, channels but the first."""
     split_of = {file: _named(file) for file in files}
     labelled = {split for side, split in split_of.values() if side == "mask"}
-    further = {f for f in files if split_of[f][1] and re.search(r"_\d{3}[1-9]$", f.stem) and split_of[f][0] == "image"}
+    further = {
+        f for f in files if split_of[f][1] and re.search(r"_(?!0000)\d{4}$", f.stem) and split_of[f][0] == "image"
+    }
     bare = {f for f in files if split_of[f] == ("image", "test") and "test" not in labelled} - further
     for aside, what in ((further, "further channels of an image"), (bare, "test images without labels")):
         if aside and "train" in labelled:
