@@ -20,8 +20,6 @@ IMAGES = int(os.environ.get("PLEXUS_BRUTE_IMAGES", "3000"))
 """All pairs of so many are registered: a third of them copies."""
 AMONG = 7000
 """Further photos that the same pairs lie among."""
-ALONE = 100
-"""Pairs that are searched as sets of two."""
 AT_ONCE = 100_000
 SIDE, SIGMA, AROUND, NOISE = 48, 2.5, 4.0, 4.0
 """Of the detail that is compared: the square's side, the blurs of what is taken away and of the contrast, its floor."""
@@ -31,10 +29,11 @@ Pairs = dict[tuple[int, int], float]
 
 
 def brute(results: Results, work: Path) -> None:
-    """Photos and copies of kind "same"; the threshold is the set's own, the same for all three sets.
+    """Photos and copies of kind "same"; the threshold is the set's own, the same for all sets.
 
     All pairs are registered from the pose in which they are. Some that lie otherwise in each other are found by that
-    and by no pose of the search; some by a pose of the search alone, which are counted apart.
+    and by no pose of the search; some by a pose of the search alone, which are counted apart. Each pair that is found,
+    whatever its kind, is searched again as a set of two, and among further photos.
     """
     if not CIFAR10.is_dir():
         print(f"{CIFAR10} is not there: put the parquet files of uoft-cs/cifar10 there")
@@ -66,21 +65,22 @@ def brute(results: Results, work: Path) -> None:
         "formula_difference": _formula(prints, near),
     }
     results.put("brute/all", figures)
-    alone = [list(found)[i] for i in random.permutation(len(found))[:ALONE]]
-    twos = {pair: _two([images[i] for i in pair], near.threshold) for pair in alone}
-    results.put(
-        "brute/alone",
-        {"pairs": len(alone), "recall": sum(d is not None for d in twos.values()) / max(len(alone), 1)}
-        | {"difference": max((abs(d - found[p]) for p, d in twos.items() if d is not None), default=0.0)},
-    )
-    many = near_duplicates(fingerprint([*images, *photos[originals:]]), threshold=near.threshold, kinds=("same",))
+    twos = {pair: _two([images[i] for i in pair], near.threshold) for pair in default}
+    results.put("brute/alone", _beside(default, {pair: d for pair, d in twos.items() if d is not None}))
+    many = near_duplicates(fingerprint([*images, *photos[originals:]]), threshold=near.threshold)
     inside = {(a, b): d for (a, b), d in _pairs(many).items() if b < IMAGES}
-    both = inside.keys() & found.keys()
-    results.put(
-        "brute/among",
-        {"images": IMAGES + AMONG, "pairs": len(found), "recall": len(both) / max(len(found), 1)}
-        | {"more": len(inside.keys() - found.keys()), "difference": max(abs(inside[p] - found[p]) for p in both)},
-    )
+    results.put("brute/among", {"images": IMAGES + AMONG} | _beside(default, inside))
+
+
+def _beside(found: Pairs, other: Pairs) -> dict[str, Any]:
+    """The same pairs in two sets: how many of the first are in the other, further ones, and how distances differ."""
+    both = found.keys() & other.keys()
+    return {
+        "pairs": len(found),
+        "recall": len(both) / max(len(found), 1),
+        "more": len(other.keys() - found.keys()),
+        "difference": max((abs(other[pair] - found[pair]) for pair in both), default=0.0),
+    }
 
 
 def _copy(image: U8, random: np.random.Generator) -> U8:
@@ -98,7 +98,7 @@ def _pairs(near: NearDuplicates, *, sure: bool = False) -> Pairs:
 
 
 def _two(images: list[U8], threshold: float) -> float | None:
-    near = near_duplicates(fingerprint(images), threshold=threshold, kinds=("same",))
+    near = near_duplicates(fingerprint(images), threshold=threshold)
     return float(near.distance[0]) if len(near) else None
 
 

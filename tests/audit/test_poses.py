@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from plexus.audit import fingerprint, near_duplicates
-from tests.audit.speckle import HIGH, WIDE, scene, view
+from plexus.audit import KINDS, fingerprint, near_duplicates
+from tests.audit.speckle import scene, view
 
 
 def speckle(count: int) -> list[NDArray[np.uint8]]:
@@ -91,17 +91,35 @@ def test_pairs_are_found_in_sets_of_every_size(count: int) -> None:
         assert found == {(i, 2 * count - 1 - i) for i in range(count)}
 
 
-def test_a_pair_is_found_alone_as_among_others() -> None:
-    """At one threshold, whatever else is in the set: noisy copies, two pixels apart."""
-    scenes = [view(scene(i)) for i in range(12)]
+def test_what_is_said_of_a_pair_depends_on_its_two_images_alone() -> None:
+    """Distance, kind and place are the same at one threshold: alone, among others, among others of one ground."""
     random = np.random.default_rng(5)
+    images = speckle(6)
+    noisy = [np.clip(i + random.normal(0, 14, i.shape), 0, 255).astype(np.uint8) for i in images]
     copies = [
-        np.clip(view(scene(i), 2, -2) + random.normal(0, 25, (HIGH, WIDE)), 0, 255).astype(np.uint8) for i in range(6)
+        part(noisy[0], 1, 1, 0.06, -0.05),
+        part(noisy[1], 0.8, 1),
+        part(noisy[2], 0.97, 0.97, 0.01, 0.01)[:, ::-1],
+        np.asarray(Image.fromarray(noisy[3]).rotate(5, Image.Resampling.BICUBIC)),
+        part(noisy[4], 0.8, 0.8, -0.1, 0.1),
+        np.pad(noisy[5], ((0, 0), (30, 30))),
     ]
-    among = near_duplicates(fingerprint([*scenes, *copies]), threshold=0.5, kinds=("same",))
-    found = dict(zip(zip(among.a.tolist(), among.b.tolist(), strict=True), among.distance.tolist(), strict=True))
-    assert set(found) == {(i, 12 + i) for i in range(6)}
-    assert max(found.values()) > 0.1  # they are not all but equal
+    others = speckle(60)[6:]
+    ground = view(scene(99)).astype(np.float64)
+    alike = [np.clip(0.5 * ground + 0.5 * i, 0, 255).astype(np.uint8)[:, :108] for i in others]
+
+    def found(more: list[NDArray[np.uint8]], *pairs: int) -> dict[int, list[float]]:
+        chosen = [*(images[i] for i in pairs), *(copies[i] for i in pairs), *more]
+        near = near_duplicates(fingerprint(chosen), threshold=0.5)
+        assert near.maps is not None
+        rows = np.column_stack([near.distance, [KINDS.index(kind) for kind in near.kinds], near.maps]).tolist()
+        told = dict(zip(zip(near.a.tolist(), near.b.tolist(), strict=True), rows, strict=True))
+        return {i: told[k, k + len(pairs)] for k, i in enumerate(pairs)}
+
+    among = found(others, *range(6))
+    assert {KINDS[int(row[1])] for row in among.values()} == {"same", "mirrored", "tilted", "cropped", "bordered"}
+    assert max(row[0] for row in among.values()) > 0.1  # they are not all but equal
+    in_ground = found(alike, *range(6))
     for i in range(6):
-        alone = near_duplicates(fingerprint([scenes[i], copies[i]]), threshold=0.5, kinds=("same",))
-        assert alone.distance.tolist() == pytest.approx([found[i, 12 + i]], abs=0.02)
+        assert found([], i)[i] == pytest.approx(among[i], abs=1e-5)
+        assert in_ground[i] == pytest.approx(among[i], abs=1e-5)

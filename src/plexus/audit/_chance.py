@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from plexus.audit._align import score
 from plexus.audit._equal import equal
 from plexus.audit._fingerprint import Fingerprints
-from plexus.audit._poses import F64, IDENTITY, LOOSE, MIRROR, UPSIDE_DOWN, Finder, Pose
+from plexus.audit._poses import F64, IDENTITY, LOOSE, MIRROR, UPSIDE_DOWN, Finder, Pose, tiled
 from plexus.audit._reduced import F32, I64, Copies, detailed
-from plexus.audit._registration import Scored, tiled
+from plexus.audit._registration import Scored
 from plexus.audit._scenes import NEARLY
 from plexus.audit._threshold import FALSE_SHARE, FEW, WIDEST, Tail, default_threshold, tail_of_few
 
@@ -158,11 +158,19 @@ def judged(
     threshold: float | None,
     false_pairs: float,
     scene: I64,
+    met: Scored | None = None,
 ) -> Judged:
-    """Say of each pair how many unrelated ones come as near by chance, and which pairs are sure."""
+    """Say of each pair how many unrelated ones come as near by chance, and which pairs are sure.
+
+    Chance is counted among the pairs that the search met, where others are given than those that are judged.
+    """
     same = equal(fingerprints, found.a, found.b)
     scores = np.where(same, np.float32(1), found.scores)
-    laws = None if chance is None else Laws.of(chance, found, ~same)
+    laws = None
+    if chance is not None:
+        laws = (
+            Laws.of(chance, found, ~same) if met is None else Laws.of(chance, met, ~equal(fingerprints, met.a, met.b))
+        )
     expected = np.where(same, 0.0, np.nan if laws is None else laws.expected(found))
     limit, listed, sure, source = _limits(scores, expected, threshold, false_pairs, laws)
     doubt = ""

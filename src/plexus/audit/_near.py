@@ -30,6 +30,7 @@ from plexus.audit._scan import bar
 from plexus.audit._scenes import told as told_of_scenes
 from plexus.audit._scenes import unlisted, without
 from plexus.audit._search import Candidates, approximate, exact, grouped, has_faiss, require_faiss
+from plexus.audit._settled import SPARE, settled
 from plexus.audit._threshold import (
     FALSE_PAIRS,
     FEW,
@@ -243,8 +244,10 @@ def _registered(
     verdict = judged(fingerprints, search.pairs, chance, law, threshold, false_pairs, scene)
     if not _all_sure(search, verdict):  # the law turned out stricter than it looked: no image stands for others
         search = registered(fingerprints, finder, searched_kinds, within, neighbours, progress, None)
-        verdict = judged(fingerprints, search.pairs, chance, law, threshold, false_pairs, scene * 0 - 1)
-    found = search.pairs
+        scene = search.scenes.numbered(len(fingerprints))
+        verdict = judged(fingerprints, search.pairs, chance, law, threshold, false_pairs, scene)
+    found = settled(fingerprints, search.pairs, searched_kinds, 1 - verdict.limit - SPARE)
+    verdict = judged(fingerprints, found, chance, law, threshold, false_pairs, scene, search.pairs)
     verdict, shared = told_apart(fingerprints.copies.rows, found, verdict, false_pairs)
     groups = without(search.scenes.groups, found.a[~verdict.sure], found.b[~verdict.sure])
     searched = time.monotonic()

@@ -44,6 +44,8 @@ SHIFTED, STRETCHED = 0.1, 0.82
 """Half-sides between the shifts that are searched, and the share of one side that may fill the other image's."""
 FEW = 50
 """Images that do not count in the mean that is taken off: with few in a set it is nearly none."""
+ALL = 32
+"""Images up to which every pair is registered in every pose: no likeness of vectors chooses among so few."""
 ROWS, BUFFER = 512, 1 << 20
 
 
@@ -149,7 +151,7 @@ class Finder:
             n = len(self.plain)
             keys = np.unique(np.concatenate([a * n + b, one * n + two]))
             a, b = np.divmod(keys, n)
-        return Found(a, b, np.tile(np.array(pose.map, np.float64), (len(a), 1)), pose.kind)
+        return Found(a, b, tiled(pose, len(a)), pose.kind)
 
     def bordered(self, copies: U8, step: Callable[[int], None]) -> tuple[Found, Copies, I64, F64]:
         """Pairs of a whole image and of what lies within the border or the bars of another.
@@ -157,20 +159,13 @@ class Finder:
         The second of each pair is an index into the contents, which are returned too, with the images they are of, and
         the maps from the contents into these.
         """
-        second, rectangles = content(copies)
-        second, rectangles = second[self.usable[second]], rectangles[self.usable[second]]
-        inner = within(copies, second, rectangles)
-        contents = Copies(inner, coarse(inner))
+        contents, second, maps = contents_of(copies, self.usable)
         a, k = self._close(
             self.vectors, centred(unit_vectors(contents.squares), self.mean), LOOSE, False, None, own=False
         )
         step(len(self.vectors))
         apart = a != second[k]
-        top, bottom, left, right = rectangles.T.astype(np.float64)
-        zero = np.zeros_like(top)
-        maps = np.stack([top + bottom - 1, bottom - top, zero, left + right - 1, zero, right - left], 1)
-        guess = np.tile(np.array(IDENTITY.map, np.float64), (int(apart.sum()), 1))
-        return Found(a[apart], k[apart], guess, "bordered"), contents, second, maps
+        return Found(a[apart], k[apart], tiled(IDENTITY, int(apart.sum())), "bordered"), contents, second, maps
 
     def posed(self, pose: Pose, rows: slice | I64 = slice(None)) -> F32:
         """Vectors of images as they look in a pose."""
@@ -206,6 +201,12 @@ class Finder:
         there, wanted = (np.flatnonzero(vectors.any(1)) for vectors in (known, asked))
         if own:  # places of one image, which must stay the same in both
             there = wanted = np.union1d(there, wanted)
+        if max(len(there), len(wanted)) <= ALL:
+            b, a = np.indices((len(wanted), len(there))).reshape(2, -1)
+            kept = ((a > b) if symmetric else (a != b)) if own else np.ones(len(a), bool)
+            if step:
+                step(len(asked))
+            return there[a[kept]], wanted[b[kept]]
         if len(there) == len(known) and len(wanted) == len(asked):
             return self._close_all(known, asked, least, symmetric, step, own)
         a, b = self._close_all(known[there], asked[wanted], least, symmetric, step, own)
@@ -247,6 +248,21 @@ class Finder:
                     step(count)
         a, b = (np.concatenate(side) for side in zip(*found, strict=True))
         return a, b
+
+
+def tiled(pose: Pose, count: int) -> F64:
+    return np.tile(np.array(pose.map, np.float64), (count, 1))
+
+
+def contents_of(copies: U8, usable: NDArray[np.bool_]) -> tuple[Copies, I64, F64]:
+    """What lies within even borders or bars of some copies, the copies it is of, and the maps into these, (M, 6)."""
+    rows, rectangles = content(copies)
+    rows, rectangles = rows[usable[rows]], rectangles[usable[rows]]
+    inner = within(copies, rows, rectangles)
+    top, bottom, left, right = rectangles.T.astype(np.float64)
+    zero = np.zeros_like(top)
+    maps = np.stack([top + bottom - 1, bottom - top, zero, left + right - 1, zero, right - left], 1)
+    return Copies(inner, coarse(inner)), rows, maps
 
 
 def as_alike(known: F32, asked: F32, a: I64, b: I64, least: float) -> tuple[I64, I64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from plexus.audit._align import score
 from plexus.audit._before import agreeing
 from plexus.audit._equal import SEVERAL
 from plexus.audit._fingerprint import Fingerprints
-from plexus.audit._poses import F64, IDENTITY, KINDS, Finder, Found, Pose, composed, inverse, poses
+from plexus.audit._poses import F64, IDENTITY, KINDS, Finder, Found, composed, inverse, poses, tiled
 from plexus.audit._reduced import F32, I64, Copies
 from plexus.audit._scan import bar
 from plexus.audit._scenes import NONE, Scenes, once, scenes
@@ -21,6 +21,8 @@ GOOD = 0.85
 """A pair with this score is not tried in further poses."""
 ENLARGED = 0.05
 """More than this that one image shows larger than the other, along either side, makes a crop of it."""
+UPRIGHT = 0.04
+"""Less than this that the sides of one image lean in the other, some two degrees, and it is not tilted."""
 SCORED = 0.5
 """Candidates of a lower score are forgotten: no threshold goes so far."""
 
@@ -38,6 +40,9 @@ class Scored:
     maps: F64
     kinds: I64
     plain: F32
+
+    def chosen(self, which: NDArray[np.bool_]) -> Scored:
+        return Scored(*(getattr(self, field.name)[which] for field in fields(self)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,13 +87,13 @@ def registered(
                 if len(scene.a):
                     a, b = once(np.concatenate([[scene.a, scene.b], *more], 1))
                     scores, maps = score(copies, copies, a, b, tiled(pose, len(a)))
-                    parts.append(_kept(a, b, scores, maps, pose.kind, True))
+                    parts.append(scored(a, b, scores, maps, pose.kind, True))
                     compared += len(a)
             met = _unknown(_apart(met, met.b, number), good, n)
             found, further = _fewer(fingerprints, met, neighbours)
             truncated, compared = max(truncated, further), compared + len(found.a)
             scores, maps = score(copies, copies, found.a, found.b, found.poses)
-            parts.append(_kept(found.a, found.b, scores, maps, found.kind, pose is IDENTITY))
+            parts.append(scored(found.a, found.b, scores, maps, found.kind, pose is IDENTITY))
             good = np.union1d(good, (parts[-1].a * n + parts[-1].b)[parts[-1].scores >= GOOD])
         if "bordered" in kinds:
             found, contents, whole, outer = finder.bordered(fingerprints.rows, step)
@@ -98,19 +103,14 @@ def registered(
             b = whole[found.b]
             inside = np.ones(len(b), bool) if within is None else (within[found.a] == within[b]) & (within[b] >= 0)
             maps = composed(maps, outer[found.b])
-            parts.append(_kept(found.a[inside], b[inside], scores[inside], maps[inside], found.kind))
-    pairs = _best(parts, n)
-    return Search(_cropped(pairs) if "cropped" in kinds else pairs, truncated, compared, scene)
+            parts.append(scored(found.a[inside], b[inside], scores[inside], maps[inside], found.kind))
+    return Search(named(best(parts, n), kinds), truncated, compared, scene)
 
 
 def _agreeing(copies: Copies, rows: I64) -> I64:
     """Pairs of a scene, (2, P), that show the same before its ground, where anything stands there."""
     hub = np.full(len(rows), rows[0])
     return rows[agreeing(copies.rows[rows], score(copies, copies, hub, rows, tiled(IDENTITY, len(rows)))[1]).T]
-
-
-def tiled(pose: Pose, count: int) -> F64:
-    return np.tile(np.array(pose.map, np.float64), (count, 1))
 
 
 def _chosen(found: Found, which: NDArray[np.bool_]) -> Found:
@@ -129,7 +129,7 @@ def _apart(found: Found, b: I64, number: I64) -> Found:
     return _chosen(found, (number[found.a] != number[b]) | (number[b] < 0))
 
 
-def _kept(a: I64, b: I64, scores: F32, maps: F64, kind: str, as_they_lie: bool = False) -> Scored:
+def scored(a: I64, b: I64, scores: F32, maps: F64, kind: str, as_they_lie: bool = False) -> Scored:
     """Pairs with a score that may count, the smaller index first."""
     kept = scores >= SCORED
     a, b, maps = a[kept], b[kept], maps[kept]
@@ -161,24 +161,33 @@ def _fewer(fingerprints: Fingerprints, found: Found, neighbours: int) -> tuple[F
     return Found(a[kept], b[kept], found.poses[kept], found.kind), int((counts > neighbours).sum())
 
 
-def _best(parts: Sequence[Scored], n: int) -> Scored:
-    """Of a pair that was found in several poses the one with the highest score."""
+def best(parts: Sequence[Scored], n: int, slight: float = 0.0) -> Scored:
+    """Of a pair that was found in several poses the one with the highest score.
+
+    Another pose than the one as they lie counts only where it fits better by more than `slight`, and a pose of another
+    kind than same by more than twice that.
+    """
     if not parts:
         none = np.zeros(0, np.int64)
         return Scored(none, none, np.zeros(0, np.float32), np.zeros((0, 6)), none, np.zeros(0, np.float32))
     a, b, scores, maps, kinds, plain = (
-        np.concatenate([getattr(part, field) for part in parts])
-        for field in ("a", "b", "scores", "maps", "kinds", "plain")
+        np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Scored)
     )
-    order = np.lexsort((kinds, -scores, b, a))
+    further = 1.0 * (plain == 0) + (kinds != KINDS.index(IDENTITY.kind))
+    order = np.lexsort((kinds, slight * further - scores, b, a))
     begins = np.flatnonzero(np.diff(a[order] * n + b[order], prepend=-1))
     first = order[begins]
     plain = np.maximum.reduceat(plain[order], begins) if len(begins) else plain
     return Scored(a[first], b[first], scores[first], maps[first], kinds[first], plain)
 
 
-def _cropped(pairs: Scored) -> Scored:
-    """The pairs, named as crops where the pose in which they were found is none, but the map shows that one is."""
-    larger = np.abs(pairs.maps[:, [1, 5]] - 1).max(1) > ENLARGED
-    crop = (pairs.kinds == KINDS.index("same")) & larger
-    return replace(pairs, kinds=np.where(crop, KINDS.index("cropped"), pairs.kinds))
+def named(pairs: Scored, kinds: tuple[str, ...]) -> Scored:
+    """The pairs, named by their maps where these say another kind than the poses in which they were found."""
+    number, same = pairs.kinds, KINDS.index(IDENTITY.kind)
+    if IDENTITY.kind in kinds:
+        upright = np.abs(pairs.maps[:, [2, 4]]).max(1) < UPRIGHT
+        number = np.where(upright & (number == KINDS.index("tilted")), same, number)
+    if "cropped" in kinds:
+        larger = np.abs(pairs.maps[:, [1, 5]] - 1).max(1) > ENLARGED
+        number = np.where(larger & (number == same), KINDS.index("cropped"), number)
+    return replace(pairs, kinds=number)
