@@ -255,7 +255,7 @@ def tiled(pose: Pose, count: int) -> F64:
 
 
 def contents_of(copies: U8, usable: NDArray[np.bool_]) -> tuple[Copies, I64, F64]:
-    """What lies within even borders or bars of some copies, the copies it is of, and the maps into these, (M, 6)."""
+    """Cut what lies within even borders or bars; return it, the copies it is of, and the maps into these, (M, 6)."""
     rows, rectangles = content(copies)
     rows, rectangles = rows[usable[rows]], rectangles[usable[rows]]
     inner = within(copies, rows, rectangles)
