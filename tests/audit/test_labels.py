@@ -43,6 +43,7 @@ def test_planted_wrong_labels_are_all_found_with_the_right_class_and_nothing_els
         i: (CLASSES[given], CLASSES[truth[i]]) for i, given in wrong.items()
     }
     assert [s.quality for s in found] == sorted(s.quality for s in found)
+    assert {s.evidence for s in found} == {"strong"}
     for s in found:
         assert s.example is not None
         assert truth[s.example] == CLASSES.index(s.suggested)
@@ -52,6 +53,26 @@ def test_planted_wrong_labels_are_all_found_with_the_right_class_and_nothing_els
 def test_without_wrong_labels_there_are_no_suspects() -> None:
     truth = np.arange(90) % 3
     assert suspects(labelled(truth, {}), Predictions(CLASSES, near_perfect(truth), "a net")) == ()
+
+
+@pytest.mark.parametrize("surer", [1, 2])
+def test_the_mistakes_of_a_weak_net_are_not_strong_evidence(surer: int) -> None:
+    """Right labels, drawn from its probabilities, and wrong ones beside; it is as sure as it may be, or surer."""
+    random = np.random.default_rng(0)
+    rows = random.dirichlet(np.full(3, 0.25), 900)
+    truth = (rows.cumsum(1) < random.random((900, 1))).sum(1)
+    told = rows**surer / (rows**surer).sum(1, keepdims=True)
+    found = suspects(labelled(truth, {}), Predictions(CLASSES, told, "a net"))
+    assert len(found) > 60
+    assert sum(s.evidence == "strong" for s in found) <= 1
+    sure = random.choice(np.flatnonzero(rows.max(1) > 0.9), 30, replace=False)
+    wrong = {int(i): int((truth[i] + 1) % 3) for i in sure}
+    found = suspects(labelled(truth, wrong), Predictions(CLASSES, told, "a net"))
+    assert len(found) > 100
+    strong = [s.image for s in found if s.evidence == "strong"]
+    right = sum(i in wrong for i in strong)
+    assert right > len(wrong) / 2
+    assert right > 2 / 3 * len(strong)
 
 
 def test_the_only_image_of_a_class_is_told_not_to_be_judged() -> None:

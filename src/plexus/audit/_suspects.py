@@ -13,10 +13,15 @@ from numpy.typing import NDArray
 
 from plexus.audit._fingerprint import Fingerprints
 from plexus.audit._near import NearDuplicates
+from plexus.audit._poses import F64
 from plexus.audit._reduced import I64
 from plexus.data import SampleSet
 from plexus.errors import DataError, printable
 
+STRONG = 0.1
+"""Share of right labels among those at least as doubtful, up to which evidence is strong."""
+TEMPERATURES = tuple(2.0 ** (k / 4) for k in range(-8, 13))
+"""By which the logarithms of probabilities are divided."""
 RELABEL = "relabel:"
 """Begins the decision that gives an image another class, which follows."""
 
@@ -58,7 +63,8 @@ class Suspect:
         suggested: the most likely class.
         given_probability, probability: of either.
         quality: share of the given class in its probability and that of the best other one together; 0 is worst.
-        evidence: ``strong`` where two ways to count wrong labels agree on it, by class and by pairs of classes; else
+        evidence: ``strong`` where two ways to count wrong labels agree on it, by class and by pairs of classes, and no
+            more than one in ten of the labels that are as doubtful would be right by the net's own probabilities; else
             ``weak``.
         example: index of the image that the net takes for the suggested class most surely, of those labelled so.
 
@@ -113,10 +119,9 @@ def suspects(samples: SampleSet, predictions: Predictions, near: NearDuplicates 
     found = {how: _issues(labels, chances, how) for how in ("prune_by_noise_rate", "prune_by_class")}
     own = chances[np.arange(len(labels)), labels]
     best = chances.argmax(1)
-    other = np.where(np.arange(chances.shape[1]) == labels[:, None], 0, chances).max(1)
-    quality = own / np.maximum(own + other, np.finfo(float).tiny)
+    quality = _qualities(chances)[np.arange(len(labels)), labels]
     listed = np.flatnonzero((found["prune_by_noise_rate"] | found["prune_by_class"]) & (best != labels))
-    both = found["prune_by_noise_rate"] & found["prune_by_class"]
+    both = found["prune_by_noise_rate"] & found["prune_by_class"] & (_right(labels, chances) <= STRONG)
     listed = listed[np.argsort(quality[listed], kind="stable")]
     shown = _examples(labels, chances)
     return tuple(
@@ -223,6 +228,57 @@ def _issues(labels: NDArray[np.int64], chances: NDArray[np.float64], how: str) -
         warnings.filterwarnings("ignore", "May not flag all label issues in class", UserWarning)
         found: NDArray[np.bool_] = find_label_issues(labels, chances, filter_by=how, n_jobs=1)
     return found
+
+
+def _qualities(chances: F64) -> F64:
+    """The quality that each label of each image would have, (N, K)."""
+    order = np.sort(chances, 1)
+    other = np.where(chances == order[:, -1:], order[:, -2:-1], order[:, -1:])
+    made: F64 = chances / np.maximum(chances + other, np.finfo(float).tiny)
+    return made
+
+
+def _right(labels: NDArray[np.int64], chances: F64) -> F64:
+    r"""Share of right labels that is expected among those at least as doubtful as each, (N,).
+
+    With quality $q_{ik}$ of label $k$ of image $i$ and its probability $p_{ik}$, as `_calibrated` makes it,
+    $\sum_{ik} p_{ik} [q_{ik} \le q]$ right ones are expected up to $q$; divided by the number of given labels there.
+    """
+    qualities = _qualities(chances)
+    order = np.argsort(qualities, axis=None, kind="stable")
+    sums, given = np.cumsum(_calibrated(labels, chances).ravel()[order]), qualities[np.arange(len(labels)), labels]
+    first = np.argsort(given, kind="stable")
+    up_to = np.searchsorted(qualities.ravel()[order], given[first], side="right") - 1
+    count = np.searchsorted(given[first], given[first], side="right")
+    share = np.empty(len(labels))
+    share[first] = np.minimum.accumulate((sums[up_to] / count)[::-1])[::-1]
+    return share
+
+
+def _calibrated(labels: NDArray[np.int64], chances: F64) -> F64:
+    r"""Probabilities that a right label is each class, of a net that is as sure as it may be, (N, K).
+
+    At a temperature $t$, as nets are surer than they may be, and with a share $\epsilon$ of wrong labels, which fall on
+    the other classes alike, so that they do not pass for doubts of the net: a label has the probability
+    $(1 - \epsilon) p + \epsilon (1 - p) / (K - 1)$. The likeliest of both; where several temperatures are about as
+    likely, the lowest, by which the net is surest.
+    """
+    from scipy.special import log_softmax
+
+    logs, rows = np.log(np.maximum(chances, np.finfo(float).tiny)), np.arange(len(labels))
+    others, fits = chances.shape[1] - 1, []
+    for temperature in TEMPERATURES:
+        own = np.exp(log_softmax(logs / temperature, 1)[rows, labels])
+        wrong = 0.05
+        for _ in range(50):  # expectation and maximisation
+            by_chance = wrong * (1 - own) / others
+            wrong = float((by_chance / np.maximum((1 - wrong) * own + by_chance, np.finfo(float).tiny)).mean())
+        likely = np.log(np.maximum((1 - wrong) * own + wrong * (1 - own) / others, np.finfo(float).tiny)).sum()
+        fits.append((likely, wrong))
+    best = max(likely for likely, _ in fits)
+    at = next(k for k, (likely, _) in enumerate(fits) if likely >= best - 0.5)
+    made: F64 = (1 - fits[at][1]) * np.exp(log_softmax(logs / TEMPERATURES[at], 1))
+    return made
 
 
 def _examples(labels: NDArray[np.int64], chances: NDArray[np.float64]) -> dict[int, int]:
