@@ -6,7 +6,7 @@ import pytest
 
 from plexus.errors import RunError
 from plexus.report import render
-from tests.report.findings import hostile_audit, make_audit, make_pictures
+from tests.report.findings import hostile_audit, make_audit, make_pictures, with_suspects
 from tests.report.pages import chart, embedded, marks, said
 
 
@@ -110,6 +110,16 @@ def test_the_headline_says_where_few_pairs_are_sure(sure: int | None, told: str)
     findings = make_audit()
     findings["summary"]["sure"] = sure
     assert f"12 near-duplicate pairs{told} among 32 images: 8 with" in said(render(findings))
+
+
+@pytest.mark.parametrize(
+    ("strong", "told"), [(0, ", none of them on strong evidence"), (1, ", 1 of them on strong evidence"), (2, "")]
+)
+def test_the_headline_says_where_few_doubtful_labels_are_on_strong_evidence(strong: int, told: str) -> None:
+    findings = with_suspects(make_audit())
+    for k, suspect in enumerate(findings["suspects"]):
+        suspect["evidence"] = "strong" if k < strong else "weak"
+    assert f"; 3 doubtful labels{told}." in said(render(findings))
 
 
 def test_likeness_is_told_as_likeness() -> None:

@@ -60,7 +60,9 @@ def _headline(record: AuditRecord) -> str:
     """Sum up what is wrong with the set."""
     found = record.summary
     if found.suspects:
-        return _pairs_line(record)[:-1] + f"; {plural(found.suspects, 'doubtful label')}."
+        strong = _strong(record)
+        few = f", {_some(strong)} of them on strong evidence" if 2 * strong < found.suspects else ""
+        return _pairs_line(record)[:-1] + f"; {plural(found.suspects, 'doubtful label')}{few}."
     return _pairs_line(record)
 
 
@@ -203,8 +205,12 @@ def _tiles(record: AuditRecord) -> list[tuple[str, str, str]]:
 def _label_tile(record: AuditRecord) -> list[tuple[int, str, str]]:
     if record.summary.suspects is None:
         return []
-    strong = sum(s.evidence == "strong" for s in record.suspects)
-    return [(record.summary.suspects, "doubtful labels", f"{count(strong)} on strong evidence")]
+    return [(record.summary.suspects, "doubtful labels", f"{count(_strong(record))} on strong evidence")]
+
+
+def _strong(record: AuditRecord) -> int:
+    """Doubtful labels on strong evidence."""
+    return sum(s.evidence == "strong" for s in record.suspects)
 
 
 def _clusters(record: AuditRecord) -> list[dict[str, Any]]:
