@@ -123,3 +123,11 @@ def test_what_is_said_of_a_pair_depends_on_its_two_images_alone() -> None:
     for i in range(6):
         assert found([], i)[i] == pytest.approx(among[i], abs=1e-5)
         assert in_ground[i] == pytest.approx(among[i], abs=1e-5)
+
+
+def test_copies_of_one_row_are_found_whatever_is_searched() -> None:
+    row = np.random.default_rng(0).integers(0, 256, (1, 3000), dtype=np.uint8)
+    near = near_duplicates(fingerprint([*speckle(40), row, row.copy()]), kinds=("tilted",), threshold=0.4)
+    assert [(int(a), int(b), bool(exact)) for a, b, exact in zip(near.a, near.b, near.exact, strict=True)] == [
+        (40, 41, True)
+    ]
