@@ -75,6 +75,15 @@ def test_the_mistakes_of_a_weak_net_are_not_strong_evidence(surer: int) -> None:
     assert right > 2 / 3 * len(strong)
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_sure_net_at_chance_is_no_strong_evidence(classes: int) -> None:
+    random = np.random.default_rng(0)
+    truth, told = random.integers(0, classes, 600), np.exp(random.normal(0, 5, (600, classes)))
+    found = suspects(labelled(truth, {}), Predictions(CLASSES[:classes], told / told.sum(1, keepdims=True), "a net"))
+    assert len(found) > 200
+    assert {s.evidence for s in found} == {"weak"}
+
+
 def test_the_only_image_of_a_class_is_told_not_to_be_judged() -> None:
     truth = np.arange(60) % 2
     samples = labelled(truth, {9: 2})

@@ -131,3 +131,12 @@ def test_copies_of_one_row_are_found_whatever_is_searched() -> None:
     assert [(int(a), int(b), bool(exact)) for a, b, exact in zip(near.a, near.b, near.exact, strict=True)] == [
         (40, 41, True)
     ]
+
+
+def test_few_images_keep_their_copies_however_few_neighbours_are_kept() -> None:
+    images = speckle(31)
+    near = near_duplicates(fingerprint([*images, images[-1].copy()]), neighbours=5)
+    assert [(int(a), int(b), bool(exact)) for a, b, exact in zip(near.a, near.b, near.exact, strict=True)] == [
+        (30, 31, True)
+    ]
+    assert not any("neighbours" in note for note in near.notes)

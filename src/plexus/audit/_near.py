@@ -246,7 +246,7 @@ def _registered(
         search = registered(fingerprints, finder, searched_kinds, within, neighbours, progress, None)
         scene = search.scenes.numbered(len(fingerprints))
         verdict = judged(fingerprints, search.pairs, chance, law, threshold, false_pairs, scene)
-    found = settled(fingerprints, search.pairs, searched_kinds, 1 - verdict.limit - SPARE)
+    found = settled(fingerprints, search.pairs, searched_kinds, 1 - SPARE * verdict.limit)
     verdict = judged(fingerprints, found, chance, law, threshold, false_pairs, scene, search.pairs)
     verdict, shared = told_apart(fingerprints.copies.rows, found, verdict, false_pairs)
     groups = without(search.scenes.groups, found.a[~verdict.sure], found.b[~verdict.sure])

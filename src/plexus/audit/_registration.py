@@ -12,7 +12,7 @@ from plexus.audit._align import score
 from plexus.audit._before import agreeing
 from plexus.audit._equal import SEVERAL
 from plexus.audit._fingerprint import Fingerprints
-from plexus.audit._poses import F64, IDENTITY, KINDS, Finder, Found, composed, inverse, poses, tiled
+from plexus.audit._poses import ALL, F64, IDENTITY, KINDS, Finder, Found, composed, inverse, poses, tiled
 from plexus.audit._reduced import F32, I64, Copies
 from plexus.audit._scan import bar
 from plexus.audit._scenes import NONE, Scenes, once, scenes
@@ -150,7 +150,7 @@ def _fewer(fingerprints: Fingerprints, found: Found, neighbours: int) -> tuple[F
     """Of an image with very many pairs those in other splits, and as many others as are kept."""
     a, b = found.a, found.b
     counts = np.bincount(a, minlength=1)
-    if not len(a) or counts.max() <= neighbours:
+    if not len(a) or counts.max() <= max(neighbours, ALL - 1):  # of few images all pairs come, the unlike ones too
         return found, 0
     number = {split: i for i, split in enumerate(dict.fromkeys(fingerprints.splits))}
     splits = np.array([number[split] for split in fingerprints.splits])

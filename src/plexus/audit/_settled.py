@@ -13,8 +13,11 @@ FITS = 0.95
 """A pair with this score is not tried in further poses."""
 SLIGHT = 0.01
 """Score by which a pose must fit better than two images as they lie; and twice that, a pose of another kind."""
-SPARE = 0.1
-"""Scores by which a pair may miss what is listed and still be registered anew: it may lie better in another pose."""
+SPARE = 1.5
+"""Times the largest distance that is listed, up to which pairs are registered anew, as they may lie better so.
+
+A factor: where unrelated images look alike that distance is small, and pairs that are a little further are many.
+"""
 
 
 def settled(fingerprints: Fingerprints, found: Scored, kinds: tuple[str, ...], least: float) -> Scored:

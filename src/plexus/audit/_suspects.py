@@ -20,6 +20,8 @@ from plexus.errors import DataError, printable
 
 STRONG = 0.1
 """Share of right labels among those at least as doubtful, up to which evidence is strong."""
+EQUAL, LEAST = 1e-3, 1e-12
+"""Logarithms of likelihoods that differ by less are equal; and the probability that one of 0 stands for."""
 TEMPERATURES = tuple(2.0 ** (k / 4) for k in range(-8, 13))
 """By which the logarithms of probabilities are divided."""
 RELABEL = "relabel:"
@@ -64,8 +66,8 @@ class Suspect:
         given_probability, probability: of either.
         quality: share of the given class in its probability and that of the best other one together; 0 is worst.
         evidence: ``strong`` where two ways to count wrong labels agree on it, by class and by pairs of classes, and no
-            more than one in ten of the labels that are as doubtful would be right by the net's own probabilities; else
-            ``weak``.
+            more than one in ten of the labels that are as doubtful would be right by the net's own probabilities (of a
+            few hundred images, about one in three); else ``weak``.
         example: index of the image that the net takes for the suggested class most surely, of those labelled so.
 
     Example:
@@ -260,12 +262,12 @@ def _calibrated(labels: NDArray[np.int64], chances: F64) -> F64:
 
     At a temperature $t$, as nets are surer than they may be, and with a share $\epsilon$ of wrong labels, which fall on
     the other classes alike, so that they do not pass for doubts of the net: a label has the probability
-    $(1 - \epsilon) p + \epsilon (1 - p) / (K - 1)$. The likeliest of both; where several temperatures are about as
-    likely, the lowest, by which the net is surest.
+    $(1 - \epsilon) p + \epsilon (1 - p) / (K - 1)$. The likeliest of both; where several temperatures are as likely,
+    the lowest, by which the net is surest. Of a net near chance nothing is known: then every label may be right.
     """
     from scipy.special import log_softmax
 
-    logs, rows = np.log(np.maximum(chances, np.finfo(float).tiny)), np.arange(len(labels))
+    logs, rows = np.log(np.maximum(chances, LEAST)), np.arange(len(labels))
     others, fits = chances.shape[1] - 1, []
     for temperature in TEMPERATURES:
         own = np.exp(log_softmax(logs / temperature, 1)[rows, labels])
@@ -276,7 +278,9 @@ def _calibrated(labels: NDArray[np.int64], chances: F64) -> F64:
         likely = np.log(np.maximum((1 - wrong) * own + wrong * (1 - own) / others, np.finfo(float).tiny)).sum()
         fits.append((likely, wrong))
     best = max(likely for likely, _ in fits)
-    at = next(k for k, (likely, _) in enumerate(fits) if likely >= best - 0.5)
+    at = next(k for k, (likely, _) in enumerate(fits) if likely >= best - EQUAL)
+    if fits[at][1] > 0.5 * others / (others + 1):
+        return np.ones_like(chances)
     made: F64 = (1 - fits[at][1]) * np.exp(log_softmax(logs / TEMPERATURES[at], 1))
     return made
 
