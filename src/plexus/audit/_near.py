@@ -25,7 +25,7 @@ from plexus.audit._poses import (
     check_kinds,
 )
 from plexus.audit._reduced import F32, I64
-from plexus.audit._registration import Search, registered
+from plexus.audit._registration import Search, named, registered
 from plexus.audit._scan import bar
 from plexus.audit._scenes import told as told_of_scenes
 from plexus.audit._scenes import unlisted, without
@@ -246,7 +246,7 @@ def _registered(
         search = registered(fingerprints, finder, searched_kinds, within, neighbours, progress, None)
         scene = search.scenes.numbered(len(fingerprints))
         verdict = judged(fingerprints, search.pairs, chance, law, threshold, false_pairs, scene)
-    found = settled(fingerprints, search.pairs, searched_kinds, 1 - SPARE * verdict.limit)
+    found = named(settled(fingerprints, search.pairs, searched_kinds, 1 - SPARE * verdict.limit), searched_kinds)
     verdict = judged(fingerprints, found, chance, law, threshold, false_pairs, scene, search.pairs)
     verdict, shared = told_apart(fingerprints.copies.rows, found, verdict, false_pairs)
     groups = without(search.scenes.groups, found.a[~verdict.sure], found.b[~verdict.sure])

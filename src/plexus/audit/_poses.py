@@ -124,7 +124,7 @@ class Found:
 
 
 class Finder:
-    """All images of a set as vectors and sketches, searched in one pose after another.
+    """All images of a set as vectors and sketches, searched in one pose after another; `few` of them pair with all.
 
     Args:
         squares: of `coarse`, (N, 24, 24).
@@ -140,6 +140,7 @@ class Finder:
         self.vectors = centred(raw, self.mean)
         self.bits = sketches(self.vectors)
         self.plain = raw
+        self.few = np.count_nonzero(raw.any(1)) <= ALL
 
     def search(self, pose: Pose, step: Callable[[int], None]) -> Found:
         """The pairs of one pose; `step` is called with the number of images done."""
@@ -201,7 +202,7 @@ class Finder:
         there, wanted = (np.flatnonzero(vectors.any(1)) for vectors in (known, asked))
         if own:  # places of one image, which must stay the same in both
             there = wanted = np.union1d(there, wanted)
-        if max(len(there), len(wanted)) <= ALL:
+        if self.few:
             b, a = np.indices((len(wanted), len(there))).reshape(2, -1)
             kept = ((a > b) if symmetric else (a != b)) if own else np.ones(len(a), bool)
             if step:

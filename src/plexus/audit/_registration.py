@@ -12,7 +12,7 @@ from plexus.audit._align import score
 from plexus.audit._before import agreeing
 from plexus.audit._equal import SEVERAL
 from plexus.audit._fingerprint import Fingerprints
-from plexus.audit._poses import ALL, F64, IDENTITY, KINDS, Finder, Found, composed, inverse, poses, tiled
+from plexus.audit._poses import F64, IDENTITY, KINDS, Finder, Found, composed, inverse, poses, tiled
 from plexus.audit._reduced import F32, I64, Copies
 from plexus.audit._scan import bar
 from plexus.audit._scenes import NONE, Scenes, once, scenes
@@ -90,7 +90,8 @@ def registered(
                     parts.append(scored(a, b, scores, maps, pose.kind, True))
                     compared += len(a)
             met = _unknown(_apart(met, met.b, number), good, n)
-            found, further = _fewer(fingerprints, met, neighbours)
+            # of few images all pairs come, the unlike ones too, and none may push out another
+            found, further = (met, 0) if finder.few else _fewer(fingerprints, met, neighbours)
             truncated, compared = max(truncated, further), compared + len(found.a)
             scores, maps = score(copies, copies, found.a, found.b, found.poses)
             parts.append(scored(found.a, found.b, scores, maps, found.kind, pose is IDENTITY))
@@ -104,7 +105,7 @@ def registered(
             inside = np.ones(len(b), bool) if within is None else (within[found.a] == within[b]) & (within[b] >= 0)
             maps = composed(maps, outer[found.b])
             parts.append(scored(found.a[inside], b[inside], scores[inside], maps[inside], found.kind))
-    return Search(named(best(parts, n), kinds), truncated, compared, scene)
+    return Search(best(parts, n), truncated, compared, scene)
 
 
 def _agreeing(copies: Copies, rows: I64) -> I64:
@@ -150,7 +151,7 @@ def _fewer(fingerprints: Fingerprints, found: Found, neighbours: int) -> tuple[F
     """Of an image with very many pairs those in other splits, and as many others as are kept."""
     a, b = found.a, found.b
     counts = np.bincount(a, minlength=1)
-    if not len(a) or counts.max() <= max(neighbours, ALL - 1):  # of few images all pairs come, the unlike ones too
+    if not len(a) or counts.max() <= neighbours:
         return found, 0
     number = {split: i for i, split in enumerate(dict.fromkeys(fingerprints.splits))}
     splits = np.array([number[split] for split in fingerprints.splits])

@@ -7,7 +7,7 @@ import numpy as np
 from plexus.audit._align import score
 from plexus.audit._fingerprint import Fingerprints
 from plexus.audit._poses import IDENTITY, composed, contents_of, poses, tiled
-from plexus.audit._registration import Scored, best, named, scored
+from plexus.audit._registration import Scored, best, scored
 
 FITS = 0.95
 """A pair with this score is not tried in further poses."""
@@ -62,4 +62,4 @@ def settled(fingerprints: Fingerprints, found: Scored, kinds: tuple[str, ...], l
     pairs = best(parts, n, SLIGHT)
     # an image of one row tilts to nothing by its own aspect: such a pair, which may be of exact copies, stays as it was
     lost = asked & ~np.isin(found.a * n + found.b, pairs.a * n + pairs.b)
-    return named(best([pairs, found.chosen(lost)], n) if lost.any() else pairs, kinds)
+    return best([pairs, found.chosen(lost)], n) if lost.any() else pairs

@@ -121,9 +121,10 @@ def suspects(samples: SampleSet, predictions: Predictions, near: NearDuplicates 
     found = {how: _issues(labels, chances, how) for how in ("prune_by_noise_rate", "prune_by_class")}
     own = chances[np.arange(len(labels)), labels]
     best = chances.argmax(1)
-    quality = _qualities(chances)[np.arange(len(labels)), labels]
+    qualities = _qualities(chances)
+    quality = qualities[np.arange(len(labels)), labels]
     listed = np.flatnonzero((found["prune_by_noise_rate"] | found["prune_by_class"]) & (best != labels))
-    both = found["prune_by_noise_rate"] & found["prune_by_class"] & (_right(labels, chances) <= STRONG)
+    both = found["prune_by_noise_rate"] & found["prune_by_class"] & (_right(labels, chances, qualities) <= STRONG)
     listed = listed[np.argsort(quality[listed], kind="stable")]
     shown = _examples(labels, chances)
     return tuple(
@@ -240,20 +241,21 @@ def _qualities(chances: F64) -> F64:
     return made
 
 
-def _right(labels: NDArray[np.int64], chances: F64) -> F64:
+def _right(labels: NDArray[np.int64], chances: F64, qualities: F64) -> F64:
     r"""Share of right labels that is expected among those at least as doubtful as each, (N,).
 
     With quality $q_{ik}$ of label $k$ of image $i$ and its probability $p_{ik}$, as `_calibrated` makes it,
     $\sum_{ik} p_{ik} [q_{ik} \le q]$ right ones are expected up to $q$; divided by the number of given labels there.
     """
-    qualities = _qualities(chances)
-    order = np.argsort(qualities, axis=None, kind="stable")
-    sums, given = np.cumsum(_calibrated(labels, chances).ravel()[order]), qualities[np.arange(len(labels)), labels]
-    first = np.argsort(given, kind="stable")
-    up_to = np.searchsorted(qualities.ravel()[order], given[first], side="right") - 1
-    count = np.searchsorted(given[first], given[first], side="right")
+    given = qualities[np.arange(len(labels)), labels]
+    order = np.argsort(given, kind="stable")
+    steps = given[order]
+    up_to = np.bincount(
+        np.searchsorted(steps, qualities.ravel()), _calibrated(labels, chances).ravel(), len(labels) + 1
+    )
     share = np.empty(len(labels))
-    share[first] = np.minimum.accumulate((sums[up_to] / count)[::-1])[::-1]
+    right = up_to.cumsum()[:-1] / np.searchsorted(steps, steps, side="right")
+    share[order] = np.minimum.accumulate(right[::-1])[::-1]
     return share
 
 
