@@ -18,6 +18,7 @@ from . import (
     many_gates,
     merging,
     neurons,
+    one_layer,
     pruning,
     representation,
     resizing,
@@ -66,6 +67,11 @@ def _again(rule: Callable[[Summary], Sequence[Part]], first: Study) -> Callable[
     return judge
 
 
+def _fewer(study: Summary) -> list[Part]:
+    """The fall over layers from one study, a single layer from fresh seeds of another."""
+    return [*rotation.falls(study["beside"][rotation.STUDY.name]), *_again(rotation.last, rotation.STUDY)(study)]
+
+
 _CLAIMS = (
     Claim(1, "Sigmoid gates converge faster than ungated weights.", gates.STUDY, gates.SIGMOID, gates.sigmoid),
     Claim(2, "The start of the gates has no effect on convergence.", gates.STUDY, gates.INIT, gates.init),
@@ -87,7 +93,7 @@ _CLAIMS = (
     ),
     Claim(
         7, "Accuracy improves as early rotation layers are removed; one rotation layer matches or beats the baseline.",
-        rotation.STUDY, rotation.FEWER, rotation.fewer,
+        one_layer.STUDY, rotation.FEWER, _fewer, beside=(rotation.STUDY,), whole=True,
     ),
     Claim(
         8, "8 rotations follow 4 rotations in accuracy: the skew of 45 degrees does not matter.",

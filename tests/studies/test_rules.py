@@ -40,6 +40,12 @@ def gates(**how: Any) -> Summary:
     return summed("gates", **{**truth, **how})[1]
 
 
+def one_layer(**how: Any) -> Summary:
+    """Fresh seeds of one layer, beside the study of all layers with the same truth."""
+    fresh = summed("one_layer", seeds=load("one_layer").scales["standard"].seeds, **how)[1]
+    return fresh | {"beside": {"rotation": rotation(**how)}}
+
+
 def again(name: str, **how: Any) -> Summary:
     """A study of fresh seeds, whole unless fewer are asked for, beside the one that left its claim open."""
     scale = load(name).scales["standard"]
@@ -105,9 +111,9 @@ CASES: list[tuple[int, str, Callable[[], Summary]]] = [
     (6, "holds", rotation),
     (6, "fails", lambda: rotation(accuracy=lambda n: 0.0)),
     (6, "fails", lambda: rotation(accuracy=lambda n: 1.0 * (n == "4_rot_4") - 2.0 * (layers(n) == 1))),
-    (7, "holds", rotation),
-    (7, "fails", lambda: rotation(accuracy=lambda n: 0.0)),
-    (7, "fails", lambda: rotation(accuracy=lambda n: -1.0 * layers(n))),  # one layer costs a point
+    (7, "holds", lambda: one_layer(accuracy=lambda n: -2.0 * max(layers(n) - 1, 0))),
+    (7, "fails", lambda: one_layer(accuracy=lambda n: 0.0)),
+    (7, "fails", lambda: one_layer(accuracy=lambda n: -1.0 * layers(n))),  # one layer costs a point
     (8, "holds", rotation),
     (8, "fails", lambda: rotation(accuracy=lambda n: 2.0 * (n == "8_rot_3"))),
     (9, "holds", rotation),

@@ -58,8 +58,15 @@ VARIANTS = {
     "resizing": ["default", "nearest", "bilinear", "bicubic"],
     "elu": ["baseline", "elu"],
     "many_gates": ["sigmoid"],
+    "one_layer": ["baseline", "8_rot_1", "4_rot_1"],
 }
-FRESH = {"searches": (100, 99), "resizing": (100, 40), "elu": (100, 36), "many_gates": (100, 10)}
+FRESH = {
+    "searches": (100, 99),
+    "resizing": (100, 40),
+    "elu": (100, 36),
+    "many_gates": (100, 10),
+    "one_layer": (100, 80),
+}
 """Studies of seeds that no other has read: the first, and how many."""
 
 
