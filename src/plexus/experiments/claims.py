@@ -360,7 +360,7 @@ def judge(
     parts = claim.judge({**study, "beside": others} if others else study)
     if waits:
         note = f"nothing is read before the last of {planned} trials; {there} are there"
-        parts = [replace(part, note=note) if part.counted else part for part in parts]
+        parts = [replace(part, note=note) if part.counted and part.effect is None else part for part in parts]
     return decide(parts)
 
 
