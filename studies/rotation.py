@@ -202,13 +202,14 @@ def everywhere(study: Summary) -> Sequence[Part]:
 FEWER = (
     "Test accuracy falls from K_rot_1 to K_rot_4, by the least-squares line through the four, seed by seed: below 0 "
     "with p < .05, refuted where the fall is below the margin. And K_rot_1 is not below the baseline by the margin, a "
-    "one-sided test; refuted where it is below it with p < .05. Both for K = 8 and 4. Beside it, K_rot_1 by the notes' "
-    "own measure, the highest validation accuracy."
+    "one-sided test; refuted where it is below it with p < .05. Both for K = 8 and 4. The fall is judged on "
+    "`rotation`, K_rot_1 on the fresh seeds of `one_layer`. Beside it, K_rot_1 by the notes' own measure, the highest "
+    "validation accuracy."
 )
 
 
 def falls(study: Summary) -> Sequence[Part]:
-    """The first half of claim 7: accuracy falls with every further layer."""
+    """The first half of claim 7: accuracy falls from one layer to four, by a line through them."""
     return [
         lower(
             f"{k}_rot_1 to {k}_rot_4 falls",
