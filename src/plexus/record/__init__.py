@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from plexus.errors import RunError
+from plexus.record._audit import AuditRecord
 from plexus.record._base import (
     FORMAT,
     Record,
@@ -17,9 +18,12 @@ from plexus.record._base import (
     to_json,
 )
 from plexus.record._files import atomic_write, check_place, open_file, read_file, write_together
-from plexus.record._findings import AuditRecord, ClaimsRecord, RobustnessRecord, StudyRecord, TrialRecord
+from plexus.record._fit import FitRecord
 from plexus.record._origin import cores, machine, versions
-from plexus.record._runs import FitRecord, RepresentRecord, SegmentRecord
+from plexus.record._represent import RepresentRecord
+from plexus.record._robustness import RobustnessRecord
+from plexus.record._segment import SegmentRecord
+from plexus.record._studies import ClaimsRecord, StudyRecord, TrialRecord
 
 __all__ = [
     "FORMAT", "KINDS", "AuditRecord", "ClaimsRecord", "FitRecord", "Record", "RepresentRecord", "RobustnessRecord",
