@@ -92,18 +92,19 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
-def plural(amount: int, thing: str) -> str:
+def plural(amount: int, thing: str, several: str = "") -> str:
     """Return a count with its noun.
 
     Args:
         amount: how many.
         thing: the noun for one.
+        several: the noun for any other number; by default with an s.
 
     Example:
-        >>> plural(1, "epoch"), plural(1_797, "image")
-        ('1 epoch', '1,797 images')
+        >>> plural(1, "epoch"), plural(1_797, "image"), plural(3, "class", "classes")
+        ('1 epoch', '1,797 images', '3 classes')
     """
-    return f"{amount:,} {thing}{'' if amount == 1 else 's'}"
+    return f"{amount:,} {thing if amount == 1 else several or thing + 's'}"
 
 
 def short(value: object, most: int = 60) -> str:

@@ -19,7 +19,7 @@ from rich.table import Table
 from plexus.cli import _signals
 from plexus.cli._options import DATA, HARDWARE, OUTPUT, TRAINING
 from plexus.cli._show import print_lines
-from plexus.errors import RunError, one_line
+from plexus.errors import RunError, one_line, plural
 from plexus.progress import duration
 
 if TYPE_CHECKING:
@@ -220,8 +220,9 @@ def table(progress: Progress, since: float = 0.0) -> RenderableType:
     rows.add_row("time to go", duration(None if progress.to_go is None else max(0.0, progress.to_go - since)))
     if progress.best is not None:
         name, mean, seeds = progress.best
-        of = f"{seeds} seed{'s' if seeds > 1 else ''}"
-        rows.add_row("best so far", escape(one_line(f"{name}  {progress.measure} {mean:.2f} ({of})")))
+        rows.add_row(
+            "best so far", escape(one_line(f"{name}  {progress.measure} {mean:.2f} ({plural(seeds, 'seed')})"))
+        )
     return Group(rows)
 
 

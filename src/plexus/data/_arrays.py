@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from plexus.data._pixels import COLOURLESS, Fit
-from plexus.data._samples import counted_as, few
-from plexus.errors import ConfigError, printable
+from plexus.data._samples import few
+from plexus.errors import ConfigError, plural, printable
 
 _CHUNK = 256
 _LOOKED = 1000
@@ -103,18 +103,18 @@ class ImageData:
     def summary(self) -> str:
         """One line for people: what was read as what, and what was left out."""
         total, (channels, height, width) = sum(map(len, self.splits.values())), self.in_shape
-        parts = [f"{self.name}: {counted_as(total, 'image')}"]
+        parts = [f"{self.name}: {plural(total, 'image')}"]
         if self.classes:
             counts = torch.cat([s.labels for s in self.splits.values()]).bincount(minlength=len(self.classes)).tolist()
             named = few(dict(zip(self.classes, counts, strict=True)))
-            parts[0] += f" of {counted_as(len(self.classes), 'class', 'es')} ({named})"
+            parts[0] += f" of {plural(len(self.classes), 'class', 'classes')} ({named})"
         chosen = [name for name in self.splits if name not in self.given and name != "train"]
         sizes = ", ".join(f"{name} {len(split):,}" for name, split in self.splits.items())
         parts.append(f"{sizes} ({' and '.join(chosen)} drawn by the seed)" if chosen else sizes)
         shapes = {"squash": "", "letterbox": ", letterboxed", "crop": ", cropped"}[self.fit]
         parts.append(f"{'grey' if channels == 1 else 'colour'}, {width}x{height}{shapes}")
         if self.skipped:
-            parts.append(f"{counted_as(len(self.skipped), 'image')} left out, such as {printable(self.skipped[0])}")
+            parts.append(f"{plural(len(self.skipped), 'image')} left out, such as {printable(self.skipped[0])}")
         return "; ".join([*parts, *self.notes])
 
     @property

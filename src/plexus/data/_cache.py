@@ -29,7 +29,8 @@ from torch import Tensor
 from plexus.data._decode import Pixels
 from plexus.data._pixels import Fit, Size, stack
 from plexus.data._read import read_each
-from plexus.data._samples import Cell, SampleSet
+from plexus.data._samples import SampleSet
+from plexus.data._sources import Cell
 from plexus.data._split import Indices
 from plexus.errors import DataError
 from plexus.record import atomic_write

@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from plexus.data._decode import SUFFIXES
 from plexus.data._pairs import Files, Paired, counted, key_of, masked_by, side_by_side, side_of, two_folders
-from plexus.data._samples import Entry, Joined, Sample
+from plexus.data._samples import Entry, Sample
+from plexus.data._sources import Joined
 from plexus.errors import DataError, printable
 
 ROLES = {

@@ -16,7 +16,8 @@ from PIL import Image
 from plexus.data._decode import is_dicom, opaque, require_pydicom
 from plexus.data._open import open_samples
 from plexus.data._remarks import Remarks
-from plexus.data._samples import Entry, Sample, SampleSet, Source, White
+from plexus.data._samples import Entry, Sample, SampleSet
+from plexus.data._sources import Source, White
 from plexus.data._table import find_columns, table_entries
 from plexus.data._wide import is_wide
 from plexus.errors import DataError, short

@@ -14,7 +14,8 @@ from plexus.data._decode import SUFFIXES, is_dicom, require_pydicom
 from plexus.data._folder import Tree, find_classes, find_samples
 from plexus.data._pairs import counted
 from plexus.data._remarks import Remarks
-from plexus.data._samples import Entry, Sample, SampleSet, White
+from plexus.data._samples import Entry, Sample, SampleSet
+from plexus.data._sources import White
 from plexus.data._table import Found, hub_entries, manifest_entries, parquet_entries
 from plexus.errors import ConfigError, DataError, printable, short
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
-from plexus.errors import DataError, printable
+from plexus.errors import DataError, plural, printable
 
 Files = list[PurePosixPath]
 Paired = list[tuple[PurePosixPath, list[PurePosixPath]]]
@@ -22,7 +22,7 @@ _SIDES = {
 
 def counted(names: Sequence[object], what: str) -> str:
     """Return the number of some images or files, and the first of them, for a message."""
-    return f"{len(names)} {what}{'s' if len(names) > 1 else ''} (first: {printable(str(names[0]))})"
+    return f"{plural(len(names), what)} (first: {printable(str(names[0]))})"
 
 
 def side_by_side(images: Files, suffix: str, where: str, notes: list[str]) -> Paired:

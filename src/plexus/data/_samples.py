@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from plexus.data._decode import (
-    Drawn,
-    Mask,
-    Pixels,
-    UnreadableError,
-    header,
-    highest,
-    is_constant,
-    quiet,
-    read,
-    read_mask,
-)
+from plexus.data._decode import Drawn, Mask, Pixels, UnreadableError, header, is_constant, quiet, read, read_mask
 from plexus.data._pixels import Fit, resize_image, to_pixels
 from plexus.data._remarks import FRAMES, OF_IMAGES, OF_MASKS, TURNED, Remarks, few_levels, from_bits, to_bits
-from plexus.data._wide import WHITES, WIDEST, depth, is_poor, levels, scaled, stretched, white_of
-from plexus.errors import printable
+from plexus.data._sources import Joined, Masked, Source, White, open_source, source_bytes, source_file
+from plexus.data._wide import WHITES, depth, is_poor, levels, scaled, stretched
+from plexus.errors import plural, printable
 from plexus.progress import current
-from plexus.record import read_file
 
 
 @dataclass(frozen=True)
@@ -55,102 +42,12 @@ class Sample:
     split: str | None = None
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Cell:
-    """One cell of an arrow column, of bytes or of Hugging Face's bytes and path; asked for only when it is read.
-
-    With `files` the table may name files, rather than hold their bytes.
-    """
-
-    column: Any
-    row: int
-    files: bool = False
-
-    def read(self) -> Path | bytes:
-        """Return the bytes, or the path of a file where the table may name one."""
-        cell = self.column[self.row].as_py()
-        content, path = (cell.get("bytes"), cell.get("path")) if isinstance(cell, dict) else (cell, None)
-        if content is not None:
-            return bytes(content)
-        if self.files and path and Path(path).is_absolute():
-            return Path(path)
-        raise UnreadableError("no image data")
-
-
-Source = Path | Cell | Pixels
-"""The place of an image: a file, a cell of a table, or finished pixels."""
-
-
-class Joined(NamedTuple):
-    """Several masks of one image, which are taken together: a pixel is inside where any of them says so."""
-
-    parts: tuple[Path, ...]
-
-
-Masked = Source | Joined
-"""The place of a mask, or of several."""
-
-
 class Entry(NamedTuple):
     """A sample with the places of its image and its mask."""
 
     sample: Sample
     image: Source
     mask: Masked | None = None
-
-
-class White:
-    """The value that is white in the 16-bit images of a set: the largest of 8, 10, 12, 14 or 16 bits that they need.
-
-    Cameras and scanners leave the upper bits of 16 empty. It is found when a 16-bit image is first read, from all of
-    the set, so that all are scaled alike; threads may ask at once.
-
-    Args:
-        images: the place of each image.
-        remarks: gets a line where white is not 65535.
-        value: where it is known already, as that of a run's training is.
-    """
-
-    def __init__(self, images: Sequence[Source] = (), remarks: Remarks | None = None, value: int | None = None) -> None:
-        self._images, self._remarks, self._lock = tuple(images), remarks, threading.Lock()
-        self.value = self.given = value
-
-    def __call__(self) -> int:
-        """Return it; read all 16-bit images where that was not done yet."""
-        with self._lock:
-            if self.value is None:
-                highest = 0
-                for source in self._images:
-                    if white_of(highest := max(highest, _highest(source))) == WIDEST:
-                        break
-                self._set(highest)
-            assert self.value is not None
-            return self.value
-
-    def learn(self, highest: int) -> None:
-        """Take it from the highest value of all images, where it is not known yet; 0: none has 16 bits."""
-        with self._lock:
-            if self.value is None and highest:
-                self._set(highest)
-
-    def _set(self, highest: int) -> None:
-        self.value = white_of(highest) if highest else WIDEST
-        if self._remarks is not None and self.value != WIDEST:
-            bits = self.value.bit_length()
-            self._remarks.state(f"16-bit images hold values up to {highest}: scaled as {bits} bits")
-
-    def __reduce__(self) -> tuple[type[White], tuple[tuple[Source, ...], None, int | None]]:
-        """Pickle without the lock."""
-        return White, (self._images, None, self.value)
-
-
-def _highest(source: Source) -> int:
-    """Return the largest value of a 16-bit image, and 0 for any other or one that cannot be read."""
-    if isinstance(source, np.ndarray):
-        return 0
-    with quiet(), suppress(UnreadableError, OSError):
-        return highest(_opened(source))  # type: ignore[arg-type]
-    return 0
 
 
 class Look(NamedTuple):
@@ -289,7 +186,7 @@ class SampleSet:
     def groups_told(self) -> str:
         """One line for people: the number of groups, and of those that the data's own splits tear."""
         named = [sample.group for sample in self.samples]
-        text = counted_as(len(set(named) - {None}) + named.count(None), "group")  # an image without is one by itself
+        text = plural(len(set(named) - {None}) + named.count(None), "group")  # an image without is one by itself
         if torn := self.torn_groups:
             return f"{text}, {len(torn):,} of them in several of the data's own splits (first: {printable(torn[0])})"
         return f"{text}, each in one split"
@@ -298,14 +195,14 @@ class SampleSet:
     def summary(self) -> str:
         """One line for people: what was read as what, and what was left out."""
         labels = Counter(sample.label for sample in self.samples if sample.label is not None)
-        parts = [f"{self.where}: {counted_as(len(self), 'image')} {_LAYOUTS.get(self.layout, '')}".rstrip()]
-        parts += [f"{counted_as(len(labels), 'class', 'es')} ({few(labels)})"] if labels else []
+        parts = [f"{self.where}: {plural(len(self), 'image')} {_LAYOUTS.get(self.layout, '')}".rstrip()]
+        parts += [f"{plural(len(labels), 'class', 'classes')} ({few(labels)})"] if labels else []
         if splits := Counter(sample.split for sample in self.samples if sample.split is not None):
             parts.append(f"splits {', '.join(f'{name} {splits[name]:,}' for name in self.splits)}")
         if masked := sum(bool(sample.mask) for sample in self.samples):
             parts.append(f"{masked:,} with a mask")
         if groups := len({sample.group for sample in self.samples if sample.group is not None}):
-            parts.append(counted_as(groups, "group"))
+            parts.append(plural(groups, "group"))
         return "; ".join([*parts, *self.notes])
 
     def address(self, i: int) -> str:
@@ -321,7 +218,7 @@ class SampleSet:
         Raises:
             UnreadableError: no such file, or no data.
         """
-        return _content(self.images[i])
+        return source_bytes(self.images[i])
 
     def pixels(
         self, i: int, size: tuple[int, int] | None = None, channels: int | None = None, fit: Fit = "squash"
@@ -337,7 +234,7 @@ class SampleSet:
         Raises:
             UnreadableError: why it cannot be read, without its name.
         """
-        source = _opened(self.images[i])
+        source = open_source(self.images[i])
         if isinstance(source, np.ndarray):
             return resize_image(source, size, channels, fit)
         with quiet():
@@ -359,7 +256,7 @@ class SampleSet:
         Raises:
             UnreadableError: why it cannot be read, without its name.
         """
-        source = _opened(self.images[i])
+        source = open_source(self.images[i])
         if isinstance(source, np.ndarray):
             return Look(source)
         with quiet():
@@ -391,8 +288,8 @@ class SampleSet:
         """
         source = self.masks[i]
         if isinstance(source, Joined):
-            return b"".join(len(part).to_bytes(8, "big") + part for part in map(_content, source.parts))
-        return _content(source) if source is not None else None if self.samples[i].mask is None else b""
+            return b"".join(len(part).to_bytes(8, "big") + part for part in map(source_bytes, source.parts))
+        return source_bytes(source) if source is not None else None if self.samples[i].mask is None else b""
 
     def mask(self, i: int) -> Mask | None:
         """Decode a mask, bool (H, W) of the image's size; None where none is declared.
@@ -436,7 +333,7 @@ class SampleSet:
         sample = self.samples[i]
         with quiet():
             try:
-                read = read_mask(_file(source), self.ignore)
+                read = read_mask(source_file(source), self.ignore)
             except UnreadableError as error:
                 raise UnreadableError(f"mask {name}: {error}") from None
         mask, turned = read.inside, read.turned
@@ -473,7 +370,7 @@ class SampleSet:
         return self if white is None else replace(self, white=White(value=white))
 
     def _header(self, i: int) -> tuple[int, int, bool]:
-        source = _opened(self.images[i])
+        source = open_source(self.images[i])
         if isinstance(source, np.ndarray):
             return source.shape[0], source.shape[1], False
         with quiet():
@@ -490,36 +387,7 @@ _LAYOUTS = {
 }
 
 
-def counted_as(count: int, what: str, several: str = "s") -> str:
-    """Return a number and what it counts."""
-    return f"{count:,} {what}{'' if count == 1 else several}"
-
-
 def few(counts: Mapping[str, int], most: int = 8) -> str:
     """Name classes with their numbers, at most so many."""
     shown = [f"{printable(name)[:40]} {counts[name]:,}" for name in sorted(counts)[:most]]
     return ", ".join([*shown, *([f"and {len(counts) - most} more"] if len(counts) > most else [])])
-
-
-def _opened(source: Source) -> Path | bytes | Pixels:
-    return source.read() if isinstance(source, Cell) else source
-
-
-def _file(source: Source) -> Path | bytes:
-    opened = _opened(source)
-    assert not isinstance(opened, np.ndarray), "masks are files"
-    return opened
-
-
-def _content(source: Source) -> bytes:
-    opened = _opened(source)
-    if isinstance(opened, np.ndarray):
-        return repr(opened.shape).encode() + opened.tobytes()
-    if isinstance(opened, bytes):
-        return opened
-    try:
-        return read_file(opened)
-    except FileNotFoundError:
-        raise UnreadableError("no such file") from None
-    except (OSError, ValueError) as error:  # a path may hold what no file system takes
-        raise UnreadableError(getattr(error, "strerror", None) or str(error)) from None

@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from plexus.data._folder import parquet_splits, role, with_train
-from plexus.data._samples import Cell, Entry, Joined, Sample
+from plexus.data._samples import Entry, Sample
+from plexus.data._sources import Cell, Joined
 from plexus.errors import DataError, printable
 from plexus.record import read_file
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from plexus.errors import plural
 from plexus.experiments.statistics import ALPHA, Difference
 
 Word = Literal["holds", "fails", "open"]
@@ -220,7 +221,7 @@ def _part(text: str, d: Difference | None, unit: str, counted: bool, test: Calla
     if d is None:
         return Part(text, unit=unit, note="not run yet", counted=counted)
     if d.n < SEEDS or d.p is None:
-        note = f"{d.n} seed{'' if d.n == 1 else 's'} of {SEEDS} needed"
+        note = f"{plural(d.n, 'seed')} of {SEEDS} needed"
         return Part(text, d.mean, None, None, unit, n=d.n, note=note, counted=counted)
     holds, fails = test(d)
 

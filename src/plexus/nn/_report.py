@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from plexus.errors import plural
 from plexus.nn._rotation import RotConv2d
 from plexus.nn._spherical import SPHERICAL
 
@@ -57,7 +58,7 @@ class Report:
 
     def __str__(self) -> str:
         verb = "would convert" if self.dry_run else "converted"
-        lines = [f"{verb} {len(self.changed)} layer{'' if len(self.changed) == 1 else 's'} to {self.to}"]
+        lines = [f"{verb} {plural(len(self.changed), 'layer')} to {self.to}"]
         lines += [f"  {c.name}: {c.before} -> {c.after}" for c in self.changed]
         if self.skipped:
             lines += [f"passed over {len(self.skipped)}", *(f"  {s.name}: {s.kind}: {s.why}" for s in self.skipped)]
