@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import operator
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple, cast
-from weakref import WeakSet
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.lazy import LazyModuleMixin
 
 from plexus.errors import ConfigError
 from plexus.graph import Edge, Wiring, stack_nodes
 from plexus.nn import functional as PF
 from plexus.nn._connection import Connection
-from plexus.nn._modules import evaluating, is_chain
+from plexus.nn._legos import mix_widths, overwrites, tried
+from plexus.nn._live import Live, find_live
+from plexus.nn._modules import evaluating
 from plexus.nn._sums import Bank, Form
-from plexus.nn.scaling import Scaled, passes_scale, run_scaled
-
-# legos that some supernet has sized: a second one that they do not fit can say so
-_ADOPTED: WeakSet[nn.Module] = WeakSet()
+from plexus.nn.scaling import Scaled, run_scaled
 
 
 class Supernet(nn.Module):
@@ -211,7 +207,7 @@ class Supernet(nn.Module):
         # the masks themselves are kept: another tensor may come to lie where one of them was
         seen = (kinds, [mask._version for mask in masks], masks)
         if self._live is None or self._live[0][:2] != seen[:2] or any(map(operator.is_not, self._live[0][2], masks)):
-            self._live = seen, _find_live(self, kinds)
+            self._live = seen, find_live(self, kinds)
         return self._live[1]
 
     def coupled(self) -> list[list[int]]:
@@ -342,13 +338,12 @@ class Supernet(nn.Module):
         In evaluation mode, so that batch norms keep their statistics and nothing is drawn at random.
         """
         connections = nn.ModuleList()
-        widths = _mix_widths(self.legos, options)
+        widths = mix_widths(self.legos, options)
         here = torch.zeros(2, *self.in_shape)
         sources = [here]
         with evaluating(self):
             for i, lego in enumerate(self.legos, 1):
-                sources.append(_try(lego, here, f"lego{i}"))
-                _ADOPTED.add(lego)
+                sources.append(tried(lego, here, f"lego{i}"))
                 connection = Connection([s.shape[1] for s in sources], **{**options, "mix_to": widths[i - 1]})
                 connections.append(connection)
                 far = 0 if reach is None else max(0, i + 1 - reach)  # sources that are out of reach
@@ -359,66 +354,9 @@ class Supernet(nn.Module):
                     connection.uncut()
                 before, here = here, connection(sources)
                 self.adds[i - 1] = self.residual and 1 < i < len(self.legos) and before.shape == here.shape
-                self._writers[i - 1] = self.adds[i - 1] and _overwrites(lego, before.shape[1:])
-        self._overwrites = _overwrites(self.legos[0], self.in_shape)
+                self._writers[i - 1] = self.adds[i - 1] and overwrites(lego, before.shape[1:])
+        self._overwrites = overwrites(self.legos[0], self.in_shape)
         return connections
-
-
-class Live(NamedTuple):
-    """The channels of a residual net that somebody reads; None stands for all of them.
-
-    Args:
-        maps: for every source, its channels that are read; the images have all of theirs.
-        inputs: for every lego, the places of these in the stream before it, where it reads them alone.
-        rows: for every connection, the channels of its result that are read.
-        kept: for every connection, the places of these in the stream that it is added to.
-        sources: for every connection, the sources it reads.
-        columns: for every connection, the columns of its weights for the channels that these have.
-    """
-
-    maps: list[Tensor | None]
-    inputs: list[Tensor | None]
-    rows: list[Tensor | None]
-    kept: list[Tensor | None]
-    sources: list[list[int]]
-    columns: list[Tensor | None]
-
-
-def _find_live(net: Supernet, kinds: Sequence[str]) -> Live:
-    """Go from the head back to the images, and ask for what is read."""
-    last = len(net.legos) - 1
-    asked = [torch.zeros(c, dtype=torch.bool) for c in net.connections[-1].channels]
-    streams = [torch.ones(c.out_channels, dtype=torch.bool) for c in net.connections]
-    reads = [connection.mask[0].cpu().bool().split(connection.channels) for connection in net.connections]
-    asked[0][:] = True
-    for i in reversed(range(last + 1)):
-        if i < last:
-            own = asked[i + 2]
-            if not own.any() and not net.adds[i + 1]:
-                own[:] = True  # nobody reads it, but the size of what comes next is its
-            own = own if kinds[i + 1] == "inputs" else own.any().expand(len(streams[i]))
-            streams[i] = own | streams[i + 1] if net.adds[i + 1] else own.clone()
-        for k, read in enumerate(reads[i]):
-            if k and streams[i].any():
-                asked[k] |= read if kinds[k - 1] else read.any()
-    asked[1] |= not asked[1].any()
-    device = net.connections[0].mask.device
-
-    def places(of: Tensor, among: Tensor) -> Tensor | None:
-        """Say where these channels are among others; None if they are the same."""
-        return None if torch.equal(of, among) else of[among].nonzero()[:, 0].to(device)
-
-    live = Live([None], [], [], [], [], [])
-    for i, rows in enumerate(streams):
-        before = streams[i - 1]
-        live.maps.append(places(asked[i + 1], torch.ones_like(asked[i + 1])))
-        live.inputs.append(places(asked[i + 1], before) if i > 0 and kinds[i] == "inputs" else None)
-        live.rows.append(places(rows, torch.ones_like(rows)))
-        live.kept.append(places(rows, before) if net.adds[i] else None)
-        live.sources.append([k for k, read in enumerate(reads[i]) if read.any()])
-        columns = torch.cat([a & (k in live.sources[i]) for k, a in enumerate(asked[: i + 2])])
-        live.columns.append(places(columns, torch.ones_like(columns)))
-    return live
 
 
 class Fitted:
@@ -463,65 +401,3 @@ def _merge(connection: Connection, sources: Sequence[Scaled], fitted: Fitted, *,
     # plain copies: the gates wait for the next kernel, where they cost a product per weight and not per pixel
     joined = torch.cat(maps, 1)
     return Scaled(joined, scale) if connection.squeeze is None else Scaled(connection.squeezed(joined, scale))
-
-
-def _mix_widths(legos: Sequence[nn.Module], options: dict[str, Any]) -> list[int | None]:
-    """Return `mix_to` of every connection; None leaves it to the connection."""
-    given = options.get("mix_to")
-    if isinstance(given, Sequence):
-        if len(given) != len(legos):
-            raise ConfigError(f"Supernet: mix_to={list(given)} must have one number for each of {len(legos)} legos")
-        return list(given)
-    if given is not None or options.get("merge") != "mix":
-        return [given] * len(legos)
-    return [*(_asked_for(lego) for lego in legos[1:]), None]
-
-
-def _asked_for(lego: nn.Module) -> int | None:
-    """Return the only number of channels that a lego can read; None if any will do, or nobody knows."""
-    if is_chain(lego):
-        first = next((part for part in lego if is_chain(part) or not passes_scale(part, positive=True)), None)
-        return None if first is None else _asked_for(first)
-    if isinstance(lego, LazyModuleMixin):
-        groups = getattr(lego, "groups", 1)
-        return groups if groups > 1 else None
-    width = getattr(lego, "in_channels", getattr(lego, "num_features", None))
-    return width if isinstance(width, int) else None
-
-
-def _try(lego: nn.Module, x: Tensor, name: str) -> Tensor:
-    """Return the lego's output on blank feature maps, or tell a misfit in one line."""
-    who = f"Supernet: {name} ({type(lego).__name__})"
-    if isinstance(lego, nn.RNNBase):
-        raise ConfigError(f"{who} takes sequences of another layout; wrap it in plexus.nn.Recurrent")
-    try:
-        out = lego(x)
-    except Exception as error:  # the lego is the user's: whatever it raises says that it does not fit
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        if lego in _ADOPTED:
-            reason += "; this lego was in another Supernet before, which sized it: give each net fresh legos"
-        raise ConfigError(f"{who} does not accept maps {tuple(x.shape[1:])}: {reason}") from error
-    if not isinstance(out, Tensor) or out.dim() != x.dim() or out.shape[0] != x.shape[0]:
-        got = list(out.shape) if isinstance(out, Tensor) else type(out).__name__
-        raise ConfigError(f"{who} must give one tensor (N, C, *spatial), got {got} from {list(x.shape)}; wrap it")
-    if min(out.shape) < 1:
-        raise ConfigError(f"{who} leaves nothing of maps {tuple(x.shape[1:])}; use fewer poolings or larger images")
-    return out
-
-
-def _overwrites(lego: nn.Module, shape: Sequence[int]) -> bool:
-    """Tell whether a lego writes into its input, in training or in evaluation.
-
-    A copy is asked, since training moves the statistics of batch norms; random numbers are put back. torch counts the
-    writes to a tensor and to its views in `_version`, whoever makes them: a layer, a function or the user's own code.
-    """
-    with torch.random.fork_rng(devices=[]):
-        for mode in (True, False):
-            blank = torch.zeros(2, *shape)
-            try:
-                copy.deepcopy(lego).train(mode)(blank)
-            except Exception:  # the user's code may not train on blank images, or not be copied: then be careful
-                return True
-            if blank._version > 0:
-                return True
-    return False
