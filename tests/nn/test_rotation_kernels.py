@@ -232,7 +232,7 @@ def test_triton_gives_the_same() -> None:
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names an x86 processor")
 def test_narrow_vectors_give_the_same() -> None:
     """The loops as a processor without AVX-512 gets them; the decomposition counts winners as they do."""
-    from plexus.nn.kernels._vector import LANES
+    from plexus.nn.kernels._ir import LANES
 
     if LANES == 8:
         pytest.skip("vectors are as narrow here, in all other tests")
@@ -246,7 +246,7 @@ def test_narrow_vectors_give_the_same() -> None:
         "x, w = torch.randn(2, 5, 9, 9), torch.randn(21, 5, 3, 3, requires_grad=True)\n"
         "d = w.detach().double().requires_grad_()\n"
         "a, b = rot_conv2d(x, w, padding=1), rot_conv2d(x.double(), d, padding=1)\n"
-        "from plexus.nn.kernels._vector import LANES; assert LANES == 8\n"
+        "from plexus.nn.kernels._ir import LANES; assert LANES == 8\n"
         "a.square().sum().backward(); b.square().sum().backward()\n"
         "assert (a - b).abs().max() < 1e-4 and (w.grad - d.grad).abs().max() < 1e-2 * d.grad.abs().max()\n"
     )

@@ -37,7 +37,7 @@ class Edges(NamedTuple):
 
 def mixable(x: Tensor) -> bool:
     """Tell whether the loops can work on maps, (N, C, *spatial)."""
-    from plexus.nn.kernels._vector import LANES
+    from plexus.nn.kernels._ir import LANES
 
     # tensors of other types may have no memory at all
     plain = (

@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from plexus.compiled import compiled
-from plexus.nn.kernels._vector import LANES, REGISTERS, clear, dotted, gathered, scattered, touch
+from plexus.nn.kernels._ir import LANES, REGISTERS
+from plexus.nn.kernels._vector import clear, dotted, gathered, scattered, touch
 
 _VECTOR = 4 * LANES
 _TALL = 8 if REGISTERS == 32 else 4  # rows of the tallest tile: 8 x 3 + 3 + 1 = 28 of 32 registers, 4 x 3 + 3 + 1 of 16

@@ -48,7 +48,7 @@ def rot_max_conv2d(
     The winners are an output, not saved inside, so that compilers see what backward needs and may keep or recompute it.
     """
     from plexus.nn.kernels import _rotate_numba as loops
-    from plexus.nn.kernels._vector import LANES
+    from plexus.nn.kernels._ir import LANES
 
     check(x, weight, bias, rotations, stride, padding, dilation)
     x, weight = dense(x), weight.contiguous()
@@ -81,7 +81,7 @@ def rot_max_conv2d_backward(
 ) -> tuple[Tensor, Tensor]:
     """Return the gradients of x and weight; the one that is not needed is empty."""
     from plexus.nn.kernels import _rotate_numba as loops
-    from plexus.nn.kernels._vector import LANES
+    from plexus.nn.kernels._ir import LANES
 
     check(x, weight, None, rotations, stride, padding, dilation)
     rows, columns = extent(x, stride, padding, dilation)
@@ -143,7 +143,7 @@ def _(grad, x, weight, winner, rotations, stride, padding, dilation, need_x, nee
 @torch._decomp.register_decomposition([torch.ops.plexus.rot_max_conv2d.default])
 def _decomposed(x, weight, bias, rotations, stride, padding, dilation):  # type: ignore[no-untyped-def]
     """Compute the same with torch's own operators, for exporters that know nothing else, and for second derivatives."""
-    from plexus.nn.kernels._vector import LANES
+    from plexus.nn.kernels._ir import LANES
 
     responses = F.conv2d(x, bank(weight, rotations), None, stride, padding, dilation)
     y, index = responses.unflatten(1, (len(weight), rotations)).max(2)

@@ -11,7 +11,8 @@ import numba as nb
 import numpy as np
 
 from plexus.compiled import compiled
-from plexus.nn.kernels._vector import LANES, REGISTERS, RING, best_of, copy, given_back, product, transpose
+from plexus.nn.kernels._ir import LANES, REGISTERS
+from plexus.nn.kernels._vector import RING, best_of, copy, given_back, product, transpose
 
 _TAPS = 9 * LANES  # floats at a pixel
 _ROW = 4 * _TAPS
