@@ -24,7 +24,7 @@ from measure import Results
 from plexus.data import load
 from plexus.record import cores, machine
 from plexus.training import FitConfig, export_int8, fit
-from plexus.training.export import milliseconds, onnx_logits
+from plexus.training.onnx_model import milliseconds, onnx_logits
 
 ROUNDS = 9
 

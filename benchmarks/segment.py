@@ -33,7 +33,7 @@ from plexus.segment import SegmentConfig, finished, resume, train
 from plexus.segment.nets import Segmenter, build, export
 from plexus.segment.rle import decode, encode
 from plexus.training import Normalize, export_int8
-from plexus.training.export import milliseconds
+from plexus.training.onnx_model import milliseconds
 
 HERE = Path(__file__).parent
 USGRA = HERE.parents[1] / "shared" / "data" / "usgra"

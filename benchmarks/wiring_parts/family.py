@@ -12,7 +12,7 @@ import numpy as np
 
 from plexus.record import FitRecord, machine
 from plexus.training import FitConfig, finished, fit, open_run, resume
-from plexus.training.export import milliseconds
+from plexus.training.onnx_model import milliseconds
 
 EPOCHS = 12
 LARGE_EPOCHS = 15

@@ -27,8 +27,9 @@ from plexus.training import (
     logits_of,
     plan,
 )
-from plexus.training.export import to_onnx, with_pixels
+from plexus.training.export import with_pixels
 from plexus.training.nets import Nets
+from plexus.training.onnx_model import to_onnx
 from plexus.wiring import derive, multiply_adds, parameters, trace
 from wiring_parts.family import EPOCHS, Place, in_turn
 

@@ -454,7 +454,8 @@ class Run:
             ConfigError: another kind.
             RunError: files of the run are gone, or the file cannot be written.
         """
-        from plexus.training.export import export_int8, export_onnx, export_program, read_metadata, to_onnx
+        from plexus.training.export import export_int8, export_onnx, export_program
+        from plexus.training.onnx_model import read_metadata, to_onnx
 
         file = Path(path)
         if kind not in EXPORTS:

@@ -18,7 +18,7 @@ import plexus.progress
 import plexus.report
 import plexus.training.evaluation
 from plexus.robustness import probe_models  # noqa: F401
-from plexus.training.export import to_onnx
+from plexus.training.onnx_model import to_onnx
 
 plexus.progress.FIRST = math.inf  # see tests/conftest.py
 to_onnx(fx.symbolic_trace(nn.Flatten()), (1, 2, 2))  # the exporter loads most of itself when it is first used

@@ -27,8 +27,8 @@ from plexus.training import (
     reprune,
     resume,
 )
-from plexus.training.export import to_onnx
 from plexus.training.nets import Nets
+from plexus.training.onnx_model import to_onnx
 from plexus.wiring import derive, importance, multiply_adds, parameters
 from tests.report.pages import said
 

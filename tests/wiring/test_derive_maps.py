@@ -16,7 +16,7 @@ from plexus.errors import ConfigError
 from plexus.graph import Wiring
 from plexus.models import head
 from plexus.nn import RotConv2d, Supernet, UnitConv2d
-from plexus.training.export import to_onnx
+from plexus.training.onnx_model import to_onnx
 from plexus.wiring import derive, multiply_adds, parameters, rebuild, to_source
 from tests.wiring.nets import Gated, assert_same, disturb, images
 

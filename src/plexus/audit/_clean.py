@@ -87,7 +87,7 @@ class Rule:
         return self.why[i] is None
 
     def may_go(self, i: int) -> bool:
-        """A decision to keep it protects an image, and so does being a test image."""
+        """Tell whether an image may go: a decision to keep it protects it, and so does being a test image."""
         return self.decided[i] != "keep" and self.splits[i] != "test"
 
     def problems(self, problems: Sequence[Problem]) -> None:
@@ -124,7 +124,7 @@ class Rule:
         return (None not in (one, two) and one != two) or {here, there} == {True, False}
 
     def leaks(self) -> None:
-        """Of two near-duplicates in different splits the one in the earlier split goes.
+        """Drop, of two near-duplicates in different splits, the one in the earlier split.
 
         First all that is near a test image, so that nothing goes for the sake of a validation image that goes itself;
         of each split sure pairs, nearest first, and then those that are so close to being sure that they may be in the
@@ -153,7 +153,7 @@ class Rule:
                 self.why[i] = f"leak: near-duplicate of {self.names[like]} in {split}"
 
     def exact(self, contradictory: Sequence[Contradiction]) -> None:
-        """Of exact copies that do not contradict each other one stays, and stands for the others.
+        """Keep one of exact copies that do not contradict each other; it stands for the others.
 
         That is one that must not go, one with a label before one without, the first by name.
         """
@@ -229,7 +229,7 @@ class Rule:
     def contradictions(
         self, contradictory: Sequence[Contradiction], labels: Labels, suspected: Collection[int]
     ) -> None:
-        """The image with most contradictions goes, again and again, until none is left that may go."""
+        """Drop the image with most contradictions, again and again, until none is left that may go."""
         open_pairs = {(c.a, c.b) for c in contradictory if self.stays(c.a) and self.stays(c.b)}
         open_pairs |= {(min(i, j), max(i, j)) for i, j in self._among_copies()}
         partners: dict[int, set[int]] = {}

@@ -65,7 +65,7 @@ def clusters(fingerprints: Fingerprints, near: NearDuplicates) -> tuple[Cluster,
 
 
 def components(n: int, a: I64, b: I64) -> I64:
-    """The component of each of n images, numbered in the order of their first images.
+    """Return the component of each of n images, numbered in the order of their first images.
 
     Example:
         >>> components(4, np.array([1]), np.array([3])).tolist()
@@ -84,7 +84,7 @@ def components(n: int, a: I64, b: I64) -> I64:
 
 
 def members(component: I64) -> list[I64]:
-    """The images of each component of two or more."""
+    """Return the images of each component of two or more."""
     order = np.argsort(component, kind="stable")
     return [rows for rows in np.split(order, np.flatnonzero(np.diff(component[order])) + 1) if len(rows) > 1]
 

@@ -177,7 +177,7 @@ def check_dice(min_dice: float) -> None:
 def compare_labels(
     samples: SampleSet, near: NearDuplicates, *, min_dice: float, labels: Labels | None = None
 ) -> tuple[tuple[Contradiction, ...], list[float | None]]:
-    """The contradictions, and the Dice of every pair in which both masks hold something."""
+    """Return the contradictions, and the Dice of every pair in which both masks hold something."""
     check_dice(min_dice)
     labels = read_labels(samples) if labels is None else labels
     contradictory: list[Contradiction] = []

@@ -25,7 +25,7 @@ PLACE = {**ORDER, SEVERAL: len(ORDER)}
 
 
 def equal(fingerprints: Fingerprints, a: I64, b: I64) -> NDArray[np.bool_]:
-    """The same file, or the same pixels in another one."""
+    """Tell which pairs are the same file, or the same pixels in another one."""
     same: NDArray[np.bool_] = (fingerprints.digests[a] == fingerprints.digests[b]).all(1)
     same |= (fingerprints.checks[a] == fingerprints.checks[b]).all(1)
     return same
@@ -57,7 +57,7 @@ def large_groups(fingerprints: Fingerprints, within: I64 | None = None) -> tuple
 
 
 def hub_first(fingerprints: Fingerprints, rows: I64, rank: I64 | None = None) -> I64:
-    """The same rows, first the one that stands for all: of the last split, with the label that most have there.
+    """Return the same rows, first the one that stands for all: of the last split, with the label that most have there.
 
     Args:
         fingerprints: of the images.
@@ -75,7 +75,7 @@ def hub_first(fingerprints: Fingerprints, rows: I64, rank: I64 | None = None) ->
 
 
 def without_copies(fingerprints: Fingerprints, groups: Sequence[I64]) -> Fingerprints:
-    """The same images, of which one of each group takes part."""
+    """Return the same images, of which one of each group takes part."""
     if not groups:
         return fingerprints
     usable, splits = fingerprints.usable.copy(), list(fingerprints.splits)

@@ -110,7 +110,7 @@ def _labels_csv(findings: AuditRecord) -> str:
 
 
 def table(rows: Iterable[Sequence[Any]]) -> str:
-    """A text with commas that a spreadsheet may open."""
+    """Return a text with commas that a spreadsheet may open."""
     out = io.StringIO()
     csv.writer(out).writerows([[spreadsheet_cell(value) for value in row] for row in rows])
     return out.getvalue()

@@ -39,7 +39,7 @@ class Folds:
     dropped: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of `folds.json`."""
+        """Return the content of `folds.json`."""
         return {
             "format": FORMAT, "kind": "folds", "k": self.k, "seed": self.seed, "folds": self.fold,
             "dropped": list(self.dropped),
@@ -161,7 +161,7 @@ def deal(groups: I64, strata: I64, k: int, seed: int) -> I64:
 
 
 def parts_of(samples: SampleSet, one: I64, other: I64) -> I64:
-    """The part of each image: those that hang together by pairs and groups have one number."""
+    """Return the part of each image: those that hang together by pairs and groups have one number."""
     first: dict[str, int] = {}
     a, b = [one], [other]
     for i, sample in enumerate(samples.samples):

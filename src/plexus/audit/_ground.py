@@ -55,7 +55,7 @@ class _Near:
         return at[left], whose[left]
 
     def pairs(self, images: I64) -> I64:
-        """The pairs that are left of some images."""
+        """Return the pairs that are left of some images."""
         return np.unique(self._pair[self.edges(images)[0]])
 
     def around(self, hub: int) -> tuple[I64, F64, int]:

@@ -114,7 +114,7 @@ def warp(image, pose, out, down, right, inside):
 
 @compiled(fastmath=True)
 def warp_all(images, pose, out):
-    """Every image at one affine map; 0 outside."""
+    """Warp every image by one affine map; 0 outside."""
     m = out.shape[1]
     down, right, inside = np.empty((m, m)), np.empty((m, m)), np.zeros((m, m), np.bool_)
     for t in range(len(images)):

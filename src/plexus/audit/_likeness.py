@@ -17,7 +17,7 @@ NEAREST, UPPER, LEAST = 10, 0.05, 50
 
 
 def likeness(fingerprints: Fingerprints, groups: I64, within: I64 | None, seed: int) -> Tail | None:
-    """The tail of the cosines of usual pairs, by which the number of pairs as near is expected; None for too few.
+    """Return the tail of the cosines of usual pairs, by which pairs as near are expected; None for too few.
 
     There are no pairs of which it is known that they are not alike: the mirror image of another image is as like one
     as that image is. So the law is that of all pairs of the set. Its rate comes from the median of the upper ones,

@@ -70,7 +70,7 @@ UPSIDE_DOWN = Pose("mirrored", (0, -1, 0, 0, 0, 1), symmetric=True)
 
 
 def poses(kinds: tuple[str, ...], aspect: float = 1.0) -> list[Pose]:
-    """All poses of some kinds, but for the borders, which differ from image to image.
+    """Return all poses of some kinds, but for the borders, which differ from image to image.
 
     Args:
         kinds: of `KINDS`.
@@ -143,7 +143,7 @@ class Finder:
         self.few = np.count_nonzero(raw.any(1)) <= ALL
 
     def search(self, pose: Pose, step: Callable[[int], None]) -> Found:
-        """The pairs of one pose; `step` is called with the number of images done."""
+        """Return the pairs of one pose; `step` is called with the number of images done."""
         vectors = self.vectors if pose is IDENTITY else self.posed(pose)
         least = LOOSE if pose is IDENTITY else NEAR if pose.kind == IDENTITY.kind else POSED
         a, b = self._close(self.vectors, vectors, least, pose.symmetric, step)
@@ -267,7 +267,7 @@ def contents_of(copies: U8, usable: NDArray[np.bool_]) -> tuple[Copies, I64, F64
 
 
 def as_alike(known: F32, asked: F32, a: I64, b: I64, least: float) -> tuple[I64, I64]:
-    """Those of the pairs of known and asked vectors whose product is at least so large."""
+    """Return those of the pairs of known and asked vectors whose product is at least so large."""
     from plexus.audit._kernels import alike
 
     right = np.empty(len(a), bool)
@@ -276,7 +276,7 @@ def as_alike(known: F32, asked: F32, a: I64, b: I64, least: float) -> tuple[I64,
 
 
 def inverse(maps: F64) -> F64:
-    """The maps back, (P, 6)."""
+    """Return the maps back, (P, 6)."""
     p0, p1, p2, p3, p4, p5 = maps.T
     det = p1 * p5 - p2 * p4
     det = np.where(np.abs(det) < 1e-6, 1e-6, det)
@@ -285,7 +285,7 @@ def inverse(maps: F64) -> F64:
 
 
 def composed(first: F64, second: F64) -> F64:
-    """The maps that do the first and then the second, (P, 6)."""
+    """Return the maps that do the first and then the second, (P, 6)."""
     p0, p1, p2, p3, p4, p5 = first.T
     q0, q1, q2, q3, q4, q5 = second.T
     down = [q0 + q1 * p0 + q2 * p3, q1 * p1 + q2 * p4, q1 * p2 + q2 * p5]

@@ -88,7 +88,7 @@ def fine(copies: U8) -> tuple[F32, F32]:
 
 
 def detailed(copies: U8, batch: int = 1024) -> F32:
-    """The share of cells with detail, 0..1: .6 of photographs and more of speckle, .2 of one square on even ground.
+    """Return the share of cells with detail, 0..1: .6 of photographs, more of speckle, .2 of one square on even ground.
 
     Args:
         copies: (N, 72, 96).
@@ -156,7 +156,7 @@ def sketches(vectors: F32, batch: int = 8192) -> U64:
 
 
 def differing(correlation: float) -> int:
-    """The bits that sketches of vectors with this correlation differ in, at most, but for one pair in 160."""
+    """Return the bits that sketches of vectors with this correlation differ in, at most, but for one pair in 160."""
     p = math.acos(correlation) / math.pi
     return math.ceil(BITS * p + SLACK * math.sqrt(BITS * p * (1 - p)))
 

@@ -71,7 +71,7 @@ def registered(
     progress: bool,
     certain: Callable[[I64, I64], NDArray[np.bool_]] | None,
 ) -> Search:
-    """All pairs that come near in any pose; of scenes only those with the images that stand for them."""
+    """Return all pairs that come near in any pose; of scenes only those with the images that stand for them."""
     usual = np.median(fingerprints.sizes[fingerprints.usable], 0) if fingerprints.usable.any() else np.ones(2)
     tried = poses(kinds, float(usual[1] / usual[0]))
     n, truncated, compared, parts, scene = len(fingerprints), 0, 0, [], NONE
@@ -163,7 +163,7 @@ def _fewer(fingerprints: Fingerprints, found: Found, neighbours: int) -> tuple[F
 
 
 def best(parts: Sequence[Scored], n: int, slight: float = 0.0) -> Scored:
-    """Of a pair that was found in several poses the one with the highest score.
+    """Return, of a pair that was found in several poses, the one with the highest score.
 
     Another pose than the one as they lie counts only where it fits better by more than `slight`, and a pose of another
     kind than same by more than twice that.
@@ -183,7 +183,7 @@ def best(parts: Sequence[Scored], n: int, slight: float = 0.0) -> Scored:
 
 
 def named(pairs: Scored, kinds: tuple[str, ...]) -> Scored:
-    """The pairs, named by their maps where these say another kind than the poses in which they were found."""
+    """Return the pairs, named by their maps where these say another kind than the poses in which they were found."""
     number, same = pairs.kinds, KINDS.index(IDENTITY.kind)
     if IDENTITY.kind in kinds:
         upright = np.abs(pairs.maps[:, [2, 4]]).max(1) < UPRIGHT

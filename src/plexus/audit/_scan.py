@@ -43,10 +43,10 @@ class Images(Protocol):
     def __len__(self) -> int: ...
 
     def content(self, i: int) -> bytes:
-        """The file's bytes."""
+        """Return the file's bytes."""
 
     def look(self, i: int) -> Look:
-        """The image by itself; `DataError` where it cannot be read."""
+        """Return the image by itself; `DataError` where it cannot be read."""
 
     def tell(self, facts: NDArray[np.int64]) -> None:
         """Note what is worth telling, of all images, (N, 8)."""
@@ -97,7 +97,7 @@ def scan(images: Images, method: Method, *, cache: Path | None, workers: int | N
     cached = Cache(cache if method.name is not None else None, f"{method.name}-2").open()
 
     def one(i: int) -> Rows | None:
-        """The prepared image, or None where all is known."""
+        """Return the prepared image, or None where all is known."""
         try:
             content = images.content(i)
             digest = hashlib.sha256(content).digest()
@@ -220,7 +220,7 @@ class Cache:
         return self
 
     def get(self, digest: bytes) -> dict[str, Any] | None:
-        """One row of each array."""
+        """Return one row of each array."""
         if digest not in self.position:
             return None
         part, row = self.position[digest]

@@ -41,7 +41,7 @@ class Scenes:
     b: I64
 
     def numbered(self, images: int) -> I64:
-        """The number of the scene of each image, -1 for none."""
+        """Return the number of the scene of each image, -1 for none."""
         number = np.full(images, -1, np.int64)
         for k, rows in enumerate(self.groups):
             number[rows] = k

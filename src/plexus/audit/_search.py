@@ -95,7 +95,7 @@ def _nearest(row: I64, column: I64, value: F32, most: int) -> tuple[I64, I64, in
 
 
 def grouped(vectors: F32, groups: I64, least: float, most: int = 64) -> Candidates:
-    """The pairs of `exact` within each group; images with group -1 have none.
+    """Find the pairs of `exact` within each group; images with group -1 have none.
 
     Example:
         >>> v = np.ones((4, 1), np.float32)
@@ -127,7 +127,7 @@ def require_faiss() -> None:
 
 
 def approximate(vectors: F32, least: float, most: int = 64, *, seed: int = 0) -> Candidates:
-    """The pairs of `exact`, up to a recall that is measured on 1,000 images, by an inverted file of faiss.
+    """Find the pairs of `exact`, up to a recall that is measured on 1,000 images, by an inverted file of faiss.
 
     Raises:
         ConfigError: faiss is not installed.

@@ -143,12 +143,12 @@ def suspects(samples: SampleSet, predictions: Predictions, near: NearDuplicates 
 
 
 def new_label(decision: str | None) -> str | None:
-    """The class that a decision gives, or None."""
+    """Return the class that a decision gives, or None."""
     return decision.removeprefix(RELABEL) if decision is not None and decision.startswith(RELABEL) else None
 
 
 def relabelled(samples: SampleSet, decisions: Mapping[str, str]) -> SampleSet:
-    """The set with the classes that decisions give."""
+    """Return the set with the classes that decisions give."""
     if not any(map(new_label, decisions.values())):
         return samples
     changed = tuple(replace(s, label=new_label(decisions.get(s.name)) or s.label) for s in samples.samples)
@@ -191,7 +191,7 @@ def _judged(samples: SampleSet, predictions: Predictions, near: NearDuplicates |
 
 
 def learned_from(predictions: Predictions, near: NearDuplicates | None) -> NDArray[np.bool_]:
-    """The images that the net learned from, and their sure near-duplicates: what it says of them it may only recall."""
+    """Return the images that the net learned from, and their sure near-duplicates: of both it may only recall."""
     learned = np.zeros(len(predictions.probabilities), bool)
     if predictions.learned is None or not predictions.learned.any():
         return learned

@@ -167,7 +167,7 @@ def tail_of_few(scores: F64, scale: float) -> Tail | None:
 
 
 def default_threshold(kind: str) -> float:
-    """The distance for a kind of fingerprint where there is nothing to learn from."""
+    """Return the distance for a kind of fingerprint where there is nothing to learn from."""
     return DEFAULTS.get(kind, NOTES)
 
 
@@ -237,7 +237,7 @@ def _unlike(z: F64) -> NDArray[np.bool_]:
 
 
 def alike(distances: F64) -> float:
-    """The fraction of random pairs that are too alike to be unrelated."""
+    """Return the fraction of random pairs that are too alike to be unrelated."""
     if len(distances) < FEW:
         return 0.0
     return float(1 - _unlike(_fisher(distances)).mean())

@@ -66,7 +66,7 @@ PATHS = {
 
 
 def front() -> str:
-    """One screen of 80 columns and 24 rows."""
+    """Return one screen of 80 columns and 24 rows."""
     width = max(len(example) for _, example in VERBS.values())
     return "\n".join(
         [
@@ -83,7 +83,7 @@ def front() -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The `plexus` command; a user's mistake is one line on stderr and exit code 2."""
+    """Run the `plexus` command; a user's mistake is one line on stderr and exit code 2."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files and classes may hold what a terminal cannot show
             stream.reconfigure(errors="backslashreplace")

@@ -29,7 +29,7 @@ PANELS = {name: Group(name.capitalize(), sort_key=i) for i, name in enumerate(NA
 
 
 def in_panel(group: Group, text: str, *, default: str | None = None, **more: Any) -> Parameter:
-    """An option's line in the help.
+    """Return an option's line in the help.
 
     Args:
         group: its panel.
@@ -55,7 +55,7 @@ Seed = Annotated[int, Parameter(validator=Number(gte=0, lte=2**63 - 1))]
 
 
 def option_class(config: type[Options], module: str) -> type:
-    """A config's fields but `data` as options that may be left out, so that a config file can fill them.
+    """Return a config's fields but `data` as options that may be left out, so that a config file can fill them.
 
     Args:
         config: what each option is stands in its declaration; it checks the values, all at once.
@@ -104,7 +104,7 @@ def _sentence(text: str) -> str:
 def chosen_config(
     config: type[C], data: str | None, options: Any, file: Path | None, *, either: tuple[str, ...] = ()
 ) -> C:
-    """The config that a file and the command line make together.
+    """Return the config that a file and the command line make together.
 
     Args:
         config: of which kind.
@@ -123,7 +123,7 @@ def chosen_config(
 
 
 def typed_options(data: str | None, options: Any) -> dict[str, Any]:
-    """The options that stand on the command line."""
+    """Return the options that stand on the command line."""
     return {k: v for k, v in ({"data": data} | vars(options)).items() if v is not None}
 
 
@@ -168,12 +168,12 @@ def train_or_resume(
 
 
 def command() -> str:
-    """The command line that this process was started with."""
+    """Return the command line that this process was started with."""
     return shlex.join(["plexus", *sys.argv[1:]])
 
 
 def tell(line: str) -> None:
-    """One line on stderr."""
+    """Write one line to stderr."""
     print(f"plexus: {one_line(' '.join(line.split()))}", file=sys.stderr, flush=True)
 
 

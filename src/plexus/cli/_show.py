@@ -68,7 +68,7 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]], text: str, page:
 
 @contextmanager
 def or_stopped(verb: str) -> Iterator[None]:
-    """A stop from the keyboard says how to go on, and leaves with 130."""
+    """Let a stop from the keyboard say how to go on, and leave with 130."""
     from plexus.training import is_rank_zero, last_run
 
     try:
@@ -105,7 +105,7 @@ def trained(verb: str, work: Callable[[], Path]) -> None:
 
 
 def fit_summary(record: Any, page: Path) -> None:
-    """The networks of a fit, what their figures say to do next, and where to look."""
+    """Return the networks of a fit, what their figures say to do next, and where to look."""
     from plexus.report import next_steps
     from plexus.results import Results
 
@@ -120,7 +120,7 @@ def interval(low: float, high: float) -> str:
 
 
 def segment_summary(record: Any, page: Path) -> None:
-    """The figures of every gate, and where to look."""
+    """Return the figures of every gate, and where to look."""
     for note in record.data.notes:
         print(f"plexus: {one_line(note)}", file=sys.stderr)
     rows = []

@@ -66,7 +66,7 @@ def predict(
 
 
 def ranked(entry: dict[str, Any]) -> list[tuple[str, float]]:
-    """The classes of an image with their probabilities, the most likely first."""
+    """Return the classes of an image with their probabilities, the most likely first."""
     return sorted(entry["probabilities"].items(), key=lambda pair: -pair[1])
 
 

@@ -149,5 +149,5 @@ class Study:
             raise ConfigError(f"study {self.name!r} has no scale: give it at least 'quick'")
 
     def variant(self, name: str) -> Variant:
-        """The variant of that name."""
+        """Return the variant of that name."""
         return next(v for v in self.variants if v.name == name)

@@ -25,7 +25,7 @@ COSTS = {
 
 
 def phase_of(epoch: FitRecord.Epoch) -> str:
-    """The phase of an epoch; one cycle in which edges are cut is learning to its end."""
+    """Return the phase of an epoch; one cycle in which edges are cut is learning to its end."""
     return "learn" if epoch.phase == "fit" else epoch.phase
 
 

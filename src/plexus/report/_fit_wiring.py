@@ -26,7 +26,7 @@ Gates = list[list[float | None]]
 
 
 def kept_count(record: FitRecord) -> int | None:
-    """The number of connections that the chosen budget keeps, or None before pruning."""
+    """Return the number of connections that the chosen budget keeps, or None before pruning."""
     if record.chosen is not None:
         return len(record.budgets[record.chosen].kept)
     marked = [edge.kept for edge in record.edges if edge.kept is not None]
@@ -34,13 +34,13 @@ def kept_count(record: FitRecord) -> int | None:
 
 
 def reach_of(record: FitRecord, edge: FitRecord.Edge) -> int:
-    """The class of a connection's length, 1 for the next layer to 6 for the longest."""
+    """Return the class of a connection's length, 1 for the next layer to 6 for the longest."""
     length = record.nodes.index(edge.target) - record.nodes.index(edge.source)
     return next(i for i, (most, _) in enumerate(REACHES, 1) if length <= most)
 
 
 def drawing_of(record: FitRecord) -> dict[str, Any]:
-    """All that the drawing and its controls read, as JSON: indices for names, four decimals for values."""
+    """Return all that the drawing and its controls read, as JSON: indices for names, four decimals for values."""
 
     def rounded(value: float | None, digits: int = 4) -> float | None:
         return None if value is None else round(value, digits)
@@ -156,13 +156,13 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def gate_history(record: FitRecord) -> Gates:
-    """The gates of every learning epoch; an epoch whose gates do not match the connections is left out."""
+    """Return the gates of every learning epoch; an epoch whose gates do not match the connections is left out."""
     learning = [epoch.gates for epoch in record.epochs if phase_of(epoch) == "learn"]
     return [gates for gates in learning if gates and len(gates) == len(record.edges)]
 
 
 def gate_of(edge: FitRecord.Edge, i: int, history: Gates) -> float | None:
-    """The gate of connection `i` as recorded, or as the last learning epoch left it."""
+    """Return the gate of connection `i` as recorded, or as the last learning epoch left it."""
     return edge.gate if edge.gate is not None else history[-1][i] if history else None
 
 

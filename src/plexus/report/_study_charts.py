@@ -75,7 +75,7 @@ def together(shown: Sequence[Shown], key: str, name: str, *, log: bool) -> Marku
 
 
 def panels(shown: Sequence[Shown], base: str, key: str, name: str, *, log: bool) -> list[tuple[str, Markup]]:
-    """One small chart per variant, the baseline's mean beside it, all on one scale."""
+    """Draw one small chart per variant, the baseline's mean beside it, all on one scale."""
     everything = [row for each in shown for row in _curve(each, key)]
     if not everything:
         return []
@@ -92,7 +92,7 @@ def panels(shown: Sequence[Shown], base: str, key: str, name: str, *, log: bool)
 
 
 def boxes(shown: Sequence[Shown]) -> Markup:
-    """The measure: a point per seed, the middle half as a box, the mean as a line; a row per variant."""
+    """Draw the measure: a point per seed, the middle half as a box, the mean as a line; a row per variant."""
     dots, middles = [], []
     for at, each in enumerate(shown):
         points = each.variant.points
@@ -156,7 +156,7 @@ def gates(history: Sequence[Sequence[float]], name: str) -> Markup:
 
 
 def ranking(ranked: Sequence[Mapping[str, Any]], marked: Sequence[Mapping[str, Any]]) -> Markup:
-    """Every wiring by its mean, best first, with bands over seeds; those that a search chose are marked.
+    """Draw every wiring by its mean, best first, with bands over seeds; those that a search chose are marked.
 
     Args:
         ranked: entries of `name`, `mean`, `low`, `high`, best first.
@@ -187,7 +187,7 @@ def ranking(ranked: Sequence[Mapping[str, Any]], marked: Sequence[Mapping[str, A
 
 
 def wiring(found: Mapping[str, Any]) -> Markup:
-    """One wiring as SVG: steps of the chain straight, all others as arcs, fainter where they are weak."""
+    """Draw one wiring as SVG: steps of the chain straight, all others as arcs, fainter where they are weak."""
     nodes, edges, name = found["nodes"], found["edges"], f"{found['variant']}, seed {found['seed']}"
     place = {node: LEFT + STEP * i for i, node in enumerate(nodes)}
     order = {node: i for i, node in enumerate(nodes)}

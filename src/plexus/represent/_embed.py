@@ -86,7 +86,7 @@ def search(
     most: int = 10,
     skip_unreadable: bool = False,
 ) -> dict[str, Any]:
-    r"""The images whose Z lies nearest to that of another.
+    r"""Return the images whose Z lies nearest to that of another.
 
     .. math:: s(x, y) = \cos\left(\frac{z(x) - \bar z}{\sigma_z}, \frac{z(y) - \bar z}{\sigma_z}\right)
 

@@ -104,7 +104,7 @@ class RepresentTask(Task[RepresentConfig]):
         _save(model, self.folder)
 
     def fresh(self, wiring: Wiring | None) -> Autoencoder:
-        """A fresh autoencoder for these images, from the run's seed."""
+        """Make a fresh autoencoder for these images, from the run's seed."""
         data, config = self.images.data, self.config
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(reduce_seed(config.seed))

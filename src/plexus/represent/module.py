@@ -240,7 +240,7 @@ class RepresentationModule(TrainingModule):
 
 
 def balance_at(balance: float, t: float) -> float:
-    """The balance at share t of the training: recognition leads at first, and what it has found is cheap to keep.
+    """Return the balance at share t of the training: recognition leads at first, and what it found is cheap to keep.
 
     From 1/2 it falls in a straight line to the balance asked for, which it reaches at half of the training; 0 stays 0,
     and 1/2 and more stay as they are.

@@ -34,7 +34,7 @@ TURNS = tuple(range(0, 360, 15))
 
 
 def white_of(record: Mapping[str, Any]) -> int | None:
-    """The value that is white in 16-bit images, as in a run's training; None where there were none."""
+    """Return the value that is white in 16-bit images, as in a run's training; None where there were none."""
     white: int | None = record["data"].get("white")
     return white
 
@@ -108,7 +108,7 @@ def digests(images: Tensor) -> NDArray[np.uint64]:
 
 
 def open_model(run: str | Path, *, writes: bool = False) -> tuple[Autoencoder, Space, dict[str, Any]]:
-    """The model, space and record of a finished run.
+    """Open the model, space and record of a finished run.
 
     Args:
         run: the run folder.
@@ -179,7 +179,7 @@ def linear_accuracy(train: Floats, labels: Ints, test: Floats, truth: Ints) -> d
 
 
 def share(right: NDArray[np.bool_]) -> dict[str, Any]:
-    """A share with its 95 % Wilson interval."""
+    """Return a share with its 95 % Wilson interval."""
     ci = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
     return {"value": float(right.mean()), "low": ci.low, "high": ci.high, "n": len(right)}
 
@@ -214,7 +214,7 @@ def turning(model: Autoencoder, images: Tensor, *, most: int = 200) -> dict[str,
 
 
 def scores(model: Autoencoder, space: Space, train: Split, test: Split) -> dict[str, Any]:
-    """All figures of a model on test images; recognition where there are labels."""
+    """Return all figures of a model on test images; recognition where there are labels."""
     figures: dict[str, Any] = reconstruction(model, test.images)
     if len(train.labels) and int(train.labels.min()) >= 0:
         learn = train.images[:MOST], train.labels[:MOST].numpy()

@@ -30,7 +30,7 @@ def segmentation_loss(
     smooth: float = 1.0,
     ignored: Tensor | None = None,
 ) -> Tensor:
-    r"""The loss that a segmenter is trained by.
+    r"""Return the loss that a segmenter is trained by.
 
     .. math::
         L = -D + B_{pixels} + w\,B_{presence}, \quad

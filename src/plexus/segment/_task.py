@@ -47,7 +47,7 @@ from plexus.segment.nets import (
 )
 from plexus.training import Batches, Loop, Schedule, check_devices, device, is_rank_zero
 from plexus.training.engine import Task
-from plexus.training.export import milliseconds
+from plexus.training.onnx_model import milliseconds
 
 
 class SegmentTask(Task[SegmentConfig]):
@@ -264,7 +264,7 @@ def figures(
     answers: Answers, pairs: SegmentationDataset, gates: dict[str, Sequence[Gate]], chosen: str, *, seed: int,
     notes: list[str],
 ) -> dict[str, Any]:  # fmt: skip
-    """The parts of a record that say how good the masks are.
+    """Return the parts of a record that say how good the masks are.
 
     Args:
         answers: the nets' answers.

@@ -88,7 +88,7 @@ def read_folds(path: str | Path) -> tuple[dict[str, int], tuple[str, ...], int]:
 
 
 def assigned(names: Sequence[str], everything: Sequence[str], path: str | Path, cv: int | None) -> Indices:
-    """The fold of each image by an audit's file, or -1 for those that the audit dropped.
+    """Return the fold of each image by an audit's file, or -1 for those that the audit dropped.
 
     Args:
         names: images to train on.

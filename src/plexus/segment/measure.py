@@ -47,13 +47,13 @@ class Answers:
 
 
 def kinds_with(gate: str) -> tuple[str, ...]:
-    """The gates that are compared: the three, and the user's own."""
+    """Return the gates that are compared: the three, and the user's own."""
     own = read_gate(gate)
     return KINDS if gate in KINDS or own == 0.5 else (*KINDS, gate)
 
 
 def gates_for(kind: str, answers: Answers, pairs: SegmentationDataset, *, seed: int) -> tuple[Gate, list[Gate]]:
-    """The gate that all images choose, and for each image the gate that only the other folds' images chose.
+    """Return the gate that all images choose, and for each image the gate that only the other folds' images chose.
 
     Args:
         kind: none | expected | a probability.
@@ -150,7 +150,7 @@ def _image(
 
 
 def gated(gate: Gate, small: Floats, large: Floats, logit: float) -> tuple[Mask, bool]:
-    """The mask of one image at its own size, and whether the gate took it away.
+    """Return the mask of one image at its own size, and whether the gate took it away.
 
     The gate decides on the nets' own map, by which it was chosen.
 
@@ -167,7 +167,7 @@ def gated(gate: Gate, small: Floats, large: Floats, logit: float) -> tuple[Mask,
 
 
 def summary(measured: Measured, pairs: SegmentationDataset, *, seed: int) -> dict[str, Any]:
-    """The figures of one gate over all images, with 95 % intervals that resample groups."""
+    """Return the figures of one gate over all images, with 95 % intervals that resample groups."""
     present, groups = pairs.present, pairs.groups
     keys = np.array([f"g{g}" if g is not None else f"i{i}" for i, g in enumerate(groups)])
 
@@ -222,7 +222,7 @@ def outdone(measured: Mapping[str, Measured], chosen: str, groups: Sequence[str 
 
 
 def entries(measured: Measured, pairs: SegmentationDataset, fold: NDArray[np.int64]) -> list[dict[str, Any]]:
-    """One line per image."""
+    """Return one line per image."""
     areas = in_parallel(lambda i: float(pairs.truth(i).mean()), len(pairs))
     return [
         {
@@ -297,7 +297,7 @@ def shown(pairs: SegmentationDataset, masks: dict[int, Mask], figures: list[dict
 
 
 def worst(figures: list[dict[str, Any]], most: int = SHOWN) -> list[int]:
-    """The images with the lowest Dice; of equal ones those with the most pixels wrong, then by name."""
+    """Return the images with the lowest Dice; of equal ones those with the most pixels wrong, then by name."""
 
     def key(i: int) -> tuple[float, float, str]:
         entry = figures[i]

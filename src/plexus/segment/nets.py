@@ -50,7 +50,7 @@ class Segmenter(nn.Module):
 
 
 def build(config: SegmentConfig, channels: int, seed: int) -> UNet:
-    """The net that a config asks for, from a seed; torch's own random numbers stay where they were.
+    """Build the net that a config asks for, from a seed; torch's own random numbers stay where they were.
 
     Raises:
         ConfigError: images too small for the levels, and whatever else does not fit.
@@ -76,7 +76,7 @@ def statistics(split: Split) -> Normalize:
 
 
 def learned_skips(net: UNet) -> dict[str, Any] | None:
-    """The skip connections with their gates, where they were learned, in JSON's own types."""
+    """Return the skip connections with their gates, where they were learned, in JSON's own types."""
     return json.loads(net.wiring().to_json()) if net.gated else None
 
 
@@ -93,7 +93,7 @@ def save_net(net: Segmenter, path: Path) -> None:
 
 
 def load_net(path: str | Path) -> Segmenter:
-    """A net that `save_net` wrote, in evaluation mode; only weights are read, nothing is executed.
+    """Read a net that `save_net` wrote, in evaluation mode; only weights are read, nothing is executed.
 
     Raises:
         RunError: no such file, or a broken or foreign one.
@@ -120,7 +120,7 @@ def load_net(path: str | Path) -> Segmenter:
 
 
 def load_nets(run: Path, folds: Sequence[int]) -> list[Segmenter]:
-    """The nets of a run's folds."""
+    """Read the nets of a run's folds."""
     return [load_net(run / f"model-{fold}.safetensors") for fold in folds]
 
 
@@ -171,7 +171,7 @@ def from_bytes(kept: NDArray[np.uint8]) -> Floats:
 
 
 def enlarge(probability: Floats, size: tuple[int, int]) -> Floats:
-    """A map of probabilities (H, W) at the image's own size, by bilinear interpolation (antialiased downwards)."""
+    """Resize a map of probabilities (H, W) to the image's own size, bilinearly (antialiased downwards)."""
     if probability.shape == size:
         return probability
     small = torch.from_numpy(np.ascontiguousarray(probability))[None, None]

@@ -54,7 +54,7 @@ class Run:
         return white
 
     def gate(self, kind: str | None) -> Gate:
-        """The run's own gate, or the one of another kind that it keeps.
+        """Return the run's own gate, or the one of another kind that it keeps.
 
         Raises:
             ConfigError: an unknown kind.
@@ -79,7 +79,7 @@ class Run:
 
 
 def open_finished(run: str | Path) -> Run:
-    """A run with its nets.
+    """Open a run with its nets.
 
     Raises:
         RunError: it is not finished, or broken.
@@ -241,7 +241,7 @@ def predict(
 
 
 def to_png(mask: NDArray[np.bool_]) -> bytes:
-    """A mask as a grey PNG of 0 and 255."""
+    """Write a mask as a grey PNG of 0 and 255."""
     file = io.BytesIO()
     Image.fromarray(mask.astype(np.uint8) * 255).save(file, "PNG", optimize=True)
     return file.getvalue()

@@ -16,8 +16,8 @@ from plexus.training._backbone import Front
 from plexus.training._config import CHANNELS, FAN_IN, KEEP, KEEP_MAPS, FitConfig
 from plexus.training._cut import Target, keep_channels, plain
 from plexus.training._int8 import shrink
-from plexus.training.export import milliseconds, to_onnx
 from plexus.training.nets import Legos, Nets
+from plexus.training.onnx_model import milliseconds, to_onnx
 from plexus.wiring import budget_range, importance, multiply_adds, parameters
 
 WIDTHS = tuple(range(8, 264, 8))
@@ -216,7 +216,7 @@ BEFORE: dict[str, Callable[[Front], int]] = {
 
 
 def int8_kilobytes(net: nn.Module, in_shape: Sequence[int]) -> float:
-    """The size of the smallest int8 file of a net, whatever it learns."""
+    """Return the size of the smallest int8 file of a net, whatever it learns."""
     return len(shrink(to_onnx(net, in_shape, quick=True), wide=True)) / 1000 + ABOUT
 
 

@@ -75,7 +75,7 @@ class EarlyEnd(L.Callback):
         self.history, self.stop = history, stop
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """A checkpoint may be of the very epoch after which the rule held."""
+        """Ask the rule before the first step: a checkpoint may be of the very epoch after which it held."""
         trainer.should_stop = self.stop(self.history.epochs)
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:

@@ -204,7 +204,7 @@ def keep_channels(body: Supernet, share: float, left: float = 0.0, *, of_left: b
 
 
 def map_strength(connection: Connection) -> Tensor:
-    """The root mean square of the weights that every entry of a mix's mask cuts, (groups, sources)."""
+    """Return the root mean square of the weights that every entry of a mix's mask cuts, (groups, sources)."""
     return connection.weight.detach().unflatten(0, (-1, connection.share)).square().mean(1).sqrt()
 
 

@@ -100,7 +100,7 @@ class Batches:
         return math.ceil(math.ceil(len(self.train) / self.devices) / self.size)
 
     def loaders(self, rank: int = 0, world: int = 1) -> tuple[DataLoader[Any], DataLoader[Any]]:
-        """The loaders of training and validation of one process."""
+        """Return the loaders of training and validation of one process."""
         many = max(self.size, 256) if self.val_size is None else self.val_size
         train = loader(
             self.train, self.size, seed=self.seed, shuffle=True, rank=rank, world=world, first=self.first,

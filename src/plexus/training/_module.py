@@ -98,14 +98,14 @@ class TrainingModule(L.LightningModule, ABC):
 
     @abstractmethod
     def loss(self, images: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
-        """The loss of a batch of pixels, a scalar; augmentation draws from the generator."""
+        """Return the loss of a batch of pixels, a scalar; augmentation draws from the generator."""
 
     @abstractmethod
     def measured(self) -> Entry:
-        """The figures of the epoch that ends; metrics begin anew."""
+        """Return the figures of the epoch that ends; metrics begin anew."""
 
     def regularization(self) -> Tensor | None:
-        """A term that is learned from but not part of the reported loss."""
+        """Return a term that is learned from but not part of the reported loss."""
         return None
 
     @property
@@ -151,12 +151,12 @@ class TrainingModule(L.LightningModule, ABC):
         return images.contiguous(memory_format=self.layout)
 
     def diverged(self, what: str, value: float) -> str:
-        """The message where training has gone wrong for good."""
+        """Return the message where training has gone wrong for good."""
         epoch = self.schedule.first + self.current_epoch + 1
         return f"the {what} became {value} in epoch {epoch}; {self.again} with a lower --lr than {self.schedule.lr:g}"
 
     def state_dict(self, *args: Any, **options: Any) -> Any:
-        """The state for checkpoints, which a run goes on from bit by bit."""
+        """Return the state for checkpoints, which a run goes on from bit by bit."""
         state = super().state_dict(*args, **options)
         state.update(extra_state(self, state))
         return state
@@ -304,7 +304,7 @@ def seed_generators(seed: int) -> None:
 
 
 def one_cycle(t: float) -> float:
-    """The learning rate at fraction t of a cycle, relative to its peak.
+    """Return the learning rate at fraction t of a cycle, relative to its peak.
 
     Cosine up from 1/25 to 1 at t = .3, then cosine down to 0.
 
@@ -323,7 +323,7 @@ def one_cycle(t: float) -> float:
 
 
 def ramp(epochs: float) -> float:
-    """The fraction of its rate that a phase in the middle of a cycle takes: a straight line to 1 over half an epoch.
+    """Return the fraction of its rate that a phase within a cycle takes: a straight line to 1 over half an epoch.
 
     Its optimiser knows no gradients yet, and Adam's first steps are as long as the rate whatever the gradient.
 
@@ -352,7 +352,7 @@ def gated(net: nn.Module) -> list[Connection]:
 
 
 def directions(net: nn.Module) -> list[nn.Parameter]:
-    """The parameters that unit and spherical layers learn beside their biases, each once."""
+    """Return the parameters that unit and spherical layers learn beside their biases, each once."""
     layers = [module for module in net.modules() if isinstance(module, UNIT_LAYERS)]
     own = {id(p): p for layer in layers for name, p in layer.named_parameters(recurse=False) if name != "bias"}
     return list(own.values())

@@ -24,7 +24,7 @@ _BATCH = 64
 def predict(
     run: str | Path, images: str | Path | Sequence[str | Path], *, skip_unreadable: bool = False, progress: bool = False
 ) -> list[dict[str, Any]]:
-    """The most likely class of each image, by the run's ONNX model.
+    """Return the most likely class of each image, by the run's ONNX model.
 
     Args:
         run: a run folder.
@@ -74,7 +74,7 @@ def predict(
 
 
 def session_of(run: str | Path) -> onnxruntime.InferenceSession:
-    """The ONNX model of a finished run, ready to answer."""
+    """Open the ONNX model of a finished run, ready to answer."""
     folder = Path(run)
     if not (folder / "model.onnx").is_file():
         raise RunError(f"{folder}: the run has no model.onnx yet; finish it with `plexus fit --resume {folder}`")

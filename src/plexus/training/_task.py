@@ -32,8 +32,9 @@ from plexus.training._module import Schedule, reduce_seed
 from plexus.training._read_model import read_model
 from plexus.training.engine import Task
 from plexus.training.evaluation import SHARES, Trained, costs, evaluate, take_turns, tested
-from plexus.training.export import CALIBRATED, export, export_int8, onnx_logits, to_onnx
+from plexus.training.export import CALIBRATED, export, export_int8
 from plexus.training.nets import Nets
+from plexus.training.onnx_model import onnx_logits, to_onnx
 from plexus.training.run_folder import is_rank_zero, read_checked
 from plexus.wiring import edge_costs, importance, parameters, prune, random_maps, random_wiring, trace, write_wiring
 

@@ -63,7 +63,7 @@ class Kind(Generic[C]):
         return f"{self.verb.split()[-1]} anew"
 
     def files(self, config: C) -> dict[str, str]:
-        """The paths that a config names beside its data: option -> path."""
+        """Return the paths that a config names beside its data: option -> path."""
         values = {name: getattr(config, name) for name in self.paths if name != "data"}
         return {name: path for name, path in values.items() if path is not None and path not in self.paths[name]}
 

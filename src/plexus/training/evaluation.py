@@ -22,8 +22,9 @@ from plexus.training._classification import Normalize, accuracy, logits_of
 from plexus.training._config import FitConfig
 from plexus.training._cut import keep_channels, left, plain
 from plexus.training._module import gated
-from plexus.training.export import latencies, to_onnx, with_pixels
+from plexus.training.export import with_pixels
 from plexus.training.nets import describe, neurons
+from plexus.training.onnx_model import latencies, to_onnx
 from plexus.wiring import edge_costs, importance, multiply_adds, parameters, prune
 
 SHARES = (1.0, 0.75, 0.5, 0.35, 0.25, 0.15, 0.1)
@@ -127,7 +128,7 @@ def _edges(nets: Trained, uncut: nn.Module, config: FitConfig, ranking: Ranking)
 def _budgets(
     nets: Trained, edges: Sequence[dict[str, Any]], data: ImageData, normalize: Normalize | Front
 ) -> list[dict[str, Any]]:
-    """The net cut further, as plain nets, with no training after but for the statistics of batch norms."""
+    """Return the net cut further, as plain nets, with no training after but for the statistics of batch norms."""
     index = {(e["source"], e["target"]): i for i, e in enumerate(edges)}
     whole, budgets = nets.kept.count(), {}
     for share in SHARES:
@@ -210,7 +211,7 @@ def _results(nets: Trained, uncut: nn.Module, data: ImageData, normalize: Normal
 def result(
     name: str, label: str, net: nn.Module, normalize: Normalize | Front, split: Split, in_shape: Sequence[int]
 ) -> dict[str, Any]:
-    """One row of the results: accuracy with its 95 % Wilson interval, and the net's size; see `take_turns`."""
+    """Return one row of the results: accuracy with its 95 % Wilson interval, and the net's size; see `take_turns`."""
     figures = tested(logits_of(net, normalize, split.images), split)
     return {"name": name, "label": label, **figures, **sizes(net, normalize, in_shape)}
 
@@ -298,7 +299,7 @@ def confusion(logits: Tensor, labels: Tensor, classes: int) -> list[list[int]]:
 
 
 def mistakes(logits: Tensor, split: Split, *, most: int = 24) -> list[dict[str, Any]]:
-    """The images that were most surely taken for another class."""
+    """Return the images that were most surely taken for another class."""
     probabilities, predicted = logits.softmax(1).max(1)
     wrong = (predicted != split.labels).nonzero().flatten()
     worst = wrong[probabilities[wrong].argsort(descending=True, stable=True)][:most].tolist()
@@ -306,7 +307,7 @@ def mistakes(logits: Tensor, split: Split, *, most: int = 24) -> list[dict[str, 
 
 
 def surest(logits: Tensor, split: Split, *, most: int = 24) -> list[dict[str, Any]]:
-    """Of each class, in order, the image that was recognised most surely; classes without a hit have none."""
+    """Return, of each class in order, the image that was recognised most surely; classes without a hit have none."""
     probabilities, predicted = logits.softmax(1).max(1)
     best: dict[int, int] = {}
     for i in probabilities.argsort(descending=True, stable=True).tolist():

@@ -93,18 +93,18 @@ class Nets:
         return with_neurons(Supernet(legos, self.in_shape, **self.options).legos, self.config)
 
     def supernet(self) -> Classifier:
-        """The supernet and its head, from the run's seed."""
+        """Build the supernet and its head, from the run's seed."""
         torch.manual_seed(reduce_seed(self.config.seed))
         body = Supernet(self.legos(), self.in_shape, **self.options)
         return self._headed(body, body.out_channels)
 
     def chain(self) -> nn.Module:
-        """The legos one after the other, as a plain net."""
+        """Build the legos one after the other, as a plain net."""
         names = ("input", *(f"lego{i}" for i in range(1, len(self.legos()) + 1)), "head")
         return self.pattern(Wiring(names, tuple(Edge(s, t, 1.0) for s, t in pairwise(names[1:]))))
 
     def pattern(self, wiring: Wiring) -> nn.Module:
-        """A wiring from fresh weights, gates at 1, as a plain net."""
+        """Build a wiring from fresh weights, gates at 1, as a plain net."""
         torch.manual_seed(reduce_seed(self.config.seed))
         body = rebuild(self.legos(), wiring, self.in_shape, **self.options)
         with torch.no_grad():
@@ -123,7 +123,7 @@ class Nets:
         return net.train()
 
     def linear(self, channels: int) -> nn.Module:
-        """A linear layer on a backbone's pooled last map, from the run's seed."""
+        """Build a linear layer on a backbone's pooled last map, from the run's seed."""
         torch.manual_seed(reduce_seed(self.config.seed))
         return trace(Classifier(nn.Identity(), LinearHead(channels, self.classes), self._start()).train())
 
@@ -196,14 +196,14 @@ def with_neurons(legos: Sequence[nn.Module], config: FitConfig) -> list[nn.Modul
 
 
 def with_dense(head: nn.Module, config: FitConfig) -> nn.Module:
-    """A sized head with its linear layers turned into the config's neuron, in place."""
+    """Return a sized head with its linear layers turned into the config's neuron, in place."""
     if config.dense != "plain":
         convert(head, DENSE[config.dense])
     return head
 
 
 def neuron(layer: nn.Module) -> str:
-    """The name of a layer's neuron, as the config has it.
+    """Return the name of a layer's neuron, as the config has it.
 
     Example:
         >>> neuron(RotConv2d(1, 1, rotations=4)), neuron(nn.Linear(1, 1))
@@ -217,7 +217,7 @@ def neuron(layer: nn.Module) -> str:
 
 
 def neurons(net: nn.Module) -> str:
-    """The neurons of a net in a few words: "rot8 in 1 of 9 convolutions"; nothing for a plain net."""
+    """Return the neurons of a net in a few words: "rot8 in 1 of 9 convolutions"; nothing for a plain net."""
     convs = [neuron(m) for m in net.modules() if isinstance(m, _CONVS)]
     dense = [neuron(m) for m in net.modules() if isinstance(m, nn.Linear)]
     return ", ".join(
@@ -229,7 +229,7 @@ def neurons(net: nn.Module) -> str:
 
 
 def describe(lego: nn.Module) -> str:
-    """A lego in a few words: "rot8 conv 3x3, 16 maps, pool"."""
+    """Return a lego in a few words: "rot8 conv 3x3, 16 maps, pool"."""
     words = []
     for layer in lego.modules():
         kind = type(layer).__name__

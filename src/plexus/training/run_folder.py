@@ -318,7 +318,7 @@ def _checksums(folder: Path) -> dict[str, list[str]]:
 
 
 def fingerprint(option: str) -> str:
-    """The digest of what a run depends on: FILE, FILE.py:function+WEIGHTS, or the model in a run folder.
+    """Return the digest of what a run depends on: FILE, FILE.py:function+WEIGHTS, or the model in a run folder.
 
     Of Python files it covers the modules beside them that they import; of folders, the model and its options.
     """
