@@ -18,8 +18,9 @@ from plexus.errors import ConfigError
 from plexus.graph import HEAD, INPUT, Wiring
 from plexus.nn import Supernet, evaluating
 from plexus.wiring._builder import Builder, Value
-from plexus.wiring._fold import apply, carry, merge
+from plexus.wiring._fold import apply, carry
 from plexus.wiring._inspect import blank_batch, connections, split_head, trace
+from plexus.wiring._merge import merge
 from plexus.wiring._mix import PLANS
 from plexus.wiring._needs import needs
 
