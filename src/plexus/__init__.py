@@ -78,8 +78,9 @@ if TYPE_CHECKING:
         training,
         wiring,
     )
+    from plexus.front import fit, probe
     from plexus.results import Probe, Results
-    from plexus.run import Run, fit, load, probe
+    from plexus.run import Run, load
 
 # `audit` is both: a package of functions, and, called, the audit itself; see `plexus.audit`.
 __getattr__, __dir__, __all__ = attach(
@@ -88,5 +89,5 @@ __getattr__, __dir__, __all__ = attach(
         "audit", "data", "errors", "essays", "experiments", "graph", "metrics", "models", "nn", "record", "report",
         "represent", "robustness", "segment", "sklearn", "training", "wiring",
     },
-    submod_attrs={"results": ["Probe", "Results"], "run": ["Run", "fit", "load", "probe"]},
+    submod_attrs={"front": ["fit", "probe"], "results": ["Probe", "Results"], "run": ["Run", "load"]},
 )  # fmt: skip

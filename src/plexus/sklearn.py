@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from plexus.data import channels_first, in_memory
 from plexus.errors import PlexusError
-from plexus.run import named_model
+from plexus.front import named_model
 from plexus.training import MEMORY, FitConfig, learn
 
 if TYPE_CHECKING:

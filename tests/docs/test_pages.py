@@ -15,7 +15,7 @@ import pytest
 import torch
 from cyclopts import CycloptsError, MissingArgumentError
 
-import plexus.run  # before its options are shortened, which it writes into its help
+import plexus.front  # before its options are shortened, which it writes into its help
 import plexus.training
 from plexus.cli import app, main
 from plexus.training import FitConfig
