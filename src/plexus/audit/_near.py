@@ -17,13 +17,7 @@ from plexus.audit._equal import ORDER, PLACE, equal, large_groups, told, without
 from plexus.audit._fingerprint import Fingerprints
 from plexus.audit._ground import told_apart
 from plexus.audit._likeness import likeness
-from plexus.audit._poses import (
-    F64,
-    IDENTITY,
-    KINDS,
-    Finder,
-    check_kinds,
-)
+from plexus.audit._poses import F64, IDENTITY, KINDS, Finder, check_kinds
 from plexus.audit._reduced import F32, I64
 from plexus.audit._registration import Search, named, registered
 from plexus.audit._scan import bar

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from plexus.data._dicom import read_dicom, size_of_dicom
-from plexus.data._remarks import FRAMES, MASK_FRAMES, ON_BLACK, SOFT, Treatment
+from plexus.data._remarks import FRAMES, ON_BLACK, Treatment
 from plexus.data._wide import I64, WIDEST, ToTable, by_itself, counted, is_wide, scaled
 from plexus.errors import ConfigError, DataError
 from plexus.record import open_file
@@ -31,10 +31,8 @@ SUFFIXES = frozenset(
 MAX_PIXELS = 89_478_485  # 256 MiB of RGB, where Pillow starts to warn of decompression bombs
 _NARROW = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".gif", ".webp"))  # never more than 8 bits
 _ORIENTATION = 0x0112
-_FIXED = "save it with 0 outside and 255 inside"
 
 Pixels = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
 
 
 class UnreadableError(DataError):
@@ -135,13 +133,9 @@ def read(source: str | Path | bytes, to_table: ToTable = by_itself) -> Reading:
         with _reading_dicom():
             image, values, several = read_dicom(str(source))
             return Reading(image, values, treatments=(FRAMES,) if several else ())
-    with _upright(source) as (image, _, several):
+    with upright(source) as (image, _, several):
         reading = _normalized(image, to_table)
         return reading._replace(treatments=(FRAMES, *reading.treatments)) if several else reading
-
-
-LABELS = 32
-"""Largest mask value that is taken for the number of a class where 255 stands beside it."""
 
 
 def highest(source: str | Path | bytes) -> int:
@@ -169,51 +163,6 @@ def header(source: str | Path | bytes) -> tuple[int, int, bool]:
         return *((width, height) if sideways else (height, width)), orientation > 1
 
 
-class Drawn(NamedTuple):
-    """A mask as it was read.
-
-    Args:
-        inside: (H, W), true inside.
-        ignored: (H, W), true where pixels say neither inside nor outside; None where no value is to be ignored.
-        treatments: how it was read, where that is worth telling.
-        turned: True where EXIF turned it.
-    """
-
-    inside: Mask
-    ignored: Mask | None
-    treatments: tuple[Treatment, ...]
-    turned: bool
-
-
-def read_mask(source: Path | bytes, ignore: int | None = None) -> Drawn:
-    """Read a mask file as true (inside) and false; call it under `quiet`.
-
-    Where a mask holds zero and one other value, whatever that is (1, 255, an index of a palette), the other value is
-    inside. Every index of a palette but 0 is inside. Of soft greys, half of white and more is inside, which is told.
-    Transparency is laid on black. Turned as EXIF says, like the image. All else is refused.
-
-    Args:
-        source: the file.
-        ignore: a value, or an index of a palette, that says neither inside nor outside.
-    """
-    with _upright(source) as (image, turned, several):
-        told = (MASK_FRAMES,) if several else ()
-        if ignore is not None:
-            values = np.asarray(image) if image.mode == "P" else _values(image)
-            ignored: Mask = values == ignore
-            if image.mode == "P":
-                return Drawn((values > 0) & ~ignored, ignored, told, turned)
-            inside, soft = _from_values(values[~ignored]) if not ignored.all() else (np.zeros(0, bool), ())
-            whole = np.zeros(values.shape, bool)
-            whole[~ignored] = inside
-            return Drawn(whole, ignored, told + soft, turned)
-        if image.mode == "P" and "transparency" not in image.info:
-            inside, soft = _from_palette(image)
-        else:
-            inside, soft = _from_values(_values(image))
-        return Drawn(inside, None, told + soft, turned)
-
-
 def is_dicom(source: str | Path | bytes) -> bool:
     """Return True for a file that is named as DICOM."""
     return not isinstance(source, bytes) and str(source).lower().endswith(DICOM)
@@ -226,7 +175,7 @@ def require_pydicom(where: str) -> None:
 
 
 @contextmanager
-def _upright(source: str | Path | bytes) -> Iterator[tuple[Image.Image, bool, bool]]:
+def upright(source: str | Path | bytes) -> Iterator[tuple[Image.Image, bool, bool]]:
     """Load an image and turn it as EXIF says; True where it says anything, and where there are more frames.
 
     `_telling` what goes wrong.
@@ -356,55 +305,3 @@ def _reading_dicom() -> Iterator[None]:
         raise UnreadableError("no such file") from None
     except Exception as error:  # pydicom's readers raise nearly anything at damaged files
         raise UnreadableError(f"cannot be read as DICOM ({type(error).__name__}: {error})") from None
-
-
-def _values(image: Image.Image) -> NDArray[Any]:
-    if image.mode in ("1", "L", "I", "F") or image.mode.startswith("I;16"):
-        return np.asarray(image)
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "black"), rgba)
-        if np.ptp(np.asarray(rgba)[..., 3]) and not np.asarray(image)[..., :3].any():
-            raise UnreadableError(f"a transparent mask that is black throughout: {_FIXED}")
-    pixels = np.asarray(image.convert("RGB"))
-    if (pixels[..., 0] != pixels[..., 1]).any() or (pixels[..., 0] != pixels[..., 2]).any():
-        raise UnreadableError(f"a mask in colours: {_FIXED}")
-    return pixels[..., 0]
-
-
-def _from_palette(image: Image.Image) -> tuple[Mask, tuple[Treatment, ...]]:
-    """Take every index but 0, unless a palette of greys makes something else than black of 0."""
-    first = (image.getpalette("RGB") or [0, 0, 0])[:3]
-    if any(first):
-        return _from_values(_values(image.convert("RGB")))
-    indices = np.asarray(image)
-    _refuse_ignored(np.unique(indices))
-    return indices > 0, ()
-
-
-def _refuse_ignored(kinds: NDArray[Any]) -> None:
-    """Refuse labels with 255 beside them, which many sets mean as neither inside nor outside."""
-    if len(kinds) > 2 and kinds[-1] == 255 and kinds[-2] <= LABELS:
-        shown = ", ".join(str(value) for value in kinds[:3]) + (" ..." if len(kinds) > 3 else "")
-        raise UnreadableError(f"mask values {shown} are labels with one to be ignored: {_FIXED}, or pass --ignore 255")
-
-
-def _from_values(values: NDArray[Any]) -> tuple[Mask, tuple[Treatment, ...]]:
-    if values.dtype == np.bool_:
-        return np.asarray(values, bool), ()
-    # counting is several times as fast as sorting, and most masks have 8 bits
-    kinds = (
-        np.flatnonzero(np.bincount(values.ravel(), minlength=256)) if values.dtype == np.uint8 else np.unique(values)
-    )
-    low, high = float(kinds[0]), float(kinds[-1])
-    if not np.isfinite([low, high]).all() or low < 0:
-        raise UnreadableError(f"mask values from {low:g} to {high:g}: {_FIXED}")
-    if len(kinds) == 1 or (len(kinds) == 2 and low == 0):
-        return values > 0, ()
-    if values.dtype == np.uint8:
-        _refuse_ignored(kinds)
-    white = 1 if values.dtype.kind == "f" and high <= 1 else 255 if high <= 255 else 65535
-    if high > white or 2 * high <= white:
-        shown = ", ".join(str(value) for value in kinds[:4]) + (" ..." if len(kinds) > 4 else "")
-        raise UnreadableError(f"mask values {shown} are neither two nor greys up to white: {_FIXED}")
-    return 2 * values.astype(np.float64) > white, (SOFT,)

@@ -17,12 +17,12 @@ from plexus.data._decode import is_dicom, opaque, require_pydicom
 from plexus.data._open import open_samples
 from plexus.data._remarks import Remarks
 from plexus.data._samples import Entry, Sample, SampleSet
+from plexus.data._scale import Scale, agreed_scale, range_of, scale_of
 from plexus.data._sources import Source, White
 from plexus.data._table import find_columns, table_entries
 from plexus.data._wide import is_wide
 from plexus.errors import DataError, short
 
-Scale = tuple[float, float]
 WHERE = "images in memory"
 _ROLES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
@@ -137,7 +137,7 @@ def in_memory(
     if len({part.labels is None for part in parts.values()}) > 1:
         raise DataError(f"{WHERE}: one split has labels and another has not: give all or none")
     arrays = [image for part in parts.values() for image in part.images if isinstance(image, np.ndarray)]
-    found = _agreed(arrays, scale) if trained else _scale_of(arrays)
+    found = agreed_scale(arrays, scale) if trained else scale_of(arrays)
     classes, texts, numbers = _classes(parts)
     entries, taken = [], dict[str, int]()
     for role, part in parts.items():
@@ -156,7 +156,7 @@ def in_memory(
     found_set = SampleSet(
         "arrays" if arrays else "files", WHERE, "arrays", samples, classes, images, masks, remarks, white=white
     )
-    return Memory(found_set, found, numbers, _range(arrays)[1] if arrays and found is None else math.inf)
+    return Memory(found_set, found, numbers, range_of(arrays)[1] if arrays and found is None else math.inf)
 
 
 def channels_first(images: Any) -> NDArray[Any]:
@@ -370,42 +370,6 @@ def _classes(parts: Mapping[str | None, _Part]) -> tuple[tuple[str, ...], dict[A
     declared = next((part.names for part in parts.values() if part.names), ())
     order = [name for name in declared if name in used] if used <= set(declared) else sorted(used)
     return tuple(map(str, order)), {label: str(label) for label in used}, bool(used) and isinstance(order[0], int)
-
-
-def _range(arrays: Sequence[NDArray[Any]]) -> tuple[float, float]:
-    """The least and the largest number; arrays are finite."""
-    low = min((float(array.min()) for array in arrays), default=0.0)
-    high = max((float(array.max()) for array in arrays), default=0.0)
-    if not np.isfinite([low, high]).all():
-        raise DataError("pixels hold NaN or infinite numbers: replace them")
-    return low, high
-
-
-def _scale_of(arrays: Sequence[NDArray[Any]]) -> Scale | None:
-    """The numbers that stand for black and white, read off all images together."""
-    if not arrays or all(array.dtype == np.uint8 for array in arrays):
-        return None
-    if strange := next((array.dtype for array in arrays if array.dtype.kind not in "buif"), None):
-        raise DataError(f"an array of {strange} holds no pixels: give whole or floating numbers")
-    low, high = _range(arrays)
-    if low >= 0 and high <= 1:
-        return 0.0, 1.0
-    whole = all(array.dtype.kind in "ui" or not (array % 1).any() for array in arrays)
-    if low >= 0 and high <= 255 and (whole or high >= 128):
-        return None
-    return (low, high) if high > low else (low, low + 1)
-
-
-def _agreed(arrays: Sequence[NDArray[Any]], trained: Scale | None) -> Scale | None:
-    """The scale to read images by that a trained model is to see; from 0 to 1 and from 0 to 255 are told apart."""
-    own = _scale_of(arrays)  # refuses what is no number, too
-    if trained not in (None, (0.0, 1.0)):
-        return trained
-    if own not in (None, (0.0, 1.0)):
-        low, high = _range(arrays)
-        usual = "0 to 255" if trained is None else "0 to 1"
-        raise DataError(f"pixels run from {low:g} to {high:g}, and the model was trained on {usual}: scale them alike")
-    return own
 
 
 def _pixels(images: list[Any], scale: Scale | None) -> Iterable[Source]:

@@ -10,7 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from plexus.data._decode import Mask, Pixels
+from plexus.data._decode import Pixels
+from plexus.data._mask_file import Mask
 
 Size = tuple[int, int]
 """Rows and columns."""

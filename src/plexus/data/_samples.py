@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from plexus.data._decode import Drawn, Mask, Pixels, UnreadableError, header, is_constant, quiet, read, read_mask
+from plexus.data._decode import Pixels, UnreadableError, header, is_constant, quiet, read
+from plexus.data._mask_file import Drawn, Mask, read_mask
 from plexus.data._pixels import Fit, resize_image, to_pixels
 from plexus.data._remarks import FRAMES, OF_IMAGES, OF_MASKS, TURNED, Remarks, few_levels, from_bits, to_bits
 from plexus.data._sources import Joined, Masked, Source, White, open_source, source_bytes, source_file

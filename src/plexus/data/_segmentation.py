@@ -15,7 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from plexus.data._arrays import Split
-from plexus.data._decode import Mask, Pixels, UnreadableError
+from plexus.data._decode import Pixels, UnreadableError
+from plexus.data._mask_file import Mask
 from plexus.data._pixels import resize_image, resize_mask, stack
 from plexus.data._samples import SampleSet
 from plexus.errors import DataError

@@ -11,18 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from plexus.experiments._parts import (
-    SEEDS,
-    Part,
-    Word,
-    above,
-    below,
-    higher,
-    lower,
-    not_higher,
-    not_lower,
-    same,
-)
+from plexus.experiments._parts import SEEDS, Part, Word, above, below, higher, lower, not_higher, not_lower, same
 from plexus.experiments._records import records
 from plexus.experiments._study import Study
 from plexus.experiments._summary import summary

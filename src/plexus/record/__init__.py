@@ -8,15 +8,7 @@ from typing import Any
 
 from plexus.errors import RunError
 from plexus.record._audit import AuditRecord
-from plexus.record._base import (
-    FORMAT,
-    Record,
-    digest,
-    plain,
-    read_json,
-    spreadsheet_cell,
-    to_json,
-)
+from plexus.record._base import FORMAT, Record, digest, plain, read_json, spreadsheet_cell, to_json
 from plexus.record._files import atomic_write, check_place, open_file, read_file, write_together
 from plexus.record._fit import FitRecord
 from plexus.record._origin import cores, machine, versions

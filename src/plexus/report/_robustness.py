@@ -28,18 +28,7 @@ from plexus.report._charts import (
     paint,
 )
 from plexus.report._charts import to_svg as drawn
-from plexus.report._formatting import (
-    MINUS,
-    NONE,
-    PLAIN,
-    count,
-    decimal,
-    duration,
-    facts,
-    percent,
-    plural,
-    times,
-)
+from plexus.report._formatting import MINUS, NONE, PLAIN, count, decimal, duration, facts, percent, plural, times
 
 GROUPS = {
     "upright": ("0", "no turn"),

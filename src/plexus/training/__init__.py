@@ -34,14 +34,12 @@ if TYPE_CHECKING:
         load_exact,
         one_cycle,
         ramp,
-        reduce_seed,
-        seed_generators,
-        step_seed,
     )
     from plexus.training._open_model import Opened, check_classes, check_logits, open_model
     from plexus.training._options import Declared, ImageOptions, Options, declared, option, read_yaml
     from plexus.training._predict import predict
     from plexus.training._read_model import learn, read_model
+    from plexus.training._seeds import reduce_seed, seed_generators, step_seed
     from plexus.training.evaluation import picture
     from plexus.training.export import CALIBRATED, export_int8, export_onnx
     from plexus.training.run_folder import is_rank_zero, last_run
@@ -62,12 +60,12 @@ __getattr__, __dir__, __all__ = attach(
         "_loop": ["Batches", "Loop", "Machine", "check_devices", "wait"],
         "_module": [
             "History", "Schedule", "TrainingModule", "exact_state", "gated", "load_exact", "one_cycle", "ramp",
-            "reduce_seed", "seed_generators", "step_seed",
         ],
         "_open_model": ["Opened", "check_classes", "check_logits", "open_model"],
         "_options": ["Declared", "ImageOptions", "Options", "declared", "option", "read_yaml"],
         "_predict": ["predict"],
         "_read_model": ["learn", "read_model"],
+        "_seeds": ["reduce_seed", "seed_generators", "step_seed"],
         "evaluation": ["picture"],
         "export": ["CALIBRATED", "export_int8", "export_onnx"],
         "run_folder": ["is_rank_zero", "last_run"],

@@ -28,8 +28,9 @@ from plexus.training._cut import GradualCut, left, plain
 from plexus.training._distill import Teacher, open_teacher
 from plexus.training._fit import FIT, load_data
 from plexus.training._loop import Batches, Loop, check_devices, wait
-from plexus.training._module import Schedule, reduce_seed
+from plexus.training._module import Schedule
 from plexus.training._read_model import read_model
+from plexus.training._seeds import reduce_seed
 from plexus.training.engine import Task
 from plexus.training.evaluation import SHARES, Trained, costs, evaluate, take_turns, tested
 from plexus.training.export import CALIBRATED, export, export_int8

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import datetime
 import os
-import sys
 import time
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import RLock
 from typing import Any, ClassVar, Generic, TypeVar
 
 from plexus.errors import PlexusError, PlexusWarning, RunError
 from plexus.progress import STARTING, current, whole
 from plexus.record import FORMAT, Record, atomic_write, machine, to_json, versions
 from plexus.training._config import MEMORY
-from plexus.training.run_folder import (
-    Lock,
-    discard,
-    fingerprint,
-    is_rank_zero,
-    make_run_folder,
-)
+from plexus.training._process import undisturbed
+from plexus.training.run_folder import Lock, discard, fingerprint, is_rank_zero, make_run_folder
 from plexus.user_code import split_weights
 
 C = TypeVar("C")
@@ -166,7 +157,7 @@ def start(
         PlexusError: see its children; each message says what to do.
     """
     folder, config = new_run(kind, config, run, command=command)
-    with whole(progress), _undisturbed(), Lock(folder):
+    with whole(progress), undisturbed(), Lock(folder):
         # Until training begins nothing in the folder is worth keeping; from then on it is never taken back.
         try:
             if fill is not None and is_rank_zero():
@@ -195,7 +186,7 @@ def train_only(kind: Kind[C], config: C, *, progress: bool, given: Mapping[str, 
     """
     with TemporaryDirectory(prefix="plexus-") as place:
         folder, config = new_run(kind, config, Path(place) / "run", command="")
-        with whole(progress), _undisturbed(), Lock(folder):
+        with whole(progress), undisturbed(), Lock(folder):
             try:
                 task: Task[C] = _prepare(kind, folder, config, None, progress, folder, given)
                 task.train()
@@ -213,7 +204,7 @@ def resume(kind: Kind[Any], run: str | Path, *, listen: Listener | None, progres
     folder = Path(run)
     config, _ = open_run(kind, folder)
     if not finished(kind, folder):
-        with whole(progress), _undisturbed(), Lock(folder):
+        with whole(progress), undisturbed(), Lock(folder):
             _perform(_prepare(kind, folder, config, listen, progress, folder))
     return folder
 
@@ -372,37 +363,3 @@ def _perform(task: Task[Any]) -> None:
         seconds["total"] = sum(spent for name, spent in seconds.items() if name != "total")
         task.record["finished"] = True
         task.save()
-
-
-_BUSY = RLock()
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Leave the process as it was: its random numbers, and what its allocator keeps.
-
-    Weights are drawn from the global generators, which every thread shares: one run at a time in a process.
-    """
-    import torch
-
-    with _BUSY, torch.random.fork_rng(range(torch.cuda.device_count())):
-        _keep_memory(True)
-        try:
-            yield
-        finally:
-            _keep_memory(False)
-
-
-def _keep_memory(all_of_it: bool) -> None:
-    """Let glibc keep the memory that one step frees for the next: to give pages back and get them again takes a tenth.
-
-    By default it does so beyond some megabytes, and a training step frees and takes hundreds. -3 is M_MMAP_THRESHOLD,
-    for which 32 MiB is the most, and -1 is M_TRIM_THRESHOLD; other C libraries have no `mallopt`. Afterwards the
-    thresholds are those that glibc itself comes to once a block of 32 MiB was freed.
-    """
-    libc = ctypes.CDLL(None)
-    if sys.platform == "linux" and hasattr(libc, "mallopt"):
-        for option, value in ((-3, 32 << 20), (-1, 2**31 - 1 if all_of_it else 64 << 20)):
-            libc.mallopt(option, value)
-        if not all_of_it:
-            libc.malloc_trim(0)

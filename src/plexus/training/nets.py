@@ -42,7 +42,7 @@ from plexus.nn import (
 )
 from plexus.training._backbone import Front
 from plexus.training._config import MEMORY, FitConfig
-from plexus.training._module import reduce_seed
+from plexus.training._seeds import reduce_seed
 from plexus.user_code import user_function
 from plexus.wiring import rebuild, trace
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 from plexus.compiled import compiled
+from plexus.nn.kernels._convolve import convolve as _convolve
+from plexus.nn.kernels._convolve import convolve_back as _convolve_back
+from plexus.nn.kernels._convolve import move as _move
 from plexus.nn.kernels._stream_loops import REORDERED
-from plexus.nn.kernels._vector import convolve as _convolve
-from plexus.nn.kernels._vector import convolve_back as _convolve_back
-from plexus.nn.kernels._vector import move as _move
 
 
 @compiled(fastmath=REORDERED, error_model="numpy")

@@ -14,18 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plexus.errors import ConfigError
-from plexus.nn.kernels._taps import (
-    WINNERS,
-    bank,
-    check,
-    dense,
-    extent,
-    gradients,
-    in_lanes,
-    numbers,
-    outputs,
-    strides,
-)
+from plexus.nn.kernels._taps import WINNERS, bank, check, dense, extent, gradients, in_lanes, numbers, outputs, strides
 from plexus.nn.kernels._threads import count, in_parts
 
 
