@@ -197,9 +197,8 @@ def faults(node: ast.ClassDef) -> bool:
 
 
 def new_folder(call: ast.Call) -> bool:
-    """A mkdir that makes parents and refuses a folder that is there."""
-    options = {k.arg: ast.unparse(k.value) for k in call.keywords}
-    return options == {"parents": "True"}
+    """A mkdir that refuses a folder that is there."""
+    return "exist_ok" not in {k.arg for k in call.keywords}
 
 
 def outside_kernels(code: ast.AST) -> list[str]:
