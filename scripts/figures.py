@@ -156,9 +156,7 @@ def figures(tree: Tree) -> dict[str, str]:
     validators = [
         n for code in tree.modules.values() for n in ast.walk(code) if isinstance(n, ast.ClassDef) and faults(n)
     ]
-    parsed = [
-        m for m, code in tree.modules.items() if called(code, "loads", "load") and "json" in tree.texts[tree.files[m]]
-    ]
+    parsed = [m for m, code in tree.modules.items() if any(map(parses, called(code, "loads", "load")))]
     report = [code for module, code in tree.modules.items() if module.startswith("plexus.report")]
     gets = sum(isinstance(c.args[0], ast.Constant) for code in report for c in called(code, "get") if c.args)
     heads = [f for f in (tree.root / "src").rglob("*.j2") if HEAD.search(f.read_text(encoding="utf-8"))]
@@ -194,6 +192,11 @@ def faults(node: ast.ClassDef) -> bool:
     """A class of options with a method `faults` of its own."""
     methods = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "faults"]
     return bool(methods) and "NotImplementedError" not in ast.unparse(methods[0])
+
+
+def parses(call: ast.Call) -> bool:
+    """json.load(...) or json.loads(...)."""
+    return ast.unparse(call.func).startswith("json.")
 
 
 def new_folder(call: ast.Call) -> bool:

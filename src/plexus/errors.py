@@ -92,11 +92,11 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
-def plural(amount: int, thing: str, several: str = "") -> str:
+def plural(amount: float, thing: str, several: str = "") -> str:
     """Return a count with its noun.
 
     Args:
-        amount: how many.
+        amount: how many, a whole number.
         thing: the noun for one.
         several: the noun for any other number; by default with an s.
 
@@ -104,7 +104,7 @@ def plural(amount: int, thing: str, several: str = "") -> str:
         >>> plural(1, "epoch"), plural(1_797, "image"), plural(3, "class", "classes")
         ('1 epoch', '1,797 images', '3 classes')
     """
-    return f"{amount:,} {thing if amount == 1 else several or thing + 's'}"
+    return f"{amount:,.0f} {thing if amount == 1 else several or thing + 's'}"
 
 
 def short(value: object, most: int = 60) -> str:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plexus import report
 from plexus.data import Memory, in_memory, is_place
-from plexus.errors import ConfigError, short
+from plexus.errors import ConfigError, DataError, short
 from plexus.given import Legos, labelled, named_legos, plain
 from plexus.progress import whole
 from plexus.record import write_together
 from plexus.results import Probe
-from plexus.run import Run, images_to_turn, own_test_images
+from plexus.run import Run, load
 from plexus.training import MEMORY, FitConfig, declared
 from plexus.training import fit as train
 
@@ -150,8 +151,8 @@ def probe(
     if strange := next((m for m in given if not (isinstance(m, str | Path) or hasattr(m, "state_dict"))), None):
         raise ConfigError(f"probe: {short(strange)} is no model; give a Run, a run folder, a file or a torch module")
     if data is None:
-        data = own_test_images(several[0])
-    images = data if is_place(data) or isinstance(data, Memory) else images_to_turn(several, data, labels)
+        data = _tested_on(several[0])
+    images = data if is_place(data) or isinstance(data, Memory) else _images_to_turn(several, data, labels)
     try:
         record = probe_models(given, images, progress=progress, command="plexus.probe(...)", **options)
     except TypeError as error:
@@ -186,3 +187,43 @@ def named_model(model: Any, option: str) -> tuple[str, Any]:
     if not hasattr(model, "state_dict") and not (option == "backbone" and callable(model)):
         raise ConfigError(f"{option} is {short(model)}: give a torch module, a Run, or the name of a file")
     return MEMORY, model
+
+
+def _as_run(model: Any) -> Run | None:
+    """The run that a model is of; None for files and modules."""
+    if isinstance(model, Run):
+        return model
+    return load(model) if isinstance(model, str | Path) and Path(model).is_dir() else None
+
+
+def _images_to_turn(models: Sequence[Any], data: Any, labels: Any) -> Memory:
+    """Return images on the scale of the runs' training, as `Run.predict` takes them; without a run, on their own."""
+    runs = [run for model in models if (run := _as_run(model)) is not None]
+    scales = {run.scale: run for run in runs}
+    if len(scales) > 1:
+        usual = ", ".join(f"{run.folder.name} {_ends(scale)}" for scale, run in scales.items())
+        raise ConfigError(f"probe: the runs were trained on different scales ({usual}): probe them one at a time")
+    return labelled(runs[0]._memory(data, labels) if runs else in_memory(data, labels))
+
+
+def _ends(scale: tuple[float, float] | None) -> str:
+    low, high = scale or (0, 255)
+    return f"{low:g}..{high:g}"
+
+
+def _tested_on(model: Any) -> Any:
+    """Return the data of a run, for a probe that names none: a place, or the test images where they were in memory."""
+    run = _as_run(model)
+    if run is None:
+        raise ConfigError("probe: name the images, too: plexus.probe(model, images, labels)")
+    if run.config.data != MEMORY:
+        return run.config.data
+    memory = run._given.get("data")
+    if memory is None:
+        raise DataError(f"{run.folder}: its images were in memory: give images: plexus.probe(run, images, labels)")
+    from plexus.training import load_data
+
+    split = load_data(run.config, memory)
+    names = set(split.test.names)
+    rows = [i for i, sample in enumerate(memory.samples.samples) if sample.name in names]
+    return replace(memory, samples=memory.samples.take(rows))

@@ -1,4 +1,4 @@
-"""What a user gave from Python, as options have it: plain values, a name for legos in memory, images with labels."""
+"""Arguments from Python, as options have them: plain values, a name for legos in memory, images with labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from plexus.data import Memory, in_memory, is_place, open_samples
+from plexus.data import Memory
 from plexus.errors import ConfigError, DataError, short
 from plexus.training import MEMORY
 
@@ -17,30 +17,19 @@ Legos = Callable[[Sequence[int]], Sequence[Any]]
 """A function from the shape of an image, (C, H, W), to a list of modules."""
 
 
-def own_labels(images: Any) -> list[str]:
-    """Return the classes that images bring.
-
-    Args:
-        images: a place, or images in memory.
-
-    Raises:
-        DataError: some of them bring none.
-    """
-    samples = (open_samples(images, masks=False) if is_place(images) else in_memory(images).samples).samples
-    labels = [sample.label for sample in samples if sample.label is not None]
-    if len(labels) < len(samples):
-        raise DataError(f"{short(images)}: {len(samples) - len(labels)} of the images have no class: give the labels")
-    return labels
-
-
 def labelled(memory: Memory) -> Memory:
-    """Return images in memory that have labels.
+    """Return images in memory, once it is certain that they have labels.
 
     Args:
         memory: the images.
 
     Raises:
         DataError: they have none.
+
+    Example:
+        >>> from plexus.data import in_memory
+        >>> len(labelled(in_memory(np.zeros((3, 8, 8)), [0, 1, 2])).samples)
+        3
     """
     if not memory.samples.has_labels:
         raise DataError("the images have no labels: give one class per image: plexus.fit(images, labels)")

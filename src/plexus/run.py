@@ -7,7 +7,6 @@ import html
 import json
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from plexus import report
 from plexus.data import Memory, SampleSet, in_memory, is_place, open_samples
 from plexus.errors import ConfigError, DataError, RunError, short
-from plexus.given import Legos, labelled, named_legos, own_labels, plain
+from plexus.given import Legos, labelled, named_legos, plain
 from plexus.progress import whole
 from plexus.record import FitRecord
 from plexus.results import Results
@@ -68,62 +67,6 @@ def load(
         raise RunError(f"{run}: the run is not finished; go on with `plexus fit --resume {run}`")
     given = {"legos": None if legos is None else named_legos(legos)[1], "teacher": teacher, "backbone": backbone}
     return Run(Path(run), {name: value for name, value in given.items() if value is not None})
-
-
-def _as_run(model: Any) -> Run | None:
-    """The run that a model is of; None for files and modules."""
-    if isinstance(model, Run):
-        return model
-    return load(model) if isinstance(model, str | Path) and Path(model).is_dir() else None
-
-
-def images_to_turn(models: Sequence[Any], data: Any, labels: Any) -> Memory:
-    """Return images in memory on the scale of the runs' training, as `Run.predict` takes them; else on their own.
-
-    Args:
-        models: of the probe, as the user gave them.
-        data, labels: see `plexus.fit`.
-
-    Raises:
-        PlexusError: runs of different scales, or images that cannot be used.
-    """
-    runs = [run for model in models if (run := _as_run(model)) is not None]
-    scales = {run.scale: run for run in runs}
-    if len(scales) > 1:
-        usual = ", ".join(f"{run.folder.name} {_ends(scale)}" for scale, run in scales.items())
-        raise ConfigError(f"probe: the runs were trained on different scales ({usual}): probe them one at a time")
-    return labelled(runs[0]._memory(data, labels) if runs else in_memory(data, labels))
-
-
-def _ends(scale: tuple[float, float] | None) -> str:
-    low, high = scale or (0, 255)
-    return f"{low:g}..{high:g}"
-
-
-def own_test_images(model: Any) -> Any:
-    """Return the data that a run was tested on, for a probe that names none.
-
-    Args:
-        model: of the probe, as the user gave it.
-
-    Raises:
-        ConfigError: no run.
-        DataError: its images were in memory, and are not given.
-    """
-    run = _as_run(model)
-    if run is None:
-        raise ConfigError("probe: name the images, too: plexus.probe(model, images, labels)")
-    if run.config.data != MEMORY:
-        return run.config.data
-    memory = run._given.get("data")
-    if memory is None:
-        raise DataError(f"{run.folder}: its images were in memory: give images: plexus.probe(run, images, labels)")
-    from plexus.training import load_data
-
-    split = load_data(run.config, memory)
-    names = set(split.test.names)
-    rows = [i for i, sample in enumerate(memory.samples.samples) if sample.name in names]
-    return replace(memory, samples=memory.samples.take(rows))
 
 
 class Run:
@@ -260,7 +203,7 @@ class Run:
             DataError: an image that cannot be read, or not one label for each.
         """
         if labels is None:
-            labels = own_labels(images)
+            labels = _own_labels(images)
         answers, truth = self.predict(images), np.asarray(labels)
         truth = truth[:, 0] if truth.ndim == 2 and truth.shape[1] == 1 else truth
         if truth.shape != answers.shape:
@@ -400,3 +343,12 @@ class Run:
                 "or the answers mean nothing", stacklevel=4,
             )  # fmt: skip
         return memory
+
+
+def _own_labels(images: Any) -> list[str]:
+    """Return the classes that images bring."""
+    samples = (open_samples(images, masks=False) if is_place(images) else in_memory(images).samples).samples
+    labels = [sample.label for sample in samples if sample.label is not None]
+    if len(labels) < len(samples):
+        raise DataError(f"{short(images)}: {len(samples) - len(labels)} of the images have no class: give the labels")
+    return labels

@@ -22,7 +22,8 @@ FILES = {
     ),
     "src/plexus/training/__init__.py": (
         "import lightning as L\nfrom plexus.wiring import _secret\n\n\n"
-        "def fit(folder, optimizer):\n    folder.mkdir(parents=True)\n    optimizer.step()\n    return L.Trainer()\n"
+        "def fit(folder, optimizer):\n    folder.mkdir()\n    folder.mkdir(exist_ok=True)\n"
+        "    optimizer.step()\n    return L.Trainer()\n"
     ),
     "tests/nn/test_unit.py": "from plexus.nn._unit import unit\n",
     "tests/nn/test_kernels.py": "from plexus.nn.kernels._unit import loop\n",

@@ -61,7 +61,7 @@ def mirrored(fingerprints: Fingerprints, finder: Finder, seed: int) -> Met:
 
 
 def law_of_few(fingerprints: Fingerprints, finder: Finder, unrelated: Met, seed: int) -> Tail | None:
-    """Return the law by which pairs are sure in a small set, and in one of few images like others' mirror images.
+    """Return the law of sure pairs in a small set, and in one where few images are like mirror images of others.
 
     By mirror images left to right and upside down: copies that are mirrored one way are not chance the other way, while
     what resembles its like, as digits do, does so in both.
@@ -258,7 +258,7 @@ def told(verdict: Judged) -> list[str]:
 def certain(
     copies: Copies, chance: Tail | None, law: Tail | None, threshold: float | None, false_pairs: float
 ) -> Callable[[I64, I64], NDArray[np.bool_]] | None:
-    """Make a function that says which pairs surely are nearly equal, before all searched is known; None for few."""
+    """Return a function that says which pairs are surely nearly equal, before the search is over; None for few."""
     if chance is None:
         return None
     least = max(NEARLY, 0.0 if threshold is None else 1 - threshold)

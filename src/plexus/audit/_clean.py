@@ -153,7 +153,7 @@ class Rule:
                 self.why[i] = f"leak: near-duplicate of {self.names[like]} in {split}"
 
     def exact(self, contradictory: Sequence[Contradiction]) -> None:
-        """Keep one of exact copies that do not contradict each other; it stands for the others.
+        """Keep one of each group of exact copies that do not contradict each other; it stands for the others.
 
         That is one that must not go, one with a label before one without, the first by name.
         """

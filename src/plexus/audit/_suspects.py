@@ -191,7 +191,7 @@ def _judged(samples: SampleSet, predictions: Predictions, near: NearDuplicates |
 
 
 def learned_from(predictions: Predictions, near: NearDuplicates | None) -> NDArray[np.bool_]:
-    """Return the images that the net learned from, and their sure near-duplicates: of both it may only recall."""
+    """Tell which images the net learned from, with their sure near-duplicates, whose labels it may only recall."""
     learned = np.zeros(len(predictions.probabilities), bool)
     if predictions.learned is None or not predictions.learned.any():
         return learned

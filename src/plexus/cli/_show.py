@@ -105,7 +105,7 @@ def trained(verb: str, work: Callable[[], Path]) -> None:
 
 
 def fit_summary(record: Any, page: Path) -> None:
-    """Return the networks of a fit, what their figures say to do next, and where to look."""
+    """Print the networks of a fit, what their figures say to do next, and where to look."""
     from plexus.report import next_steps
     from plexus.results import Results
 
@@ -115,12 +115,12 @@ def fit_summary(record: Any, page: Path) -> None:
 
 
 def interval(low: float, high: float) -> str:
-    """Two shares in percent."""
+    """Return two shares in percent."""
     return f"{low:.1%} .. {high:.1%}"
 
 
 def segment_summary(record: Any, page: Path) -> None:
-    """Return the figures of every gate, and where to look."""
+    """Print the figures of every gate, and where to look."""
     for note in record.data.notes:
         print(f"plexus: {one_line(note)}", file=sys.stderr)
     rows = []
@@ -144,7 +144,7 @@ def segment_summary(record: Any, page: Path) -> None:
 
 
 def represent_summary(record: Any, page: Path) -> None:
-    """Reconstruction and recognition of a representation, what of Z is in use, and where to look."""
+    """Print reconstruction and recognition of a representation, what of Z is in use, and where to look."""
     results, units = record.results, record.units
     rows = [("pixel variance left unexplained", f"{results.unexplained:.1%}", "")]
     for figure, title in (
@@ -167,7 +167,7 @@ SUMMARIES: dict[str, Callable[[Any, Path], None]] = {
 
 
 def fewshot_table(record: dict[str, Any], page: Path) -> None:
-    """Heads with their intervals, and their gain over raw pixels."""
+    """Print heads with their intervals, and their gain over raw pixels."""
     rows = []
     for name, head in record["heads"].items():
         cells = [name, f"{head['mean']:.1%}", interval(head["low"], head["high"])]
@@ -180,7 +180,7 @@ def fewshot_table(record: dict[str, Any], page: Path) -> None:
 
 
 def probe_table(models: list[dict[str, Any]], page: Path) -> None:
-    """Recognition and reconstruction of every model."""
+    """Print recognition and reconstruction of every model."""
     rows = []
     for row in models:
         shares = [f"{row[name]['value']:.1%}" if name in row else "-" for name in ("linear", "knn")]

@@ -1,4 +1,4 @@
-"""One file to 8-bit grey or RGB pixels, or to a mask: all that is known of formats, depths, EXIF and DICOM."""
+"""One file to 8-bit grey or RGB pixels: all that is known of formats, depths, EXIF and DICOM."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def scale_of(arrays: Sequence[NDArray[Any]]) -> Scale | None:
     """Return the scale, read off all images together; None for 0 and 255.
 
     Raises:
-        DataError: arrays that hold no numbers.
+        DataError: arrays that hold no numbers, or some that are not finite.
     """
     if not arrays or all(array.dtype == np.uint8 for array in arrays):
         return None
@@ -50,7 +50,8 @@ def agreed_scale(arrays: Sequence[NDArray[Any]], trained: Scale | None) -> Scale
     """Return the scale to read images by that a trained model is to see; 0 to 1 and 0 to 255 are told apart.
 
     Raises:
-        DataError: the images are on neither, and the model was trained on one of them.
+        DataError: the images are on neither, and the model was trained on one of them; or they hold no numbers, or some
+            that are not finite.
     """
     own = scale_of(arrays)  # refuses what is no number, too
     if trained not in (None, (0.0, 1.0)):

@@ -123,7 +123,7 @@ def source_bytes(source: Source) -> bytes:
     """Return what a digest of a source is taken of: its file's bytes, or shape and pixels.
 
     Raises:
-        UnreadableError: the file cannot be read.
+        UnreadableError: the file cannot be read, or a cell holds no image.
     """
     opened = open_source(source)
     if isinstance(opened, np.ndarray):

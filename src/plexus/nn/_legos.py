@@ -46,6 +46,8 @@ def _asked_for(lego: nn.Module) -> int | None:
 def tried(lego: nn.Module, x: Tensor, name: str) -> Tensor:
     """Return the lego's output on blank feature maps, from which lazy layers take their size.
 
+    A lego that fits is remembered, so that a second supernet that it does not fit can say so.
+
     Raises:
         ConfigError: a misfit, in one line.
     """

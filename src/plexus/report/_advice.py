@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
+from plexus.errors import plural
 from plexus.record import FitRecord
 from plexus.report._fit_charts import phase_of
 from plexus.report._fit_classes import Recognition, never_right, quoted, recognitions
-from plexus.report._formatting import PLAIN, count, decimal, duration, percent, plural, points, times
+from plexus.report._formatting import PLAIN, count, decimal, duration, percent, points, times
 
 FEW = 20
 """Training images of a class, below which it can hardly be learned."""

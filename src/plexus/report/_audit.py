@@ -10,9 +10,10 @@ from typing import Any
 import altair as alt
 from markupsafe import Markup
 
+from plexus.errors import plural
 from plexus.record import AuditRecord
 from plexus.report._charts import ACCENT, bars, fixed
-from plexus.report._formatting import count, decimal, duration, facts, plural
+from plexus.report._formatting import count, decimal, duration, facts
 
 SHOWN = 200
 """Of clusters and of problems; the findings hold them all."""

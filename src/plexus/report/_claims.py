@@ -8,10 +8,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from plexus.errors import printable
+from plexus.errors import plural, printable
 from plexus.record import ClaimsRecord
 from plexus.report._charts import CLEAR, SOFT, intervals
-from plexus.report._formatting import NONE, coded, plural, rounded, signed, span
+from plexus.report._formatting import NONE, coded, rounded, signed, span
 
 _SIDES = {
     "points": (1, " points", "less", "more", "no difference", ""),

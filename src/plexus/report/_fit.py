@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from plexus.errors import plural
 from plexus.record import FitRecord
 from plexus.report._advice import next_steps
 from plexus.report._fit_charts import COMPETITORS, cost_charts, phase_of, training_curves
@@ -29,7 +30,6 @@ from plexus.report._formatting import (
     duration,
     facts,
     percent,
-    plural,
     points,
     short,
     times,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from plexus.errors import plural
 from plexus.record import FitRecord
-from plexus.report._formatting import NONE, count, percent, plural
+from plexus.report._formatting import NONE, count, percent
 
 MOST_CLASSES = 20
 """A larger confusion matrix is read as a list of its largest entries."""

@@ -11,10 +11,11 @@ import altair as alt
 from markupsafe import Markup
 from scipy.stats import rankdata
 
+from plexus.errors import plural
 from plexus.record import FitRecord
 from plexus.report._charts import ACCENT, CLEAR, HEIGHT, SOFT, Row, chart, fixed, paint, to_svg
 from plexus.report._fit_charts import phase_of
-from plexus.report._formatting import NONE, count, decimal, plural
+from plexus.report._formatting import NONE, count, decimal
 
 REACHES = ((1, "next layer"), (2, "2"), (4, "3\u20134"), (7, "5\u20137"), (11, "8\u201311"), (math.inf, "12 or more"))
 """Classes of how many layers a connection spans: upper bound and name."""

@@ -89,11 +89,6 @@ def day(created: str) -> str:
     return f"{moment.day} {moment:%B %Y}"
 
 
-def plural(amount: float, thing: str) -> str:
-    """Return a count with its noun: 1 connection, 16 connections."""
-    return f"{count(amount)} {thing}{'' if amount == 1 else 's'}"
-
-
 def times(sides: Sequence[float]) -> str:
     """Return sizes with a sign between them: 1 x 28 x 28."""
     return " \u00d7 ".join(f"{side:g}" for side in sides)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from plexus.errors import RunError
+from plexus.errors import RunError, plural
 from plexus.record import Record, atomic_write, read_record, record_of
 from plexus.report import _audit, _claims, _fit, _represent, _robustness, _segment, _study
 from plexus.report import _formatting as formatting
@@ -163,7 +163,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {name: getattr(formatting, name) for name in ("command", "count", "decimal", "plural")}
+    environment.filters |= {name: getattr(formatting, name) for name in ("command", "count", "decimal")}
+    environment.filters["plural"] = plural
     return environment
 
 

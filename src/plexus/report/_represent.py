@@ -9,9 +9,10 @@ from typing import Any
 import altair as alt
 from markupsafe import Markup
 
+from plexus.errors import plural
 from plexus.record import RepresentRecord
 from plexus.report._charts import INK, SOFT, chart, curves, intervals, numbers, to_svg
-from plexus.report._formatting import NONE, count, decimal, duration, facts, percent, plural, signed, times
+from plexus.report._formatting import NONE, count, decimal, duration, facts, percent, signed, times
 
 HEADS = {
     "prototype": "nearest class mean in Z",

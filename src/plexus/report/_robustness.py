@@ -10,7 +10,7 @@ import altair as alt
 import numpy as np
 from markupsafe import Markup
 
-from plexus.errors import RunError, printable
+from plexus.errors import RunError, plural, printable
 from plexus.record import RobustnessRecord, record_of
 from plexus.report._charts import (
     COLORS,
@@ -28,7 +28,7 @@ from plexus.report._charts import (
     paint,
 )
 from plexus.report._charts import to_svg as drawn
-from plexus.report._formatting import MINUS, NONE, PLAIN, count, decimal, duration, facts, percent, plural, times
+from plexus.report._formatting import MINUS, NONE, PLAIN, count, decimal, duration, facts, percent, times
 
 GROUPS = {
     "upright": ("0", "no turn"),

@@ -9,6 +9,7 @@ import altair as alt
 import numpy as np
 from markupsafe import Markup
 
+from plexus.errors import plural
 from plexus.record import SegmentRecord
 from plexus.report._charts import (
     ACCENT,
@@ -25,7 +26,7 @@ from plexus.report._charts import (
     paint,
 )
 from plexus.report._charts import to_svg as drawn
-from plexus.report._formatting import NONE, count, decimal, duration, facts, percent, plural, times
+from plexus.report._formatting import NONE, count, decimal, duration, facts, percent, times
 
 MEASURES = {
     "dice": ("Dice", "an image left empty where there is no target counts as 1"),

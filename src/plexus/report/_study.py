@@ -9,10 +9,11 @@ from typing import Any
 
 from markupsafe import Markup
 
+from plexus.errors import plural
 from plexus.record import StudyRecord
 from plexus.report import _study_charts as charts
 from plexus.report._charts import COLORS
-from plexus.report._formatting import NONE, THIN, count, decimal, duration, facts, plural, signed, span
+from plexus.report._formatting import NONE, THIN, count, decimal, duration, facts, signed, span
 from plexus.report._robustness import polar
 from plexus.report._study_charts import Shown
 from plexus.report._study_tables import tables

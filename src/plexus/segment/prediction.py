@@ -241,7 +241,7 @@ def predict(
 
 
 def to_png(mask: NDArray[np.bool_]) -> bytes:
-    """Write a mask as a grey PNG of 0 and 255."""
+    """Return a mask as a grey PNG of 0 and 255."""
     file = io.BytesIO()
     Image.fromarray(mask.astype(np.uint8) * 255).save(file, "PNG", optimize=True)
     return file.getvalue()

@@ -128,7 +128,7 @@ def _edges(nets: Trained, uncut: nn.Module, config: FitConfig, ranking: Ranking)
 def _budgets(
     nets: Trained, edges: Sequence[dict[str, Any]], data: ImageData, normalize: Normalize | Front
 ) -> list[dict[str, Any]]:
-    """Return the net cut further, as plain nets, with no training after but for the statistics of batch norms."""
+    """Measure the net cut further, with no training after but for the statistics of batch norms; a row for each cut."""
     index = {(e["source"], e["target"]): i for i, e in enumerate(edges)}
     whole, budgets = nets.kept.count(), {}
     for share in SHARES:

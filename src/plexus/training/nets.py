@@ -25,7 +25,7 @@ from plexus.models import (
     preset,
     read_autoencoder,
     separable,
-)  # fmt: skip
+)
 from plexus.models import deep as deep_legos
 from plexus.models import maps as map_legos
 from plexus.models import mix as mix_legos

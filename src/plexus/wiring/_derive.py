@@ -1,8 +1,8 @@
 """From a trained supernet and a wiring to a plain torch module.
 
 The steps: backwards from the head, which layers it depends on and which channels of each (`_needs`); a walk over these
-in order, in which every layer is put into a graph with what its readers can take over for it (`_fold`); the graph as a
-module, traced.
+in order, in which every connection (`_merge`) and layer (`_fold`) is put into a graph with what its readers can take
+over for it; the graph as a module, traced.
 """
 
 from __future__ import annotations

@@ -217,14 +217,6 @@ def with_debts(layer: Any, x: Value) -> nn.Module:
     return layer
 
 
-def pointwise(kernel: Tensor, axes: int) -> nn.Module:
-    """Make a 1x1 convolution with this kernel, (M, C)."""
-    kind = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[axes]
-    conv: nn.Module = kind(kernel.shape[1], kernel.shape[0], 1, bias=False, device=kernel.device, dtype=kernel.dtype)
-    conv.weight = nn.Parameter(kernel.detach().clone().view(*kernel.shape, *[1] * axes))
-    return conv
-
-
 def _narrowed(layer: nn.Module, index: Sequence[int], *, redrawn: bool) -> tuple[nn.Module, Tensor] | None:
     """Make a unit or spherical layer of the input channels that stay; say the length c that these had in each filter.
 

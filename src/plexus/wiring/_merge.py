@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from plexus.nn import Connection
 from plexus.nn import functional as PF
 from plexus.wiring._builder import Builder, Value, is_uniform
-from plexus.wiring._fold import filtered, pointwise, with_debts
+from plexus.wiring._fold import filtered, with_debts
 from plexus.wiring._mix import Mix, choose
 from plexus.wiring._needs import Need
 
@@ -59,7 +59,7 @@ def merge(
     joined = _concat(builder, connection, kept, gates, need.columns[0], name)
     if connection.squeeze is None:
         return joined
-    conv = with_debts(pointwise(connection.squeeze.weight, len(size)), joined)
+    conv = with_debts(_pointwise(connection.squeeze.weight, len(size)), joined)
     return filtered(builder, conv, joined, need.rows, f"{name}_squeeze")
 
 
@@ -161,7 +161,7 @@ def _terms(
         factor = gates[k] if x.scale is None else gates[k] * x.scale
         bare, project = replace(x, scale=None), connection.projections[k]
         if isinstance(project, nn.Linear):  # a kernel of its own takes the factor in
-            conv = pointwise(project.weight * factor, len(x.size))
+            conv = _pointwise(project.weight * factor, len(x.size))
             bare, factor = builder.call_module(conv, bare, f"{name}_project{k}"), factor.new_ones(())
         elif not is_uniform(factor):
             # channels of one sum are read by one kernel slice each, whatever source they come from: factors that
@@ -193,3 +193,11 @@ def _max(builder: Builder, connection: Connection, kept: Kept, gates: Sequence[T
     total = reduce(lambda a, b: builder.call_on_two(torch.maximum, a, b), paid)
     # a gate of 0 still offers a 0 to the maximum
     return builder.call(F.relu, total) if len(kept) < len(connection.channels) else total
+
+
+def _pointwise(kernel: Tensor, axes: int) -> nn.Module:
+    """Make a 1x1 convolution with this kernel, (M, C)."""
+    kind = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[axes]
+    conv: nn.Module = kind(kernel.shape[1], kernel.shape[0], 1, bias=False, device=kernel.device, dtype=kernel.dtype)
+    conv.weight = nn.Parameter(kernel.detach().clone().view(*kernel.shape, *[1] * axes))
+    return conv

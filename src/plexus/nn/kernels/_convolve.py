@@ -23,7 +23,7 @@ from plexus.nn.kernels._ir import (
     splat,
     store,
     vectors,
-)  # fmt: skip
+)
 
 
 def _move(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:

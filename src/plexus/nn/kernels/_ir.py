@@ -18,8 +18,9 @@ from numba.extending import intrinsic
 _FEATURES = os.environ.get("NUMBA_CPU_FEATURES") or llvmlite.binding.get_host_cpu_features().flatten()
 # NUMBA_CPU_FEATURES is how a test, or somebody with a fleet of unlike machines, asks for the code of another processor
 LANES = 16 if "+avx512f" in _FEATURES else 8 if "+avx" in _FEATURES else 4
+"""Floats in a vector."""
 REGISTERS = 32 if LANES == 16 or "+neon" in _FEATURES else 16
-"""Those that hold a vector."""
+"""Registers that hold a vector."""
 F32, I8, I32, I64 = ir.FloatType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
 VECTOR, BYTES, WORDS = ir.VectorType(F32, LANES), ir.VectorType(I8, LANES), ir.VectorType(I32, LANES)
 SIZE = 4 * LANES

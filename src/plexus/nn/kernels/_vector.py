@@ -37,7 +37,7 @@ from plexus.nn.kernels._ir import (
     scalar,
     splat,
     store,
-)  # fmt: skip
+)
 
 RING = (0, 1, 2, 5, 8, 7, 6, 3)
 """The taps around a 3x3 kernel, clockwise from the upper left, as places in its rows."""
@@ -307,14 +307,11 @@ def _copy(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir
 transpose = instruction(4, _transpose)
 """f(source, source_row, target, target_row): a square of LANES x LANES floats, rows to columns."""
 
-
 touch = instruction(2, _touch)
 """f(address, size): ask for so many bytes, which will be read soon."""
 
-
 clear = instruction(2, _clear)
 """f(address, size): fill so many bytes with zeros, a vector or more."""
-
 
 copy = instruction(2, _copy)
 """f(source, target): one float."""
