@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import pytest
 from scipy import stats
@@ -79,6 +80,23 @@ def test_numbers_and_the_rest_are_kept_by_their_path() -> None:
     assert found["metrics"]["transplant.8_rot_1.test_accuracy"] == {"0": 20.0, "1": 20.0}
     assert len(found["others"]["rotation.angles"]["1"]) == 36
     assert -1 <= found["agreement"]["kappa"] <= 1
+
+
+def test_trials_on_another_machine_than_their_baseline_are_counted_and_every_machine_is_named() -> None:
+    epyc, xeon = {"processor": "AMD EPYC", "cores": 2}, {"processor": "Xeon", "cores": 2, "gpu": "H100"}
+
+    def found(other: dict[str, Any]) -> dict[str, Any]:
+        rows = [
+            r.model_copy(update={"machine": other if r.variant != STUDY.baseline and r.seed == 1 else epyc})
+            for r in RECORDS
+        ]
+        return summary(STUDY, rows)
+
+    others = len(STUDY.variants) - 1
+    assert found(xeon)["apart"] == others
+    assert found(xeon)["machine"] == {"processor": "AMD EPYC, Xeon", "cores": 2, "gpu": "H100"}
+    assert found({**epyc, "cores": 64})["apart"] == 0
+    assert found(epyc)["machine"] == epyc
 
 
 def test_no_records_one_seed_and_no_baseline_are_said_and_not_raised() -> None:

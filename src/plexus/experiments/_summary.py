@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -75,14 +76,37 @@ def summary(study: Study, records: Sequence[TrialRecord], scale: str | None = No
         "level": level,
         "data": dict(first.get("data") or {}),
         "settings": dict(first.get("settings") or {}),
-        "versions": dict(first.get("versions") or {}),
-        "machine": first.get("machine"),
+        "versions": _together([r.versions for r in records]),
+        "machine": _together([r.machine for r in records]),
+        "apart": _apart(study, records),
         "trials": len(records),
         "expected": len(study.variants) * study.scales[scale].seeds if scale else None,
         "seconds": sum(float(r.seconds.get("total") or 0) for r in records),
         "seeds": sorted({r.seed for r in records}),
         "variants": variants,
     }
+
+
+def _together(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Name every value that some records have, the commonest first: trials of one study may run on several machines."""
+    found: dict[str, Counter[Any]] = {}
+    for part in parts:
+        for name, value in part.items():
+            found.setdefault(name, Counter())[value] += 1
+    return {
+        name: next(iter(values)) if len(values) == 1 else ", ".join(str(value) for value, _ in values.most_common())
+        for name, values in found.items()
+    }
+
+
+def _apart(study: Study, records: Sequence[TrialRecord]) -> int:
+    """Count the trials that ran on another kind of machine than the baseline of their seed, with which they are paired.
+
+    Sums are taken in another order there, so that such a pair differs by more than its variants.
+    """
+    kinds = [(r.machine.get("processor"), r.machine.get("gpu")) for r in records]
+    base = {r.seed: kind for r, kind in zip(records, kinds, strict=True) if r.variant == study.baseline}
+    return sum(base.get(r.seed, kind) != kind for r, kind in zip(records, kinds, strict=True))
 
 
 def _variant(study: Study, name: str, records: Sequence[TrialRecord], level: float | None) -> dict[str, Any]:

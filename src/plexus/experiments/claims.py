@@ -204,7 +204,9 @@ def ledger(claims: Sequence[Claim], folder: str | Path, *, scale: str | None = N
     """
     studies = {study.name: study for claim in claims for study in (claim.study, *claim.beside)}
     summaries = {name: _summary(folder, study, scale) for name, study in studies.items()}
-    keys = ("study", "question", "scale", "trials", "expected", "seconds", "seeds", "data", "settings", "measure")
+    keys = (
+        "study", "question", "scale", "trials", "expected", "apart", "seconds", "seeds", "data", "settings", "measure",
+    )  # fmt: skip
     return {
         "format": 1,
         "kind": "claims",

@@ -63,6 +63,7 @@ class StudyRecord(Record):
         level: the training loss that speeds are taken at.
         settings: of the scale.
         trials, expected: how many there are, and how many there should be.
+        apart: trials that ran on another kind of machine than the baseline of their seed.
         seeds: that any trial was made with.
         variants: one entry per variant.
         records: the trials.
@@ -133,6 +134,7 @@ class StudyRecord(Record):
     settings: dict[str, Any] = {}
     trials: int = 0
     expected: Count = None
+    apart: int = 0
     seeds: list[int] = []
     variants: list[Variant] = []
     records: list[TrialRecord] = []
@@ -202,6 +204,7 @@ class ClaimsRecord(Record):
         scale: str | None = None
         trials: int = 0
         expected: Count = None
+        apart: int = 0
         seeds: list[int] = []
         data: dict[str, Any] = {}
         settings: dict[str, Any] = {}

@@ -199,7 +199,10 @@ def claims_markdown(ledger: Ledger) -> str:
         epochs = plural(number, "epoch") if number else "nothing trained"
         trials = f"{about.trials} of {about.expected} | {len(about.seeds)}"
         spec = _cell(about.data.get("spec", ""))
-        lines.append(f"| {about.study} | {about.scale} | {trials} | {spec}, {images} images, {epochs} |")
+        told = f"{spec}, {images} images, {epochs}"
+        if about.apart:
+            told += f"; {plural(about.apart, 'trial')} on another machine than the baseline of the seed"
+        lines.append(f"| {about.study} | {about.scale} | {trials} | {told} |")
     return "\n".join(lines) + "\n"
 
 

@@ -132,6 +132,8 @@ def _p(value: float | None) -> str:
 
 def _making(record: StudyRecord) -> list[dict[str, Any]]:
     cost = {"trials": record.trials, "all together": duration(record.seconds.get("total"))} | record.machine
+    if record.apart:
+        cost["on another machine than the baseline of their seed"] = plural(record.apart, "trial")
     settings = {name: value for name, value in record.settings.items() if value not in ({}, None)}
     groups = {"Data": record.data, "Settings": settings, "Versions": record.versions}
     return facts(groups | {"Cost": cost})
