@@ -7,7 +7,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile
 CODE := src tests scripts $(wildcard studies benchmarks)
 
-.PHONY: help demo install check test browser docs lint format bench soak constraints clean
+.PHONY: help demo install check test browser docs lint format bench soak crosscheck constraints clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make format       reformat and apply safe lint fixes"
 	@echo "make bench        the measured figures, each with its target"
 	@echo "make soak         kill runs at random moments 200 times, and compare what they reach (KILLS=20 for fewer)"
+	@echo "make crosscheck   compare the statistics of the committed records with those of autorank"
 	@echo "make browser      find or install Chromium for the page tests"
 	@echo "make constraints  write constraints.txt from what .venv holds"
 	@echo "make clean        remove .venv, caches and build products; runs/ stays"
@@ -74,6 +75,11 @@ bench: install
 KILLS ?= 200
 soak: install
 	$(BIN)/python benchmarks/soak.py --kills $(KILLS)
+
+# in a folder of its own, so that the environment stays as it is tested
+crosscheck: install
+	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --python $(BIN)/python --target build/crosscheck -c constraints.txt 'autorank>=1.3'
+	PYTHONPATH=build/crosscheck MPLCONFIGDIR=build/crosscheck $(BIN)/pytest tests/studies/test_autorank.py
 
 constraints: install
 	@{ echo "# Every version of a working installation; 'make constraints' writes this file from .venv."; \

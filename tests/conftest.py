@@ -13,6 +13,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import math
 import shutil
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -28,6 +29,9 @@ settings.load_profile("plexus")
 
 # A machine so busy that a mistake is told after eight seconds would tell that it is loading before it.
 plexus.progress.FIRST = math.inf
+
+# autorank brings Matplotlib, which torchmetrics and Lightning load wherever it is: `make crosscheck` has it apart.
+collect_ignore = [] if find_spec("autorank") else ["studies/test_autorank.py"]
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_FLAGS = (
