@@ -97,6 +97,7 @@ def test_trials_on_another_machine_than_their_baseline_are_counted_and_every_mac
     assert found(xeon)["machine"] == {"processor": "AMD EPYC, Xeon", "cores": 2, "gpu": "H100"}
     assert found({**epyc, "cores": 64})["apart"] == 0
     assert found(epyc)["machine"] == epyc
+    assert found({**epyc, "cores": [2, 4]})["machine"]["cores"] == "2, [2, 4]"  # records of others may hold anything
 
 
 def test_no_records_one_seed_and_no_baseline_are_said_and_not_raised() -> None:

@@ -89,14 +89,12 @@ def summary(study: Study, records: Sequence[TrialRecord], scale: str | None = No
 
 def _together(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Name every value that some records have, the commonest first: trials of one study may run on several machines."""
-    found: dict[str, Counter[Any]] = {}
+    found: dict[str, list[Any]] = {}
     for part in parts:
         for name, value in part.items():
-            found.setdefault(name, Counter())[value] += 1
-    return {
-        name: next(iter(values)) if len(values) == 1 else ", ".join(str(value) for value, _ in values.most_common())
-        for name, values in found.items()
-    }
+            found.setdefault(name, []).append(value)
+    told = {name: [text for text, _ in Counter(map(str, values)).most_common()] for name, values in found.items()}
+    return {name: values[0] if len(told[name]) == 1 else ", ".join(told[name]) for name, values in found.items()}
 
 
 def _apart(study: Study, records: Sequence[TrialRecord]) -> int:
@@ -104,7 +102,7 @@ def _apart(study: Study, records: Sequence[TrialRecord]) -> int:
 
     Sums are taken in another order there, so that such a pair differs by more than its variants.
     """
-    kinds = [(r.machine.get("processor"), r.machine.get("gpu")) for r in records]
+    kinds = [[r.machine.get("processor"), r.machine.get("gpu")] for r in records]
     base = {r.seed: kind for r, kind in zip(records, kinds, strict=True) if r.variant == study.baseline}
     return sum(base.get(r.seed, kind) != kind for r, kind in zip(records, kinds, strict=True))
 
